@@ -1,0 +1,408 @@
+"""Every setting of the package: YAML and `--set a.b=value` in, one frozen validated tree out.
+
+A stage (`vocab`, `prepare`, `pretrain`, …) reads its own section and writes the resolved tree
+beside its result as `config.yaml`. Names are Google's where BERT has one (`hidden_size`,
+`max_seq_length`, `masked_lm_prob`). Nothing is adjusted silently: a wrong value is refused.
+"""
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import pydantic
+import yaml
+
+CONFIG_FILE = "config.yaml"
+
+Share = pydantic.confloat(ge=0.0, le=1.0)
+Rate = pydantic.confloat(ge=0.0, lt=1.0)
+
+
+class Section(pydantic.BaseModel):
+    """Base of all sections: frozen, unknown keys refused."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+class CorpusConfig(Section):
+    """Where raw text comes from and how it falls into documents."""
+
+    paths: tuple[str, ...] = ()
+    """Files, folders (read recursively) and globs: .txt and .jsonl, plain or .gz."""
+    document_boundary: Literal["blank_line", "file", "line"] = "blank_line"
+    """What ends a document in a .txt file. In .jsonl every line is a document."""
+    text_field: str = "text"
+    """The field of a .jsonl line that holds the text."""
+    encoding_errors: Literal["error", "replace"] = "error"
+    """Invalid UTF-8: stop with file and line, or put U+FFFD and count."""
+    held_out_share: Share = 0.05  # type: ignore[valid-type]
+    """Share of documents kept for evaluation, chosen by a hash of the text and the seed."""
+
+
+class VocabularyConfig(Section):
+    """How `bert-tf vocab` learns a WordPiece vocabulary."""
+
+    size: pydantic.PositiveInt = 30522
+    min_frequency: pydantic.PositiveInt = 2
+    limit_alphabet: pydantic.PositiveInt = 6000
+    """Characters kept; rarer ones become [UNK]. Hangul alone has 11,172 syllables."""
+    user_tokens: tuple[str, ...] = ()
+    """Words that must be in the vocabulary whole."""
+
+
+class TokenizerConfig(Section):
+    """Text to WordPiece ids. Written as `tokenizer.json` beside every `vocab.txt`."""
+
+    vocabulary: str | None = None
+    """A `vocab.txt`, or a folder with one. A `tokenizer.json` beside it rules the fields below."""
+    lower_case: bool = False
+    strip_accents: bool = False
+    """Remove accents by NFD, as Google's uncased models do. Takes Hangul apart: not for Korean."""
+    unicode_normalization: Literal["NFC", "NFKC", "none"] = "NFC"
+
+    @pydantic.model_validator(mode="after")
+    def _accents_need_lower_case(self) -> Self:
+        if self.strip_accents and not self.lower_case:
+            raise ValueError(
+                "strip_accents needs lower_case: BERT's normaliser does both or neither. "
+                "Received: strip_accents=true, lower_case=false. Set tokenizer.lower_case=true."
+            )
+        return self
+
+
+class ExamplesConfig(Section):
+    """Documents to sentence pairs. Defaults: Devlin et al. 2019, appendix A.2."""
+
+    max_seq_length: int = pydantic.Field(128, ge=8)
+    """Tokens, [CLS] and both [SEP] included."""
+    next_sentence: bool = True
+    """Pairs with labels; false fills each sequence with consecutive sentences of one document."""
+    random_next_share: Share = 0.5  # type: ignore[valid-type]
+    short_seq_prob: Share = 0.1  # type: ignore[valid-type]
+
+
+class MaskingConfig(Section):
+    """Which tokens are predicted and what stands in their place. Defaults: Devlin et al. 2019."""
+
+    masked_lm_prob: Rate = 0.15  # type: ignore[valid-type]
+    max_predictions_per_seq: pydantic.PositiveInt = 20
+    mask_share: Share = 0.8  # type: ignore[valid-type]
+    random_share: Share = 0.1  # type: ignore[valid-type]
+    """The rest of the selected tokens stays as it is."""
+
+    @pydantic.model_validator(mode="after")
+    def _shares_fit(self) -> Self:
+        if self.mask_share + self.random_share > 1.0 + 1e-9:
+            raise ValueError(
+                "mask_share + random_share must be at most 1. Received: "
+                f"{self.mask_share} + {self.random_share}. Lower one of them."
+            )
+        return self
+
+
+class RecordsConfig(Section):
+    """How `bert-tf prepare` writes TFRecord files."""
+
+    num_shards: pydantic.PositiveInt = 8
+    num_workers: pydantic.NonNegativeInt = 0
+    """Processes; 0 means one a core. The records do not depend on it."""
+    compression: Literal["none", "gzip"] = "none"
+
+
+MODEL_SIZES: dict[str, dict[str, int]] = {
+    name: {
+        "num_hidden_layers": layers,
+        "hidden_size": hidden,
+        "num_attention_heads": heads,
+        "intermediate_size": 4 * hidden,
+    }
+    for name, layers, hidden, heads in (
+        ("tiny", 2, 128, 2),
+        ("mini", 4, 256, 4),
+        ("small", 4, 512, 8),
+        ("medium", 8, 512, 8),
+        ("base", 12, 768, 12),
+        ("large", 24, 1024, 16),
+    )
+}
+"""Devlin et al. 2019 (base, large); Turc et al. 2019 (the smaller ones)."""
+
+
+class ModelConfig(Section):
+    """The encoder's architecture, in the names of Google's `bert_config.json`."""
+
+    size: Literal["tiny", "mini", "small", "medium", "base", "large"] | None = None
+    """Sets the four numbers below that are not given. Without it they default to base."""
+    num_hidden_layers: pydantic.PositiveInt = 12
+    hidden_size: pydantic.PositiveInt = 768
+    num_attention_heads: pydantic.PositiveInt = 12
+    intermediate_size: pydantic.PositiveInt = 3072
+    vocab_size: pydantic.PositiveInt | None = None
+    """Default: the vocabulary's size."""
+    max_position_embeddings: pydantic.PositiveInt = 512
+    type_vocab_size: pydantic.PositiveInt = 2
+    hidden_act: Literal["gelu", "gelu_exact", "relu"] = "gelu"
+    """`gelu` is Google's tanh approximation; `gelu_exact` uses the error function."""
+    hidden_dropout_prob: Rate = 0.1  # type: ignore[valid-type]
+    attention_probs_dropout_prob: Rate = 0.1  # type: ignore[valid-type]
+    initializer_range: pydantic.PositiveFloat = 0.02
+    layer_norm_eps: pydantic.PositiveFloat = 1e-12
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _fill_in_size(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("size") in MODEL_SIZES:
+            return {**MODEL_SIZES[values["size"]], **values}
+        return values
+
+    @pydantic.model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                "num_attention_heads must divide hidden_size. Received: "
+                f"hidden_size={self.hidden_size}, num_attention_heads={self.num_attention_heads}. "
+                f"Use a divisor of {self.hidden_size}."
+            )
+        return self
+
+
+class OptimizerConfig(Section):
+    """AdamW with linear warm-up and linear decay to zero."""
+
+    learning_rate: pydantic.PositiveFloat = 1e-4
+    warmup_share: Rate = 0.1  # type: ignore[valid-type]
+    """Share of all steps in which the learning rate rises from zero."""
+    weight_decay_rate: pydantic.NonNegativeFloat = 0.01
+    beta_1: Rate = 0.9  # type: ignore[valid-type]
+    beta_2: Rate = 0.999  # type: ignore[valid-type]
+    epsilon: pydantic.PositiveFloat = 1e-6
+    bias_correction: bool = True
+    """False gives the update of Google's 2018 code, blamed for unstable fine-tuning."""
+    max_grad_norm: pydantic.PositiveFloat = 1.0
+    """The gradient of the whole batch is scaled down to this global norm."""
+
+
+class TrainingConfig(Section):
+    """What every training run shares."""
+
+    batch_size: pydantic.PositiveInt = 32
+    """Examples a step over all replicas and accumulated micro-batches."""
+    accumulation_steps: pydantic.PositiveInt = 1
+    optimizer: OptimizerConfig = OptimizerConfig()
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Matrix products' type; auto takes bfloat16 where the hardware has it."""
+    num_logical_devices: pydantic.PositiveInt | None = None
+    """Splits the CPU into this many replicas. Default: all visible GPUs, or one CPU."""
+    log_every_steps: pydantic.PositiveInt = 20
+    evaluate_every_steps: pydantic.PositiveInt | None = None
+    """Default: at the end only."""
+    checkpoint_every_steps: pydantic.PositiveInt = 500
+    keep_checkpoints: pydantic.PositiveInt = 3
+
+    @pydantic.model_validator(mode="after")
+    def _batch_divides(self) -> Self:
+        parts = self.accumulation_steps * (self.num_logical_devices or 1)
+        if self.batch_size % parts:
+            raise ValueError(
+                "batch_size must be a multiple of accumulation_steps x replicas. Received: "
+                f"batch_size={self.batch_size}, {parts} parts. Use a multiple of {parts}."
+            )
+        return self
+
+
+class PretrainingOptimizerConfig(OptimizerConfig):
+    """Devlin et al. 2019, appendix A.2: 10,000 of 1,000,000 steps are warm-up."""
+
+    warmup_share: Rate = 0.01  # type: ignore[valid-type]
+
+
+class PretrainingTrainingConfig(TrainingConfig):
+    """Devlin et al. 2019, appendix A.2."""
+
+    batch_size: pydantic.PositiveInt = 256
+    optimizer: PretrainingOptimizerConfig = PretrainingOptimizerConfig()
+    evaluate_every_steps: pydantic.PositiveInt | None = 5000
+
+
+class FinetuningOptimizerConfig(OptimizerConfig):
+    """Devlin et al. 2019, appendix A.3."""
+
+    learning_rate: pydantic.PositiveFloat = 5e-5
+
+
+class FinetuningTrainingConfig(TrainingConfig):
+    """Devlin et al. 2019, appendix A.3."""
+
+    optimizer: FinetuningOptimizerConfig = FinetuningOptimizerConfig()
+
+
+class PretrainingConfig(Section):
+    """`bert-tf pretrain`: masked-token and next-sentence prediction over prepared records."""
+
+    records: str | None = None
+    """A folder that `bert-tf prepare` wrote."""
+    num_train_steps: pydantic.PositiveInt = 100_000
+    max_eval_steps: pydantic.PositiveInt | None = 100
+    training: PretrainingTrainingConfig = PretrainingTrainingConfig()
+
+
+class FinetuningConfig(Section):
+    """`bert-tf finetune`: a classifier of texts or pairs of texts on a pretrained encoder."""
+
+    pretrained: str | None = None
+    """A folder that `bert-tf pretrain` wrote: encoder, architecture and tokenizer."""
+    from_scratch: bool = False
+    """Keep the architecture and tokenizer of `pretrained`, but start from random weights."""
+    train_path: str | None = None
+    eval_path: str | None = None
+    """.tsv (header, no quoting) or .jsonl."""
+    text_field: str = "text"
+    text_pair_field: str | None = None
+    label_field: str = "label"
+    max_seq_length: int = pydantic.Field(128, ge=8)
+    num_epochs: pydantic.PositiveFloat = 3.0
+    classifier_dropout_prob: Rate = 0.1  # type: ignore[valid-type]
+    training: FinetuningTrainingConfig = FinetuningTrainingConfig()
+
+
+class ExportConfig(Section):
+    """`bert-tf export`: a SavedModel for TF Serving."""
+
+    model: str | None = None
+    """A folder that `bert-tf pretrain` or `bert-tf finetune` wrote."""
+    max_seq_length: int | None = pydantic.Field(None, ge=8)
+    """Default: the length the model was trained with."""
+    top_k: pydantic.PositiveInt = 5
+    """Answers of `fill_mask`."""
+
+
+class TrackingConfig(Section):
+    """MLflow. The server is `MLFLOW_TRACKING_URI`, or else a SQLite file in the working folder."""
+
+    enabled: bool = True
+    experiment: str = "bert_tf"
+    run_name: str | None = None
+    system_metrics_interval_seconds: pydantic.PositiveFloat = 10.0
+
+
+class Config(Section):
+    """The whole tree."""
+
+    seed: int = 42
+    corpus: CorpusConfig = CorpusConfig()
+    vocabulary: VocabularyConfig = VocabularyConfig()
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    examples: ExamplesConfig = ExamplesConfig()
+    masking: MaskingConfig = MaskingConfig()
+    records: RecordsConfig = RecordsConfig()
+    model: ModelConfig = ModelConfig()
+    pretraining: PretrainingConfig = PretrainingConfig()
+    finetuning: FinetuningConfig = FinetuningConfig()
+    export: ExportConfig = ExportConfig()
+    tracking: TrackingConfig = TrackingConfig()
+
+
+def load_config(path: str | Path | None = None, *, overrides: Iterable[str] = ()) -> Config:
+    """Configuration from a YAML file and `a.b=value` overrides (values read as YAML).
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a key is unknown (the nearest valid one is named) or a value is wrong.
+    """
+    tree: dict[str, Any] = {}
+    if path is not None:
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path}: a configuration file must exist. Received: no such file. "
+                "Give --config an existing YAML file."
+            )
+        tree = _read_yaml(path)
+    for override in overrides:
+        _apply_override(tree, override)
+    return validate_config(tree, origin=str(path) if path else "configuration")
+
+
+def validate_config(tree: Mapping[str, Any], *, origin: str = "configuration") -> Config:
+    """`tree` as a `Config`. Raises ValueError listing every fault, each with its dotted key."""
+    faults = list(_unknown_keys(Config, tree, prefix=""))
+    if not faults:
+        try:
+            return Config.model_validate(tree)
+        except pydantic.ValidationError as error:
+            faults = [_describe(fault) for fault in error.errors()]
+    raise ValueError(f"{origin}: " + "\n".join(faults))
+
+
+def write_config(config: Config, directory: str | Path) -> Path:
+    """Write the resolved tree as `config.yaml` into `directory`, whole or not at all."""
+    path = Path(directory) / CONFIG_FILE
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+    return path
+
+
+def required(value: str | None, *, key: str, what: str) -> str:
+    """`value`, or a ValueError that says which key a command needs."""
+    if value is None:
+        raise ValueError(f"{key} must be set. Received: nothing. Set {key} to {what}.")
+    return value
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: a configuration file must be YAML. Received: {error}") from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ValueError(
+            f"{path}: a configuration file must hold sections, `name:` lines. "
+            f"Received: {type(tree).__name__}."
+        )
+    return tree
+
+
+def _apply_override(tree: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ValueError(
+            f"--set must be KEY=VALUE, such as model.size=mini. Received: {override!r}."
+        )
+    *sections, name = key.strip().split(".")
+    for section in sections:
+        branch = tree.setdefault(section, {})
+        if not isinstance(branch, dict):
+            raise ValueError(
+                f"--set {key}: {section} is a value, not a section. Received: {branch!r}."
+            )
+        tree = branch
+    tree[name] = yaml.safe_load(text)
+
+
+def _unknown_keys(
+    section: type[pydantic.BaseModel], tree: Mapping[str, Any], *, prefix: str
+) -> Iterable[str]:
+    for key, value in tree.items():
+        field = section.model_fields.get(str(key))
+        if field is None:
+            near = difflib.get_close_matches(str(key), section.model_fields, n=1, cutoff=0.4)
+            hint = f"Did you mean {prefix}{near[0]}?" if near else "Valid: " + ", ".join(
+                section.model_fields
+            )
+            yield f"{prefix}{key} is not a setting. {hint}"
+        elif isinstance(value, Mapping) and isinstance(field.annotation, type):
+            yield from _unknown_keys(field.annotation, value, prefix=f"{prefix}{key}.")
+
+
+def _describe(fault: Any) -> str:
+    key = ".".join(str(part) for part in fault["loc"])
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "value_error":
+        return f"{key}: {message}"
+    return f"{key}: {message}. Received: {fault['input']!r}."
