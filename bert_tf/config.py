@@ -9,15 +9,15 @@ import difflib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 import yaml
 
 CONFIG_FILE = "config.yaml"
 
-Share = pydantic.confloat(ge=0.0, le=1.0)
-Rate = pydantic.confloat(ge=0.0, lt=1.0)
+Share = Annotated[float, pydantic.Field(ge=0.0, le=1.0)]
+Rate = Annotated[float, pydantic.Field(ge=0.0, lt=1.0)]
 
 
 class Section(pydantic.BaseModel):
@@ -37,7 +37,7 @@ class CorpusConfig(Section):
     """The field of a .jsonl line that holds the text."""
     encoding_errors: Literal["error", "replace"] = "error"
     """Invalid UTF-8: stop with file and line, or put U+FFFD and count."""
-    held_out_share: Share = 0.05  # type: ignore[valid-type]
+    held_out_share: Share = 0.05
     """Share of documents kept for evaluation, chosen by a hash of the text and the seed."""
 
 
@@ -75,21 +75,21 @@ class TokenizerConfig(Section):
 class ExamplesConfig(Section):
     """Documents to sentence pairs. Defaults: Devlin et al. 2019, appendix A.2."""
 
-    max_seq_length: int = pydantic.Field(128, ge=8)
+    max_seq_length: int = pydantic.Field(default=128, ge=8)
     """Tokens, [CLS] and both [SEP] included."""
     next_sentence: bool = True
     """Pairs with labels; false fills each sequence with consecutive sentences of one document."""
-    random_next_share: Share = 0.5  # type: ignore[valid-type]
-    short_seq_prob: Share = 0.1  # type: ignore[valid-type]
+    random_next_share: Share = 0.5
+    short_seq_prob: Share = 0.1
 
 
 class MaskingConfig(Section):
     """Which tokens are predicted and what stands in their place. Defaults: Devlin et al. 2019."""
 
-    masked_lm_prob: Rate = 0.15  # type: ignore[valid-type]
+    masked_lm_prob: Rate = 0.15
     max_predictions_per_seq: pydantic.PositiveInt = 20
-    mask_share: Share = 0.8  # type: ignore[valid-type]
-    random_share: Share = 0.1  # type: ignore[valid-type]
+    mask_share: Share = 0.8
+    random_share: Share = 0.1
     """The rest of the selected tokens stays as it is."""
 
     @pydantic.model_validator(mode="after")
@@ -145,8 +145,8 @@ class ModelConfig(Section):
     type_vocab_size: pydantic.PositiveInt = 2
     hidden_act: Literal["gelu", "gelu_exact", "relu"] = "gelu"
     """`gelu` is Google's tanh approximation; `gelu_exact` uses the error function."""
-    hidden_dropout_prob: Rate = 0.1  # type: ignore[valid-type]
-    attention_probs_dropout_prob: Rate = 0.1  # type: ignore[valid-type]
+    hidden_dropout_prob: Rate = 0.1
+    attention_probs_dropout_prob: Rate = 0.1
     initializer_range: pydantic.PositiveFloat = 0.02
     layer_norm_eps: pydantic.PositiveFloat = 1e-12
 
@@ -172,11 +172,11 @@ class OptimizerConfig(Section):
     """AdamW with linear warm-up and linear decay to zero."""
 
     learning_rate: pydantic.PositiveFloat = 1e-4
-    warmup_share: Rate = 0.1  # type: ignore[valid-type]
+    warmup_share: Rate = 0.1
     """Share of all steps in which the learning rate rises from zero."""
     weight_decay_rate: pydantic.NonNegativeFloat = 0.01
-    beta_1: Rate = 0.9  # type: ignore[valid-type]
-    beta_2: Rate = 0.999  # type: ignore[valid-type]
+    beta_1: Rate = 0.9
+    beta_2: Rate = 0.999
     epsilon: pydantic.PositiveFloat = 1e-6
     bias_correction: bool = True
     """False gives the update of Google's 2018 code, blamed for unstable fine-tuning."""
@@ -215,7 +215,7 @@ class TrainingConfig(Section):
 class PretrainingOptimizerConfig(OptimizerConfig):
     """Devlin et al. 2019, appendix A.2: 10,000 of 1,000,000 steps are warm-up."""
 
-    warmup_share: Rate = 0.01  # type: ignore[valid-type]
+    warmup_share: Rate = 0.01
 
 
 class PretrainingTrainingConfig(TrainingConfig):
@@ -261,10 +261,22 @@ class FinetuningConfig(Section):
     text_field: str = "text"
     text_pair_field: str | None = None
     label_field: str = "label"
-    max_seq_length: int = pydantic.Field(128, ge=8)
+    max_seq_length: int = pydantic.Field(default=128, ge=8)
     num_epochs: pydantic.PositiveFloat = 3.0
-    classifier_dropout_prob: Rate = 0.1  # type: ignore[valid-type]
+    classifier_dropout_prob: Rate = 0.1
     training: FinetuningTrainingConfig = FinetuningTrainingConfig()
+
+
+class EvaluationConfig(Section):
+    """`bert-tf evaluate`: a saved model on held-out records or on labelled data."""
+
+    model: str | None = None
+    """A folder that `bert-tf pretrain` or `bert-tf finetune` wrote."""
+    data: str | None = None
+    """For a pretrained model a folder of records, for a classifier a labelled file whose columns
+    `finetuning.text_field`, `text_pair_field` and `label_field` name."""
+    batch_size: pydantic.PositiveInt = 64
+    max_steps: pydantic.PositiveInt | None = None
 
 
 class ExportConfig(Section):
@@ -272,7 +284,7 @@ class ExportConfig(Section):
 
     model: str | None = None
     """A folder that `bert-tf pretrain` or `bert-tf finetune` wrote."""
-    max_seq_length: int | None = pydantic.Field(None, ge=8)
+    max_seq_length: int | None = pydantic.Field(default=None, ge=8)
     """Default: the length the model was trained with."""
     top_k: pydantic.PositiveInt = 5
     """Answers of `fill_mask`."""
@@ -300,6 +312,7 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     pretraining: PretrainingConfig = PretrainingConfig()
     finetuning: FinetuningConfig = FinetuningConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     export: ExportConfig = ExportConfig()
     tracking: TrackingConfig = TrackingConfig()
 
@@ -392,8 +405,10 @@ def _unknown_keys(
         field = section.model_fields.get(str(key))
         if field is None:
             near = difflib.get_close_matches(str(key), section.model_fields, n=1, cutoff=0.4)
-            hint = f"Did you mean {prefix}{near[0]}?" if near else "Valid: " + ", ".join(
-                section.model_fields
+            hint = (
+                f"Did you mean {prefix}{near[0]}?"
+                if near
+                else "Valid: " + ", ".join(section.model_fields)
             )
             yield f"{prefix}{key} is not a setting. {hint}"
         elif isinstance(value, Mapping) and isinstance(field.annotation, type):

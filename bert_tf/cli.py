@@ -1,0 +1,275 @@
+"""`bert-tf …`: parse the arguments, call one function, give its exit code.
+
+0 done, 1 failed, 2 wrong use. A run stopped by SIGTERM or SIGINT checkpoints first and exits
+with 143 or 130, so that nobody takes it for finished. TensorFlow is imported only when a
+command needs it.
+"""
+
+import contextlib
+import functools
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from bert_tf import __version__
+
+if TYPE_CHECKING:
+    from bert_tf.config import Config
+    from bert_tf.training.loop import Progress
+    from bert_tf.training.tracking import Tracker
+
+# What libraries read when they start. A value that is already set stays.
+_ENVIRONMENT = {
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+    "KERAS_BACKEND": "tensorflow",
+}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="bert-tf")
+def main() -> None:
+    """BERT from raw text to a served model.
+
+    Each command reads its section of the configuration (--config FILE, --set a.b=value) and
+    writes its result, with the resolved configuration, into --output-dir.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("absl", "alembic", "mlflow", "h5py", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+
+
+def _stage(command: Callable[..., None]) -> Callable[..., None]:
+    """The options every stage has, and errors as exit code 1 with their message."""
+
+    @main.command()
+    @click.option("--config", "config_path", type=click.Path(), help="YAML file.")
+    @click.option("--set", "overrides", multiple=True, metavar="A.B=VALUE", help="Change a value.")
+    @click.option("--output-dir", required=True, type=click.Path(), help="Where results go.")
+    @functools.wraps(command)
+    def run(config_path: str | None, overrides: tuple[str, ...], output_dir: str) -> None:
+        from pathlib import Path
+
+        from bert_tf.config import load_config
+
+        try:
+            config = load_config(config_path, overrides=overrides)
+        except (ValueError, FileNotFoundError) as error:
+            _fail(error, code=2)
+        with _errors():
+            Path(output_dir).mkdir(parents=True, exist_ok=True)
+            command(config, output_dir)
+
+    return run
+
+
+@_stage
+def vocab(config: "Config", output_dir: str) -> None:
+    """Learn a WordPiece vocabulary from a corpus."""
+    from bert_tf.config import write_config
+    from bert_tf.data.corpus import read_documents
+    from bert_tf.data.tokenizer import Tokenizer
+    from bert_tf.data.vocabulary import learn_vocabulary
+
+    texts = (
+        paragraph for document in read_documents(config.corpus) for paragraph in document.paragraphs
+    )
+    with _progress() as show:
+        tokens = learn_vocabulary(
+            _counted(texts, lambda done: show("paragraphs read", done, None)),
+            config=config.vocabulary,
+            tokenizer=config.tokenizer,
+        )
+    Tokenizer(
+        tokens,
+        lower_case=config.tokenizer.lower_case,
+        strip_accents=config.tokenizer.strip_accents,
+        unicode_normalization=config.tokenizer.unicode_normalization,
+    ).save(output_dir)
+    write_config(config, output_dir)
+    click.echo(f"{len(tokens):,} tokens in {output_dir}/vocab.txt")
+
+
+@_stage
+def prepare(config: "Config", output_dir: str) -> None:
+    """Turn a corpus into TFRecord files of sentence pairs."""
+    from bert_tf.data.pretraining import prepare_records
+
+    with _progress() as show:
+        manifest = prepare_records(config, output_dir, on_progress=show)
+    click.echo(
+        f"{manifest.num_examples('train'):,} training and {manifest.num_examples('eval'):,} "
+        f"held-out examples in {output_dir}"
+    )
+
+
+@_stage
+def pretrain(config: "Config", output_dir: str) -> None:
+    """Pretrain on prepared records: masked tokens and next sentences."""
+    from bert_tf.training.pretraining import pretrain as run
+
+    _train(run, config, output_dir, stage="pretrain")
+
+
+@_stage
+def finetune(config: "Config", output_dir: str) -> None:
+    """Train a classifier of texts or pairs on a pretrained encoder."""
+    from bert_tf.training.finetuning import finetune as run
+
+    _train(run, config, output_dir, stage="finetune")
+
+
+@_stage
+def evaluate(config: "Config", output_dir: str) -> None:
+    """Measure a trained model on held-out data."""
+    from bert_tf.training.evaluation import evaluate_model
+
+    with _tracker(config, output_dir, stage="evaluate") as tracker:
+        _print_metrics(evaluate_model(config, output_dir, tracker=tracker))
+
+
+@_stage
+def export(config: "Config", output_dir: str) -> None:
+    """Write a SavedModel for TF Serving as OUTPUT_DIR/VERSION."""
+    from bert_tf.export.saved_model import export_model
+
+    click.echo(str(export_model(config, output_dir)))
+
+
+@main.command()
+@click.option("--model", required=True, type=click.Path(), help="SavedModel, or BASE/NAME.")
+@click.option("--file", "text_file", type=click.File(encoding="utf-8"), help="A text a line.")
+@click.option("--signature", default="serving_default", show_default=True)
+@click.argument("texts", nargs=-1)
+def predict(model: str, text_file: Any, signature: str, texts: tuple[str, ...]) -> None:
+    """Answer TEXTS (or a file's lines, or standard input's): one JSON object a line.
+
+    A tab separates the two texts of a pair.
+    """
+    if texts and text_file:
+        raise click.UsageError("Give texts or --file, not both.")
+    with _errors():
+        from bert_tf.export.saved_model import predict_texts
+
+        lines = list(texts) or [line.rstrip("\r\n") for line in (text_file or sys.stdin)]
+        pairs = [line.split("\t") for line in lines]
+        if len({len(pair) for pair in pairs}) > 1 or any(len(pair) > 2 for pair in pairs):
+            raise ValueError(
+                "Every line must be one text, or every line two texts with one tab between them. "
+                f"Received: lines of {sorted({len(pair) for pair in pairs})} parts."
+            )
+        is_paired = bool(pairs) and len(pairs[0]) == 2
+        answers = predict_texts(
+            model,
+            [pair[0] for pair in pairs],
+            text_pairs=[pair[1] for pair in pairs] if is_paired else None,
+            signature_name=signature,
+        )
+        for answer in answers:
+            click.echo(json.dumps(answer, ensure_ascii=False))
+
+
+def _train(run: Callable[..., dict[str, float]], config: "Config", output_dir: str, *, stage: str):
+    from bert_tf.training.loop import TrainingInterruptedError
+
+    with _stop_on_signals() as received, _tracker(config, output_dir, stage=stage) as tracker:
+        try:
+            with _progress() as show:
+                metrics = run(
+                    config,
+                    output_dir,
+                    tracker=tracker,
+                    on_progress=lambda progress: show(
+                        stage, progress.step, progress.num_steps, _describe(progress)
+                    ),
+                    is_stop_requested=lambda: bool(received),
+                )
+        except TrainingInterruptedError as interruption:
+            tracker.close("KILLED")
+            click.echo(f"{interruption} Run the same command to go on.", err=True)
+            raise SystemExit(128 + received[0]) from None
+    _print_metrics(metrics)
+
+
+def _describe(progress: "Progress") -> str:
+    accuracies = [
+        f"{name.removesuffix('_accuracy')} {value:.1%}"
+        for name, value in progress.metrics.items()
+        if name.endswith("_accuracy")
+    ]
+    parts = [f"loss {progress.metrics['loss']:.3f}", *accuracies]
+    return ", ".join([*parts, f"{progress.sequences_per_second:.0f} sequences/s"])
+
+
+@contextlib.contextmanager
+def _tracker(config: "Config", output_dir: str, *, stage: str) -> "Iterator[Tracker]":
+    from bert_tf.training.tracking import DEFAULT_TRACKING_URI, Tracker
+
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI
+    with Tracker.open(output_dir, config=config.tracking, tracking_uri=uri, stage=stage) as tracker:
+        tracker.log_parameters(config.model_dump(mode="json", exclude={"tracking"}))
+        yield tracker
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[..., None]]:
+    from bert_tf.progress import ProgressDisplay
+
+    with ProgressDisplay(is_terminal=sys.stderr.isatty()) as display:
+        yield display.update
+
+
+@contextlib.contextmanager
+def _stop_on_signals() -> Iterator[list[int]]:
+    """Collects SIGTERM and SIGINT; a second SIGINT interrupts at once."""
+    received: list[int] = []
+
+    def note(number: int, _frame: Any) -> None:
+        if received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _errors() -> Iterator[None]:
+    """What a user can mend is shown as a message; anything else keeps its traceback."""
+    try:
+        yield
+    except (ValueError, LookupError, OSError, FloatingPointError, RuntimeError) as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        _fail(error, code=1)
+
+
+def _fail(error: BaseException, *, code: int) -> NoReturn:
+    logging.getLogger(__name__).debug("Traceback:", exc_info=error)
+    click.echo(f"Error: {error}", err=True)
+    raise SystemExit(code) from error
+
+
+def _counted(items: Iterable[Any], report: Callable[[int], None]) -> Iterator[Any]:
+    for done, item in enumerate(items, 1):
+        if done % 1000 == 0:
+            report(done)
+        yield item
+
+
+def _print_metrics(metrics: dict[str, float]) -> None:
+    click.echo(json.dumps({name: round(value, 6) for name, value in metrics.items()}))

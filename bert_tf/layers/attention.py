@@ -1,0 +1,134 @@
+"""Multi-head scaled dot-product attention, and the masks that say who may attend to whom.
+
+Letters in shapes: B batch, F positions that ask, T positions that answer (F = T in
+self-attention), N heads, H size of a head, W = N * H width.
+"""
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from bert_tf.layers.dropout import Dropout
+from bert_tf.layers.projection import dense
+
+# Finite, so that a row with nothing to attend to gives equal weights instead of NaN.
+MASKED_SCORE = -1e9
+
+
+def padding_mask(input_mask):
+    """True at positions that hold a token. (B, T) of 0 and 1 -> (B, 1, 1, T) bool."""
+    return ops.expand_dims(ops.cast(input_mask, "bool"), (1, 2))
+
+
+def causal_mask(length):
+    """True where position f may see position t <= f. -> (1, 1, length, length) bool."""
+    positions = ops.arange(length)
+    return ops.expand_dims(positions[:, None] >= positions[None, :], (0, 1))
+
+
+def sequence_mask(sequence_ids):
+    """True inside one of several sequences that share a row. (B, T) int -> (B, 1, T, T) bool."""
+    return ops.expand_dims(ops.equal(sequence_ids[:, :, None], sequence_ids[:, None, :]), 1)
+
+
+class MultiHeadAttention(keras.layers.Layer):
+    """softmax(Q K^T / sqrt(H) + mask) V over N heads, then a projection back to the width.
+
+    One layer is bidirectional, causal or cross-attention by what it is given: a padding mask, a
+    causal mask (combine masks with `keras.ops.logical_and`), or a `memory` to attend to.
+
+    Inputs: `query` (B, F, W); `memory` (B, T, W) or None for self-attention; `attention_mask` bool,
+
+    broadcastable to (B, N, F, T), True where attention is allowed.
+    Output: (B, F, W), compute dtype; with `return_weights` also the weights (B, N, F, T) before
+    dropout, float32. The softmax runs in float32 whatever the compute dtype.
+
+    Raises:
+        ValueError: the number of heads does not divide the width.
+
+    Source: Vaswani et al. 2017, section 3.2; dropout on the weights as in google-research/bert.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        *,
+        num_heads: int,
+        dropout_rate: float,
+        initializer_range: float,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if hidden_size % num_heads:
+            raise ValueError(
+                "num_heads must divide hidden_size. Received: "
+                f"hidden_size={hidden_size}, num_heads={num_heads}. "
+                f"Use a divisor of {hidden_size}."
+            )
+        self.hidden_size = hidden_size
+        self.num_heads = num_heads
+        self.dropout_rate = dropout_rate
+        self.initializer_range = initializer_range
+        # Columns: all heads' Q, then K, then V: one matrix product instead of three.
+        self.query_key_value = dense(
+            3 * hidden_size,
+            initializer_range=initializer_range,
+            name="query_key_value",
+            dtype=self.dtype_policy,
+        )
+        self.dropout = Dropout(dropout_rate, name="dropout", dtype=self.dtype_policy)
+        self.output_projection = dense(
+            hidden_size,
+            initializer_range=initializer_range,
+            name="output",
+            dtype=self.dtype_policy,
+        )
+
+    def build(self, query_shape, memory_shape=None):
+        width = (None, None, self.hidden_size)
+        self.query_key_value.build(width)
+        self.dropout.build(width)
+        self.output_projection.build(width)
+
+    def call(self, query, memory=None, attention_mask=None, return_weights=False, training=False):
+        query, key, value = self._project(query, memory)  # (B, N, F, H), 2 x (B, N, T, H)
+        scores = ops.matmul(query, ops.swapaxes(key, -1, -2))  # (B, N, F, T)
+        scores = ops.cast(scores, "float32") / math.sqrt(self.hidden_size // self.num_heads)
+        if attention_mask is not None:
+            scores = ops.where(attention_mask, scores, MASKED_SCORE)
+        weights = ops.softmax(scores, axis=-1)  # (B, N, F, T)
+        dropped = self.dropout(ops.cast(weights, self.compute_dtype), training=training)
+        context = ops.matmul(dropped, value)  # (B, N, F, H)
+        context = ops.transpose(context, (0, 2, 1, 3))  # (B, F, N, H)
+        context = ops.reshape(context, (*ops.shape(context)[:2], self.hidden_size))
+        output = self.output_projection(context)  # (B, F, W)
+        return (output, weights) if return_weights else output
+
+    def _project(self, query, memory):
+        if memory is None:
+            return ops.split(self._heads(self.query_key_value(query), parts=3), 3, axis=1)
+        kernel = ops.cast(self.query_key_value.kernel, self.compute_dtype)
+        bias = ops.cast(self.query_key_value.bias, self.compute_dtype)
+        width = self.hidden_size
+        asked = ops.matmul(query, kernel[:, :width]) + bias[:width]
+        answers = ops.matmul(memory, kernel[:, width:]) + bias[width:]
+        key, value = ops.split(self._heads(answers, parts=2), 2, axis=1)
+        return self._heads(asked, parts=1), key, value
+
+    def _heads(self, projected, *, parts):
+        """(B, T, parts * W) -> (B, parts * N, T, H)."""
+        batch, length = ops.shape(projected)[:2]
+        head_size = self.hidden_size // self.num_heads
+        heads = ops.reshape(projected, (batch, length, parts * self.num_heads, head_size))
+        return ops.transpose(heads, (0, 2, 1, 3))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "hidden_size": self.hidden_size,
+            "num_heads": self.num_heads,
+            "dropout_rate": self.dropout_rate,
+            "initializer_range": self.initializer_range,
+        }

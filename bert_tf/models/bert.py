@@ -1,0 +1,98 @@
+"""The BERT encoder: token ids in, one vector a token and one a sequence out."""
+
+from typing import Any
+
+import keras
+
+from bert_tf.config import ModelConfig
+from bert_tf.layers.attention import padding_mask
+from bert_tf.layers.embeddings import BertEmbeddings
+from bert_tf.layers.heads import Pooler
+from bert_tf.layers.transformer import TransformerLayer
+
+
+class BertEncoder(keras.layers.Layer):
+    """Embeddings, `num_hidden_layers` Transformer layers, pooler.
+
+    Inputs: a dict of int32 tensors (batch, length): `input_ids`; `input_mask`, 1 at tokens and 0
+    at padding; `segment_ids`.
+    Output: a dict of `sequence_output` (batch, length, hidden) and `pooled_output`
+    (batch, hidden), compute dtype.
+
+    Source: Devlin et al. 2019; google-research/bert, modeling.py.
+    """
+
+    def __init__(self, config: ModelConfig, **kwargs: Any):
+        super().__init__(**{"name": "encoder", **kwargs})
+        self.config = config
+        policy = self.dtype_policy
+        self.embeddings = BertEmbeddings(
+            vocab_size=vocab_size(config),
+            hidden_size=config.hidden_size,
+            max_position_embeddings=config.max_position_embeddings,
+            type_vocab_size=config.type_vocab_size,
+            dropout_rate=config.hidden_dropout_prob,
+            initializer_range=config.initializer_range,
+            layer_norm_eps=config.layer_norm_eps,
+            name="embeddings",
+            dtype=policy,
+        )
+        self.transformer_layers = [
+            TransformerLayer(
+                config.hidden_size,
+                num_heads=config.num_attention_heads,
+                intermediate_size=config.intermediate_size,
+                activation=config.hidden_act,
+                dropout_rate=config.hidden_dropout_prob,
+                attention_dropout_rate=config.attention_probs_dropout_prob,
+                initializer_range=config.initializer_range,
+                layer_norm_eps=config.layer_norm_eps,
+                name=f"layer_{index}",
+                dtype=policy,
+            )
+            for index in range(config.num_hidden_layers)
+        ]
+        self.pooler = Pooler(
+            config.hidden_size,
+            initializer_range=config.initializer_range,
+            name="pooler",
+            dtype=policy,
+        )
+
+    def call(self, inputs, training=False):
+        hidden = self.embeddings(inputs["input_ids"], inputs["segment_ids"], training=training)
+        mask = padding_mask(inputs["input_mask"])
+        for layer in self.transformer_layers:
+            hidden = layer(hidden, attention_mask=mask, training=training)
+        return {"sequence_output": hidden, "pooled_output": self.pooler(hidden)}
+
+    def get_config(self):
+        return {**super().get_config(), "config": self.config.model_dump()}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(ModelConfig(**config.pop("config")), **config)
+
+
+ENCODER_INPUTS = ("input_ids", "input_mask", "segment_ids")
+
+
+def vocab_size(config: ModelConfig) -> int:
+    """The vocabulary's size. Raises ValueError where the configuration leaves it open."""
+    if config.vocab_size is None:
+        raise ValueError(
+            "model.vocab_size must be known before a model is built. Received: nothing. "
+            "Use `with_vocab_size` or set it."
+        )
+    return config.vocab_size
+
+
+def with_vocab_size(config: ModelConfig, size: int) -> ModelConfig:
+    """`config` for a vocabulary of `size`. Raises ValueError where it names another size."""
+    if config.vocab_size not in (None, size):
+        raise ValueError(
+            "model.vocab_size must be the vocabulary's size. Received: "
+            f"model.vocab_size={config.vocab_size}, {size} tokens in the vocabulary. "
+            "Leave model.vocab_size unset."
+        )
+    return config.model_copy(update={"vocab_size": size})

@@ -1,0 +1,53 @@
+"""BERT with a head for a labelled task."""
+
+from typing import Any
+
+import keras
+
+from bert_tf.config import ModelConfig
+from bert_tf.layers.heads import ClassificationHead
+from bert_tf.models.bert import BertEncoder
+
+
+class BertClassifier(keras.Model):
+    """Scores of the classes of a text, or of a pair of texts.
+
+    Inputs: the encoder's (see `BertEncoder`). Output: logits (batch, classes), float32.
+
+    Source: Devlin et al. 2019, section 4.1 and figure 4.
+    """
+
+    def __init__(
+        self, config: ModelConfig, *, num_classes: int, dropout_rate: float, **kwargs: Any
+    ):
+        super().__init__(**{"name": "classifier", **kwargs})
+        self.config = config
+        self.num_classes = num_classes
+        self.dropout_rate = dropout_rate
+        policy = self.dtype_policy
+        self.encoder = BertEncoder(config, name="encoder", dtype=policy)
+        self.head = ClassificationHead(
+            config.hidden_size,
+            num_classes=num_classes,
+            dropout_rate=dropout_rate,
+            initializer_range=config.initializer_range,
+            name="head",
+            dtype=policy,
+        )
+
+    def call(self, inputs, training=False):
+        encoded = self.encoder(inputs, training=training)
+        return self.head(encoded["pooled_output"], training=training)
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "dtype": self.dtype_policy,
+            "config": self.config.model_dump(),
+            "num_classes": self.num_classes,
+            "dropout_rate": self.dropout_rate,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(ModelConfig(**config.pop("config")), **config)

@@ -1,0 +1,83 @@
+"""How long work is shown: a live bar in a terminal, a log line now and then elsewhere."""
+
+import logging
+import time
+from types import TracebackType
+from typing import Any, Self
+
+log = logging.getLogger(__name__)
+
+LINE_EVERY_SECONDS = 15.0
+
+
+class ProgressDisplay:
+    """Shows stages of work with rate and time left until it is closed.
+
+    Args:
+        is_terminal: draw a live bar (rich); otherwise log a line each 15 seconds.
+    """
+
+    def __init__(self, *, is_terminal: bool):
+        self._bar: Any = _make_bar() if is_terminal else None
+        self._tasks: dict[str, Any] = {}
+        self._started_at: dict[str, float] = {}
+        self._last_line_at = 0.0
+
+    def update(self, stage: str, done: int, total: int | None, detail: str = "") -> None:
+        """`done` of `total` units of a stage are done; `detail` is shown beside it."""
+        started_at = self._started_at.setdefault(stage, time.monotonic())
+        if self._bar is not None:
+            if stage not in self._tasks:
+                self._tasks[stage] = self._bar.add_task(stage, total=total, detail="")
+            self._bar.update(self._tasks[stage], completed=done, total=total, detail=detail)
+            return
+        now = time.monotonic()
+        is_finished = total is not None and done >= total
+        if now - self._last_line_at >= LINE_EVERY_SECONDS or is_finished:
+            self._last_line_at = now
+            log.info("%s", _line(stage, done, total, now - started_at, detail))
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _line(stage: str, done: int, total: int | None, seconds: float, detail: str) -> str:
+    rate = done / seconds if seconds > 0 else 0.0
+    text = f"{stage}: {done:,}" + (f" of {total:,}" if total else "")
+    if total and rate:
+        text += f", {(total - done) / rate:.0f} s left"
+    return f"{text}, {detail}" if detail else text
+
+
+def _make_bar() -> Any:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[detail]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )

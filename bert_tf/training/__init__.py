@@ -1,0 +1,1 @@
+"""The training engine: devices, optimizer, step, loop, checkpoints, tracking."""

@@ -1,0 +1,283 @@
+"""The training loop: batches in, a trained model and its metrics out.
+
+One step, whatever it is computed on: take the batch, give each replica its rows, cut those into
+micro-batches, sum the gradients of loss / (weight of the whole batch), reduce them over the
+replicas once, clip once by their global norm, update once.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from bert_tf.config import TrainingConfig
+from bert_tf.layers.dropout import dropout_seed
+from bert_tf.training.checkpoints import Checkpoints
+from bert_tf.training.metrics import Objective, Sums, summarize, total_loss
+from bert_tf.training.optimizer import AdamW, variables_without_decay
+from bert_tf.training.strategy import split_batches
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands, for whoever shows it."""
+
+    step: int
+    num_steps: int
+    sequences_per_second: float
+    metrics: dict[str, float]
+
+    @property
+    def seconds_left(self) -> float:
+        """At the present rate."""
+        return (self.num_steps - self.step) * self.metrics["seconds_per_step"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that one training run is made of."""
+
+    model: keras.Model
+    objective: Objective
+    strategy: tf.distribute.Strategy
+    config: TrainingConfig
+    num_steps: int
+    seed: int
+    train_batches: Callable[[int], tf.data.Dataset]
+    """Step -> endless global batches from that step on."""
+    eval_batches: Callable[[], tf.data.Dataset] | None
+    output_dir: Path
+    settings: dict[str, Any]
+    """What a resumed run must share with the one that was interrupted."""
+    log_metrics: Callable[[dict[str, float], int], None] = lambda metrics, step: None
+    on_progress: Callable[[Progress], None] = lambda progress: None
+    is_stop_requested: Callable[[], bool] = lambda: False
+
+
+class TrainingInterruptedError(Exception):
+    """The run was asked to stop, and its checkpoint is written."""
+
+
+def train(run: Run) -> dict[str, float]:
+    """Train from the newest checkpoint, or from the model's weights as they are, to the end.
+
+    Returns the metrics of the last evaluation, or of the last logged steps without one.
+
+    Raises:
+        TrainingInterruptedError: a stop was requested; a checkpoint was written.
+        FloatingPointError: the loss is not finite any more; the last checkpoint is kept.
+    """
+    config = run.config
+    with run.strategy.scope():
+        optimizer = AdamW(
+            run.model.trainable_variables,
+            config=config.optimizer,
+            num_steps=run.num_steps,
+            without_decay=variables_without_decay(run.model),
+        )
+        checkpoints = Checkpoints(
+            run.output_dir / "checkpoints",
+            model=run.model,
+            optimizer=optimizer,
+            keep=config.keep_checkpoints,
+            settings=run.settings,
+        )
+    step = first_step = checkpoints.restore_newest()
+    if first_step:
+        log.info("Going on at step %d of %d.", first_step, run.num_steps)
+    batches = iter(split_batches(lambda: run.train_batches(first_step), run.strategy))
+    train_step = _make_train_step(run, optimizer)
+    window = _Window(batch_size=config.batch_size)
+    metrics: dict[str, float] = {}
+    while step < run.num_steps:
+        window.add(*train_step(batches, tf.constant(step, tf.int64)))
+        step += 1
+        is_last = step == run.num_steps
+        if is_last or step % config.log_every_steps == 0:
+            metrics = window.close()
+            _refuse_non_finite(metrics["loss"], step=step, directory=checkpoints.directory)
+            run.log_metrics(_with_prefix(metrics, "train"), step)
+            run.on_progress(Progress(step, run.num_steps, metrics["sequences_per_second"], metrics))
+        if run.eval_batches and (is_last or _is_due(step, config.evaluate_every_steps)):
+            metrics = evaluate(run.model, run.objective, run.eval_batches, strategy=run.strategy)
+            run.log_metrics(_with_prefix(metrics, "eval"), step)
+            window.restart_clock()
+        is_stopping = not is_last and run.is_stop_requested()
+        if is_last or is_stopping or _is_due(step, config.checkpoint_every_steps):
+            checkpoints.save(step)
+            window.restart_clock()
+        if is_stopping:
+            raise TrainingInterruptedError(
+                f"Stopped after step {step} of {run.num_steps}; checkpoint written."
+            )
+    if not metrics and run.eval_batches:
+        metrics = evaluate(run.model, run.objective, run.eval_batches, strategy=run.strategy)
+    return metrics
+
+
+def evaluate(
+    model: keras.Model,
+    objective: Objective,
+    batches: Callable[[], tf.data.Dataset],
+    *,
+    strategy: tf.distribute.Strategy,
+) -> dict[str, float]:
+    """Metrics over all of `batches`, each prediction counted once (see `metrics.summarize`)."""
+
+    @tf.function
+    def eval_step(iterator):
+        def replica_step(batch):
+            sums = objective.sums(model(batch, training=False), batch)
+            return _reduce((sums, objective.weights(batch)))
+
+        return _local(strategy, strategy.run(replica_step, args=(next(iterator),)))
+
+    totals = None
+    iterator = iter(split_batches(batches, strategy))
+    while True:
+        try:
+            sums = eval_step(iterator)
+        except (StopIteration, tf.errors.OutOfRangeError):
+            break
+        totals = sums if totals is None else tf.nest.map_structure(tf.add, totals, sums)
+    if totals is None:
+        raise ValueError("Evaluation needs at least one batch. Received: none.")
+    return summarize(*totals)
+
+
+def _make_train_step(run: Run, optimizer: AdamW) -> Callable[[Iterator, tf.Tensor], Any]:
+    num_parts = run.config.accumulation_steps
+    variables = run.model.trainable_variables
+
+    def part_of_step(batch, weights, seed):
+        """Gradients (dense) and sums of one micro-batch."""
+        with dropout_seed(seed), tf.GradientTape() as tape:
+            sums = run.objective.sums(run.model(batch, training=True), batch)
+            loss = total_loss(sums.loss, weights)
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        dense = [
+            tf.zeros(variable.shape) if gradient is None else tf.convert_to_tensor(gradient)
+            for gradient, variable in zip(gradients, variables, strict=True)
+        ]
+        return dense, sums
+
+    def replica_step(batch, step):
+        weights = _reduce(run.objective.weights(batch))
+        seed = _step_seed(run.seed, step)
+        if num_parts == 1:
+            gradients, sums = part_of_step(batch, weights, seed)
+        else:
+            gradients, sums = _accumulate(part_of_step, batch, weights, seed, num_parts)
+        gradients, sums = _reduce((gradients, sums))
+        gradients, norm = tf.clip_by_global_norm(gradients, run.config.optimizer.max_grad_norm)
+        rate = optimizer.apply(gradients, step=step)
+        return sums, weights, {"learning_rate": rate, "gradient_norm": norm}
+
+    @tf.function
+    def train_step(iterator, step):
+        return _local(run.strategy, run.strategy.run(replica_step, args=(next(iterator), step)))
+
+    return train_step
+
+
+def _accumulate(part_of_step, batch, weights, seed, num_parts):
+    """Sums of `part_of_step` over micro-batches, one after another: memory for one at a time."""
+    parts = tf.nest.map_structure(
+        lambda x: tf.reshape(x, tf.concat([[num_parts, -1], tf.shape(x)[1:]], 0)), batch
+    )
+
+    def compute(index):
+        part = {
+            name: tf.ensure_shape(value[index], [None, *batch[name].shape[1:]])
+            for name, value in parts.items()
+        }
+        return part_of_step(part, weights, tf.random.experimental.stateless_fold_in(seed, index))
+
+    totals = compute(tf.constant(0))
+    _, totals = tf.while_loop(
+        lambda index, _: index < num_parts,
+        lambda index, totals: (
+            index + 1,
+            tf.nest.map_structure(tf.add, totals, compute(index)),
+        ),
+        (tf.constant(1), totals),
+        parallel_iterations=1,
+    )
+    return totals
+
+
+def _step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
+    """int32 (2,), a function of seed, step and replica."""
+    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+    folded = tf.random.experimental.stateless_fold_in(
+        tf.constant([seed, 0], tf.int32), tf.cast(step, tf.int32)
+    )
+    return tf.random.experimental.stateless_fold_in(folded, replica)
+
+
+def _reduce(structure: Any) -> Any:
+    """Sum over replicas, in replica context."""
+    context = tf.distribute.get_replica_context()
+    flat = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.nest.flatten(structure))
+    return tf.nest.pack_sequence_as(structure, flat)
+
+
+def _local(strategy: tf.distribute.Strategy, structure: Any) -> Any:
+    """The first replica's values; after `_reduce` all replicas have the same."""
+    return tf.nest.map_structure(
+        lambda value: strategy.experimental_local_results(value)[0], structure
+    )
+
+
+@dataclass
+class _Window:
+    """Sums over the steps between two log lines, and the time that they took."""
+
+    batch_size: int
+    sums: list[tuple[Sums, dict[str, tf.Tensor]]] = field(default_factory=list)
+    extras: dict[str, tf.Tensor] = field(default_factory=dict)
+    num_steps: int = 0
+    seconds: float = 0.0
+    started_at: float = field(default_factory=time.perf_counter)
+
+    def add(self, sums: Sums, weights: dict[str, tf.Tensor], extras: dict[str, tf.Tensor]) -> None:
+        self.sums.append((sums, weights))
+        self.extras = extras
+        self.num_steps += 1
+        self.seconds += time.perf_counter() - self.started_at
+        self.started_at = time.perf_counter()
+
+    def restart_clock(self) -> None:
+        self.started_at = time.perf_counter()
+
+    def close(self) -> dict[str, float]:
+        metrics = summarize(*tf.nest.map_structure(lambda *parts: sum(parts), *self.sums))
+        metrics |= {name: float(value) for name, value in self.extras.items()}
+        metrics["seconds_per_step"] = self.seconds / self.num_steps
+        metrics["sequences_per_second"] = self.batch_size * self.num_steps / self.seconds
+        self.sums, self.num_steps, self.seconds = [], 0, 0.0
+        return metrics
+
+
+def _is_due(step: int, every: int | None) -> bool:
+    return every is not None and step % every == 0
+
+
+def _with_prefix(metrics: dict[str, float], prefix: str) -> dict[str, float]:
+    return {f"{prefix}/{name}": value for name, value in metrics.items()}
+
+
+def _refuse_non_finite(loss: float, *, step: int, directory: Path) -> None:
+    if not math.isfinite(loss):
+        raise FloatingPointError(
+            f"The loss must be finite. Received: {loss} at step {step}. The checkpoints in "
+            f"{directory} are from before. Lower the learning rate or use precision=float32."
+        )

@@ -1,0 +1,96 @@
+"""What is minimised and what is reported, as sums that add up over replicas and batches.
+
+An objective has terms (`masked_lm`, `next_sentence`, `classification`). For each it gives the
+weight of a batch (how many predictions count), the summed loss and the summed correct answers.
+The loss of a batch is the sum over terms of loss / weight, whatever the batch is split into.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import keras
+import tensorflow as tf
+
+# Google's own guard against a batch without predictions (run_pretraining.py).
+EMPTY_GUARD = 1e-5
+
+
+class Sums(NamedTuple):
+    """Summed over predictions, one scalar float32 a term."""
+
+    loss: dict[str, tf.Tensor]
+    correct: dict[str, tf.Tensor]
+
+
+class Objective(Protocol):
+    """The terms of one kind of training."""
+
+    def weights(self, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """How many predictions of each term the batch holds; needs no model."""
+        ...
+
+    def sums(self, outputs: Any, batch: Mapping[str, tf.Tensor]) -> Sums:
+        """Losses and correct answers of the model's outputs on the batch."""
+        ...
+
+
+class PretrainingObjective:
+    """Masked-token and next-sentence prediction.
+
+    Source: google-research/bert, run_pretraining.py: the two mean losses are added.
+    """
+
+    def weights(self, batch):
+        return {
+            "masked_lm": tf.reduce_sum(batch["masked_lm_weights"]),
+            "next_sentence": tf.reduce_sum(batch["next_sentence_weights"]),
+        }
+
+    def sums(self, outputs, batch):
+        masked_lm = _weighted(
+            outputs["masked_lm_logits"], batch["masked_lm_ids"], batch["masked_lm_weights"]
+        )
+        next_sentence = _weighted(
+            outputs["next_sentence_logits"],
+            batch["next_sentence_labels"],
+            batch["next_sentence_weights"],
+        )
+        return Sums(
+            loss={"masked_lm": masked_lm[0], "next_sentence": next_sentence[0]},
+            correct={"masked_lm": masked_lm[1], "next_sentence": next_sentence[1]},
+        )
+
+
+class ClassificationObjective:
+    """Cross-entropy of the class of each text."""
+
+    def weights(self, batch):
+        return {"classification": tf.reduce_sum(batch["weights"])}
+
+    def sums(self, outputs, batch):
+        loss, correct = _weighted(outputs, batch["labels"], batch["weights"])
+        return Sums(loss={"classification": loss}, correct={"classification": correct})
+
+
+def total_loss(losses: Mapping[str, Any], weights: Mapping[str, Any]) -> Any:
+    """The number that is minimised."""
+    return sum(loss / (weights[term] + EMPTY_GUARD) for term, loss in losses.items())
+
+
+def summarize(sums: Sums, weights: Mapping[str, Any]) -> dict[str, float]:
+    """Named metrics of summed batches: `loss`, and a term's loss and accuracy where it counts."""
+    metrics = {"loss": float(total_loss(sums.loss, weights))}
+    for term, weight in weights.items():
+        if float(weight) > 0:
+            metrics[f"{term}_loss"] = float(sums.loss[term]) / float(weight)
+            metrics[f"{term}_accuracy"] = float(sums.correct[term]) / float(weight)
+    if "masked_lm_loss" in metrics:
+        metrics["masked_lm_perplexity"] = math.exp(min(metrics["masked_lm_loss"], 700.0))
+    return metrics
+
+
+def _weighted(logits, labels, weights):
+    losses = keras.ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+    correct = tf.cast(tf.equal(tf.argmax(logits, -1, tf.int32), labels), tf.float32)
+    return tf.reduce_sum(losses * weights), tf.reduce_sum(correct * weights)

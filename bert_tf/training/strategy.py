@@ -1,0 +1,93 @@
+"""Which devices compute, and in which number type."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import tensorflow as tf
+
+# Matrix units that take bfloat16: Intel AMX, or AVX-512 with its bfloat16 extension.
+_BFLOAT16_CPU_FLAGS = {"amx_bf16", "avx512_bf16"}
+
+
+def make_strategy(*, num_logical_devices: int | None = None) -> tf.distribute.MirroredStrategy:
+    """MirroredStrategy over all visible GPUs, or over the CPU, whole or in logical devices.
+
+    Raises:
+        RuntimeError: logical devices are asked for after TensorFlow has started with others.
+    """
+    if num_logical_devices is not None:
+        _split_cpu(num_logical_devices)
+        return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(num_logical_devices)])
+    num_gpus = len(tf.config.list_logical_devices("GPU"))
+    devices = [f"GPU:{i}" for i in range(num_gpus)] or ["CPU:0"]
+    return tf.distribute.MirroredStrategy(devices)
+
+
+def dtype_policy(precision: str) -> str:
+    """The Keras dtype policy for `auto`, `float32` or `bfloat16`; auto asks the hardware."""
+    if precision == "auto":
+        precision = "bfloat16" if has_bfloat16_units() else "float32"
+    return "mixed_bfloat16" if precision == "bfloat16" else "float32"
+
+
+def has_bfloat16_units() -> bool:
+    """Whether matrix products in bfloat16 run on units of their own (GPU: Ampere or newer)."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+        return all(detail.get("compute_capability", (0, 0)) >= (8, 0) for detail in details)
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.is_file():
+        return False
+    flags = next(
+        (line for line in cpuinfo.read_text().splitlines() if line.startswith("flags")), ""
+    )
+    return bool(_BFLOAT16_CPU_FLAGS & set(flags.split()))
+
+
+def split_batches(
+    make_batches: Callable[[], tf.data.Dataset], strategy: tf.distribute.Strategy
+) -> tf.distribute.DistributedDataset:
+    """Global batches dealt to the replicas in order: replica r gets rows [r*b, (r+1)*b).
+
+    Every tensor's first dimension is the global batch, a multiple of the number of replicas.
+    """
+    num_replicas = strategy.num_replicas_in_sync
+
+    def deal(batch):
+        return tf.nest.map_structure(
+            lambda x: tf.reshape(
+                x, tf.concat([[num_replicas, tf.shape(x)[0] // num_replicas], tf.shape(x)[1:]], 0)
+            ),
+            batch,
+        )
+
+    def replica_batches(_context: tf.distribute.InputContext) -> tf.data.Dataset:
+        batches = make_batches()
+        if num_replicas > 1:
+            spec = tf.nest.map_structure(
+                lambda s: tf.TensorSpec([None, *s.shape[1:]], s.dtype), batches.element_spec
+            )
+            batches = batches.map(deal).unbatch()
+            batches = batches.map(
+                lambda batch: tf.nest.map_structure(
+                    lambda x, s: tf.ensure_shape(x, s.shape), batch, spec
+                )
+            )
+        return batches.prefetch(2 * num_replicas)
+
+    return strategy.distribute_datasets_from_function(replica_batches)
+
+
+def _split_cpu(count: int) -> None:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    wanted = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
+    try:
+        tf.config.set_logical_device_configuration(cpu, wanted)
+    except RuntimeError as error:
+        if len(tf.config.list_logical_devices("CPU")) < count:
+            raise RuntimeError(
+                "Logical devices must be made before TensorFlow starts. Received: "
+                f"{count} wanted, {len(tf.config.list_logical_devices('CPU'))} there. "
+                "Start a new process."
+            ) from error
