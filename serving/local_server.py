@@ -1,0 +1,303 @@
+"""A local server that answers like TensorFlow Serving, for development.
+
+    python -m serving.local_server --model_name=demo --model_base_path=DIR --rest_api_port=8501
+
+In: `DIR/VERSION/` SavedModels and flags named like those of `tensorflow_model_server`. Out: its
+REST paths and gRPC services. Production runs TensorFlow Serving itself on the same directory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
+
+from serving.flags import Flags, ModelSettings, parse_flags
+
+if TYPE_CHECKING:
+    import grpc
+    import uvicorn
+    from starlette.applications import Starlette
+
+_logger = logging.getLogger(__name__)
+
+_DEVELOPMENT_NOTICE = (
+    "This local server is for development. "
+    "Production runs TensorFlow Serving (tensorflow_model_server) on the same directory."
+)
+
+
+class LocalServer:
+    """Serves models over REST and gRPC until it is stopped; also a context manager.
+
+    `rest_api_port` and `port` (gRPC): None switches the surface off, 0 picks a free port. After
+    `start`, `rest_url` and `grpc_address` tell where it listens. `file_system_poll_wait_seconds`
+    of 0 or less looks at the disk once, at the start.
+
+    `models` maps names to `ServedModel`s.
+
+    `start` loads what is on disk before it opens the ports, and raises `OSError` when a port is
+    taken. A model that is not on disk yet is waited for while the server runs.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[ModelSettings],
+        *,
+        host: str = "127.0.0.1",
+        port: int | None = None,
+        rest_api_port: int | None = None,
+        rest_api_timeout_in_ms: int = 30_000,
+        file_system_poll_wait_seconds: float = 1.0,
+        shutdown_grace_seconds: float = 30.0,
+    ) -> None:
+        # TensorFlow is imported by these, so not before the first line of the log is out.
+        from serving.models import ServedModel
+
+        self.host = host
+        self._wanted_port = port
+        self._wanted_rest_api_port = rest_api_port
+        self._rest_api_timeout_in_ms = rest_api_timeout_in_ms
+        self._poll_wait_seconds = file_system_poll_wait_seconds
+        self._shutdown_grace_seconds = shutdown_grace_seconds
+        self.models = {settings.name: ServedModel(settings) for settings in models}
+        # As many as TensorFlow Serving has.
+        self._num_threads = 4 * (os.cpu_count() or 1)
+        self._stop_requested = threading.Event()
+        self._poll_thread: threading.Thread | None = None
+        self._rest: _RestThread | None = None
+        self._grpc_server: grpc.Server | None = None
+        self._grpc_port: int | None = None
+
+    @property
+    def rest_url(self) -> str:
+        """The base URL of the REST surface, such as http://127.0.0.1:8501."""
+        if self._rest is None:
+            raise ValueError("REST is off, or the server is not started. Set rest_api_port.")
+        return f"http://{_bracket(self.host)}:{self._rest.port}"
+
+    @property
+    def grpc_address(self) -> str:
+        """The address of the gRPC surface, such as 127.0.0.1:8500."""
+        if self._grpc_port is None:
+            raise ValueError("gRPC is off, or the server is not started. Set port.")
+        return f"{_bracket(self.host)}:{self._grpc_port}"
+
+    def start(self) -> None:
+        """Loads the models, opens the ports and begins to poll."""
+        self._stop_requested.clear()
+        try:
+            self._poll_once()
+            if self._wanted_port is not None:
+                self._start_grpc(self._wanted_port)
+                _logger.info("Running gRPC ModelServer at %s ...", self.grpc_address)
+            if self._wanted_rest_api_port is not None:
+                self._start_rest(self._wanted_rest_api_port)
+                _logger.info("Exporting HTTP/REST API at: %s ...", self.rest_url)
+        except BaseException:
+            self.stop()
+            raise
+        if self._poll_wait_seconds > 0:
+            self._poll_thread = threading.Thread(target=self._poll, name="model-poll", daemon=True)
+            self._poll_thread.start()
+
+    def stop(self) -> None:
+        """Takes no more requests, lets those that run end, then unloads the models."""
+        self._stop_requested.set()
+        if self._poll_thread is not None:
+            self._poll_thread.join()
+            self._poll_thread = None
+        grpc_stopped = None
+        if self._grpc_server is not None:
+            grpc_stopped = self._grpc_server.stop(self._shutdown_grace_seconds)
+        if self._rest is not None:
+            self._rest.stop()
+            self._rest = None
+        if grpc_stopped is not None:
+            grpc_stopped.wait()
+            self._grpc_server = self._grpc_port = None
+        for model in self.models.values():
+            model.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def _poll(self) -> None:
+        while not self._stop_requested.wait(self._poll_wait_seconds):
+            self._poll_once()
+
+    def _poll_once(self) -> None:
+        for model in self.models.values():
+            try:
+                model.poll()
+            except Exception:
+                # One model's trouble must end neither the others nor the polling.
+                _logger.exception("Polling model %s failed; it goes on", model.name)
+
+    def _start_grpc(self, port: int) -> None:
+        import grpc
+
+        from serving import grpc_service
+
+        server = grpc.server(
+            concurrent.futures.ThreadPoolExecutor(self._num_threads, thread_name_prefix="grpc"),
+            options=[
+                ("grpc.max_receive_message_length", -1),
+                ("grpc.max_send_message_length", -1),
+                # Without this, a second server could take the same port unnoticed.
+                ("grpc.so_reuseport", 0),
+            ],
+        )
+        grpc_service.add_services(server, self.models)
+        try:
+            self._grpc_port = server.add_insecure_port(f"{_bracket(self.host)}:{port}")
+        except RuntimeError as error:
+            raise _port_error(self.host, port, str(error)) from error
+        server.start()
+        self._grpc_server = server
+
+    def _start_rest(self, port: int) -> None:
+        from serving import rest
+
+        executor = concurrent.futures.ThreadPoolExecutor(
+            self._num_threads, thread_name_prefix="rest"
+        )
+        app = rest.build_rest_app(
+            self.models,
+            executor=executor,
+            timeout_seconds=self._rest_api_timeout_in_ms / 1000,
+        )
+        try:
+            self._rest = _RestThread(
+                app,
+                listener=_listen(self.host, port),
+                executor=executor,
+                shutdown_grace_seconds=self._shutdown_grace_seconds,
+            )
+        except BaseException:
+            executor.shutdown()
+            raise
+
+
+class _RestThread:
+    """The REST surface's event loop, in a thread of its own."""
+
+    def __init__(
+        self,
+        app: Starlette,
+        *,
+        listener: socket.socket,
+        executor: concurrent.futures.Executor,
+        shutdown_grace_seconds: float,
+    ) -> None:
+        import uvicorn
+
+        self.port: int = listener.getsockname()[1]
+        self._listener = listener
+        self._executor = executor
+        config = uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=max(1, round(shutdown_grace_seconds)),
+        )
+        self._server: uvicorn.Server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._serve, name="rest-loop", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self._executor.shutdown()
+        self._listener.close()
+
+    def _serve(self) -> None:
+        asyncio.run(self._server.serve(sockets=[self._listener]))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the server until SIGTERM or SIGINT; returns the exit code."""
+    flags = parse_flags(arguments)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    _logger.info(_DEVELOPMENT_NOTICE)
+    # TensorFlow's notes about CPU features and its old loader say nothing about the models.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    stop_requested = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop_requested.set())
+    server = _build_server(flags)
+    try:
+        server.start()
+    except OSError as error:
+        _logger.error("%s", error)
+        return 1
+    stop_requested.wait()
+    _logger.info("Shutting down: waiting for running requests to end ...")
+    # A second signal ends the process at once.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    server.stop()
+    _logger.info("Stopped.")
+    return 0
+
+
+def _build_server(flags: Flags) -> LocalServer:
+    """Makes the server; on the command line, as in TensorFlow Serving, port 0 means off."""
+    return LocalServer(
+        flags.models,
+        host=flags.host,
+        port=flags.port or None,
+        rest_api_port=flags.rest_api_port or None,
+        rest_api_timeout_in_ms=flags.rest_api_timeout_in_ms,
+        file_system_poll_wait_seconds=flags.file_system_poll_wait_seconds,
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Opens a listening socket, so that a taken port is an error here and not in a thread."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With the protocol named, asyncio sets TCP_NODELAY on its connections; without, an answer
+    # waits 40 ms for the client's delayed acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise _port_error(host, port, error.strerror or str(error)) from error
+    return listener
+
+
+def _port_error(host: str, port: int, reason: str) -> OSError:
+    return OSError(
+        f"port {port} on {host} must be free. Received: {reason}. "
+        "Stop what uses it, or choose another port."
+    )
+
+
+def _bracket(host: str) -> str:
+    """An IPv6 address as it stands before a port."""
+    return f"[{host}]" if ":" in host else host
+
+
+if __name__ == "__main__":
+    sys.exit(main())

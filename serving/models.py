@@ -1,0 +1,262 @@
+"""The versions of one model: found on disk, loaded, swapped and unloaded while requests run.
+
+In: `BASE/VERSION/` directories that appear and vanish. Out: the loaded `Servable` for a request,
+and the state of every version ever seen. Who polls, and how often, is not decided here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from serving import errors
+from serving.flags import ModelSettings
+from serving.servable import Servable
+
+_logger = logging.getLogger(__name__)
+
+_VERSION_PATTERN = re.compile(r"[0-9]+", re.ASCII)
+
+
+@dataclasses.dataclass
+class ModelVersion:
+    """One version of a model. `state` is the name of a `ModelVersionStatus.State`."""
+
+    version: int
+    state: str = "START"
+    error: errors.ServingError | None = None
+    servable: Servable | None = None
+    num_requests: int = 0
+    fingerprint: tuple[tuple[str, int, int], ...] = ()
+    """What the files of a version that failed to load looked like."""
+
+
+class ServedModel:
+    """A model by name, with its versions.
+
+    `poll` is called by one thread; everything else by any. A version is unloaded when it is no
+    longer wanted, another one is available, and its last request has ended.
+    """
+
+    def __init__(self, settings: ModelSettings) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self._versions: dict[int, ModelVersion] = {}
+        self._lock = threading.Lock()
+        self._last_warning = ""
+
+    def poll(self) -> None:
+        """Looks at the disk once: loads what is new, then retires what is no longer wanted."""
+        found = self._find_versions()
+        if found is None:
+            return
+        wanted = _choose_versions(sorted(found), self.settings)
+        for version in wanted:
+            self._load_if_needed(version, found[version])
+        self._retire_all_but(wanted)
+
+    @contextlib.contextmanager
+    def use_version(
+        self, *, version: int | None = None, label: str | None = None
+    ) -> Iterator[tuple[int, Servable]]:
+        """Gives the version's number and servable, which stays loaded inside the `with` block.
+
+        Without `version` and `label` it is the highest available version. Raises
+        `NotFoundError` when it is not available.
+        """
+        if label:
+            version = self.resolve_label(label)
+        with self._lock:
+            used = self._find_available(version)
+            used.num_requests += 1
+            servable = used.servable
+        if servable is None:
+            raise errors.InternalError(f"version {used.version} of {self.name} is not loaded.")
+        try:
+            yield used.version, servable
+        finally:
+            with self._lock:
+                used.num_requests -= 1
+            self._unload_if_idle(used)
+
+    def list_versions(
+        self, *, version: int | None = None, label: str | None = None
+    ) -> list[ModelVersion]:
+        """Copies of the states of all versions, or of one, highest first."""
+        if label:
+            version = self.resolve_label(label)
+        with self._lock:
+            chosen = [dataclasses.replace(entry) for entry in self._versions.values()]
+        if version is not None:
+            chosen = [entry for entry in chosen if entry.version == version]
+            if not chosen:
+                raise errors.NotFoundError(f"Could not find version {version} of model {self.name}")
+        if not chosen:
+            raise errors.NotFoundError(f"Could not find any versions of model {self.name}")
+        return sorted(chosen, key=lambda entry: entry.version, reverse=True)
+
+    def resolve_label(self, label: str) -> int:
+        """Returns the version that a label stands for."""
+        if label not in self.settings.version_labels:
+            raise errors.InvalidArgumentError(f"Unrecognized servable version label: {label}")
+        return self.settings.version_labels[label]
+
+    def close(self) -> None:
+        """Unloads every version. No request may be running."""
+        self._retire_all()
+
+    def _find_versions(self) -> dict[int, Path] | None:
+        """The version directories on disk, or None when the disk cannot be read.
+
+        Then what is loaded stays, as in TensorFlow Serving: the disk may be back soon.
+        """
+        base_path = self.settings.base_path
+        try:
+            entries = sorted(base_path.iterdir(), key=lambda path: (len(path.name), path.name))
+        except OSError as error:
+            self._warn_once(
+                f"Could not find base path {base_path} for servable {self.name}: "
+                f"{error.strerror}. Waiting for it."
+            )
+            return None
+        found: dict[int, Path] = {}
+        for entry in entries:
+            if _VERSION_PATTERN.fullmatch(entry.name) and entry.is_dir():
+                # The shorter of "7" and "007" comes first and wins.
+                found.setdefault(int(entry.name), entry)
+        if found:
+            self._last_warning = ""
+        else:
+            self._warn_once(
+                f"No versions of servable {self.name} found under base path {base_path}. "
+                "Waiting for a directory whose name is a whole number."
+            )
+        return found
+
+    def _warn_once(self, message: str) -> None:
+        if message != self._last_warning:
+            _logger.warning("%s", message)
+            self._last_warning = message
+
+    def _load_if_needed(self, version: int, directory: Path) -> None:
+        with self._lock:
+            entry = self._versions.get(version)
+        if entry is not None and entry.state != "END":
+            return
+        fingerprint: tuple[tuple[str, int, int], ...] = ()
+        if entry is not None and entry.error is not None:
+            fingerprint = _fingerprint(directory)
+            if fingerprint == entry.fingerprint:
+                return  # It failed like this before; wait until its files change.
+        entry = ModelVersion(version, state="LOADING")
+        with self._lock:
+            self._versions[version] = entry
+        fingerprint = fingerprint or _fingerprint(directory)
+        started_at = time.monotonic()
+        try:
+            servable = Servable(directory)
+        except errors.ServingError as error:
+            with self._lock:
+                entry.state, entry.error, entry.fingerprint = "END", error, fingerprint
+            _logger.error(
+                "Loading servable: {name: %s version: %d} failed: %s: %s",
+                self.name,
+                version,
+                error.code,
+                error.message,
+            )
+            return
+        with self._lock:
+            entry.servable, entry.state = servable, "AVAILABLE"
+        _logger.info(
+            "Successfully loaded servable version {name: %s version: %d} in %.2f s; signatures: %s",
+            self.name,
+            version,
+            time.monotonic() - started_at,
+            ", ".join(servable.signature_names()),
+        )
+
+    def _retire_all_but(self, wanted: list[int]) -> None:
+        with self._lock:
+            available = {
+                entry.version for entry in self._versions.values() if entry.state == "AVAILABLE"
+            }
+        # A wanted version that is broken must not cost the one that works.
+        if not wanted or available & set(wanted):
+            for version in available - set(wanted):
+                self._retire(version)
+
+    def _retire_all(self) -> None:
+        for version in list(self._versions):
+            self._retire(version)
+
+    def _retire(self, version: int) -> None:
+        with self._lock:
+            entry = self._versions[version]
+            if entry.state != "AVAILABLE":
+                return
+            entry.state = "UNLOADING"
+        self._unload_if_idle(entry)
+
+    def _unload_if_idle(self, entry: ModelVersion) -> None:
+        """Unloads a retired version unless a request uses it; its last request calls again."""
+        with self._lock:
+            if entry.state != "UNLOADING" or entry.num_requests > 0 or entry.servable is None:
+                return
+            servable, entry.servable = entry.servable, None
+        servable.close()
+        with self._lock:
+            entry.state = "END"
+        _logger.info(
+            "Done unloading servable version {name: %s version: %d}", self.name, entry.version
+        )
+
+    def _find_available(self, version: int | None) -> ModelVersion:
+        """The entry for a request; the lock is held."""
+        available = {
+            number: entry for number, entry in self._versions.items() if entry.state == "AVAILABLE"
+        }
+        if version is None and available:
+            return available[max(available)]
+        if version is not None and version in available:
+            return available[version]
+        raise _servable_not_found(self.name, version)
+
+
+def find_model(
+    models: Mapping[str, ServedModel], name: str, *, version: int | None = None
+) -> ServedModel:
+    """Returns the model; `version` only makes the error of an unknown name more exact."""
+    if name not in models:
+        raise _servable_not_found(name, version)
+    return models[name]
+
+
+def _servable_not_found(name: str, version: int | None) -> errors.NotFoundError:
+    request = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+    return errors.NotFoundError(f"Servable not found for request: {request}")
+
+
+def _choose_versions(found: list[int], settings: ModelSettings) -> list[int]:
+    """Applies the version policy; `found` is sorted."""
+    if settings.specific_versions:
+        return [version for version in found if version in settings.specific_versions]
+    if settings.serves_all_versions:
+        return found
+    return found[-settings.num_latest_versions :]
+
+
+def _fingerprint(directory: Path) -> tuple[tuple[str, int, int], ...]:
+    """Names, sizes and change times of the files, to see whether a broken version changed."""
+    files = []
+    for path in sorted(directory.rglob("*")):
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            files.append((str(path.relative_to(directory)), status.st_size, status.st_mtime_ns))
+    return tuple(files)

@@ -1,0 +1,176 @@
+"""One SavedModel in memory: named arrays in, named arrays out.
+
+The graph runs in a session, with the feeds and fetches of the signature, as TensorFlow Serving
+runs it: no Python object of the model is rebuilt, an output that is not asked for is not
+computed, and a deadline stops the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+# Registers its ops, which stock TensorFlow Serving links in as well.
+import tensorflow_text  # noqa: F401
+from tensorflow.core.framework import tensor_shape_pb2
+from tensorflow.core.protobuf import error_codes_pb2, meta_graph_pb2
+
+from serving import errors, tensors
+
+DEFAULT_SIGNATURE_NAME = "serving_default"
+_MAX_TIMEOUT_IN_MS = 2**31 - 1
+
+
+class Servable:
+    """A loaded SavedModel whose signatures can be called from several threads at once.
+
+    `signatures` maps names to `SignatureDef`s as the file has them. Raises `ServingError` when
+    the directory does not load.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        if not (directory / "saved_model.pb").is_file():
+            raise errors.NotFoundError(
+                f"Could not find SavedModel .pb at supplied export directory path: {directory}. "
+                "A version must appear whole: write it elsewhere and rename it into place."
+            )
+        options = tf.compat.v1.ConfigProto(allow_soft_placement=True)
+        options.gpu_options.allow_growth = True
+        self._session = tf.compat.v1.Session(graph=tf.Graph(), config=options)
+        try:
+            meta_graph = tf.compat.v1.saved_model.load(
+                self._session, [tf.saved_model.SERVING], str(directory)
+            )
+            self._session.graph.finalize()
+        except Exception as error:
+            self._session.close()
+            raise _load_error(error) from error
+        self.signatures: dict[str, meta_graph_pb2.SignatureDef] = dict(meta_graph.signature_def)
+
+    def predict(
+        self,
+        inputs: Mapping[str, np.ndarray],
+        *,
+        signature_name: str = "",
+        output_names: Sequence[str] = (),
+        timeout_seconds: float | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Runs one signature.
+
+        `output_names` limits what is computed and returned; empty means every output.
+
+        Raises `FailedPreconditionError` for an unknown signature, `InvalidArgumentError` for
+        inputs that do not fit it, `DeadlineExceededError` after `timeout_seconds`, and whatever
+        code an op of the graph fails with.
+        """
+        signature = self.find_signature(signature_name)
+        _check_inputs(inputs, signature)
+        fetches = {
+            name: signature.outputs[name].name for name in _choose_outputs(signature, output_names)
+        }
+        feeds = {signature.inputs[name].name: array for name, array in inputs.items()}
+        options = tf.compat.v1.RunOptions()
+        if timeout_seconds is not None:
+            if timeout_seconds <= 0:
+                raise errors.DeadlineExceededError("Deadline exceeded before the model ran.")
+            # gRPC tells "no deadline" by centuries, which the field cannot hold.
+            milliseconds = min(timeout_seconds * 1000, _MAX_TIMEOUT_IN_MS)
+            options.timeout_in_ms = max(1, int(milliseconds))
+        try:
+            return self._session.run(fetches, feeds, options=options)
+        except tf.errors.OpError as error:
+            raise error_from_op_error(error) from error
+
+    def find_signature(self, signature_name: str = "") -> meta_graph_pb2.SignatureDef:
+        """Returns the named signature; an empty name means the default one."""
+        key = signature_name or DEFAULT_SIGNATURE_NAME
+        if key not in self.signatures:
+            raise errors.FailedPreconditionError(
+                f'Serving signature key "{key}" not found. '
+                f"The model has: {', '.join(self.signature_names())}."
+            )
+        return self.signatures[key]
+
+    def signature_names(self) -> list[str]:
+        """Names of the signatures that take requests, sorted."""
+        return sorted(name for name, signature in self.signatures.items() if signature.inputs)
+
+    def close(self) -> None:
+        """Frees the variables. No call may be running or follow."""
+        self._session.close()
+
+
+def error_from_op_error(error: tf.errors.OpError) -> errors.ServingError:
+    """Turns TensorFlow's error into ours: same code, message without Python's traces."""
+    code = error_codes_pb2.Code.Name(error.error_code)
+    message = (error.message or str(error)).split("\n\nOriginal stack trace", 1)[0]
+    message = message.removeprefix("Graph execution error:").strip()
+    return errors.error_for_code(code, message)
+
+
+def _load_error(error: Exception) -> errors.ServingError:
+    if isinstance(error, tf.errors.OpError):
+        return error_from_op_error(error)
+    if isinstance(error, OSError):
+        return errors.DataLossError(str(error))
+    return errors.InvalidArgumentError(f"{type(error).__name__}: {error}")
+
+
+def _check_inputs(inputs: Mapping[str, np.ndarray], signature: meta_graph_pb2.SignatureDef) -> None:
+    sent, required = set(inputs), set(signature.inputs)
+    if sent != required:
+        raise errors.InvalidArgumentError(
+            f"input size does not match signature: {len(sent)}!={len(required)} "
+            f"len({_braces(sent)}) != len({_braces(required)}). "
+            f"Sent extra: {_braces(sent - required)}. "
+            f"Missing but required: {_braces(required - sent)}."
+        )
+    for name, array in inputs.items():
+        info = signature.inputs[name]
+        if array.dtype != tf.dtypes.as_dtype(info.dtype).as_numpy_dtype:
+            raise errors.InvalidArgumentError(
+                f"Expects input {name!r} to be {tensors.type_name(info.dtype)} but "
+                f"{tensors.type_name(tf.dtypes.as_dtype(array.dtype).as_datatype_enum)} "
+                "is provided."
+            )
+        if not _shape_fits(array.shape, info.tensor_shape):
+            expected = tf.TensorShape(info.tensor_shape)
+            raise errors.InvalidArgumentError(
+                f"Expects input {name!r} to have shape {expected} but "
+                f"{tf.TensorShape(array.shape)} is provided."
+            )
+
+
+def _shape_fits(shape: tuple[int, ...], expected: tensor_shape_pb2.TensorShapeProto) -> bool:
+    if expected.unknown_rank:
+        return True
+    sizes = [dimension.size for dimension in expected.dim]
+    return len(shape) == len(sizes) and all(
+        wanted in (-1, size) for size, wanted in zip(shape, sizes, strict=True)
+    )
+
+
+def _choose_outputs(
+    signature: meta_graph_pb2.SignatureDef, output_names: Sequence[str]
+) -> Sequence[str]:
+    if not output_names:
+        return sorted(signature.outputs)
+    seen = set()
+    for name in output_names:
+        if name not in signature.outputs:
+            raise errors.InvalidArgumentError(
+                f"output tensor alias not found in signature: {name} "
+                f"Outputs expected to be in the set {_braces(signature.outputs)}."
+            )
+        if name in seen:
+            raise errors.InvalidArgumentError(f"duplicate output tensor alias: {name}")
+        seen.add(name)
+    return output_names
+
+
+def _braces(names: Iterable[str]) -> str:
+    return "{" + ",".join(sorted(names)) + "}"

@@ -1,0 +1,183 @@
+"""The real command line, flags, and what importing the packages brings with it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from serving import flags
+from serving.client import GrpcClient, RestClient
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def find_free_ports():
+    with socket.socket() as first, socket.socket() as second:
+        first.bind(("127.0.0.1", 0))
+        second.bind(("127.0.0.1", 0))
+        return first.getsockname()[1], second.getsockname()[1]
+
+
+def is_group_alive(process_group):
+    try:
+        os.killpg(process_group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_server_runs_from_the_command_line_and_ends_on_sigterm(publish, tmp_path):
+    publish(tmp_path / "demo", 1, "one")
+    port, rest_port = find_free_ports()
+    log_path = tmp_path / "log"
+    command = [
+        sys.executable,
+        "-m",
+        "serving.local_server",
+        "--model_name=demo",
+        f"--model_base_path={tmp_path / 'demo'}",
+        f"--port={port}",
+        f"--rest_api_port={rest_port}",
+    ]
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stderr=log, start_new_session=True)
+    try:
+        with RestClient(f"http://127.0.0.1:{rest_port}", model_name="demo") as client:
+            client.wait_until_available(60)
+            assert client.predict_texts(["한글"])[0] == {
+                "label": "one",
+                "score": 0.2,
+                "probabilities": [0.2, 0.8],
+            }
+        with GrpcClient(f"127.0.0.1:{port}", model_name="demo") as client:
+            assert client.predict_texts(["한글"])[0]["label"] == "one"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+        assert not is_group_alive(process.pid)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    log_lines = log_path.read_text().splitlines()
+    assert "This local server is for development." in log_lines[0]
+    assert log_lines[-1].endswith("Stopped.")
+    for number in (port, rest_port):
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", number)) != 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["demo", "log"]
+
+
+def run_python(code):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+
+
+def test_rest_client_brings_no_tensorflow():
+    code = "import sys, serving.client; print('tensorflow' in sys.modules, 'numpy' in sys.modules)"
+    assert run_python(code) == "False False"
+
+
+def test_server_brings_no_bert_tf_and_no_keras_of_its_own(saved_models):
+    # TensorFlow imports a part of Keras by itself; what it has then must be all there is.
+    code = f"""
+import pathlib, sys
+import numpy as np, tensorflow, tensorflow_text
+ours = ("keras", "tf_keras", "keras_hub", "keras_nlp", "bert_tf")
+before = {{name for name in sys.modules if name.startswith(ours)}}
+import serving.client, serving.grpc_service, serving.local_server, serving.rest
+from serving.servable import Servable
+servable = Servable(pathlib.Path({str(saved_models["one"])!r}))
+print(servable.predict({{"text": np.array([b"a"], dtype=object)}})["label"][0].decode())
+print(sorted({{name for name in sys.modules if name.startswith(ours)}} - before))
+print("bert_tf" in sys.modules)
+"""
+    assert run_python(code).splitlines() == ["one", "[]", "False"]
+
+
+def test_flags_are_tensorflow_servings():
+    values = flags.parse_flags(["--model_base_path=x", "--rest_api_port=1", "--model_name=m"])
+    assert values == flags.Flags(
+        host="127.0.0.1",
+        port=8500,
+        rest_api_port=1,
+        rest_api_timeout_in_ms=30_000,
+        file_system_poll_wait_seconds=1.0,
+        models=(flags.ModelSettings("m", Path("x")),),
+    )
+    assert flags.parse_flags(["--model_base_path=x"]).models[0].name == "default"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "exactly one of --model_base_path and --model_config_file"),
+        (["--model_base_path=x", "--model_config_file=y"], "exactly one of"),
+        (["--model_config_file=nope.config"], "nope.config: --model_config_file must name a file"),
+        (["--model_base_path=x", "--port=0"], "both 0, so nothing would be served"),
+        (["--model_base_path=x", "--port=1", "--rest_api_port=1"], "cannot be the same as --port"),
+        (["--model_base_path=x", "--port=70000"], "between 0 (off) and 65535. Received: 70000"),
+        (["--model_base_path=x", "--rest_api_timeout_in_ms=0"], "must be above 0. Received: 0"),
+    ],
+)
+def test_wrong_flags_exit_with_2(arguments, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        flags.parse_flags(arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_model_config_file(tmp_path):
+    path = tmp_path / "models.config"
+    path.write_text("""
+        model_config_list {
+          config {
+            name: "a" base_path: "/models/a" model_platform: "tensorflow"
+            model_version_policy { specific { versions: 3 versions: 1 } }
+            version_labels { key: "stable" value: 1 }
+          }
+          config { name: "b" base_path: "b" model_version_policy { all {} } }
+          config { name: "c" base_path: "c" model_version_policy { latest { num_versions: 2 } } }
+          config { name: "d" base_path: "d" }
+        }
+    """)
+    assert flags.read_model_config_file(path) == (
+        flags.ModelSettings(
+            "a", Path("/models/a"), specific_versions=(1, 3), version_labels={"stable": 1}
+        ),
+        flags.ModelSettings("b", Path("b"), serves_all_versions=True),
+        flags.ModelSettings("c", Path("c"), num_latest_versions=2),
+        flags.ModelSettings("d", Path("d")),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "model_config_list must hold at least one config"),
+        ("nonsense", "not a ModelServerConfig in text form"),
+        ('model_config_list { config { name: "a" } }', "needs name and base_path"),
+        (
+            'model_config_list { config { name: "a" base_path: "x" model_platform: "torch" } }',
+            "model_platform of 'a' must be 'tensorflow'. Received: 'torch'",
+        ),
+        (
+            'model_config_list { config { name: "a" base_path: "x" } '
+            'config { name: "a" base_path: "y" } }',
+            "model names must differ. Received twice: a",
+        ),
+    ],
+)
+def test_wrong_model_config_file(tmp_path, text, message):
+    path = tmp_path / "models.config"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message) as caught:
+        flags.read_model_config_file(path)
+    assert str(path) in str(caught.value)
