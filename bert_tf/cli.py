@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # What libraries read when they start. A value that is already set stays.
 _ENVIRONMENT = {
-    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
@@ -42,10 +42,15 @@ def main() -> None:
     Each command reads its section of the configuration (--config FILE, --set a.b=value) and
     writes its result, with the resolved configuration, into --output-dir.
     """
+    set_up_process()
+
+
+def set_up_process() -> None:
+    """Environment and logging of a process that runs commands; before TensorFlow is imported."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("absl", "alembic", "mlflow", "h5py", "urllib3"):
+    for noisy in ("absl", "alembic", "mlflow", "h5py", "tensorflow", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
 
 
@@ -76,28 +81,11 @@ def _stage(command: Callable[..., None]) -> Callable[..., None]:
 @_stage
 def vocab(config: "Config", output_dir: str) -> None:
     """Learn a WordPiece vocabulary from a corpus."""
-    from bert_tf.config import write_config
-    from bert_tf.data.corpus import read_documents
-    from bert_tf.data.tokenizer import Tokenizer
-    from bert_tf.data.vocabulary import learn_vocabulary
+    from bert_tf.data.tokenizer import learn_tokenizer
 
-    texts = (
-        paragraph for document in read_documents(config.corpus) for paragraph in document.paragraphs
-    )
     with _progress() as show:
-        tokens = learn_vocabulary(
-            _counted(texts, lambda done: show("paragraphs read", done, None)),
-            config=config.vocabulary,
-            tokenizer=config.tokenizer,
-        )
-    Tokenizer(
-        tokens,
-        lower_case=config.tokenizer.lower_case,
-        strip_accents=config.tokenizer.strip_accents,
-        unicode_normalization=config.tokenizer.unicode_normalization,
-    ).save(output_dir)
-    write_config(config, output_dir)
-    click.echo(f"{len(tokens):,} tokens in {output_dir}/vocab.txt")
+        tokenizer = learn_tokenizer(config, output_dir, on_progress=show)
+    click.echo(f"{tokenizer.vocab_size:,} tokens in {output_dir}/vocab.txt")
 
 
 @_stage
@@ -134,7 +122,7 @@ def evaluate(config: "Config", output_dir: str) -> None:
     """Measure a trained model on held-out data."""
     from bert_tf.training.evaluation import evaluate_model
 
-    with _tracker(config, output_dir, stage="evaluate") as tracker:
+    with open_tracker(config, output_dir, stage="evaluate") as tracker:
         _print_metrics(evaluate_model(config, output_dir, tracker=tracker))
 
 
@@ -182,7 +170,7 @@ def predict(model: str, text_file: Any, signature: str, texts: tuple[str, ...]) 
 def _train(run: Callable[..., dict[str, float]], config: "Config", output_dir: str, *, stage: str):
     from bert_tf.training.loop import TrainingInterruptedError
 
-    with _stop_on_signals() as received, _tracker(config, output_dir, stage=stage) as tracker:
+    with _stop_on_signals() as received, open_tracker(config, output_dir, stage=stage) as tracker:
         try:
             with _progress() as show:
                 metrics = run(
@@ -190,7 +178,7 @@ def _train(run: Callable[..., dict[str, float]], config: "Config", output_dir: s
                     output_dir,
                     tracker=tracker,
                     on_progress=lambda progress: show(
-                        stage, progress.step, progress.num_steps, _describe(progress)
+                        stage, progress.step, progress.num_steps, describe_progress(progress)
                     ),
                     is_stop_requested=lambda: bool(received),
                 )
@@ -201,7 +189,8 @@ def _train(run: Callable[..., dict[str, float]], config: "Config", output_dir: s
     _print_metrics(metrics)
 
 
-def _describe(progress: "Progress") -> str:
+def describe_progress(progress: "Progress") -> str:
+    """Loss, accuracies and rate of a training run in one line."""
     accuracies = [
         f"{name.removesuffix('_accuracy')} {value:.1%}"
         for name, value in progress.metrics.items()
@@ -212,13 +201,21 @@ def _describe(progress: "Progress") -> str:
 
 
 @contextlib.contextmanager
-def _tracker(config: "Config", output_dir: str, *, stage: str) -> "Iterator[Tracker]":
+def open_tracker(config: "Config", output_dir: str, *, stage: str) -> "Iterator[Tracker]":
+    """The tracker of a run, its parameters logged; the server is `MLFLOW_TRACKING_URI`."""
     from bert_tf.training.tracking import DEFAULT_TRACKING_URI, Tracker
 
     uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI
     with Tracker.open(output_dir, config=config.tracking, tracking_uri=uri, stage=stage) as tracker:
         tracker.log_parameters(config.model_dump(mode="json", exclude={"tracking"}))
         yield tracker
+
+
+def tracking_uri() -> str:
+    """The MLflow server that commands use."""
+    from bert_tf.training.tracking import DEFAULT_TRACKING_URI
+
+    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI
 
 
 @contextlib.contextmanager
@@ -262,13 +259,6 @@ def _fail(error: BaseException, *, code: int) -> NoReturn:
     logging.getLogger(__name__).debug("Traceback:", exc_info=error)
     click.echo(f"Error: {error}", err=True)
     raise SystemExit(code) from error
-
-
-def _counted(items: Iterable[Any], report: Callable[[int], None]) -> Iterator[Any]:
-    for done, item in enumerate(items, 1):
-        if done % 1000 == 0:
-            report(done)
-        yield item
 
 
 def _print_metrics(metrics: dict[str, float]) -> None:

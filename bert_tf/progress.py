@@ -20,22 +20,24 @@ class ProgressDisplay:
     def __init__(self, *, is_terminal: bool):
         self._bar: Any = _make_bar() if is_terminal else None
         self._tasks: dict[str, Any] = {}
-        self._started_at: dict[str, float] = {}
+        self._first_seen: dict[str, tuple[float, int]] = {}
         self._last_line_at = 0.0
 
     def update(self, stage: str, done: int, total: int | None, detail: str = "") -> None:
         """`done` of `total` units of a stage are done; `detail` is shown beside it."""
-        started_at = self._started_at.setdefault(stage, time.monotonic())
+        now = time.monotonic()
+        seen_at, seen_done = self._first_seen.setdefault(stage, (now, done))
         if self._bar is not None:
             if stage not in self._tasks:
                 self._tasks[stage] = self._bar.add_task(stage, total=total, detail="")
             self._bar.update(self._tasks[stage], completed=done, total=total, detail=detail)
             return
-        now = time.monotonic()
         is_finished = total is not None and done >= total
         if now - self._last_line_at >= LINE_EVERY_SECONDS or is_finished:
             self._last_line_at = now
-            log.info("%s", _line(stage, done, total, now - started_at, detail))
+            log.info(
+                "%s", _line(stage, done, total, detail, _rate(done - seen_done, now - seen_at))
+            )
 
     def __enter__(self) -> Self:
         if self._bar is not None:
@@ -52,12 +54,17 @@ class ProgressDisplay:
             self._bar.stop()
 
 
-def _line(stage: str, done: int, total: int | None, seconds: float, detail: str) -> str:
-    rate = done / seconds if seconds > 0 else 0.0
-    text = f"{stage}: {done:,}" + (f" of {total:,}" if total else "")
-    if total and rate:
-        text += f", {(total - done) / rate:.0f} s left"
-    return f"{text}, {detail}" if detail else text
+def _rate(done: int, seconds: float) -> float | None:
+    return done / seconds if done and seconds > 0 else None
+
+
+def _line(stage: str, done: int, total: int | None, detail: str, rate: float | None) -> str:
+    parts = [f"{stage}: {done:,}" + (f" of {total:,}" if total else "")]
+    if detail:
+        parts.append(detail)
+    if total and rate and done < total:
+        parts.append(f"{(total - done) / rate:.0f} s left")
+    return ", ".join(parts)
 
 
 def _make_bar() -> Any:

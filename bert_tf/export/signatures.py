@@ -60,7 +60,9 @@ class _TextToInputs:
             tokenize(text),
             None if text_pair is None else self.tokenizer.tokenize(text_pair),
             max_seq_length=self.max_seq_length,
-            tokenizer=self.tokenizer,
+            cls_id=self.tokenizer.cls_id,
+            sep_id=self.tokenizer.sep_id,
+            pad_id=self.tokenizer.pad_id,
         )
 
 

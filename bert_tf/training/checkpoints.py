@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 
 SETTINGS_FILE = "settings.json"
 
+# What TensorFlow raises on damaged, truncated and incomplete files.
+_UNREADABLE = (tf.errors.OpError, AssertionError, IndexError, RuntimeError, ValueError)
+
 
 class Checkpoints:
     """The newest `keep` checkpoints of one run in `directory`.
@@ -63,7 +66,7 @@ class Checkpoints:
         for path in reversed(self._manager.checkpoints):
             try:
                 self._checkpoint.restore(path).assert_consumed()
-            except (tf.errors.OpError, AssertionError, ValueError) as error:
+            except _UNREADABLE as error:
                 log.warning(
                     "%s: a checkpoint must be whole. Received: %s. Going back to the one before.",
                     path,

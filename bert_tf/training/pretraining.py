@@ -88,7 +88,7 @@ def pretrain(
                     "seed": config.seed,
                     "architecture": description.architecture.model_dump(mode="json"),
                     "masking": config.masking.model_dump(mode="json"),
-                    "records": manifest.digest,
+                    "records": manifest.plan,
                     "num_train_steps": section.num_train_steps,
                     "batch_size": training.batch_size,
                     "optimizer": training.optimizer.model_dump(mode="json"),

@@ -15,12 +15,16 @@ def make_strategy(*, num_logical_devices: int | None = None) -> tf.distribute.Mi
     Raises:
         RuntimeError: logical devices are asked for after TensorFlow has started with others.
     """
+    num_gpus = len(tf.config.list_physical_devices("GPU"))
+    if num_gpus and num_logical_devices is None:
+        return tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(num_gpus)])
     if num_logical_devices is not None:
         _split_cpu(num_logical_devices)
-        return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(num_logical_devices)])
-    num_gpus = len(tf.config.list_logical_devices("GPU"))
-    devices = [f"GPU:{i}" for i in range(num_gpus)] or ["CPU:0"]
-    return tf.distribute.MirroredStrategy(devices)
+    return tf.distribute.MirroredStrategy(
+        [f"CPU:{i}" for i in range(num_logical_devices or 1)],
+        # One process may hold strategies of several sizes; TensorFlow's collectives may not.
+        cross_device_ops=tf.distribute.ReductionToOneDevice(),
+    )
 
 
 def dtype_policy(precision: str) -> str:
@@ -81,13 +85,15 @@ def split_batches(
 
 def _split_cpu(count: int) -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
-    wanted = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
+    if len(tf.config.get_logical_device_configuration(cpu) or [cpu]) >= count:
+        return
     try:
-        tf.config.set_logical_device_configuration(cpu, wanted)
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
+        )
     except RuntimeError as error:
-        if len(tf.config.list_logical_devices("CPU")) < count:
-            raise RuntimeError(
-                "Logical devices must be made before TensorFlow starts. Received: "
-                f"{count} wanted, {len(tf.config.list_logical_devices('CPU'))} there. "
-                "Start a new process."
-            ) from error
+        raise RuntimeError(
+            "Logical devices must be made before TensorFlow starts. Received: "
+            f"{count} wanted, {len(tf.config.list_logical_devices('CPU'))} there. "
+            "Start a new process."
+        ) from error

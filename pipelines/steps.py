@@ -1,0 +1,107 @@
+"""Steps of a flow: each has a folder, runs once for given inputs, and says when it is reused.
+
+A step's fingerprint covers its inputs (settings, content of files, fingerprints of the steps it
+builds on) and the code of this project. A finished folder with the same fingerprint is reused; an
+unfinished one with the same fingerprint is gone on with; any other is removed first.
+"""
+
+import functools
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+STEP_FILE = "step.json"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A finished step."""
+
+    name: str
+    directory: Path
+    fingerprint: str
+    is_reused: bool
+    seconds: float
+    """How long the work took, when it was done."""
+
+
+def run_step(
+    name: str, work: Callable[[Path], None], *, inputs: Mapping[str, Any], parent_dir: Path
+) -> Step:
+    """Run `work` in `parent_dir/name`, or reuse what it made there from the same inputs.
+
+    Args:
+        inputs: what the result depends on: JSON values, `Path`s (their content counts) and
+            earlier `Step`s.
+    """
+    directory = parent_dir / name
+    fingerprint = _digest({"name": name, "inputs": inputs, "code": _code_digest()})
+    before = _read(directory)
+    if before and before["fingerprint"] == fingerprint and before["is_finished"]:
+        log.info("%s: nothing changed, reusing %s", name, directory)
+        return Step(name, directory, fingerprint, True, before["seconds"])
+    if before is None or before["fingerprint"] != fingerprint:
+        shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    seconds_before = before["seconds"] if before and before["fingerprint"] == fingerprint else 0.0
+    _write(directory, fingerprint=fingerprint, is_finished=False, seconds=seconds_before)
+    log.info("%s: running in %s", name, directory)
+    started_at = time.monotonic()
+    work(directory)
+    seconds = seconds_before + time.monotonic() - started_at
+    _write(directory, fingerprint=fingerprint, is_finished=True, seconds=seconds)
+    log.info("%s: done in %.0f s", name, seconds)
+    return Step(name, directory, fingerprint, False, seconds)
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, default=_content)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _content(value: Any) -> Any:
+    if isinstance(value, Step):
+        return value.fingerprint
+    if isinstance(value, Path):
+        files = sorted(path for path in value.rglob("*") if path.is_file())
+        return [
+            (str(path.relative_to(value)), hashlib.sha256(path.read_bytes()).hexdigest())
+            for path in (files if value.is_dir() else [value])
+        ]
+    raise TypeError(f"A step's input must be JSON, a Path or a Step. Received: {value!r}.")
+
+
+@functools.cache
+def _code_digest() -> str:
+    root = Path(__file__).parents[1]
+    return _digest({name: _sources(root / name) for name in ("bert_tf", "pipelines")})
+
+
+def _sources(directory: Path) -> list[tuple[str, str]]:
+    return [
+        (str(path.relative_to(directory)), hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in sorted(directory.rglob("*.py"))
+    ]
+
+
+def _read(directory: Path) -> dict[str, Any] | None:
+    path = directory / STEP_FILE
+    if not path.is_file():
+        return None
+    state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return state
+
+
+def _write(directory: Path, **state: Any) -> None:
+    temporary = directory / f".{STEP_FILE}.{os.getpid()}"
+    temporary.write_text(json.dumps(state), encoding="utf-8")
+    temporary.replace(directory / STEP_FILE)
