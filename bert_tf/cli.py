@@ -167,7 +167,9 @@ def predict(model: str, text_file: Any, signature: str, texts: tuple[str, ...]) 
             click.echo(json.dumps(answer, ensure_ascii=False))
 
 
-def _train(run: Callable[..., dict[str, float]], config: "Config", output_dir: str, *, stage: str):
+def _train(
+    run: Callable[..., dict[str, float]], config: "Config", output_dir: str, *, stage: str
+) -> None:
     from bert_tf.training.loop import TrainingInterruptedError
 
     with _stop_on_signals() as received, open_tracker(config, output_dir, stage=stage) as tracker:

@@ -63,13 +63,13 @@ def export_model(config: Config, output_dir: str | Path) -> Path:
     base.mkdir(parents=True, exist_ok=True)
     temporary = base / f".exporting-{os.getpid()}"
     try:
-        tf.saved_model.save(serving_model, str(temporary), signatures=serving_model.signatures)
+        tf.saved_model.save(serving_model, str(temporary), signatures=serving_model.answers)
         extra = temporary / "assets.extra"
         extra.mkdir()
         for name in ("model.json", "config.yaml", "vocab.txt", "tokenizer.json", "metrics.json"):
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, extra / name)
-        _compare(serving_model.signatures, tf.saved_model.load(str(temporary)).signatures)
+        compare(serving_model.answers, tf.saved_model.load(str(temporary)).signatures)
         return _rename_to_next_version(temporary, base)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -150,7 +150,8 @@ def _rename_to_next_version(temporary: Path, base: Path) -> Path:
             return target
 
 
-def _compare(in_memory: Mapping[str, Any], reloaded: Mapping[str, Any]) -> None:
+def compare(in_memory: Mapping[str, Any], reloaded: Mapping[str, Any]) -> None:
+    """Raise ValueError unless both signature maps give the same answers to trial inputs."""
     for name, function in in_memory.items():
         arguments = _trial_arguments(function)
         expected = function(**arguments)

@@ -40,7 +40,7 @@ class ServingModel(tf.Module):
             "classification": _classification,
             "pretraining": _pretraining,
         }
-        self.signatures = builders[description.kind](
+        self.answers = builders[description.kind](
             model, text, description, vocabulary=self.vocabulary, top_k=top_k
         )
 
@@ -66,7 +66,14 @@ class _TextToInputs:
         )
 
 
-def _classification(model, text_to_inputs, description, *, vocabulary, top_k) -> Signatures:
+def _classification(
+    model: keras.Model,
+    text_to_inputs: _TextToInputs,
+    description: ModelDescription,
+    *,
+    vocabulary: tf.Tensor,
+    top_k: int,
+) -> Signatures:
     del vocabulary, top_k
     names = tf.constant(description.class_names)
 
@@ -89,9 +96,16 @@ def _classification(model, text_to_inputs, description, *, vocabulary, top_k) ->
     return {DEFAULT: default, "token_ids": _with_token_ids(answer)}
 
 
-def _pretraining(model, text_to_inputs, description, *, vocabulary, top_k) -> Signatures:
+def _pretraining(
+    model: keras.Model,
+    text_to_inputs: _TextToInputs,
+    description: ModelDescription,
+    *,
+    vocabulary: tf.Tensor,
+    top_k: int,
+) -> Signatures:
     mask_id = text_to_inputs.tokenizer.mask_id
-    top_k = min(top_k, description.architecture.vocab_size)
+    top_k = min(top_k, len(text_to_inputs.tokenizer.vocabulary))
 
     def fill_mask(text: tf.Tensor) -> dict[str, tf.Tensor]:
         """The likeliest tokens at the first [MASK] of each text."""
@@ -135,7 +149,7 @@ def _with_texts(function: Callable, *, pair: bool) -> Any:
 
 
 def _with_token_ids(function: Callable) -> Any:
-    def from_ids(input_ids, input_mask, segment_ids):
+    def from_ids(input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor) -> Any:
         return function(
             {"input_ids": input_ids, "input_mask": input_mask, "segment_ids": segment_ids}
         )

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from bert_tf.config import Config, required, write_config
 from bert_tf.data.pretraining import evaluation_batches, unigram_entropy
-from bert_tf.data.tasks import read_labelled
+from bert_tf.data.tasks import LabelledText, read_labelled
 from bert_tf.data.tokenizer import Tokenizer
 from bert_tf.models.folder import ModelDescription, load_description, load_model
 from bert_tf.training.finetuning import evaluation_data, report_classes
@@ -56,7 +56,7 @@ def evaluate_model(config: Config, output_dir: str | Path, *, tracker: Tracker) 
     return metrics
 
 
-def _read(data, *, config: Config, description: ModelDescription):
+def _read(data: str, *, config: Config, description: ModelDescription) -> LabelledText:
     labelled = read_labelled(
         data,
         text_field=config.finetuning.text_field,

@@ -133,8 +133,8 @@ def evaluate(
     """Metrics over all of `batches`, each prediction counted once (see `metrics.summarize`)."""
 
     @tf.function
-    def eval_step(iterator):
-        def replica_step(batch):
+    def eval_step(iterator: Any) -> Any:
+        def replica_step(batch: Any) -> Any:
             sums = objective.sums(model(batch, training=False), batch)
             return _reduce((sums, objective.weights(batch)))
 
@@ -157,7 +157,7 @@ def _make_train_step(run: Run, optimizer: AdamW) -> Callable[[Iterator, tf.Tenso
     num_parts = run.config.accumulation_steps
     variables = run.model.trainable_variables
 
-    def part_of_step(batch, weights, seed):
+    def part_of_step(batch: Any, weights: Any, seed: tf.Tensor) -> tuple[list[tf.Tensor], Sums]:
         """Gradients (dense) and sums of one micro-batch."""
         with dropout_seed(seed), tf.GradientTape() as tape:
             sums = run.objective.sums(run.model(batch, training=True), batch)
@@ -169,7 +169,7 @@ def _make_train_step(run: Run, optimizer: AdamW) -> Callable[[Iterator, tf.Tenso
         ]
         return dense, sums
 
-    def replica_step(batch, step):
+    def replica_step(batch: Any, step: tf.Tensor) -> tuple[Sums, Any, Any]:
         weights = _reduce(run.objective.weights(batch))
         seed = _step_seed(run.seed, step)
         if num_parts == 1:
@@ -182,19 +182,21 @@ def _make_train_step(run: Run, optimizer: AdamW) -> Callable[[Iterator, tf.Tenso
         return sums, weights, {"learning_rate": rate, "gradient_norm": norm}
 
     @tf.function
-    def train_step(iterator, step):
+    def train_step(iterator: Any, step: tf.Tensor) -> Any:
         return _local(run.strategy, run.strategy.run(replica_step, args=(next(iterator), step)))
 
     return train_step
 
 
-def _accumulate(part_of_step, batch, weights, seed, num_parts):
+def _accumulate(
+    part_of_step: Callable[..., Any], batch: Any, weights: Any, seed: tf.Tensor, num_parts: int
+) -> Any:
     """Sums of `part_of_step` over micro-batches, one after another: memory for one at a time."""
     parts = tf.nest.map_structure(
         lambda x: tf.reshape(x, tf.concat([[num_parts, -1], tf.shape(x)[1:]], 0)), batch
     )
 
-    def compute(index):
+    def compute(index: tf.Tensor) -> Any:
         part = {
             name: tf.ensure_shape(value[index], [None, *batch[name].shape[1:]])
             for name, value in parts.items()

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, Protocol
 import keras
 import tensorflow as tf
 
+Batch = Mapping[str, tf.Tensor]
+
 # Google's own guard against a batch without predictions (run_pretraining.py).
 EMPTY_GUARD = 1e-5
 
@@ -26,11 +28,11 @@ class Sums(NamedTuple):
 class Objective(Protocol):
     """The terms of one kind of training."""
 
-    def weights(self, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def weights(self, batch: Batch) -> dict[str, tf.Tensor]:
         """How many predictions of each term the batch holds; needs no model."""
         ...
 
-    def sums(self, outputs: Any, batch: Mapping[str, tf.Tensor]) -> Sums:
+    def sums(self, outputs: Any, batch: Batch) -> Sums:
         """Losses and correct answers of the model's outputs on the batch."""
         ...
 
@@ -41,13 +43,13 @@ class PretrainingObjective:
     Source: google-research/bert, run_pretraining.py: the two mean losses are added.
     """
 
-    def weights(self, batch):
+    def weights(self, batch: Batch) -> dict[str, tf.Tensor]:
         return {
             "masked_lm": tf.reduce_sum(batch["masked_lm_weights"]),
             "next_sentence": tf.reduce_sum(batch["next_sentence_weights"]),
         }
 
-    def sums(self, outputs, batch):
+    def sums(self, outputs: Any, batch: Batch) -> Sums:
         masked_lm = _weighted(
             outputs["masked_lm_logits"], batch["masked_lm_ids"], batch["masked_lm_weights"]
         )
@@ -65,10 +67,10 @@ class PretrainingObjective:
 class ClassificationObjective:
     """Cross-entropy of the class of each text."""
 
-    def weights(self, batch):
+    def weights(self, batch: Batch) -> dict[str, tf.Tensor]:
         return {"classification": tf.reduce_sum(batch["weights"])}
 
-    def sums(self, outputs, batch):
+    def sums(self, outputs: Any, batch: Batch) -> Sums:
         loss, correct = _weighted(outputs, batch["labels"], batch["weights"])
         return Sums(loss={"classification": loss}, correct={"classification": correct})
 
@@ -90,7 +92,9 @@ def summarize(sums: Sums, weights: Mapping[str, Any]) -> dict[str, float]:
     return metrics
 
 
-def _weighted(logits, labels, weights):
+def _weighted(
+    logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     losses = keras.ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
     correct = tf.cast(tf.equal(tf.argmax(logits, -1, tf.int32), labels), tf.float32)
     return tf.reduce_sum(losses * weights), tf.reduce_sum(correct * weights)

@@ -5,6 +5,7 @@ for a gradient of the whole batch; this one does neither.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -83,7 +84,7 @@ class AdamW(tf.Module):
             for beta in (config.beta_1, config.beta_2)
         ]
 
-        def update(strategy, gradients, rate, powers):
+        def update(strategy: Any, gradients: Any, rate: Any, powers: Any) -> None:
             for slot in zip(
                 self.variables_,
                 self.first_moments,
@@ -104,7 +105,17 @@ class AdamW(tf.Module):
         context.merge_call(update, args=(list(gradients), rate, powers))
         return rate
 
-    def _update_one(self, variable, first, second, gradient, rate, power_1, power_2, decays):
+    def _update_one(
+        self,
+        variable: tf.Variable,
+        first: tf.Variable,
+        second: tf.Variable,
+        gradient: tf.Tensor,
+        rate: tf.Tensor,
+        power_1: tf.Tensor,
+        power_2: tf.Tensor,
+        decays: bool,
+    ) -> None:
         if decays and self.config.weight_decay_rate:
             variable.assign_sub(rate * self.config.weight_decay_rate * variable)
         tf.raw_ops.ResourceApplyAdam(

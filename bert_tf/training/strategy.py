@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -58,7 +59,7 @@ def split_batches(
     """
     num_replicas = strategy.num_replicas_in_sync
 
-    def deal(batch):
+    def deal(batch: Any) -> Any:
         return tf.nest.map_structure(
             lambda x: tf.reshape(
                 x, tf.concat([[num_replicas, tf.shape(x)[0] // num_replicas], tf.shape(x)[1:]], 0)

@@ -1,0 +1,59 @@
+# Each target sets up .venv first if it is missing or older than what it is made from.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PORT ?= 8500
+REST_PORT ?= 8501
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all check format bench serve clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): setup.cfg pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) (some minutes the first time) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || \
+		{ echo "Python 3.11 or 3.12 is needed; say which with make PYTHON=..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[serving,dev]'
+	@touch $@
+
+demo: $(STAMP) ## raw text to a served model, in about 12 minutes; results in runs/demo
+	@$(BIN)/python -m pipelines.demo --output-dir runs/demo
+
+test: $(STAMP) ## the default tests, under 10 minutes on 2 cores
+	@echo "Running the tests ..."
+	@$(BIN)/python -m pytest
+
+test-all: $(STAMP) ## the slow tests, too (installs the bench extra)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	@$(BIN)/python -m pytest -m 'not gpu'
+
+check: $(STAMP) ## format, lint, types, import direction: what CI runs before the tests
+	@echo "Checking format, lint, types and imports ..."
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --config setup.cfg
+
+format: $(STAMP) ## write the code in the one format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(STAMP) ## time a pretraining step beside keras-nlp's and tf-models-official's
+	@$(BIN)/python -m benchmarks.pretraining_step
+
+serve: $(STAMP) ## the demo's model over REST and gRPC on this machine (development only)
+	@test -d runs/demo/serving/documentation || { echo "Run make demo first."; exit 1; }
+	@$(BIN)/python -m serving.local_server --model_name=documentation \
+		--model_base_path=$(CURDIR)/runs/demo/serving/documentation \
+		--port=$(PORT) --rest_api_port=$(REST_PORT)
+
+clean: ## remove .venv, caches and the demo's results
+	@echo "Removing $(VENV), caches and runs/demo ..."
+	@rm -rf $(VENV) runs/demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache \
+		.import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

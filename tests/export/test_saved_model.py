@@ -1,0 +1,224 @@
+"""What is exported: signatures, text handling, whole versions, equal answers elsewhere."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bert_tf.config import Config, ModelConfig
+from bert_tf.data.tokenizer import Tokenizer
+from bert_tf.export import saved_model
+from bert_tf.export.saved_model import export_model, newest_version, predict_texts
+from bert_tf.models.folder import ModelDescription, build_model, load_model, save_model
+
+VOCABULARY = (
+    *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "한글", "좋", "##아요", "나", "##빠요"),
+    *("good", "bad", "film", "[", "]", "mask", "ma", "##sk", "MASK", ".", "the"),
+)
+TEXTS = ["한글 좋아요", "the film . bad", "", "good " * 100]
+
+
+def make_folder(path, *, kind="classification", has_text_pairs=False):
+    tokenizer = Tokenizer(
+        VOCABULARY, lower_case=False, strip_accents=False, unicode_normalization="NFC"
+    )
+    tokenizer.save(path)
+    description = ModelDescription(
+        kind=kind,
+        architecture=ModelConfig(
+            num_hidden_layers=1,
+            hidden_size=16,
+            num_attention_heads=2,
+            intermediate_size=32,
+            vocab_size=len(VOCABULARY),
+            max_position_embeddings=32,
+            initializer_range=0.5,
+        ),
+        max_seq_length=16,
+        class_names=("부정", "긍정", "모름") if kind == "classification" else (),
+        has_text_pairs=has_text_pairs,
+    )
+    save_model(build_model(description), description, path)
+    return path
+
+
+def export(folder, base, **settings):
+    config = Config.model_validate({"export": {"model": str(folder), **settings}})
+    return export_model(config, base)
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    folder = make_folder(tmp_path_factory.mktemp("classifier"))
+    base = tmp_path_factory.mktemp("export")
+    return folder, export(folder, base / "reviews")
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    folder = make_folder(tmp_path_factory.mktemp("pretrained"), kind="pretraining")
+    return folder, export(folder, tmp_path_factory.mktemp("export") / "encoder", top_k=3)
+
+
+def test_a_version_is_a_whole_numbered_folder(classifier):
+    _, version = classifier
+    assert version.name == "1"
+    assert [path.name for path in version.parent.iterdir()] == ["1"]
+    assert newest_version(version.parent) == version
+    extra = {path.name for path in (version / "assets.extra").iterdir()}
+    assert {"model.json", "vocab.txt", "tokenizer.json"} <= extra
+
+
+def test_default_signature_answers_with_labels_and_probabilities(classifier):
+    folder, version = classifier
+    answers = predict_texts(version, TEXTS)
+    for answer in answers:
+        assert answer["labels"] == ["부정", "긍정", "모름"]
+        assert sum(answer["probabilities"]) == pytest.approx(1.0, abs=1e-5)
+        assert answer["label"] == answer["labels"][int(np.argmax(answer["probabilities"]))]
+        assert answer["score"] == pytest.approx(max(answer["probabilities"]))
+    model = load_model(folder)
+    # [CLS] 한글 좋 ##아요 [SEP], worked out by hand.
+    ids = np.array([[2, 5, 6, 7, 3]], np.int32)
+    logits = model(
+        {"input_ids": ids, "input_mask": np.ones_like(ids), "segment_ids": np.zeros_like(ids)}
+    )
+    expected = tf.nn.softmax(logits)[0].numpy()
+    np.testing.assert_allclose(answers[0]["probabilities"], expected, atol=1e-6)
+
+
+def test_answers_do_not_depend_on_the_batch(classifier):
+    _, version = classifier
+    together = predict_texts(version, TEXTS)
+    for text, expected in zip(TEXTS, together, strict=True):
+        alone = predict_texts(version, [text])[0]
+        np.testing.assert_allclose(alone["probabilities"], expected["probabilities"], atol=1e-6)
+
+
+def test_token_ids_give_the_same_answer_as_text(classifier):
+    _, version = classifier
+    signature = tf.saved_model.load(str(version)).signatures["token_ids"]
+    ids = tf.constant([[2, 5, 6, 7, 3, 0]])
+    outputs = signature(
+        input_ids=ids, input_mask=tf.cast(ids > 0, tf.int32), segment_ids=tf.zeros_like(ids)
+    )
+    expected = predict_texts(version, ["한글 좋아요"])[0]
+    np.testing.assert_allclose(
+        outputs["probabilities"][0].numpy(), expected["probabilities"], atol=1e-6
+    )
+
+
+def test_pairs_are_two_inputs(tmp_path):
+    version = export(make_folder(tmp_path / "model", has_text_pairs=True), tmp_path / "pairs")
+    first, second = predict_texts(version, ["good", "bad"], text_pairs=["film", "the film " * 40])
+    assert first["label"] in first["labels"]
+    assert first["probabilities"] != second["probabilities"]
+    with pytest.raises(ValueError, match=r"takes \['text', 'text_pair'\]. Received: \['text'\]"):
+        predict_texts(version, ["good"])
+
+
+def test_fill_mask_answers_at_the_mask(pretrained):
+    folder, version = pretrained
+    answer = predict_texts(version, ["the [MASK] good"], signature_name="fill_mask")[0]
+    assert len(answer["tokens"]) == 3
+    assert set(answer["tokens"]) <= set(VOCABULARY)
+    assert answer["scores"] == sorted(answer["scores"], reverse=True)
+    ids = np.array([[2, VOCABULARY.index("the"), 4, VOCABULARY.index("good"), 3]], np.int32)
+    logits = load_model(folder)(
+        {
+            "input_ids": ids,
+            "input_mask": np.ones_like(ids),
+            "segment_ids": np.zeros_like(ids),
+            "masked_lm_positions": np.array([[2]], np.int32),
+        }
+    )["masked_lm_logits"][0, 0]
+    best = np.argsort(-logits.numpy())[:3]
+    assert answer["tokens"] == [VOCABULARY[index] for index in best]
+
+
+def test_fill_mask_without_a_mask_is_refused(pretrained):
+    _, version = pretrained
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"needs \[MASK\] in every text"):
+        predict_texts(version, ["the film"], signature_name="fill_mask")
+
+
+def test_next_sentence_gives_a_probability(pretrained):
+    _, version = pretrained
+    answers = predict_texts(
+        version, ["the film", "good"], text_pairs=["good", "bad"], signature_name="next_sentence"
+    )
+    assert all(0 < answer["is_next_probability"] < 1 for answer in answers)
+
+
+def test_user_text_never_becomes_control_tokens(classifier):
+    _, version = classifier
+    plain, written = predict_texts(version, ["good", "good [SEP] [MASK] [PAD]"])
+    assert plain["probabilities"] != written["probabilities"]
+    tokenizer = Tokenizer(
+        VOCABULARY, lower_case=False, strip_accents=False, unicode_normalization="NFC"
+    )
+    ids = tokenizer.tokenize(tf.constant(["good [SEP] [MASK] [PAD]"])).to_list()[0]
+    assert not set(ids) & {0, 2, 3, 4}
+
+
+def test_the_next_export_takes_the_next_number(classifier, tmp_path):
+    folder, _ = classifier
+    (tmp_path / "reviews" / "7").mkdir(parents=True)
+    assert export(folder, tmp_path / "reviews").name == "8"
+
+
+def test_a_failed_export_leaves_no_version(tmp_path):
+    folder = make_folder(tmp_path / "model")
+    other = make_folder(tmp_path / "other", kind="pretraining")
+    shutil.copyfile(other / "model.safetensors", folder / "model.safetensors")
+    with pytest.raises(ValueError, match=r"missing: head/dense/bias(?s:.*)unexpected: masked_lm"):
+        export(folder, tmp_path / "reviews")
+    assert not list((tmp_path / "reviews").glob("*"))
+
+
+def test_a_reloaded_model_with_other_answers_is_refused():
+    def signature(scale):
+        function = tf.function(lambda text: {"n": scale * tf.strings.length(text)})
+        return function.get_concrete_function(tf.TensorSpec([None], tf.string, name="text"))
+
+    saved_model.compare({"f": signature(1)}, {"f": signature(1)})
+    with pytest.raises(ValueError, match="Output 'n' of signature 'f' must be the same after"):
+        saved_model.compare({"f": signature(1)}, {"f": signature(2)})
+
+
+def test_loads_in_a_process_without_our_package(classifier):
+    _, version = classifier
+    code = f"""
+import json, sys
+import tensorflow as tf, tensorflow_text
+answer = tf.saved_model.load({str(version)!r}).signatures["serving_default"](
+    text=tf.constant({TEXTS!r}))
+assert not any(name.startswith("bert_tf") for name in sys.modules)
+print(json.dumps(answer["probabilities"].numpy().tolist()))
+"""
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True
+    ).stdout
+    expected = [answer["probabilities"] for answer in predict_texts(version, TEXTS)]
+    np.testing.assert_allclose(json.loads(output), expected, atol=1e-6)
+
+
+def test_a_folder_without_a_saved_model_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="must be a SavedModel, or a folder of numbered"):
+        predict_texts(tmp_path, ["text"])
+
+
+def test_an_unknown_signature_is_refused_with_those_there_are(classifier):
+    _, version = classifier
+    with pytest.raises(ValueError, match=r"one of \['serving_default', 'token_ids'\]"):
+        predict_texts(version, ["text"], signature_name="embed")
+
+
+def test_a_length_beyond_the_positions_is_refused(classifier, tmp_path):
+    folder, _ = classifier
+    with pytest.raises(ValueError, match="at most the model's max_position_embeddings"):
+        export(folder, tmp_path, max_seq_length=64)
