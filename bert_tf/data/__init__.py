@@ -1,0 +1,1 @@
+"""Corpus in, batches out: documents, vocabulary, tokenizer, sentence pairs, masks, records."""

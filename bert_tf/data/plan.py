@@ -1,0 +1,69 @@
+"""A configuration and its corpus in, all that the records are a function of out.
+
+Two plans are equal exactly when `prepare_records` would write the same bytes.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bert_tf.config import Config
+from bert_tf.data import corpus, records
+from bert_tf.data.tokenizer import Tokenizer
+
+
+def make_plan(config: Config, *, tokenizer: Tokenizer) -> dict[str, Any]:
+    """All that the records are a function of, as JSON values.
+
+    Left out: where the corpus lies (the names and contents of its files are in), the number of
+    workers, and every section that comes after preparation.
+    """
+    vocabulary_text = "".join(f"{token}\n" for token in tokenizer.vocabulary)
+    files = corpus.list_files(config.corpus.paths)
+    return {
+        "schema_version": records.SCHEMA_VERSION,
+        "seed": config.seed,
+        "corpus": config.corpus.model_dump(mode="json", exclude={"paths"}),
+        "files": {
+            f"{number:05d} {path.name}": _file_digest(path)
+            for number, path in enumerate(files, start=1)
+        },
+        "tokenizer": {
+            **tokenizer.settings,
+            "vocabulary_sha256": hashlib.sha256(vocabulary_text.encode()).hexdigest(),
+        },
+        "examples": config.examples.model_dump(mode="json"),
+        "records": config.records.model_dump(mode="json", exclude={"num_workers"}),
+    }
+
+
+def check_plan(there: Mapping[str, Any], now: Mapping[str, Any], *, output_dir: Path) -> None:
+    """Raise ValueError listing the differences, if there are any."""
+    old, new = dict(_flatten(there)), dict(_flatten(now))
+    lines = [
+        f"  {key}: {old.get(key, 'absent')} there, {new.get(key, 'absent')} now"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+    if lines:
+        more = [f"  and {len(lines) - 10} more"] if len(lines) > 10 else []
+        raise ValueError(
+            f"{output_dir}: a records folder holds one corpus in one configuration. Received "
+            "another:\n" + "\n".join(lines[:10] + more) + "\n"
+            "Give another --output-dir, or remove this folder."
+        )
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16))
+    return f"{path.stat().st_size} bytes, blake2b {digest.hexdigest()}"
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value

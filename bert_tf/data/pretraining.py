@@ -1,0 +1,244 @@
+"""Records in, batches out: training batches from any step on, evaluation batches, the baseline.
+
+Order of an epoch: shards permuted, read in turn record by record, and shuffled within windows of
+`SHUFFLE_WINDOW`. All of it and all masks follow from (seed, step) by stateless operations, so a
+run that stopped goes on with the batches it would have seen; records before the step are skipped
+unparsed.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from bert_tf.config import MaskingConfig
+from bert_tf.data import masking as masks
+from bert_tf.data import records
+from bert_tf.data.preparation import prepare_records
+from bert_tf.data.seeds import derive_seed
+from bert_tf.data.vocabulary import CLS, MASK, PAD, SEP, VOCABULARY_FILE, read_vocabulary
+
+__all__ = ["evaluation_batches", "prepare_records", "training_batches", "unigram_entropy"]
+
+SHUFFLE_WINDOW = 16384
+MAX_OPEN_SHARDS = 16
+
+
+def training_batches(
+    records_dir: str | Path,
+    *,
+    batch_size: int,
+    max_seq_length: int | None = None,
+    masking: MaskingConfig,
+    seed: int,
+    start_step: int = 0,
+) -> tf.data.Dataset:
+    """Endless batches; the first is that of `start_step`. Each is a function of (seed, step).
+
+    Every example is seen once an epoch; a batch may hold the end of one epoch and the start of
+    the next. B, T, P: batch, `max_seq_length` (default: that of the records), predictions.
+
+    Elements: `input_ids`, `input_mask`, `segment_ids` int32 (B, T); `masked_lm_positions`,
+    `masked_lm_ids` int32 (B, P); `masked_lm_weights` float32 (B, P); `next_sentence_labels` int32
+    (B), 1 = random; `next_sentence_weights` float32 (B), 0 where there are no labels.
+
+    Raises:
+        FileNotFoundError, ValueError: the records are missing or damaged, see
+            `records.shard_paths`, or are longer than `max_seq_length`.
+    """
+    manifest = records.read_manifest(records_dir)
+    paths = _paths(records_dir, "train")
+    make_batch = _batch_maker(
+        records_dir,
+        max_seq_length=_sequence_length(records_dir, manifest, max_seq_length=max_seq_length),
+        masking=masking,
+        seed=derive_seed(seed, "training masks"),
+    )
+    first_epoch, first_record = divmod(start_step * batch_size, manifest.num_examples("train"))
+
+    def epoch_records(epoch: tf.Tensor) -> tf.data.Dataset:
+        start = tf.where(epoch == first_epoch, tf.constant(first_record, tf.int64), 0)
+        return _shuffled_epoch(
+            paths, compression=manifest.compression, seed=seed, epoch=epoch, start=start
+        )
+
+    serialized = tf.data.Dataset.counter(first_epoch).flat_map(epoch_records)
+    serialized = serialized.rebatch(batch_size, drop_remainder=True)
+    is_real = tf.ones([batch_size], tf.bool)
+    batches = tf.data.Dataset.zip(tf.data.Dataset.counter(start_step), serialized).map(
+        lambda step, batch: make_batch(step, batch, is_real),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def evaluation_batches(
+    records_dir: str | Path,
+    *,
+    batch_size: int,
+    masking: MaskingConfig,
+    seed: int,
+    max_steps: int | None = None,
+) -> tf.data.Dataset:
+    """One pass over the held-out records, in order, with the same masks every time.
+
+    Elements as `training_batches`. The last batch is filled up with copies of weight 0.
+
+    Raises:
+        ValueError: there are no held-out records.
+    """
+    manifest = records.read_manifest(records_dir)
+    if not manifest.num_examples("eval"):
+        raise ValueError(
+            f"{records_dir}: evaluation needs held-out records. Received: none. Prepare them with "
+            "corpus.held_out_share above 0 (or higher: no document may have been drawn)."
+        )
+    make_batch = _batch_maker(
+        records_dir,
+        max_seq_length=manifest.max_seq_length,
+        masking=masking,
+        seed=derive_seed(seed, "evaluation masks"),
+    )
+
+    def fill(step: tf.Tensor, batch: tf.Tensor) -> Any:
+        num_real = tf.size(batch)
+        rows = tf.range(batch_size)
+        batch = tf.gather(batch, tf.minimum(rows, num_real - 1))
+        return make_batch(step, batch, rows < num_real)
+
+    serialized = tf.data.TFRecordDataset(
+        _paths(records_dir, "eval"), records.tf_compression(manifest.compression)
+    ).batch(batch_size)
+    if max_steps is not None:
+        serialized = serialized.take(max_steps)
+    batches = serialized.enumerate().map(fill, num_parallel_calls=tf.data.AUTOTUNE)
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def unigram_entropy(records_dir: str | Path, split: records.Split = "eval") -> float:
+    """Nats a token for guessing by frequency alone: what a masked-LM loss must beat.
+
+    Cross-entropy of the split's tokens under the training split's frequencies, one added to each
+    count; [PAD], [CLS], [SEP] and [MASK] are left out.
+    """
+    tokens = read_vocabulary(Path(records_dir) / VOCABULARY_FILE)
+    is_text = ~np.isin(tokens, [PAD, CLS, SEP, MASK])
+    train = _token_counts(records_dir, "train", vocab_size=len(tokens))[is_text] + 1
+    counts = _token_counts(records_dir, split, vocab_size=len(tokens))[is_text]
+    if not counts.sum():
+        raise ValueError(
+            f"{records_dir}: an entropy needs tokens. Received: none in split {split!r}. "
+            "Prepare the records with corpus.held_out_share above 0."
+        )
+    log_probabilities = np.log(train) - math.log(train.sum())
+    return float(-(counts * log_probabilities).sum() / counts.sum())
+
+
+def _shuffled_epoch(
+    paths: list[str], *, compression: str, seed: int, epoch: tf.Tensor, start: tf.Tensor
+) -> tf.data.Dataset:
+    """Windows of serialized records of an epoch in its order, from record `start` on.
+
+    `Dataset.shuffle` is not used: it mixes in TensorFlow's global seed and cannot be positioned.
+    """
+    shard_seed, window_seed = derive_seed(seed, "shards"), derive_seed(seed, "windows")
+    ordered = tf.random.experimental.stateless_shuffle(
+        tf.constant(paths), seed=tf.stack([tf.constant(shard_seed, tf.int64), epoch])
+    )
+    serialized = tf.data.Dataset.from_tensor_slices(ordered).interleave(
+        lambda path: tf.data.TFRecordDataset(path, records.tf_compression(compression)),
+        cycle_length=min(len(paths), MAX_OPEN_SHARDS),
+        block_length=1,
+    )
+    first_window = start // SHUFFLE_WINDOW
+    windows = serialized.skip(first_window * SHUFFLE_WINDOW).batch(SHUFFLE_WINDOW)
+
+    def shuffle(index: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
+        # Bits of its own for the window's number: no two windows of any epoch share a seed.
+        window_in_run = tf.bitwise.left_shift(epoch, 32) + index
+        shuffled = tf.random.experimental.stateless_shuffle(
+            window, seed=tf.stack([tf.constant(window_seed, tf.int64), window_in_run])
+        )
+        num_seen = tf.where(index == first_window, start % SHUFFLE_WINDOW, 0)
+        return shuffled[num_seen:]
+
+    indices = tf.data.Dataset.range(first_window, tf.int64.max)
+    return tf.data.Dataset.zip(indices, windows).map(shuffle)
+
+
+def _batch_maker(
+    records_dir: str | Path, *, max_seq_length: int, masking: MaskingConfig, seed: int
+) -> Any:
+    tokens = read_vocabulary(Path(records_dir) / VOCABULARY_FILE)
+    special_ids = [tokens.index(token) for token in (PAD, CLS, SEP, MASK)]
+    mask_id, pad_id = tokens.index(MASK), tokens.index(PAD)
+
+    def make_batch(
+        step: tf.Tensor, serialized: tf.Tensor, is_real: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        parsed = records.parse(serialized)
+        shape = [is_real.shape[0], max_seq_length]
+        input_ids = parsed["input_ids"].to_tensor(pad_id, shape=shape)
+        input_mask = tf.sequence_mask(
+            parsed["input_ids"].row_lengths(), max_seq_length, dtype=tf.int32
+        )
+        masked = masks.mask_tokens(
+            input_ids,
+            input_mask,
+            config=masking,
+            seed=tf.stack([tf.constant(seed, tf.int64), step]),
+            vocab_size=len(tokens),
+            special_ids=special_ids,
+            mask_id=mask_id,
+        )
+        is_real = tf.cast(is_real, tf.float32)
+        labels = parsed["next_sentence_labels"]
+        has_label = tf.cast(tf.not_equal(labels, records.NO_LABEL), tf.float32)
+        return {
+            **masked,
+            "input_mask": input_mask,
+            "segment_ids": parsed["segment_ids"].to_tensor(0, shape=shape),
+            "masked_lm_weights": masked["masked_lm_weights"] * is_real[:, tf.newaxis],
+            "next_sentence_labels": tf.maximum(labels, 0),
+            "next_sentence_weights": has_label * is_real,
+        }
+
+    return make_batch
+
+
+def _sequence_length(
+    records_dir: str | Path, manifest: records.Manifest, *, max_seq_length: int | None
+) -> int:
+    if max_seq_length is None:
+        return manifest.max_seq_length
+    if max_seq_length < manifest.max_seq_length:
+        raise ValueError(
+            f"{records_dir}: max_seq_length must be at least that of the records, "
+            f"{manifest.max_seq_length}. Received: {max_seq_length}. Prepare records with "
+            f"examples.max_seq_length={max_seq_length}."
+        )
+    return max_seq_length
+
+
+def _paths(records_dir: str | Path, split: records.Split) -> list[str]:
+    return [str(path) for path in records.shard_paths(records_dir, split)]
+
+
+def _token_counts(
+    records_dir: str | Path, split: records.Split, *, vocab_size: int
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    paths = _paths(records_dir, split)
+    counts = np.zeros([vocab_size], np.int64)
+    if not paths:
+        return counts
+    compression = records.tf_compression(records.read_manifest(records_dir).compression)
+    serialized = tf.data.TFRecordDataset(paths, compression).batch(4096)
+    ids = serialized.map(
+        lambda batch: records.parse(batch)["input_ids"].values, num_parallel_calls=tf.data.AUTOTUNE
+    )
+    for batch in ids:
+        counts += np.bincount(batch.numpy(), minlength=vocab_size)
+    return counts

@@ -1,0 +1,231 @@
+"""Text to WordPiece ids, in the graph: data preparation, training and serving call this class.
+
+Stages: invalid UTF-8 replaced; Unicode form; control characters removed; lower case and accents if
+asked; then, by tensorflow-text, splitting at white space, punctuation and each Chinese character,
+and longest-match WordPiece. tensorflow-text's own lower-casing is not used: it folds "ß" to "ss"
+and "…" to "...", which Google's does not.
+
+`tensorflow_text.FastBertTokenizer` keeps its model as a constant of the graph, so a SavedModel
+holds it. A lookup table would be an untracked resource there; nothing here makes one.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+from bert_tf.config import Config, TokenizerConfig, write_config
+from bert_tf.data import sentences, vocabulary
+from bert_tf.data.corpus import read_documents
+
+SETTINGS_FILE = "tokenizer.json"
+CONTROL_CHARACTERS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\p{Cf}\p{Co}\x{fffd}]+"
+"""Removed before words are split, as Google does: a zero-width space parts no word."""
+SETTINGS = ("lower_case", "strip_accents", "unicode_normalization")
+
+
+class Tokenizer(tf.Module):
+    """WordPiece in the graph.
+
+    Text that spells a control token, "[SEP]" say, is text: its brackets are split off, so only
+    packing and masking place control tokens. `tokenize_with_masks` is the one exception.
+
+    Lower-casing alone keeps accents and composed Hangul; `strip_accents` is Google's uncased
+    normaliser, which takes Hangul apart.
+
+    Source: google-research/bert, tokenization.py.
+    """
+
+    def __init__(
+        self,
+        tokens: Sequence[str],
+        *,
+        lower_case: bool = False,
+        strip_accents: bool = False,
+        unicode_normalization: str = "NFC",
+    ) -> None:
+        super().__init__(name="tokenizer")
+        self._tokens = tuple(tokens)
+        self._settings = TokenizerConfig.model_validate(
+            {
+                "lower_case": lower_case,
+                "strip_accents": strip_accents,
+                "unicode_normalization": unicode_normalization,
+            }
+        )
+        missing = [token for token in vocabulary.CONTROL_TOKENS if token not in self._tokens]
+        if missing:
+            raise ValueError(
+                f"a vocabulary must hold {' '.join(vocabulary.CONTROL_TOKENS)}. "
+                f"Received: {len(self._tokens)} tokens without {' '.join(missing)}. "
+                "Use a BERT vocabulary."
+            )
+        self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (
+            self._tokens.index(token) for token in vocabulary.CONTROL_TOKENS
+        )
+        self._word_pieces = tf_text.FastBertTokenizer(
+            vocab=list(self._tokens),
+            max_bytes_per_word=vocabulary.MAX_WORD_BYTES,
+            token_out_type=tf.int32,
+            unknown_token=vocabulary.UNK,
+        )
+
+    @classmethod
+    def load(cls, path: str | Path, config: TokenizerConfig | None = None) -> Self:
+        """The tokenizer in a folder or beside a `vocab.txt`.
+
+        `tokenizer.json` beside the vocabulary rules; without one `config` does.
+
+        Raises:
+            FileNotFoundError: there is no vocabulary.
+            ValueError: a field set in `config` contradicts `tokenizer.json`.
+        """
+        path = Path(path)
+        file = path / vocabulary.VOCABULARY_FILE if path.is_dir() else path
+        tokens = vocabulary.read_vocabulary(file)
+        config = config or TokenizerConfig()
+        settings = {name: getattr(config, name) for name in SETTINGS}
+        settings_file = file.with_name(SETTINGS_FILE)
+        if settings_file.is_file():
+            written = _read_settings(settings_file)
+            for name in config.model_fields_set.intersection(SETTINGS):
+                if settings[name] != written[name]:
+                    raise ValueError(
+                        f"{settings_file}: the settings must be those the vocabulary was made "
+                        f"with. Received: tokenizer.{name}={settings[name]!r}, the file has "
+                        f"{written[name]!r}. Leave tokenizer.{name} out of the configuration."
+                    )
+            settings = written
+        return cls(tokens, **settings)
+
+    def save(self, directory: str | Path) -> Path:
+        """Write `vocab.txt` and `tokenizer.json` into `directory`, each whole or not at all."""
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        path = directory / SETTINGS_FILE
+        temporary = directory / f".{SETTINGS_FILE}.{os.getpid()}.tmp"
+        temporary.write_text(json.dumps(self.settings, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(path)
+        vocabulary.write_vocabulary(self._tokens, directory / vocabulary.VOCABULARY_FILE)
+        return directory
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """`lower_case`, `strip_accents`, `unicode_normalization`: what `tokenizer.json` holds."""
+        return {name: getattr(self._settings, name) for name in SETTINGS}
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Tokens in the order of their ids."""
+        return self._tokens
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of tokens."""
+        return len(self._tokens)
+
+    @property
+    def special_ids(self) -> tuple[int, ...]:
+        """[PAD], [CLS], [SEP], [MASK]: ids that stand for no text and are never predicted."""
+        return (self.pad_id, self.cls_id, self.sep_id, self.mask_id)
+
+    def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        """Ids of each text, without [CLS] and [SEP].
+
+        `texts`: string, (batch). Result: int32, (batch, (tokens)).
+        """
+        return self._word_pieces.tokenize(self._normalize(tf.convert_to_tensor(texts)))
+
+    def tokenize_with_masks(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        """As `tokenize`, but the literal `[MASK]` becomes the mask token.
+
+        `"big [MASK]!"` gives the ids of `big`, `[MASK]`, `!`.
+        """
+        pieces = tf.strings.split(texts, sep=vocabulary.MASK)
+        ids = self.tokenize(pieces.values)
+        is_last = tf.scatter_nd(
+            pieces.row_limits()[:, tf.newaxis] - 1,
+            tf.ones([pieces.nrows()], tf.int64),
+            tf.shape(pieces.values, tf.int64),
+        )
+        masks = tf.RaggedTensor.from_row_lengths(
+            tf.fill([tf.size(is_last) - tf.cast(pieces.nrows(), tf.int32)], self.mask_id),
+            1 - is_last,
+        )
+        ids = tf.concat([ids, masks], axis=1)
+        return tf.RaggedTensor.from_row_splits(
+            ids.values, tf.gather(ids.row_splits, pieces.row_splits)
+        )
+
+    def split_sentences(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        """Sentences of each text: string (batch) to string (batch, (sentences))."""
+        return sentences.split_sentences(texts)
+
+    def id_to_token(self, ids: tf.Tensor) -> tf.Tensor:
+        """Token of each id, in the graph: int32 of any shape to string of that shape."""
+        return tf.gather(tf.constant(self._tokens), ids)
+
+    def detokenize(self, ids: Iterable[int]) -> str:
+        """Readable text: continuing pieces joined to their word, words parted by a space."""
+        return " ".join(self._tokens[token_id] for token_id in ids).replace(" ##", "")
+
+    def _normalize(self, texts: tf.Tensor) -> tf.Tensor:
+        texts = sentences.replace_invalid_utf8(texts)
+        if self._settings.unicode_normalization != "none":
+            texts = tf_text.normalize_utf8(texts, self._settings.unicode_normalization)
+        texts = tf.strings.regex_replace(texts, CONTROL_CHARACTERS, "")
+        if self._settings.lower_case:
+            texts = tf.strings.lower(texts, encoding="utf-8")
+        if self._settings.strip_accents:
+            texts = tf.strings.regex_replace(tf_text.normalize_utf8(texts, "NFD"), r"\p{Mn}+", "")
+        return texts
+
+
+def learn_tokenizer(
+    config: Config,
+    output_dir: str | Path,
+    *,
+    on_progress: Callable[[str, int, int | None], None] | None = None,
+) -> Tokenizer:
+    """`bert-tf vocab`: learn a vocabulary from `config.corpus` and save tokenizer and settings.
+
+    `on_progress` is told ("documents read", done, None) now and then.
+    """
+
+    def texts() -> Iterator[str]:
+        for done, document in enumerate(read_documents(config.corpus), 1):
+            if on_progress is not None and done % 500 == 0:
+                on_progress("documents read", done, None)
+            yield document.text
+
+    settings = config.tokenizer
+    tokens = vocabulary.learn_vocabulary(texts(), config=config.vocabulary, tokenizer=settings)
+    tokenizer = Tokenizer(
+        tokens,
+        lower_case=settings.lower_case,
+        strip_accents=settings.strip_accents,
+        unicode_normalization=settings.unicode_normalization,
+    )
+    tokenizer.save(output_dir)
+    write_config(config, output_dir)
+    return tokenizer
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{path}: tokenizer settings must be JSON. Received: {error}. Restore the file."
+        ) from error
+    if not isinstance(settings, dict) or set(settings) != set(SETTINGS):
+        names = sorted(settings) if isinstance(settings, dict) else type(settings).__name__
+        raise ValueError(
+            f"{path}: tokenizer settings must be {', '.join(SETTINGS)}. Received: {names}. "
+            "A file of another library must be moved away, and its settings given as tokenizer.*."
+        )
+    return settings

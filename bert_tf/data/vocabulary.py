@@ -1,0 +1,225 @@
+"""Texts in, a WordPiece vocabulary out; `vocab.txt` written and read.
+
+Stages: normalise as the tokenizer does; count words; keep the commonest characters; leave out
+words that the tokenizer could only give [UNK]; merge the commonest pairs (HF `tokenizers`).
+
+The same texts give the same list. HF's own trainer does not promise that: it numbers the
+continuing characters (`##a`) in the order of a hash map and breaks ties by these numbers, and cuts
+the alphabet by an unstable sort. So alphabet and words are settled here, and it only merges.
+"""
+
+import logging
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import tokenizers
+
+from bert_tf.config import TokenizerConfig, VocabularyConfig
+
+logger = logging.getLogger(__name__)
+
+VOCABULARY_FILE = "vocab.txt"
+PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
+CONTROL_TOKENS = (PAD, UNK, CLS, SEP, MASK)
+MAX_WORD_BYTES = 100
+"""A longer word is [UNK], as in tensorflow-text. (Google's Python code: 200 characters.)"""
+
+
+def learn_vocabulary(
+    documents: Iterable[str], *, config: VocabularyConfig, tokenizer: TokenizerConfig
+) -> list[str]:
+    """At most `config.size` tokens: control tokens (ids 0 to 4), user tokens, characters, merges.
+
+    Reads `documents` once and holds each different word with its count.
+
+    Raises:
+        ValueError: no text; a size too small for the alphabet; a user token that the tokenizer
+            would take apart.
+    """
+    normalizer = make_normalizer(tokenizer)
+    _check_user_tokens(config.user_tokens, normalizer=normalizer)
+    counts = _count_words(documents, normalizer=normalizer)
+    if not counts:
+        raise ValueError(
+            "a vocabulary is learned from text. Received: documents without a word. "
+            "Set corpus.paths to files with text."
+        )
+    alphabet = _alphabet(counts, limit=config.limit_alphabet)
+    allowed = set(alphabet)
+    words = sorted(word for word in counts if allowed.issuperset(word))
+    continuing = sorted({"##" + character for word in words for character in word[1:]})
+    first_tokens = list(dict.fromkeys([*CONTROL_TOKENS, *config.user_tokens, *continuing]))
+    num_fixed = len(set(first_tokens) | allowed)
+    if num_fixed > config.size:
+        raise ValueError(
+            f"vocabulary.size must hold the {num_fixed} control tokens, user tokens and characters "
+            f"of the corpus. Received: {config.size}. Raise vocabulary.size or lower "
+            "vocabulary.limit_alphabet."
+        )
+    learned = _merge(
+        ((word, counts[word]) for word in words),
+        first_tokens=first_tokens,
+        alphabet=alphabet,
+        config=config,
+    )
+    if len(learned) < config.size:
+        logger.warning(
+            "The corpus gave %d tokens of the %d asked for: no further pair occurs %d times.",
+            len(learned),
+            config.size,
+            config.min_frequency,
+        )
+    return learned
+
+
+def make_normalizer(config: TokenizerConfig) -> tokenizers.normalizers.Normalizer:
+    """The tokenizer's normalisation outside the graph: Unicode form, clean-up, case, accents."""
+    bert = tokenizers.normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=True,
+        strip_accents=config.strip_accents,
+        lowercase=config.lower_case,
+    )
+    if config.unicode_normalization == "none":
+        return bert
+    form = getattr(tokenizers.normalizers, config.unicode_normalization)()
+    return tokenizers.normalizers.Sequence([form, bert])
+
+
+def write_vocabulary(tokens: Sequence[str], path: str | Path) -> Path:
+    """Write one token a line, whole or not at all. Returns the path."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8", newline="\n")
+    temporary.replace(path)
+    return path
+
+
+def read_vocabulary(path: str | Path) -> list[str]:
+    """Tokens of a `vocab.txt`; the line number, from 0, is the id.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a token stands twice, a line is empty, or a control token is missing.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: a vocabulary file must exist. Received: no such file. "
+            "Set tokenizer.vocabulary to a vocab.txt, or learn one with `bert-tf vocab`."
+        )
+    text = path.read_text(encoding="utf-8-sig")
+    tokens = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]
+    first_line: dict[str, int] = {}
+    for number, token in enumerate(tokens, start=1):
+        if not token:
+            raise ValueError(
+                f"{path}:{number}: a vocabulary has one token a line. Received: an empty line. "
+                "Remove it only if no model was trained with this file: it shifts the ids."
+            )
+        if token in first_line:
+            raise ValueError(
+                f"{path}:{number}: a token must stand once in a vocabulary. Received: {token!r}, "
+                f"which is in line {first_line[token]} already. Learn the vocabulary again."
+            )
+        first_line[token] = number
+    missing = [token for token in CONTROL_TOKENS if token not in first_line]
+    if missing:
+        raise ValueError(
+            f"{path}:{len(tokens)}: a vocabulary must hold {' '.join(CONTROL_TOKENS)}. "
+            f"Received: none of {' '.join(missing)} up to the last line. "
+            "Use a BERT vocabulary, one token a line."
+        )
+    return tokens
+
+
+def _check_user_tokens(
+    user_tokens: Sequence[str], *, normalizer: tokenizers.normalizers.Normalizer
+) -> None:
+    for token in user_tokens:
+        pieces = _words(normalizer.normalize_str(token))
+        if pieces != [token] and token not in CONTROL_TOKENS:
+            raise ValueError(
+                "vocabulary.user_tokens must be whole words after normalisation. "
+                f"Received: {token!r}, which becomes {pieces}. Give these words instead."
+            )
+
+
+def _count_words(
+    documents: Iterable[str], *, normalizer: tokenizers.normalizers.Normalizer
+) -> Counter[str]:
+    runs: Counter[str] = Counter()
+    for chunk in _chunks(documents, num_characters=1 << 16):
+        runs.update(normalizer.normalize_str(chunk).split())
+    words: Counter[str] = Counter()
+    for run, count in runs.items():
+        for word in _words(run):
+            words[word] += count
+    return words
+
+
+def _chunks(documents: Iterable[str], *, num_characters: int) -> Iterator[str]:
+    """Documents joined: the normaliser costs more a call than a character."""
+    parts: list[str] = []
+    length = 0
+    for document in documents:
+        parts.append(document)
+        length += len(document)
+        if length >= num_characters:
+            yield "\n".join(parts)
+            parts, length = [], 0
+    if parts:
+        yield "\n".join(parts)
+
+
+def _words(text: str) -> list[str]:
+    split = tokenizers.pre_tokenizers.BertPreTokenizer()
+    return [word for word, _ in split.pre_tokenize_str(text)]
+
+
+def _alphabet(counts: Counter[str], *, limit: int) -> list[str]:
+    characters: Counter[str] = Counter()
+    for word, count in counts.items():
+        for character in word:
+            characters[character] += count
+    characters.pop("\N{REPLACEMENT CHARACTER}", None)
+    for character in [c for c in characters if unicodedata.category(c) == "Cn"]:
+        del characters[character]
+    commonest = sorted(characters, key=lambda character: (-characters[character], character))
+    return sorted(commonest[:limit])
+
+
+def _merge(
+    words: Iterable[tuple[str, int]],
+    *,
+    first_tokens: Sequence[str],
+    alphabet: Sequence[str],
+    config: VocabularyConfig,
+) -> list[str]:
+    trainer = tokenizers.trainers.WordPieceTrainer(
+        vocab_size=config.size,
+        min_frequency=config.min_frequency,
+        show_progress=False,
+        special_tokens=list(first_tokens),
+        initial_alphabet=list(alphabet),
+        limit_alphabet=len(alphabet),
+    )
+    model = tokenizers.Tokenizer(tokenizers.models.WordPiece(unk_token=UNK))
+    model.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    model.train_from_iterator(_repeat(words), trainer)
+    ids = model.get_vocab()
+    return sorted(ids, key=ids.__getitem__)
+
+
+def _repeat(words: Iterable[tuple[str, int]]) -> Iterator[str]:
+    """Each word as often as it occurs: the trainer takes texts, not counts."""
+    for word, count in words:
+        if len(word.encode()) > MAX_WORD_BYTES:
+            continue
+        while count > 0:
+            part = min(count, 4096)
+            yield f"{word} " * part
+            count -= part

@@ -1,0 +1,108 @@
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from bert_tf.data import records
+
+EXAMPLES = [
+    records.Example([2, 7, 3, 300, 70_000, 3], [0, 0, 0, 1, 1, 1], 1),
+    records.Example([2, 127, 128, 3], [0, 0, 0, 0], None),
+    records.Example([2, 3, 3], [0, 0, 1], 0),
+]
+
+
+def write(directory: Path, compression: str = "none") -> records.Shard:
+    path = directory / "train-00000-of-00001.tfrecord"
+    shard = records.write_shard(path, EXAMPLES, split="train", compression=compression)
+    manifest = records.Manifest(
+        schema_version=records.SCHEMA_VERSION,
+        plan={
+            "examples": {"max_seq_length": 8, "next_sentence": True},
+            "records": {"compression": compression},
+            "tokenizer": {"vocabulary_sha256": "00"},
+        },
+        num_documents={"train": 3, "eval": 0},
+        shards=(shard,),
+    )
+    records.write_manifest(manifest, directory)
+    return shard
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_bytes_are_a_tensorflow_example(example: records.Example) -> None:
+    message = tf.train.Example.FromString(records.serialize(example))
+    features = {
+        name: list(feature.int64_list.value) for name, feature in message.features.feature.items()
+    }
+    expected = {"input_ids": example.input_ids, "segment_ids": example.segment_ids}
+    if example.next_sentence_label is not None:
+        expected["next_sentence_labels"] = [example.next_sentence_label]
+    assert features == expected
+    assert message.SerializeToString(deterministic=True) == records.serialize(example)
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_what_is_written_is_read_back(tmp_path: Path, compression: str) -> None:
+    shard = write(tmp_path, compression)
+    assert (shard.num_examples, shard.num_tokens, shard.split) == (3, 13, "train")
+    (path,) = records.shard_paths(tmp_path, "train")
+    dataset = tf.data.TFRecordDataset(str(path), records.tf_compression(compression))
+    parsed = records.parse(next(iter(dataset.batch(3))))
+    assert parsed["input_ids"].to_list() == [example.input_ids for example in EXAMPLES]
+    assert parsed["segment_ids"].to_list() == [example.segment_ids for example in EXAMPLES]
+    assert parsed["next_sentence_labels"].numpy().tolist() == [1, -1, 0]
+    assert records.shard_paths(tmp_path, "eval") == []
+
+
+def test_the_manifest_counts(tmp_path: Path) -> None:
+    write(tmp_path)
+    manifest = records.read_manifest(tmp_path)
+    assert manifest.num_examples("train") == 3
+    assert manifest.num_tokens("train") == 13
+    assert manifest.num_examples("eval") == 0
+    assert manifest.max_seq_length == 8
+
+
+def test_a_failed_shard_leaves_nothing_behind(tmp_path: Path) -> None:
+    def examples():  # type: ignore[no-untyped-def]
+        yield EXAMPLES[0]
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        records.write_shard(tmp_path / "a.tfrecord", examples(), split="train")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_truncated_and_missing_shards_are_named(tmp_path: Path) -> None:
+    write(tmp_path)
+    path = tmp_path / "train-00000-of-00001.tfrecord"
+    num_bytes = path.stat().st_size
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(
+        ValueError, match=rf"of-00001\.tfrecord: .* {num_bytes} bytes .* {num_bytes - 5}\."
+    ):
+        records.shard_paths(tmp_path, "train")
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"of-00001\.tfrecord: every shard .* must exist"):
+        records.shard_paths(tmp_path, "train")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"manifest\.json: a manifest must be as `bert-tf prepare` wrote it"),
+        ("[]", r"manifest\.json: a manifest must be as"),
+        ('{"schema_version": 99}', r"manifest\.json: .*schema version 1\. Received: 99"),
+        ('{"schema_version": 1}', r"manifest\.json: a manifest must be as"),
+    ],
+)
+def test_faulty_manifests_are_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        records.read_manifest(tmp_path)
+
+
+def test_a_missing_manifest_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"manifest\.json: .*Run `bert-tf prepare`"):
+        records.read_manifest(tmp_path)
