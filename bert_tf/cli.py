@@ -8,30 +8,22 @@ command needs it.
 import contextlib
 import functools
 import json
-import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bert_tf import __version__
+from bert_tf.cli_registry import registry
+from bert_tf.process import fail, set_up_process, show_errors, tracking_uri
 
 if TYPE_CHECKING:
     from bert_tf.config import Config
     from bert_tf.training.loop import Progress
     from bert_tf.training.tracking import Tracker
-
-# What libraries read when they start. A value that is already set stays.
-_ENVIRONMENT = {
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
-    "KERAS_BACKEND": "tensorflow",
-}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -45,13 +37,7 @@ def main() -> None:
     set_up_process()
 
 
-def set_up_process() -> None:
-    """Environment and logging of a process that runs commands; before TensorFlow is imported."""
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("absl", "alembic", "mlflow", "h5py", "tensorflow", "urllib3"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+main.add_command(registry)
 
 
 def _stage(command: Callable[..., None]) -> Callable[..., None]:
@@ -70,8 +56,8 @@ def _stage(command: Callable[..., None]) -> Callable[..., None]:
         try:
             config = load_config(config_path, overrides=overrides)
         except (ValueError, FileNotFoundError) as error:
-            _fail(error, code=2)
-        with _errors():
+            fail(error, code=2)
+        with show_errors():
             Path(output_dir).mkdir(parents=True, exist_ok=True)
             command(config, output_dir)
 
@@ -146,7 +132,7 @@ def predict(model: str, text_file: Any, signature: str, texts: tuple[str, ...]) 
     """
     if texts and text_file:
         raise click.UsageError("Give texts or --file, not both.")
-    with _errors():
+    with show_errors():
         from bert_tf.export.saved_model import predict_texts
 
         lines = list(texts) or [line.rstrip("\r\n") for line in (text_file or sys.stdin)]
@@ -165,6 +151,17 @@ def predict(model: str, text_file: Any, signature: str, texts: tuple[str, ...]) 
         )
         for answer in answers:
             click.echo(json.dumps(answer, ensure_ascii=False))
+
+
+@main.command()
+@click.option("--output-dir", required=True, type=click.Path(), help="Of a run that has ended.")
+def send_tracking(output_dir: str) -> None:
+    """Send MLflow the events that a run could not send itself."""
+    with show_errors():
+        from bert_tf.training.tracking import run_id_of, send_pending
+
+        num_events = send_pending(output_dir, tracking_uri=tracking_uri())
+        click.echo(f"{num_events:,} events sent to MLflow run {run_id_of(output_dir)}")
 
 
 def _train(
@@ -213,13 +210,6 @@ def open_tracker(config: "Config", output_dir: str, *, stage: str) -> "Iterator[
         yield tracker
 
 
-def tracking_uri() -> str:
-    """The MLflow server that commands use."""
-    from bert_tf.training.tracking import DEFAULT_TRACKING_URI
-
-    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI
-
-
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[..., None]]:
     from bert_tf.progress import ProgressDisplay
@@ -246,22 +236,9 @@ def _stop_on_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-@contextlib.contextmanager
-def _errors() -> Iterator[None]:
-    """What a user can mend is shown as a message; anything else keeps its traceback."""
-    try:
-        yield
-    except (ValueError, LookupError, OSError, FloatingPointError, RuntimeError) as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        _fail(error, code=1)
-
-
-def _fail(error: BaseException, *, code: int) -> NoReturn:
-    logging.getLogger(__name__).debug("Traceback:", exc_info=error)
-    click.echo(f"Error: {error}", err=True)
-    raise SystemExit(code) from error
-
-
 def _print_metrics(metrics: dict[str, float]) -> None:
     click.echo(json.dumps({name: round(value, 6) for name, value in metrics.items()}))
+
+
+if __name__ == "__main__":
+    main()

@@ -13,12 +13,11 @@ does not answer.
 """
 
 import contextlib
-import importlib.metadata
 import json
 import logging
-import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,22 +26,25 @@ from typing import Any
 
 import yaml
 
+from bert_tf.export.mlflow_model import enter_run, log_model, make_example, make_signature
+from bert_tf.registry_lookup import (
+    find_model,
+    find_version,
+    open_registry,
+    search_models,
+    search_versions,
+)
+
 CHAMPION = "champion"
 PREVIOUS = "previous"
 ORIGIN_FILE = "registry.json"
 
 _log = logging.getLogger(__name__)
 
-_PYFUNC_FILE = Path(__file__).parent / "export" / "pyfunc.py"
+_DOWNLOAD_PREFIX = ".registry-"
+_ABANDONED_AFTER_SECONDS = 3600.0
 _METRIC_TAG = "metric."
 _MODEL_TAG = "bert_tf.model_id"  # MLflow's own database does not keep a version's model_id
-_REQUIREMENTS = (
-    ("mlflow",),
-    ("tensorflow", "tensorflow-cpu"),
-    ("tensorflow-text",),
-    ("numpy",),
-    ("pandas",),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,17 +82,24 @@ def register(
     DataFrame, or texts for the one input; default: a row of plain text.
     """
     saved_model_dir = Path(saved_model_dir)
-    signature = _make_signature(saved_model_dir)
+    signature = make_signature(saved_model_dir)
     files = [_existing(path) for path in files]
-    with _open_registry(tracking_uri) as client, _enter_run(client, run_id, experiment) as run:
+    with open_registry(tracking_uri) as client, enter_run(client, run_id, experiment) as run:
         if run_id is None:
             for key, value in (metrics or {}).items():
                 client.log_metric(run.info.run_id, key, float(value))
         for path in files:
             client.log_artifact(run.info.run_id, str(path), "files")
         _ensure_name(client, name)
-        example = _as_example(input_example, signature=signature)
-        model = _log_model(client, run, name, saved_model_dir, signature, example)
+        example = make_example(input_example, signature=signature)
+        model = log_model(
+            client,
+            run=run,
+            name=name,
+            saved_model_dir=saved_model_dir,
+            signature=signature,
+            example=example,
+        )
         version = client.create_model_version(
             name,
             source=model.artifact_location,  # models:/ID is looked up in the process's default
@@ -111,8 +120,8 @@ def promote(
     *, name: str, version: int | str, alias: str = CHAMPION, tracking_uri: str
 ) -> RegisteredVersion:
     """Move `alias` to `version`. The version that was `champion` becomes `previous`."""
-    with _open_registry(tracking_uri) as client:
-        chosen = _find_version(client, name, version)
+    with open_registry(tracking_uri) as client:
+        chosen = find_version(client, name, version)
         aliases = client.get_registered_model(name).aliases
         holder = aliases.get(alias)
         if holder != chosen.version:
@@ -124,15 +133,12 @@ def promote(
 
 def list_versions(*, name: str | None = None, tracking_uri: str) -> list[RegisteredVersion]:
     """Versions of `name`, or of all models, by name and number."""
-    with _open_registry(tracking_uri) as client:
-        if name is None:
-            names = [model.name for model in _all(client.search_registered_models)]
-        else:
-            names = [name]
+    with open_registry(tracking_uri) as client:
+        names = [model.name for model in search_models(client)] if name is None else [name]
         versions = [
             _describe_version(version, aliases=model.aliases)
-            for model in (_find_model(client, known) for known in names)
-            for version in _all(client.search_model_versions, filter_string=_named(model.name))
+            for model in (find_model(client, known) for known in names)
+            for version in search_versions(client, model.name)
         ]
     return sorted(versions, key=lambda version: (version.name, version.version))
 
@@ -153,7 +159,7 @@ def fetch(
         )
     output_dir.mkdir(parents=True, exist_ok=True)
     with (
-        _open_registry(tracking_uri) as client,
+        open_registry(tracking_uri) as client,
         _download(client, name, alias_or_version, output_dir, tracking_uri) as (fetched, origin),
     ):
         if target.exists():
@@ -169,11 +175,12 @@ def publish(
     """Put a version's SavedModel into `base_dir/name/N`, N one more than the highest there.
 
     It appears whole, by one rename. If the highest is already this version, nothing is done but
-    saying so, and its path is returned.
+    saying so, and its path is returned. What a publish killed an hour ago or more left is removed.
     """
     model_dir = Path(base_dir) / name
-    with _open_registry(tracking_uri) as client:
-        version = _find_version(client, name, alias_or_version)
+    _remove_abandoned(model_dir)
+    with open_registry(tracking_uri) as client:
+        version = find_version(client, name, alias_or_version)
         newest = _newest_number(model_dir)
         if newest and _is_same(model_dir / str(newest), version):
             _log.info(
@@ -196,165 +203,14 @@ def publish(
                     return target
 
 
-def _log_model(
-    client: Any, run: Any, name: str, saved_model_dir: Path, signature: Any, example: Any
-) -> Any:
-    """`mlflow.pyfunc.log_model` without its active run and its process-wide tracking address."""
-    import mlflow.pyfunc
-    from mlflow.entities import LoggedModelOutput
-    from mlflow.models import Model
-
-    run_id, experiment_id = run.info.run_id, run.info.experiment_id
-    logged = client.create_logged_model(experiment_id, name=name, source_run_id=run_id)
+def read_origin(saved_model_dir: str | Path) -> dict[str, Any] | None:
+    """Name, version, alias, run_id and model_id of a fetched or published SavedModel, or None."""
+    path = Path(saved_model_dir) / "assets.extra" / ORIGIN_FILE
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            mlflow.pyfunc.save_model(
-                path=f"{folder}/model",
-                python_model=str(_PYFUNC_FILE),
-                artifacts={"saved_model": str(saved_model_dir.resolve())},
-                signature=signature,
-                input_example=example,
-                pip_requirements=_pin_requirements(),
-                mlflow_model=Model(
-                    artifact_path=logged.artifact_location,
-                    model_uuid=logged.model_id,
-                    run_id=run_id,
-                    model_id=logged.model_id,
-                ),
-            )
-            client.log_model_artifacts(logged.model_id, f"{folder}/model")
-    except BaseException:
-        client.finalize_logged_model(logged.model_id, "FAILED")
-        raise
-    client.finalize_logged_model(logged.model_id, "READY")
-    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-    return logged
-
-
-def _make_signature(saved_model_dir: Path) -> Any:
-    """The default signature, as columns, with the text inputs of the others as optional ones."""
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
-
-    signatures = _read_signatures(saved_model_dir)
-    default = signatures.get("serving_default")
-    if default is None or not all(_is_text(tensor) for tensor in default.inputs.values()):
-        raise ValueError(
-            f"{saved_model_dir}: the signature serving_default must take text. Received: "
-            f"{sorted(default.inputs) if default else 'no such signature'}. "
-            "Export the model with its tokenizer."
-        )
-    optional = {
-        key: tensor
-        for other in signatures.values()
-        for key, tensor in other.inputs.items()
-        if key.startswith("text") and _is_text(tensor) and key not in default.inputs
-    }
-    return ModelSignature(
-        inputs=Schema(
-            [ColSpec(_column_type(tensor), key) for key, tensor in sorted(default.inputs.items())]
-            + [ColSpec(_column_type(t), key, required=False) for key, t in sorted(optional.items())]
-        ),
-        outputs=Schema(
-            [ColSpec(_column_type(tensor), key) for key, tensor in sorted(default.outputs.items())]
-        ),
-        params=ParamSchema([ParamSpec("signature_name", "string", "serving_default")]),
-    )
-
-
-def _read_signatures(saved_model_dir: Path) -> dict[str, Any]:
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    path = saved_model_dir / "saved_model.pb"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{saved_model_dir}: a SavedModel folder must hold saved_model.pb. "
-            "Received: none. Give the folder that `bert-tf export` wrote, version included."
-        )
-    saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-    (graph,) = (graph for graph in saved_model.meta_graphs if "serve" in graph.meta_info_def.tags)
-    return dict(graph.signature_def)
-
-
-def _is_text(tensor: Any) -> bool:
-    import tensorflow as tf
-
-    return bool(tensor.dtype == tf.string.as_datatype_enum)
-
-
-def _column_type(tensor: Any) -> Any:
-    """Scalars of a row as an MLflow type, vectors as an array of it."""
-    import tensorflow as tf
-    from mlflow.types import DataType
-    from mlflow.types.schema import Array
-
-    kind: Any = {
-        "string": DataType.string,
-        "bool": DataType.boolean,
-        "int32": DataType.integer,
-        "int64": DataType.long,
-        "float64": DataType.double,
-    }.get(tf.as_dtype(tensor.dtype).name, DataType.float)
-    for _ in tensor.tensor_shape.dim[1:]:
-        kind = Array(kind)
-    return kind
-
-
-def _as_example(input_example: Any, *, signature: Any) -> Any:
-    import pandas as pd
-
-    names = signature.inputs.required_input_names()
-    if input_example is None:
-        return pd.DataFrame({name: ["A text."] for name in names})
-    if isinstance(input_example, pd.DataFrame):
-        return input_example
-    texts = [input_example] if isinstance(input_example, str) else list(input_example)
-    return pd.DataFrame({names[0]: texts})
-
-
-def _pin_requirements() -> list[str]:
-    pins = []
-    for names in _REQUIREMENTS:
-        for name in names:
-            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-                pins.append(f"{name}=={importlib.metadata.version(name)}")
-                break
-    return pins
-
-
-@contextlib.contextmanager
-def _open_registry(tracking_uri: str) -> Iterator[Any]:
-    import requests
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield MlflowClient(tracking_uri, registry_uri=tracking_uri)
-    except (MlflowException, requests.RequestException) as error:
-        message = _without_password(" ".join(str(error).split()))[:500]
-        if isinstance(error, MlflowException) and error.get_http_status_code() < 500:
-            raise ValueError(f"the registry refused this. Received: {message}") from error
-        raise ConnectionError(
-            f"{_without_password(tracking_uri)}: the MLflow server must answer. "
-            f"Received: {message}. See that it runs and that MLFLOW_TRACKING_URI names it."
-        ) from error
-
-
-@contextlib.contextmanager
-def _enter_run(client: Any, run_id: str | None, experiment: str) -> Iterator[Any]:
-    """The run `run_id` as it is, or a new one that ends with this block."""
-    if run_id is not None:
-        yield client.get_run(run_id)
-        return
-    found = client.get_experiment_by_name(experiment)
-    experiment_id = found.experiment_id if found else client.create_experiment(experiment)
-    run = client.create_run(experiment_id, run_name="register")
-    try:
-        yield run
-    except BaseException:
-        client.set_terminated(run.info.run_id, "FAILED")
-        raise
-    client.set_terminated(run.info.run_id, "FINISHED")
+        origin: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return origin
 
 
 def _ensure_name(client: Any, name: str) -> None:
@@ -365,51 +221,6 @@ def _ensure_name(client: Any, name: str) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-
-
-def _find_model(client: Any, name: str) -> Any:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return client.get_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        names = sorted(model.name for model in _all(client.search_registered_models))
-        raise ValueError(
-            f"the model must be registered. Received: {name!r}. "
-            f"Registered: {', '.join(names) or 'nothing yet'}."
-        ) from error
-
-
-def _find_version(client: Any, name: str, alias_or_version: str | int) -> Any:
-    model = _find_model(client, name)
-    wanted = str(alias_or_version)
-    found = _all(client.search_model_versions, filter_string=_named(name))
-    numbers = sorted((version.version for version in found), key=int)
-    number = wanted if wanted.isdigit() else str(model.aliases.get(wanted))
-    if number not in map(str, numbers):
-        aliases = [f"{alias} ({version})" for alias, version in sorted(model.aliases.items())]
-        raise ValueError(
-            f"{name} must have the version or alias asked for. Received: {wanted!r}. "
-            f"Versions: {', '.join(map(str, numbers)) or 'none'}; "
-            f"aliases: {', '.join(aliases) or 'none'}."
-        )
-    return client.get_model_version(name, number)
-
-
-def _named(name: str) -> str:
-    return f"name = '{name}'"
-
-
-def _all(search: Any, **options: Any) -> Iterator[Any]:
-    token = None
-    while True:
-        page = search(page_token=token, **options)
-        yield from page
-        token = page.token
-        if not token:
-            return
 
 
 def _describe_version(version: Any, *, aliases: Mapping[str, Any]) -> RegisteredVersion:
@@ -440,9 +251,9 @@ def _download(
     """A version's SavedModel, ready to be renamed, in a hidden folder of `parent`; its origin."""
     from mlflow.artifacts import download_artifacts
 
-    version = _find_version(client, name, alias_or_version)
+    version = find_version(client, name, alias_or_version)
     address = client.get_model_version_download_uri(name, version.version).rstrip("/")
-    folder = Path(tempfile.mkdtemp(prefix=".registry-", dir=parent))
+    folder = Path(tempfile.mkdtemp(prefix=_DOWNLOAD_PREFIX, dir=parent))
     try:
         uris: dict[str, Any] = {"tracking_uri": tracking_uri, "registry_uri": tracking_uri}
         description = download_artifacts(f"{address}/MLmodel", dst_path=str(folder), **uris)
@@ -466,6 +277,13 @@ def _download(
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _remove_abandoned(model_dir: Path) -> None:
+    for folder in model_dir.glob(f"{_DOWNLOAD_PREFIX}*"):
+        with contextlib.suppress(FileNotFoundError):  # another publish was faster
+            if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
 def _origin(version: Any) -> dict[str, Any]:
     return {
         "name": version.name,
@@ -481,12 +299,8 @@ def _newest_number(model_dir: Path) -> int:
 
 
 def _is_same(published: Path, version: Any) -> bool:
-    try:
-        text = (published / "assets.extra" / ORIGIN_FILE).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return False
-    origin = json.loads(text)
-    return all(origin[key] == value for key, value in _origin(version).items())
+    origin = read_origin(published)
+    return origin is not None and all(origin[k] == v for k, v in _origin(version).items())
 
 
 def _existing(path: str | Path) -> Path:
@@ -499,7 +313,3 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     temporary = path.with_name(f".{path.name}")
     temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
     temporary.replace(path)
-
-
-def _without_password(text: str) -> str:
-    return re.sub(r"://[^/@\s]+@", "://", text)

@@ -19,8 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bert_tf.cli import describe_progress, open_tracker, set_up_process, tracking_uri
+from bert_tf.cli import describe_progress, open_tracker
 from bert_tf.config import Config, load_config
+from bert_tf.process import set_up_process, tracking_uri
 from bert_tf.progress import ProgressDisplay
 from pipelines.steps import Step, run_step
 

@@ -3,15 +3,8 @@
 import json
 import logging
 import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow.pyfunc
@@ -22,6 +15,7 @@ from mlflow import MlflowClient
 
 from bert_tf import registry
 from bert_tf.registry import RegisteredVersion
+from tests.mlflow_stores import free_port, make_database, running_server
 
 TEXT = "한국어 영화"
 
@@ -59,20 +53,12 @@ def saved_models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return paths
 
 
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's tables; making them takes longer than most tests."""
-    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
-def uri(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    return f"sqlite:///{shutil.copy(empty_database, tmp_path / 'registry.db')}"
+    return make_database(tmp_path / "registry.db")
 
 
 @pytest.fixture
@@ -227,8 +213,7 @@ def test_published_numbers_only_grow(
     register(1)
     register(2)
     model_dir = tmp_path / "models" / "reviews"
-    (model_dir / ".registry-left-by-a-crash").mkdir(parents=True)
-    (model_dir / "7").mkdir()
+    (model_dir / "7").mkdir(parents=True)
 
     def publish(version: int) -> str:
         path = registry.publish(
@@ -247,8 +232,23 @@ def test_published_numbers_only_grow(
         assert "8 is already version 1 of reviews: nothing to publish" in caplog.text
     assert publish(2) == "9"
     assert publish(1) == "10"
+    assert {path.name for path in model_dir.iterdir()} == {"7", "8", "9", "10"}
+
+
+def test_publish_removes_what_a_killed_one_left_an_hour_ago(
+    register: Callable[[int], RegisteredVersion], uri: str, tmp_path: Path
+) -> None:
+    register(1)
+    model_dir = tmp_path / "models" / "reviews"
+    for name, age_seconds in ((".registry-left", 3700), (".registry-at-work", 60), (".mine", 3700)):
+        (model_dir / name / "model").mkdir(parents=True)
+        changed_at = time.time() - age_seconds
+        os.utime(model_dir / name, (changed_at, changed_at))
+    registry.publish(
+        name="reviews", alias_or_version=1, base_dir=tmp_path / "models", tracking_uri=uri
+    )
     names = {path.name for path in model_dir.iterdir()}
-    assert names == {".registry-left-by-a-crash", "7", "8", "9", "10"}
+    assert names == {".registry-at-work", ".mine", "1"}
 
 
 def test_failed_publish_leaves_nothing_behind(
@@ -311,43 +311,12 @@ def test_only_saved_models_that_take_text_are_registered(tmp_path: Path, uri: st
 
 
 def test_dead_server_is_named_without_its_password(uri: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     address = f"http://user:secret@127.0.0.1:{port}"
     with pytest.raises(ConnectionError, match="the MLflow server must answer") as caught:
         registry.list_versions(tracking_uri=address)
     assert "secret" not in str(caught.value)
     assert f"http://127.0.0.1:{port}" in str(caught.value)
-
-
-@contextmanager
-def running_server(uri: str, *, artifacts: Path) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--workers", "1", "--backend-store-uri", uri]
-    command += ["--artifacts-destination", str(artifacts)]
-    server = subprocess.Popen(
-        command,
-        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        end = time.monotonic() + 60
-        while True:
-            try:
-                urllib.request.urlopen(f"{address}/health", timeout=2).close()
-                break
-            except OSError:
-                assert time.monotonic() < end, "the server did not come up"
-                time.sleep(0.1)
-        yield address
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
 
 
 def ask(saved_model: Path) -> str:

@@ -87,7 +87,8 @@ def predict_texts(
 
     Raises:
         FileNotFoundError: `saved_model_dir` is no SavedModel.
-        ValueError: no such signature, or pairs where the model takes single texts (or reverse).
+        ValueError: no such signature, pairs where the model takes single texts (or reverse), or
+            texts that the signature refuses (`fill_mask` without [MASK]).
     """
     directory = newest_version(saved_model_dir)
     signatures = tf.saved_model.load(str(directory)).signatures
@@ -112,7 +113,10 @@ def predict_texts(
             name: tf.constant(list(values[start : start + batch_size]))
             for name, values in columns.items()
         }
-        answers += _rows(function(**batch))
+        try:
+            answers += _rows(function(**batch))
+        except tf.errors.InvalidArgumentError as error:
+            raise ValueError(f"{signature_name}: {error.message}") from error
     return answers
 
 

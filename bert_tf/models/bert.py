@@ -59,6 +59,13 @@ class BertEncoder(keras.layers.Layer):
             dtype=policy,
         )
 
+    def build(self, inputs_shape):
+        ids, hidden = (None, None), (None, None, self.config.hidden_size)
+        self.embeddings.build(ids)
+        for layer in self.transformer_layers:
+            layer.build(hidden)
+        self.pooler.build(hidden)
+
     def call(self, inputs, training=False):
         hidden = self.embeddings(inputs["input_ids"], inputs["segment_ids"], training=training)
         mask = padding_mask(inputs["input_mask"])

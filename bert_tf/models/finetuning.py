@@ -35,6 +35,10 @@ class BertClassifier(keras.Model):
             dtype=policy,
         )
 
+    def build(self, inputs_shape):
+        self.encoder.build(inputs_shape)
+        self.head.build((None, self.config.hidden_size))
+
     def call(self, inputs, training=False):
         encoded = self.encoder(inputs, training=training)
         return self.head(encoded["pooled_output"], training=training)

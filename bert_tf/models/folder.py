@@ -43,10 +43,10 @@ def build_model(description: ModelDescription, *, dtype: str = "float32") -> ker
     Args:
         dtype: a Keras dtype policy, such as `mixed_bfloat16`.
     """
-    inputs = {name: keras.KerasTensor((None, None), "int32") for name in ENCODER_INPUTS}
+    inputs = dict.fromkeys(ENCODER_INPUTS, (None, None))
     if description.kind == "pretraining":
         model: keras.Model = BertPretrainer(description.architecture, dtype=dtype)
-        inputs["masked_lm_positions"] = keras.KerasTensor((None, None), "int32")
+        inputs["masked_lm_positions"] = (None, None)
     else:
         model = BertClassifier(
             description.architecture,
@@ -54,7 +54,7 @@ def build_model(description: ModelDescription, *, dtype: str = "float32") -> ker
             dropout_rate=description.classifier_dropout_prob,
             dtype=dtype,
         )
-    model(inputs)
+    model.build(inputs)
     return model
 
 

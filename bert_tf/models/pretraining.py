@@ -44,6 +44,12 @@ class BertPretrainer(keras.Model):
             dtype=policy,
         )
 
+    def build(self, inputs_shape):
+        hidden_size = self.config.hidden_size
+        self.encoder.build(inputs_shape)
+        self.masked_lm.build((None, None, hidden_size))
+        self.next_sentence.build((None, hidden_size))
+
     def call(self, inputs, training=False):
         encoded = self.encoder(inputs, training=training)
         table = self.encoder.embeddings.word_embeddings.embeddings

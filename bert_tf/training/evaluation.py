@@ -10,7 +10,7 @@ from bert_tf.data.tasks import LabelledText, read_labelled
 from bert_tf.data.tokenizer import Tokenizer
 from bert_tf.models.folder import ModelDescription, load_description, load_model
 from bert_tf.training.finetuning import evaluation_data, report_classes
-from bert_tf.training.loop import evaluate
+from bert_tf.training.loop import Evaluation
 from bert_tf.training.metrics import ClassificationObjective, PretrainingObjective
 from bert_tf.training.reporting import save_metrics
 from bert_tf.training.strategy import make_strategy
@@ -47,10 +47,10 @@ def evaluate_model(config: Config, output_dir: str | Path, *, tracker: Tracker) 
 
     write_config(config, output_dir)
     if description.kind == "pretraining":
-        metrics = evaluate(model, PretrainingObjective(), batches, strategy=strategy)
+        metrics = Evaluation(model, PretrainingObjective(), batches, strategy=strategy)()
         metrics["unigram_entropy"] = unigram_entropy(data)
     else:
-        metrics = evaluate(model, ClassificationObjective(), batches, strategy=strategy)
+        metrics = Evaluation(model, ClassificationObjective(), batches, strategy=strategy)()
         metrics |= report_classes(model, batches(), description, output_dir)
     save_metrics(metrics, output_dir, tracker=tracker)
     return metrics

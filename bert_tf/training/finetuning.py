@@ -23,16 +23,15 @@ from bert_tf.models.folder import (
     load_weights,
     save_model,
 )
-from bert_tf.training.loop import Progress, Run, train
-from bert_tf.training.metrics import ClassificationObjective
-from bert_tf.training.reporting import (
+from bert_tf.training.confusion import (
     CONFUSION_MATRIX_FILE,
-    MetricsLog,
     confusion_matrix,
     draw_confusion_matrix,
     f1_scores,
-    save_metrics,
 )
+from bert_tf.training.loop import Progress, Run, train
+from bert_tf.training.metrics import ClassificationObjective
+from bert_tf.training.reporting import MetricsLog, save_metrics
 from bert_tf.training.strategy import dtype_policy, make_strategy
 from bert_tf.training.tracking import Tracker
 
@@ -144,7 +143,10 @@ def report_classes(
     output_dir: str | Path,
 ) -> dict[str, float]:
     """F1 scores over one pass, and the confusion matrix as a picture in `output_dir`."""
-    predict = tf.function(lambda batch: tf.argmax(model(batch, training=False), axis=-1))
+    predict = tf.function(
+        lambda batch: tf.argmax(model(batch, training=False), axis=-1),
+        input_signature=[batches.element_spec],  # any length: one graph
+    )
     labels: list[int] = []
     predictions: list[int] = []
     for batch in batches:

@@ -1,14 +1,12 @@
 """The training loop: batches in, a trained model and its metrics out.
 
-One step, whatever it is computed on: take the batch, give each replica its rows, cut those into
-micro-batches, sum the gradients of loss / (weight of the whole batch), reduce them over the
-replicas once, clip once by their global norm, update once.
+Restore the newest checkpoint; then step, log, evaluate and checkpoint until the last step.
 """
 
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +15,10 @@ import keras
 import tensorflow as tf
 
 from bert_tf.config import TrainingConfig
-from bert_tf.layers.dropout import dropout_seed
 from bert_tf.training.checkpoints import Checkpoints
-from bert_tf.training.metrics import Objective, Sums, summarize, total_loss
+from bert_tf.training.metrics import Objective, Sums, summarize
 from bert_tf.training.optimizer import AdamW, variables_without_decay
+from bert_tf.training.step import make_eval_step, make_train_step
 from bert_tf.training.strategy import split_batches
 
 log = logging.getLogger(__name__)
@@ -94,7 +92,18 @@ def train(run: Run) -> dict[str, float]:
     if first_step:
         log.info("Going on at step %d of %d.", first_step, run.num_steps)
     batches = iter(split_batches(lambda: run.train_batches(first_step), run.strategy))
-    train_step = _make_train_step(run, optimizer)
+    train_step = make_train_step(
+        run.model,
+        run.objective,
+        optimizer,
+        strategy=run.strategy,
+        num_parts=config.accumulation_steps,
+        max_grad_norm=config.optimizer.max_grad_norm,
+        seed=run.seed,
+    )
+    evaluation = run.eval_batches and Evaluation(
+        run.model, run.objective, run.eval_batches, strategy=run.strategy
+    )
     window = _Window(batch_size=config.batch_size)
     metrics: dict[str, float] = {}
     while step < run.num_steps:
@@ -106,8 +115,8 @@ def train(run: Run) -> dict[str, float]:
             _refuse_non_finite(metrics["loss"], step=step, directory=checkpoints.directory)
             run.log_metrics(_with_prefix(metrics, "train"), step)
             run.on_progress(Progress(step, run.num_steps, metrics["sequences_per_second"], metrics))
-        if run.eval_batches and (is_last or _is_due(step, config.evaluate_every_steps)):
-            metrics = evaluate(run.model, run.objective, run.eval_batches, strategy=run.strategy)
+        if evaluation and (is_last or _is_due(step, config.evaluate_every_steps)):
+            metrics = evaluation()
             run.log_metrics(_with_prefix(metrics, "eval"), step)
             window.restart_clock()
         is_stopping = not is_last and run.is_stop_requested()
@@ -118,125 +127,41 @@ def train(run: Run) -> dict[str, float]:
             raise TrainingInterruptedError(
                 f"Stopped after step {step} of {run.num_steps}; checkpoint written."
             )
-    if not metrics and run.eval_batches:
-        metrics = evaluate(run.model, run.objective, run.eval_batches, strategy=run.strategy)
+    if not metrics and evaluation:
+        metrics = evaluation()
     return metrics
 
 
-def evaluate(
-    model: keras.Model,
-    objective: Objective,
-    batches: Callable[[], tf.data.Dataset],
-    *,
-    strategy: tf.distribute.Strategy,
-) -> dict[str, float]:
-    """Metrics over all of `batches`, each prediction counted once (see `metrics.summarize`)."""
+class Evaluation:
+    """Metrics over all of `batches`, each prediction counted once (see `metrics.summarize`).
 
-    @tf.function
-    def eval_step(iterator: Any) -> Any:
-        def replica_step(batch: Any) -> Any:
-            sums = objective.sums(model(batch, training=False), batch)
-            return _reduce((sums, objective.weights(batch)))
+    Calling it makes one pass; the graph is built at the first call only.
+    """
 
-        return _local(strategy, strategy.run(replica_step, args=(next(iterator),)))
+    def __init__(
+        self,
+        model: keras.Model,
+        objective: Objective,
+        batches: Callable[[], tf.data.Dataset],
+        *,
+        strategy: tf.distribute.Strategy,
+    ):
+        self._batches = batches
+        self._strategy = strategy
+        self._eval_step = make_eval_step(model, objective, strategy)
 
-    totals = None
-    iterator = iter(split_batches(batches, strategy))
-    while True:
-        try:
-            sums = eval_step(iterator)
-        except (StopIteration, tf.errors.OutOfRangeError):
-            break
-        totals = sums if totals is None else tf.nest.map_structure(tf.add, totals, sums)
-    if totals is None:
-        raise ValueError("Evaluation needs at least one batch. Received: none.")
-    return summarize(*totals)
-
-
-def _make_train_step(run: Run, optimizer: AdamW) -> Callable[[Iterator, tf.Tensor], Any]:
-    num_parts = run.config.accumulation_steps
-    variables = run.model.trainable_variables
-
-    def part_of_step(batch: Any, weights: Any, seed: tf.Tensor) -> tuple[list[tf.Tensor], Sums]:
-        """Gradients (dense) and sums of one micro-batch."""
-        with dropout_seed(seed), tf.GradientTape() as tape:
-            sums = run.objective.sums(run.model(batch, training=True), batch)
-            loss = total_loss(sums.loss, weights)
-        gradients = tape.gradient(loss, [variable.value for variable in variables])
-        dense = [
-            tf.zeros(variable.shape) if gradient is None else tf.convert_to_tensor(gradient)
-            for gradient, variable in zip(gradients, variables, strict=True)
-        ]
-        return dense, sums
-
-    def replica_step(batch: Any, step: tf.Tensor) -> tuple[Sums, Any, Any]:
-        weights = _reduce(run.objective.weights(batch))
-        seed = _step_seed(run.seed, step)
-        if num_parts == 1:
-            gradients, sums = part_of_step(batch, weights, seed)
-        else:
-            gradients, sums = _accumulate(part_of_step, batch, weights, seed, num_parts)
-        gradients, sums = _reduce((gradients, sums))
-        gradients, norm = tf.clip_by_global_norm(gradients, run.config.optimizer.max_grad_norm)
-        rate = optimizer.apply(gradients, step=step)
-        return sums, weights, {"learning_rate": rate, "gradient_norm": norm}
-
-    @tf.function
-    def train_step(iterator: Any, step: tf.Tensor) -> Any:
-        return _local(run.strategy, run.strategy.run(replica_step, args=(next(iterator), step)))
-
-    return train_step
-
-
-def _accumulate(
-    part_of_step: Callable[..., Any], batch: Any, weights: Any, seed: tf.Tensor, num_parts: int
-) -> Any:
-    """Sums of `part_of_step` over micro-batches, one after another: memory for one at a time."""
-    parts = tf.nest.map_structure(
-        lambda x: tf.reshape(x, tf.concat([[num_parts, -1], tf.shape(x)[1:]], 0)), batch
-    )
-
-    def compute(index: tf.Tensor) -> Any:
-        part = {
-            name: tf.ensure_shape(value[index], [None, *batch[name].shape[1:]])
-            for name, value in parts.items()
-        }
-        return part_of_step(part, weights, tf.random.experimental.stateless_fold_in(seed, index))
-
-    totals = compute(tf.constant(0))
-    _, totals = tf.while_loop(
-        lambda index, _: index < num_parts,
-        lambda index, totals: (
-            index + 1,
-            tf.nest.map_structure(tf.add, totals, compute(index)),
-        ),
-        (tf.constant(1), totals),
-        parallel_iterations=1,
-    )
-    return totals
-
-
-def _step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
-    """int32 (2,), a function of seed, step and replica."""
-    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-    folded = tf.random.experimental.stateless_fold_in(
-        tf.constant([seed, 0], tf.int32), tf.cast(step, tf.int32)
-    )
-    return tf.random.experimental.stateless_fold_in(folded, replica)
-
-
-def _reduce(structure: Any) -> Any:
-    """Sum over replicas, in replica context."""
-    context = tf.distribute.get_replica_context()
-    flat = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.nest.flatten(structure))
-    return tf.nest.pack_sequence_as(structure, flat)
-
-
-def _local(strategy: tf.distribute.Strategy, structure: Any) -> Any:
-    """The first replica's values; after `_reduce` all replicas have the same."""
-    return tf.nest.map_structure(
-        lambda value: strategy.experimental_local_results(value)[0], structure
-    )
+    def __call__(self) -> dict[str, float]:
+        totals = None
+        iterator = iter(split_batches(self._batches, self._strategy))
+        while True:
+            try:
+                sums = self._eval_step(iterator)
+            except (StopIteration, tf.errors.OutOfRangeError):
+                break
+            totals = sums if totals is None else tf.nest.map_structure(tf.add, totals, sums)
+        if totals is None:
+            raise ValueError("Evaluation needs at least one batch. Received: none.")
+        return summarize(*totals)
 
 
 @dataclass

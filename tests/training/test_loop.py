@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bert_tf.training.loop import TrainingInterruptedError, evaluate, train
+from bert_tf.training.loop import Evaluation, TrainingInterruptedError, train
 from bert_tf.training.metrics import PretrainingObjective
 from tests.training.runs import make_run, random_batches, train_and_read
 
@@ -97,12 +97,12 @@ def test_evaluation_does_not_depend_on_the_number_of_replicas(tmp_path):
     for num_replicas in (1, 4):
         run = make_run(tmp_path / str(num_replicas), num_replicas=num_replicas)
         results.append(
-            evaluate(
+            Evaluation(
                 run.model,
                 PretrainingObjective(),
                 lambda: random_batches(0).take(3),
                 strategy=run.strategy,
-            )
+            )()
         )
     assert results[0].keys() == results[1].keys()
     for name, value in results[0].items():

@@ -3,18 +3,12 @@
 import json
 import logging
 import math
-import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,7 +16,14 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from bert_tf.config import TrackingConfig
-from bert_tf.training.tracking import SEND_COMMAND, Tracker, send_pending
+from bert_tf.training.tracking import (
+    SEND_COMMAND,
+    Tracker,
+    read_metrics,
+    run_id_of,
+    send_pending,
+)
+from tests.mlflow_stores import free_port, make_database, running_server, wait_for
 
 CONFIG = TrackingConfig(experiment="tests")
 
@@ -35,17 +36,9 @@ def _in_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
 
 
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's tables; making them takes longer than most tests."""
-    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
-def sqlite_uri(tmp_path: Path, empty_database: Path) -> str:
-    return f"sqlite:///{shutil.copy(empty_database, tmp_path / 'mlflow.db')}"
+def sqlite_uri(tmp_path: Path) -> str:
+    return make_database(tmp_path / "mlflow.db")
 
 
 def test_sqlite_run_holds_what_was_logged(tmp_path: Path, sqlite_uri: str) -> None:
@@ -216,7 +209,10 @@ def test_dead_server_harms_no_run_and_pending_events_are_sent_later(
     assert only_run(client).info.status == "FINISHED"
 
 
-def test_hanging_server_does_not_hold_close(tmp_path: Path) -> None:
+def test_hanging_server_does_not_hold_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")  # longer than close may wait
     with socket.create_server(("127.0.0.1", 0)) as silent:
         with open_tracker(tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}") as tracker:
             tracker.log_metrics({"loss": 1.0}, step=1)
@@ -233,9 +229,10 @@ def test_server_killed_during_a_run_loses_and_doubles_nothing(
 ) -> None:
     port = free_port()
     uri = f"http://127.0.0.1:{port}"
+    database, artifacts = make_database(tmp_path / "server.db"), tmp_path / "artifacts"
     artifact = tmp_path / "report.md"
     artifact.write_text("# 보고서\n", encoding="utf-8")
-    with running_server(tmp_path, port):
+    with running_server(database, artifacts=artifacts, port=port):
         tracker = open_tracker(tmp_path, uri)
         log_steps(tracker, range(0, 200))
         client = MlflowClient(uri)
@@ -243,7 +240,7 @@ def test_server_killed_during_a_run_loses_and_doubles_nothing(
         log_steps(tracker, range(200, 400))  # the kill falls in here
     log_steps(tracker, range(400, 600))
     wait_for(lambda: "tracking server failed" in caplog.text)
-    with running_server(tmp_path, port):
+    with running_server(database, artifacts=artifacts, port=port):
         log_steps(tracker, range(600, 800))
         tracker.log_artifact(artifact)
         tracker.close()
@@ -274,9 +271,44 @@ def test_run_of_a_killed_process_is_closed_as_killed(tmp_path: Path, sqlite_uri:
     assert points(client, only_run(client), "loss") == [(1, 1.0)]
 
 
+def test_curves_come_from_the_journal_with_the_last_value_of_a_repeated_step(
+    tmp_path: Path,
+) -> None:
+    config = TrackingConfig(enabled=False)
+    with Tracker.open(
+        tmp_path / "run", config=config, tracking_uri=None, stage="pretrain"
+    ) as first:
+        first.log_parameters({"seed": 1})
+        first.log_metrics({"loss": 3.0, "accuracy": 0.5}, step=1)
+        first.log_metrics({"loss": 2.0}, step=2)
+        first.log_metrics({"loss": 1.0}, step=3)
+    with (tmp_path / "run" / "tracking" / "journal.jsonl").open("a") as file:
+        file.write('{"event": "metr')
+    with Tracker.open(
+        tmp_path / "run", config=config, tracking_uri=None, stage="pretrain"
+    ) as second:
+        second.log_metrics({"loss": 2.5}, step=2)  # resumed from step 1
+        second.log_metrics({"loss": math.inf}, step=4)
+        going_on = read_metrics(tmp_path / "run")
+    assert going_on == read_metrics(tmp_path / "run")
+    assert going_on == {
+        "loss": [(1, 3.0), (2, 2.5), (3, 1.0), (4, math.inf)],
+        "accuracy": [(1, 0.5)],
+    }
+
+
+def test_run_id_is_known_once_the_server_has_the_run(tmp_path: Path, sqlite_uri: str) -> None:
+    assert run_id_of(tmp_path / "run") is None
+    with open_tracker(tmp_path, sqlite_uri):
+        pass
+    assert run_id_of(tmp_path / "run") == only_run(MlflowClient(sqlite_uri)).info.run_id
+
+
 def test_errors_say_what_to_do(tmp_path: Path, sqlite_uri: str) -> None:
     with pytest.raises(FileNotFoundError, match="a tracked run's journal must exist"):
         send_pending(tmp_path, tracking_uri=sqlite_uri)
+    with pytest.raises(FileNotFoundError, match=r"journal\.jsonl: a tracked run's journal must"):
+        read_metrics(tmp_path)
     tracker = open_tracker(tmp_path, sqlite_uri)
     tracker.close()
     with pytest.raises(ValueError, match="a tracker must be open to take events"):
@@ -312,45 +344,3 @@ def journal_left(tmp_path: Path) -> bytes:
     directory = tmp_path / "run" / "tracking"
     sent = json.loads((directory / "sent.json").read_text())
     return (directory / "journal.jsonl").read_bytes()[sent["offset"] :]
-
-
-def wait_for(is_true: Callable[[], bool], *, timeout_seconds: float = 30.0) -> None:
-    end = time.monotonic() + timeout_seconds
-    while not is_true():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-@contextmanager
-def running_server(tmp_path: Path, port: int) -> Iterator[None]:
-    """A real MLflow server; killed with all its processes, without warning, at the end."""
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}"]
-    command += ["--artifacts-destination", str(tmp_path / "artifacts")]
-    server = subprocess.Popen(
-        command,
-        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        wait_for(lambda: is_healthy(port), timeout_seconds=60)
-        yield
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-
-
-def is_healthy(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False

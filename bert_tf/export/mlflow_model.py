@@ -1,0 +1,172 @@
+"""The MLflow entry of an exported SavedModel: `pyfunc.py`, signature, example, requirements.
+
+In: a SavedModel folder whose default signature takes text. Out: a logged model of an MLflow run.
+"""
+
+import contextlib
+import importlib.metadata
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+_PYFUNC_FILE = Path(__file__).with_name("pyfunc.py")
+_REQUIREMENTS = (
+    ("mlflow",),
+    ("tensorflow", "tensorflow-cpu"),
+    ("tensorflow-text",),
+    ("numpy",),
+    ("pandas",),
+)
+
+
+@contextlib.contextmanager
+def enter_run(client: Any, run_id: str | None, experiment: str) -> Iterator[Any]:
+    """The run `run_id` as it is, or a new one that ends with this block."""
+    if run_id is not None:
+        yield client.get_run(run_id)
+        return
+    found = client.get_experiment_by_name(experiment)
+    experiment_id = found.experiment_id if found else client.create_experiment(experiment)
+    run = client.create_run(experiment_id, run_name="register")
+    try:
+        yield run
+    except BaseException:
+        client.set_terminated(run.info.run_id, "FAILED")
+        raise
+    client.set_terminated(run.info.run_id, "FINISHED")
+
+
+def log_model(
+    client: Any, *, run: Any, name: str, saved_model_dir: Path, signature: Any, example: Any
+) -> Any:
+    """`mlflow.pyfunc.log_model` without its active run and its process-wide tracking address.
+
+    Returns the logged model, an output of `run`. One that cannot be written whole is FAILED.
+    """
+    import mlflow.pyfunc
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.models import Model
+
+    run_id, experiment_id = run.info.run_id, run.info.experiment_id
+    logged = client.create_logged_model(experiment_id, name=name, source_run_id=run_id)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            mlflow.pyfunc.save_model(
+                path=f"{folder}/model",
+                python_model=str(_PYFUNC_FILE),
+                artifacts={"saved_model": str(saved_model_dir.resolve())},
+                signature=signature,
+                input_example=example,
+                pip_requirements=_pin_requirements(),
+                mlflow_model=Model(
+                    artifact_path=logged.artifact_location,
+                    model_uuid=logged.model_id,
+                    run_id=run_id,
+                    model_id=logged.model_id,
+                ),
+            )
+            client.log_model_artifacts(logged.model_id, f"{folder}/model")
+    except BaseException:
+        client.finalize_logged_model(logged.model_id, "FAILED")
+        raise
+    client.finalize_logged_model(logged.model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    return logged
+
+
+def make_signature(saved_model_dir: Path) -> Any:
+    """The default signature, as columns, with the text inputs of the others as optional ones.
+
+    Raises:
+        FileNotFoundError: `saved_model_dir` is no SavedModel.
+        ValueError: its default signature does not take text.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+
+    signatures = _read_signatures(saved_model_dir)
+    default = signatures.get("serving_default")
+    if default is None or not all(_is_text(tensor) for tensor in default.inputs.values()):
+        raise ValueError(
+            f"{saved_model_dir}: the signature serving_default must take text. Received: "
+            f"{sorted(default.inputs) if default else 'no such signature'}. "
+            "Export the model with its tokenizer."
+        )
+    optional = {
+        key: tensor
+        for other in signatures.values()
+        for key, tensor in other.inputs.items()
+        if key.startswith("text") and _is_text(tensor) and key not in default.inputs
+    }
+    return ModelSignature(
+        inputs=Schema(
+            [ColSpec(_column_type(tensor), key) for key, tensor in sorted(default.inputs.items())]
+            + [ColSpec(_column_type(t), key, required=False) for key, t in sorted(optional.items())]
+        ),
+        outputs=Schema(
+            [ColSpec(_column_type(tensor), key) for key, tensor in sorted(default.outputs.items())]
+        ),
+        params=ParamSchema([ParamSpec("signature_name", "string", "serving_default")]),
+    )
+
+
+def _read_signatures(saved_model_dir: Path) -> dict[str, Any]:
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    path = saved_model_dir / "saved_model.pb"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{saved_model_dir}: a SavedModel folder must hold saved_model.pb. "
+            "Received: none. Give the folder that `bert-tf export` wrote, version included."
+        )
+    saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    (graph,) = (graph for graph in saved_model.meta_graphs if "serve" in graph.meta_info_def.tags)
+    return dict(graph.signature_def)
+
+
+def _is_text(tensor: Any) -> bool:
+    import tensorflow as tf
+
+    return bool(tensor.dtype == tf.string.as_datatype_enum)
+
+
+def _column_type(tensor: Any) -> Any:
+    """Scalars of a row as an MLflow type, vectors as an array of it."""
+    import tensorflow as tf
+    from mlflow.types import DataType
+    from mlflow.types.schema import Array
+
+    kind: Any = {
+        "string": DataType.string,
+        "bool": DataType.boolean,
+        "int32": DataType.integer,
+        "int64": DataType.long,
+        "float64": DataType.double,
+    }.get(tf.as_dtype(tensor.dtype).name, DataType.float)
+    for _ in tensor.tensor_shape.dim[1:]:
+        kind = Array(kind)
+    return kind
+
+
+def make_example(input_example: Any, *, signature: Any) -> Any:
+    """A DataFrame, texts for the one input, or None (a row of plain text) as a DataFrame."""
+    import pandas as pd
+
+    names = signature.inputs.required_input_names()
+    if input_example is None:
+        return pd.DataFrame({name: ["A text."] for name in names})
+    if isinstance(input_example, pd.DataFrame):
+        return input_example
+    texts = [input_example] if isinstance(input_example, str) else list(input_example)
+    return pd.DataFrame({names[0]: texts})
+
+
+def _pin_requirements() -> list[str]:
+    pins = []
+    for names in _REQUIREMENTS:
+        for name in names:
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                pins.append(f"{name}=={importlib.metadata.version(name)}")
+                break
+    return pins

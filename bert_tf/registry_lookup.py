@@ -1,0 +1,82 @@
+"""What an MLflow registry has: its client, models and versions, and errors that name them.
+
+Errors: ValueError for what the registry does not have or does not take, ConnectionError when it
+does not answer.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from bert_tf.training.journal import without_password
+
+
+@contextlib.contextmanager
+def open_registry(tracking_uri: str) -> Iterator[Any]:
+    """A client of the registry; its errors become this module's."""
+    import requests
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield MlflowClient(tracking_uri, registry_uri=tracking_uri)
+    except (MlflowException, requests.RequestException) as error:
+        message = without_password(" ".join(str(error).split()))[:500]
+        if isinstance(error, MlflowException) and error.get_http_status_code() < 500:
+            raise ValueError(f"the registry refused this. Received: {message}") from error
+        raise ConnectionError(
+            f"{without_password(tracking_uri)}: the MLflow server must answer. "
+            f"Received: {message}. See that it runs and that MLFLOW_TRACKING_URI names it."
+        ) from error
+
+
+def find_model(client: Any, name: str) -> Any:
+    """The registered model, with its aliases. The error names the models there are."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        names = sorted(known.name for known in search_models(client))
+        raise ValueError(
+            f"the model must be registered. Received: {name!r}. "
+            f"Registered: {', '.join(names) or 'nothing yet'}."
+        ) from error
+
+
+def find_version(client: Any, name: str, alias_or_version: str | int) -> Any:
+    """The version with this number or alias. The error names the ones there are."""
+    model = find_model(client, name)
+    wanted = str(alias_or_version)
+    numbers = sorted((version.version for version in search_versions(client, name)), key=int)
+    number = wanted if wanted.isdigit() else str(model.aliases.get(wanted))
+    if number not in map(str, numbers):
+        aliases = [f"{alias} ({version})" for alias, version in sorted(model.aliases.items())]
+        raise ValueError(
+            f"{name} must have the version or alias asked for. Received: {wanted!r}. "
+            f"Versions: {', '.join(map(str, numbers)) or 'none'}; "
+            f"aliases: {', '.join(aliases) or 'none'}."
+        )
+    return client.get_model_version(name, number)
+
+
+def search_models(client: Any) -> Iterator[Any]:
+    """All registered models."""
+    return _all_pages(client.search_registered_models)
+
+
+def search_versions(client: Any, name: str) -> Iterator[Any]:
+    """All versions of the model `name`."""
+    return _all_pages(client.search_model_versions, filter_string=f"name = '{name}'")
+
+
+def _all_pages(search: Any, **options: Any) -> Iterator[Any]:
+    token = None
+    while True:
+        page = search(page_token=token, **options)
+        yield from page
+        token = page.token
+        if not token:
+            return

@@ -1,0 +1,78 @@
+"""The confusion matrix of a classifier: counts, F1 scores, and a picture for people."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+log = logging.getLogger(__name__)
+
+CONFUSION_MATRIX_FILE = "confusion_matrix.png"
+DEFAULT_FONT = "DejaVu Sans"
+
+
+def confusion_matrix(
+    labels: Sequence[int], predictions: Sequence[int], *, num_classes: int
+) -> np.ndarray:
+    """Counts, (classes, classes): rows are true classes, columns predicted ones."""
+    matrix = np.zeros((num_classes, num_classes), np.int64)
+    np.add.at(matrix, (np.asarray(labels), np.asarray(predictions)), 1)
+    return matrix
+
+
+def f1_scores(matrix: np.ndarray) -> np.ndarray:
+    """F1 of each class, (classes,), 0 where a class was neither there nor predicted."""
+    both = matrix.sum(axis=0) + matrix.sum(axis=1)
+    return np.divide(2.0 * np.diag(matrix), both, out=np.zeros(len(matrix)), where=both > 0)
+
+
+def draw_confusion_matrix(
+    matrix: np.ndarray, class_names: Sequence[str], path: str | Path, *, title: str
+) -> None:
+    """A picture of a confusion matrix, shares of the true class as colour, counts as text."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names, fonts = _drawable(class_names)
+    size = 2.5 + 0.7 * len(names)
+    figure = Figure(figsize=(size + 1, size), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", family=fonts)
+    axes.set_yticks(range(len(names)), names, family=fonts)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(title)
+    for (row, column), count in np.ndenumerate(matrix):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row, str(count), ha="center", va="center", color=colour)
+    figure.colorbar(image, label="share of the true class")
+    figure.savefig(path, dpi=120)
+
+
+def _drawable(class_names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The names and the fonts that have their characters; numbered names where none has."""
+    from matplotlib import font_manager
+
+    needed = {ord(character) for name in class_names for character in name}
+    missing = needed - _characters(font_manager.findfont(DEFAULT_FONT))
+    if not missing:
+        return list(class_names), [DEFAULT_FONT]
+    for font in font_manager.fontManager.ttflist:
+        if not font.name.startswith("Last Resort") and missing <= _characters(font.fname):
+            return list(class_names), [DEFAULT_FONT, font.name]
+    log.warning(
+        "The picture numbers the classes: a font with the characters of %s must be installed. "
+        "Received: none. Install one, such as Noto Sans CJK.",
+        ", ".join(class_names),
+    )
+    return [f"class {index}" for index in range(len(class_names))], [DEFAULT_FONT]
+
+
+def _characters(font_path: str) -> set[int]:
+    from matplotlib.ft2font import FT2Font
+
+    return set(FT2Font(font_path).get_charmap())

@@ -1,0 +1,305 @@
+"""A run's journal on disk, and what sends it to MLflow.
+
+In: events, `{"event": "metrics", "time_ms": …, …}`. Out: `journal.jsonl`, and the run that the
+MLflow server holds; `sent.json` says how far the server has the journal, `lock` who sends it.
+"""
+
+import fcntl
+import json
+import logging
+import math
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+JOURNAL_FILE = "journal.jsonl"
+TRACKING_ID_TAG = "bert_tf.tracking_id"
+
+_log = logging.getLogger(__name__)
+
+_SENT = "sent.json"
+_EVENTS_PER_SENDING = 200
+_METRICS_PER_REQUEST = 1000  # mlflow.utils.validation.MAX_METRICS_PER_BATCH
+_OTHERS_PER_REQUEST = 100  # mlflow.utils.validation.MAX_PARAMS_TAGS_PER_BATCH
+_ARTIFACT_ATTEMPTS = 3
+_TOGETHER = frozenset({"metrics", "parameters", "tags"})
+
+
+class Journal:
+    """An append-only file of events, "close" the last. A half-written line is closed off."""
+
+    def __init__(self, path: Path):
+        self.first: dict[str, Any] | None = None
+        self.last_kind: str | None = None
+        self._lock = threading.Lock()
+        self._file = path.open("a+b", buffering=0)
+        if self._file.seek(0, os.SEEK_END):
+            self._file.seek(-1, os.SEEK_END)
+            if self._file.read(1) != b"\n":
+                self._file.write(b"\n")
+        for event in read_events(path):
+            self.last_kind = event["event"]
+            if self.first is None and self.last_kind == "open":
+                self.first = event
+
+    @property
+    def age_seconds(self) -> int:
+        return (_now_ms() - (self.first or {}).get("time_ms", _now_ms())) // 1000
+
+    def append(self, kind: str, **fields: Any) -> None:
+        event = {"event": kind, "time_ms": _now_ms(), **fields}
+        if self.first is None and kind == "open":
+            self.first = event
+        if kind == "metrics":  # JSON has no NaN and no infinity
+            event["values"] = {
+                name: value if math.isfinite(value) else repr(value)
+                for name, value in fields["values"].items()
+            }
+        line = json.dumps(event, ensure_ascii=False).encode() + b"\n"
+        with self._lock:
+            if not self._file.closed:
+                self._file.write(line)
+            if kind == "close":
+                self._file.close()
+
+    def close(self) -> None:
+        with self._lock:
+            self._file.close()
+
+
+def read_events(path: Path) -> Iterator[dict[str, Any]]:
+    """A journal's events in the order they were logged; broken lines are passed over."""
+    with path.open("rb") as file:
+        yield from filter(None, map(_parse, file))
+
+
+class _RunIsGoneError(Exception):
+    """The run that has part of the journal is no longer on the server."""
+
+
+class Sender:
+    """Moves a journal's events into its MLflow run, in order, and remembers how far it came.
+
+    Its methods raise what MLflow raises when the server fails; calling again goes on there. Events
+    that the server refuses for what they are (a parameter changed, a bad name) are dropped with a
+    warning: waiting would not help them.
+    """
+
+    def __init__(self, directory: Path, *, tracking_uri: str, lock: IO[bytes]):
+        self.lock = lock
+        self.num_sent = 0
+        self.run_id, self._offset = read_sent(directory)
+        self._directory = directory
+        self._tracking_uri = tracking_uri
+        self._may_start_over = True
+        self._num_artifact_failures = 0
+
+    @property
+    def is_pending(self) -> bool:
+        return (self._directory / JOURNAL_FILE).stat().st_size > self._offset
+
+    def send_next(self) -> bool:
+        """Send the next few events; False when there are none."""
+        events, end = self._read_next()
+        if end == self._offset:
+            return False
+        try:
+            if events:
+                self._send(events)
+        except _RunIsGoneError:
+            if not self._may_start_over:
+                raise
+            _log.warning("run %s is gone from the server; a new one gets all events", self.run_id)
+            self._may_start_over, self.run_id, events, end = False, None, [], 0
+        self._offset = end
+        self.num_sent += len(events)
+        _write_sent(self._directory, run_id=self.run_id, offset=end)
+        return True
+
+    def _read_next(self) -> tuple[list[dict[str, Any]], int]:
+        events: list[dict[str, Any]] = []
+        end = self._offset
+        with (self._directory / JOURNAL_FILE).open("rb") as file:
+            file.seek(end)
+            for line in file:
+                event = _parse(line)
+                kinds = {known["event"] for known in (*events, event) if known}
+                is_full = len(events) == _EVENTS_PER_SENDING
+                if not line.endswith(b"\n") or is_full or (events and kinds - _TOGETHER):
+                    break
+                end += len(line)
+                if event:
+                    events.append(event)
+                elif line.strip():
+                    _log.warning("%s: skipped a broken line at byte %d", file.name, end - len(line))
+        return events, end
+
+    def _send(self, events: list[dict[str, Any]]) -> None:
+        from mlflow import MlflowClient
+
+        client = MlflowClient(self._tracking_uri, registry_uri=self._tracking_uri)
+        first = events[0]
+        if first["event"] == "open":
+            self._open_run(client, first)
+        elif first["event"] == "close":
+            client.set_terminated(self.run_id, first["status"], end_time=first["time_ms"])
+        elif first["event"] == "artifact":
+            self._upload(client, Path(first["path"]), first["folder"])
+        else:
+            for batch in _make_batches(events):
+                self._log_batch(client, batch)
+
+    def _open_run(self, client: Any, event: dict[str, Any]) -> None:
+        experiment = client.get_experiment_by_name(event["experiment"])
+        experiment_id = (
+            experiment.experiment_id
+            if experiment
+            else client.create_experiment(event["experiment"])
+        )
+        # By tag, not by id: a server killed between making the run and saying so has made it.
+        found = client.search_runs(
+            [experiment_id], f"tags.`{TRACKING_ID_TAG}` = '{event['tracking_id']}'"
+        )
+        if not found and self.run_id:
+            raise _RunIsGoneError(self.run_id)
+        if not found:
+            tags = {TRACKING_ID_TAG: event["tracking_id"], "stage": event["stage"]}
+            run = client.create_run(
+                experiment_id, start_time=event["time_ms"], tags=tags, run_name=event["run_name"]
+            )
+        else:
+            run = found[0]
+            client.update_run(run.info.run_id, status="RUNNING")
+        self.run_id = run.info.run_id
+
+    def _log_batch(self, client: Any, items: list[Any]) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.exceptions import MlflowException
+
+        try:
+            client.log_batch(
+                self.run_id,
+                metrics=[item for item in items if isinstance(item, Metric)],
+                params=[item for item in items if isinstance(item, Param)],
+                tags=[item for item in items if isinstance(item, RunTag)],
+                synchronous=True,
+            )
+        except MlflowException as error:
+            self._check_run(client)
+            if error.get_http_status_code() not in (400, 413):
+                raise
+            if len(items) == 1:
+                _log.warning("tracking server refused %s: %s", items[0].key, describe_error(error))
+                return
+            middle = len(items) // 2
+            self._log_batch(client, items[:middle])
+            self._log_batch(client, items[middle:])
+
+    def _upload(self, client: Any, path: Path, folder: str | None) -> None:
+        try:
+            if path.is_dir():
+                client.log_artifacts(self.run_id, str(path), folder)
+            elif path.exists():
+                client.log_artifact(self.run_id, str(path), folder)
+            else:
+                _log.warning("%s: no such file any more; it is not uploaded", path)
+        except Exception as error:
+            self._check_run(client)
+            self._num_artifact_failures += 1
+            if self._num_artifact_failures < _ARTIFACT_ATTEMPTS:
+                raise
+            _log.warning("%s: could not be uploaded; skipped: %s", path, describe_error(error))
+        self._num_artifact_failures = 0
+
+    def _check_run(self, client: Any) -> None:
+        """Raise when the server is away, and _RunIsGoneError when the run is gone."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            is_active = client.get_run(self.run_id).info.lifecycle_stage == "active"
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            is_active = False
+        if not is_active:
+            raise _RunIsGoneError(self.run_id)
+
+
+def _make_batches(events: list[dict[str, Any]]) -> Iterator[list[Any]]:
+    from mlflow.entities import Metric, Param, RunTag
+
+    metrics: list[Any] = []
+    parameters: list[Any] = []
+    tags: dict[str, Any] = {}
+    for event in events:
+        for name, value in event["values"].items():
+            if event["event"] == "metrics":
+                metrics.append(Metric(name, float(value), event["time_ms"], event["step"]))
+            elif event["event"] == "parameters":
+                parameters.append(Param(name, value))
+            else:
+                tags[name] = RunTag(name, value)
+    for items, limit in (
+        (parameters, _OTHERS_PER_REQUEST),
+        (list(tags.values()), _OTHERS_PER_REQUEST),
+        (metrics, _METRICS_PER_REQUEST),
+    ):
+        for start in range(0, len(items), limit):
+            yield items[start : start + limit]
+
+
+def take_lock(directory: Path, *, wait_seconds: float) -> IO[bytes] | None:
+    """An open file whose closing, or whose process's death, frees the lock."""
+    file = (directory / "lock").open("ab")
+    end = time.monotonic() + wait_seconds
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                file.close()
+                return None
+        time.sleep(0.05)
+
+
+def read_sent(directory: Path) -> tuple[str | None, int]:
+    """The MLflow run of a folder's journal, and how many bytes of the journal it has."""
+    try:
+        sent = json.loads((directory / _SENT).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None, 0
+    return sent["run_id"], sent["offset"]
+
+
+def _write_sent(directory: Path, *, run_id: str | None, offset: int) -> None:
+    temporary = directory / f".{_SENT}"
+    temporary.write_text(json.dumps({"run_id": run_id, "offset": offset}), encoding="utf-8")
+    temporary.replace(directory / _SENT)
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None
+
+
+def describe_error(error: BaseException) -> str:
+    """The error's first line, no longer than a log line should be."""
+    first_line, *_ = f"{type(error).__name__}: {error}".splitlines()
+    return without_password(first_line)[:300]
+
+
+def without_password(text: str) -> str:
+    """`text` with the user and password taken out of each address."""
+    return re.sub(r"://[^/@\s]+@", "://", text)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,135 @@
+"""One training step, whatever it is computed on.
+
+Take the batch, give each replica its rows, cut those into micro-batches, sum the gradients of
+loss / (weight of the whole batch), reduce them over the replicas once, clip once by their global
+norm, update once.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from bert_tf.layers.dropout import dropout_seed
+from bert_tf.training.metrics import Objective, Sums, total_loss
+from bert_tf.training.optimizer import AdamW
+
+
+def make_train_step(
+    model: keras.Model,
+    objective: Objective,
+    optimizer: AdamW,
+    *,
+    strategy: tf.distribute.Strategy,
+    num_parts: int,
+    max_grad_norm: float,
+    seed: int,
+) -> Callable[[Any, tf.Tensor], Any]:
+    """One step over the next global batch of a distributed iterator.
+
+    Args:
+        num_parts: micro-batches a replica's rows are cut into.
+        seed: dropout masks are a function of it, the step, the replica and the micro-batch.
+
+    Returns a function of (iterator, step int64) that gives the batch's `Sums`, its weights, and
+    `learning_rate` and `gradient_norm` (before clipping).
+    """
+    variables = model.trainable_variables
+
+    def part_of_step(batch: Any, weights: Any, seed: tf.Tensor) -> tuple[list[tf.Tensor], Sums]:
+        """Gradients (dense) and sums of one micro-batch."""
+        with dropout_seed(seed), tf.GradientTape() as tape:
+            sums = objective.sums(model(batch, training=True), batch)
+            loss = total_loss(sums.loss, weights)
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        dense = [
+            tf.zeros(variable.shape) if gradient is None else tf.convert_to_tensor(gradient)
+            for gradient, variable in zip(gradients, variables, strict=True)
+        ]
+        return dense, sums
+
+    def replica_step(batch: Any, step: tf.Tensor) -> tuple[Sums, Any, Any]:
+        weights = _reduce(objective.weights(batch))
+        step_seed = _step_seed(seed, step)
+        if num_parts == 1:
+            gradients, sums = part_of_step(batch, weights, step_seed)
+        else:
+            gradients, sums = _accumulate(part_of_step, batch, weights, step_seed, num_parts)
+        gradients, sums = _reduce((gradients, sums))
+        gradients, norm = tf.clip_by_global_norm(gradients, max_grad_norm)
+        rate = optimizer.apply(gradients, step=step)
+        return sums, weights, {"learning_rate": rate, "gradient_norm": norm}
+
+    @tf.function
+    def train_step(iterator: Any, step: tf.Tensor) -> Any:
+        return _local(strategy, strategy.run(replica_step, args=(next(iterator), step)))
+
+    return train_step
+
+
+def make_eval_step(
+    model: keras.Model, objective: Objective, strategy: tf.distribute.Strategy
+) -> Callable[[Any], Any]:
+    """The `Sums` and weights of the next global batch of a distributed iterator, no dropout."""
+
+    def replica_step(batch: Any) -> Any:
+        sums = objective.sums(model(batch, training=False), batch)
+        return _reduce((sums, objective.weights(batch)))
+
+    @tf.function
+    def eval_step(iterator: Any) -> Any:
+        return _local(strategy, strategy.run(replica_step, args=(next(iterator),)))
+
+    return eval_step
+
+
+def _accumulate(
+    part_of_step: Callable[..., Any], batch: Any, weights: Any, seed: tf.Tensor, num_parts: int
+) -> Any:
+    """Sums of `part_of_step` over micro-batches, one after another: memory for one at a time."""
+    parts = tf.nest.map_structure(
+        lambda x: tf.reshape(x, tf.concat([[num_parts, -1], tf.shape(x)[1:]], 0)), batch
+    )
+
+    def compute(index: tf.Tensor) -> Any:
+        part = {
+            name: tf.ensure_shape(value[index], [None, *batch[name].shape[1:]])
+            for name, value in parts.items()
+        }
+        return part_of_step(part, weights, tf.random.experimental.stateless_fold_in(seed, index))
+
+    totals = compute(tf.constant(0))
+    _, totals = tf.while_loop(
+        lambda index, _: index < num_parts,
+        lambda index, totals: (
+            index + 1,
+            tf.nest.map_structure(tf.add, totals, compute(index)),
+        ),
+        (tf.constant(1), totals),
+        parallel_iterations=1,
+    )
+    return totals
+
+
+def _step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
+    """int32 (2,), a function of seed, step and replica."""
+    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+    folded = tf.random.experimental.stateless_fold_in(
+        tf.constant([seed, 0], tf.int32), tf.cast(step, tf.int32)
+    )
+    return tf.random.experimental.stateless_fold_in(folded, replica)
+
+
+def _reduce(structure: Any) -> Any:
+    """Sum over replicas, in replica context."""
+    context = tf.distribute.get_replica_context()
+    flat = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.nest.flatten(structure))
+    return tf.nest.pack_sequence_as(structure, flat)
+
+
+def _local(strategy: tf.distribute.Strategy, structure: Any) -> Any:
+    """The first replica's values; after `_reduce` all replicas have the same."""
+    return tf.nest.map_structure(
+        lambda value: strategy.experimental_local_results(value)[0], structure
+    )

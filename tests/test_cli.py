@@ -1,0 +1,265 @@
+"""The command line: each command alone, the whole way from text to answers, kills on the way."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from bert_tf.cli import main
+
+KOREAN = [
+    "이 영화 정말 좋아요",
+    "배우들 연기가 훌륭합니다",
+    "다시 보고 싶은 영화",
+    "감동이 있는 이야기",
+]
+ENGLISH = ["The parser reads a file.", "Each line holds a name.", "Errors are shown at once."]
+SETTINGS = {
+    "vocabulary": {"size": 300, "min_frequency": 1},
+    "corpus": {"held_out_share": 0.25},
+    "examples": {"max_seq_length": 32},
+    "records": {"num_shards": 2, "num_workers": 1},
+    "masking": {"max_predictions_per_seq": 4},
+    "model": {
+        "num_hidden_layers": 1,
+        "hidden_size": 16,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "max_position_embeddings": 32,
+    },
+    "pretraining": {
+        "num_train_steps": 6,
+        "training": {
+            "batch_size": 8,
+            "log_every_steps": 2,
+            "checkpoint_every_steps": 2,
+            "optimizer": {"learning_rate": 0.01},
+        },
+    },
+    "finetuning": {
+        "max_seq_length": 16,
+        "num_epochs": 12,
+        "training": {"batch_size": 16, "optimizer": {"learning_rate": 0.01}},
+    },
+}
+
+
+def run(*arguments: str, exit_code: int = 0) -> str:
+    """The command's standard output; its exit code must be `exit_code`."""
+    result = CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+    assert result.exit_code == exit_code, result.output
+    return result.output if exit_code else result.stdout
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A folder with a configuration, a corpus and labelled texts, after all training commands."""
+    path = tmp_path_factory.mktemp("work")
+    rng = random.Random(0)
+    documents = [rng.choices(KOREAN if i % 2 else ENGLISH, k=6) for i in range(60)]
+    (path / "corpus.txt").write_text(
+        "\n\n".join("\n".join(document) for document in documents), encoding="utf-8"
+    )
+    for name, count in (("train", 96), ("eval", 20)):
+        rows = [(rng.choice(KOREAN), "긍정") for _ in range(count // 2)]
+        rows += [(rng.choice(ENGLISH), "other") for _ in range(count // 2)]
+        lines = ["text\tlabel", *("\t".join(row) for row in rows)]
+        (path / f"{name}.tsv").write_text("\n".join(lines), encoding="utf-8")
+    settings = SETTINGS | {
+        "corpus": {**SETTINGS["corpus"], "paths": [str(path / "corpus.txt")]},
+        "tokenizer": {"vocabulary": str(path / "vocab")},
+        "pretraining": {**SETTINGS["pretraining"], "records": str(path / "records")},
+        "finetuning": {
+            **SETTINGS["finetuning"],
+            "pretrained": str(path / "encoder"),
+            "train_path": str(path / "train.tsv"),
+            "eval_path": str(path / "eval.tsv"),
+        },
+        "export": {"model": str(path / "classifier")},
+        "tracking": {"enabled": False},
+    }
+    (path / "config.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True), "utf-8")
+    for command, folder in (
+        ("vocab", "vocab"),
+        ("prepare", "records"),
+        ("pretrain", "encoder"),
+        ("finetune", "classifier"),
+        ("export", "served/reviews"),
+    ):
+        run(command, "--config", str(path / "config.yaml"), "--output-dir", str(path / folder))
+    return path
+
+
+def test_every_result_has_the_resolved_configuration_beside_it(work):
+    for folder in ("vocab", "records", "encoder", "classifier"):
+        resolved = yaml.safe_load((work / folder / "config.yaml").read_text("utf-8"))
+        assert resolved["model"]["hidden_size"] == 16
+        assert resolved["masking"]["masked_lm_prob"] == 0.15, "a default, written out"
+
+
+def test_pretraining_leaves_a_model_folder_with_metrics(work):
+    metrics = json.loads((work / "encoder" / "metrics.json").read_text())
+    assert {"masked_lm_loss", "masked_lm_accuracy", "masked_lm_perplexity"} <= metrics.keys()
+    assert {"next_sentence_accuracy", "unigram_entropy"} <= metrics.keys()
+    names = {path.name for path in (work / "encoder").iterdir()}
+    assert {"model.json", "model.safetensors", "vocab.txt", "tokenizer.json"} <= names
+    assert list((work / "encoder" / "tensorboard").glob("events.*"))
+
+
+def test_the_classifier_learns_and_answers_in_hangul(work):
+    metrics = json.loads((work / "classifier" / "metrics.json").read_text())
+    assert metrics["classification_accuracy"] == 1.0
+    assert metrics["f1"] == metrics["macro_f1"] == 1.0
+    assert (work / "classifier" / "confusion_matrix.png").read_bytes()[:4] == b"\x89PNG"
+    output = run("predict", "--model", str(work / "served" / "reviews"), KOREAN[0], ENGLISH[0])
+    answers = [json.loads(line) for line in output.splitlines()]
+    assert [answer["label"] for answer in answers] == ["긍정", "other"]
+    assert "긍정" in output, "written as it is, not escaped"
+
+
+def test_predict_reads_a_file_or_standard_input(work, tmp_path):
+    path = tmp_path / "texts.txt"
+    path.write_text(f"{KOREAN[1]}\n{ENGLISH[1]}\n", encoding="utf-8")
+    from_file = run("predict", "--model", str(work / "served/reviews"), "--file", str(path))
+    result = CliRunner().invoke(
+        main, ["predict", "--model", str(work / "served/reviews")], input=path.read_text("utf-8")
+    )
+    assert result.stdout == from_file
+    assert len(from_file.splitlines()) == 2
+
+
+def test_a_tab_separates_a_pair_and_a_single_text_model_refuses_it(work):
+    output = run("predict", "--model", str(work / "served/reviews"), "one\ttwo", exit_code=1)
+    assert "serving_default takes ['text']. Received: ['text', 'text_pair']" in output
+
+
+def test_evaluate_gives_the_numbers_of_training(work, tmp_path):
+    trained = json.loads((work / "classifier" / "metrics.json").read_text())
+    output = run(
+        "evaluate",
+        *("--config", str(work / "config.yaml"), "--output-dir", str(tmp_path / "evaluation")),
+        *("--set", f"evaluation.model={work / 'classifier'}"),
+        *("--set", f"evaluation.data={work / 'eval.tsv'}"),
+    )
+    metrics = json.loads(output)
+    assert metrics["classification_accuracy"] == trained["classification_accuracy"]
+    assert metrics["loss"] == pytest.approx(trained["loss"], rel=0.05, abs=0.01)
+
+
+def test_evaluate_measures_a_pretrained_model_on_held_out_records(work, tmp_path):
+    output = run(
+        "evaluate",
+        *("--config", str(work / "config.yaml"), "--output-dir", str(tmp_path)),
+        *("--set", f"evaluation.model={work / 'encoder'}"),
+        *("--set", f"evaluation.data={work / 'records'}"),
+    )
+    assert json.loads(output)["masked_lm_loss"] > 0
+
+
+def test_from_scratch_keeps_architecture_and_tokenizer_but_no_weights(work, tmp_path):
+    run(
+        "finetune",
+        *("--config", str(work / "config.yaml"), "--output-dir", str(tmp_path / "scratch")),
+        *("--set", "finetuning.from_scratch=true", "--set", "finetuning.num_epochs=0.1"),
+    )
+    import safetensors.numpy
+
+    name = "encoder/embeddings/position_embeddings/embeddings"
+    pretrained = safetensors.numpy.load_file(work / "encoder" / "model.safetensors")[name]
+    scratch = safetensors.numpy.load_file(tmp_path / "scratch" / "model.safetensors")[name]
+    assert pretrained.shape == scratch.shape
+    assert np.abs(pretrained - scratch).max() > 0.02
+
+
+def test_the_same_command_again_reuses_what_is_finished(work):
+    before = (work / "encoder" / "model.safetensors").read_bytes()
+    run(
+        *("pretrain", "--config", str(work / "config.yaml")),
+        *("--output-dir", str(work / "encoder")),
+    )
+    assert (work / "encoder" / "model.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "message"),
+    [
+        (["--set", "model.hiden_size=3"], 2, "Did you mean model.hidden_size?"),
+        (["--set", "model"], 2, "--set must be KEY=VALUE"),
+        (["--config", "/nowhere.yaml"], 2, "a configuration file must exist"),
+        ([], 1, "pretraining.records must be set"),
+        (["--set", "pretraining.records=/nowhere"], 1, "/nowhere"),
+    ],
+)
+def test_wrong_use_and_failures_have_their_exit_codes(tmp_path, arguments, exit_code, message):
+    arguments = [*arguments, "--set", "tracking.enabled=false"] if exit_code == 1 else arguments
+    output = run("pretrain", *arguments, "--output-dir", str(tmp_path), exit_code=exit_code)
+    assert message in output
+
+
+def test_help_imports_neither_tensorflow_nor_mlflow():
+    code = (
+        "import sys; from click.testing import CliRunner; from bert_tf.cli import main; "
+        "assert CliRunner().invoke(main, ['--help']).exit_code == 0; "
+        "print([n for n in ('tensorflow', 'keras', 'mlflow', 'pydantic') if n in sys.modules])"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True
+    ).stdout
+    assert output.strip() == "[]"
+
+
+def _start_pretraining(work: Path, output_dir: Path, num_steps: int) -> subprocess.Popen:
+    command = [
+        *(sys.executable, "-m", "bert_tf.cli", "pretrain"),
+        *("--config", str(work / "config.yaml"), "--output-dir", str(output_dir)),
+        *("--set", f"pretraining.num_train_steps={num_steps}"),
+        *("--set", "pretraining.training.checkpoint_every_steps=5"),
+    ]
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
+
+
+def _wait_for_checkpoint(output_dir: Path, process: subprocess.Popen) -> None:
+    give_up_at = time.monotonic() + 120
+    while not list((output_dir / "checkpoints").glob("step-*.index")):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < give_up_at, "no checkpoint in two minutes"
+        time.sleep(0.05)
+
+
+def test_a_killed_pretraining_goes_on_from_its_last_checkpoint(work, tmp_path):
+    num_steps = 60
+    killed = _start_pretraining(work, tmp_path / "killed", num_steps)
+    _wait_for_checkpoint(tmp_path / "killed", killed)
+    killed.kill()
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "metrics.json").exists()
+    again = _start_pretraining(work, tmp_path / "killed", num_steps)
+    _, log = again.communicate(timeout=240)
+    assert again.returncode == 0, log
+    assert "Going on at step" in log
+    whole = _start_pretraining(work, tmp_path / "whole", num_steps)
+    whole.communicate(timeout=240)
+    for name in ("model.safetensors", "metrics.json"):
+        first = (tmp_path / "killed" / name).read_bytes()
+        assert first == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_sigterm_checkpoints_and_says_so_with_its_exit_code(work, tmp_path):
+    process = _start_pretraining(work, tmp_path, 100_000)
+    _wait_for_checkpoint(tmp_path, process)
+    process.terminate()
+    _, log = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "checkpoint written" in log
