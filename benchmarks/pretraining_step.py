@@ -1,0 +1,228 @@
+"""How long is one pretraining step, beside keras-nlp's and tf-models-official's?
+
+    python -m benchmarks.pretraining_step [--size base --batch-size 8 --precision bfloat16]
+
+Every peer runs a whole step (forward, backward, update; dropout 0.1; masked tokens at gathered
+positions) on the same random batch, in turn, in one process; medians over the rounds. keras-nlp
+has no next-sentence head, so its step does less than the others'.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bert_tf.config import ModelConfig, OptimizerConfig
+from bert_tf.models.folder import ModelDescription, build_model
+from bert_tf.training.metrics import PretrainingObjective
+from bert_tf.training.optimizer import AdamW, variables_without_decay
+from bert_tf.training.step import make_train_step
+from bert_tf.training.strategy import make_strategy, split_batches
+
+DROPOUT = 0.1
+LEARNING_RATE = 1e-4
+Step = Callable[[], Any]
+
+
+def main() -> None:
+    """Time the peers in turn and print a Markdown table."""
+    arguments = _parse()
+    policy = {"bfloat16": "mixed_bfloat16", "float32": "float32"}[arguments.precision]
+    config = ModelConfig(size=arguments.size, vocab_size=30522)
+    batch = make_batch(config, batch_size=arguments.batch_size, length=arguments.length, seed=0)
+    makers: dict[str, Callable[..., Step]] = {
+        "bert_tf": our_step,
+        "keras-nlp BertMaskedLM": keras_nlp_step,
+        "tf-models-official BertPretrainerV2": model_garden_step,
+    }
+    steps = {name: make(config, batch, policy) for name, make in makers.items()}
+    first = {name: _time(step) for name, step in steps.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(arguments.rounds):
+        for name, step in steps.items():
+            seconds[name].append(_time(step))
+    _print(arguments, {name: statistics.median(s) for name, s in seconds.items()}, first)
+
+
+def make_batch(
+    config: ModelConfig, *, batch_size: int, length: int, seed: int
+) -> dict[str, np.ndarray]:
+    """A random batch without padding, 15% of the positions predicted."""
+    rng = np.random.default_rng(seed)
+    num_predictions = max(1, round(0.15 * length))
+    shape, predictions = (batch_size, length), (batch_size, num_predictions)
+    return {
+        "input_ids": rng.integers(5, config.vocab_size, shape, np.int32),
+        "input_mask": np.ones(shape, np.int32),
+        "segment_ids": np.tile((np.arange(length) > length // 2).astype(np.int32), (batch_size, 1)),
+        "masked_lm_positions": np.sort(rng.integers(1, length, predictions, np.int32), axis=1),
+        "masked_lm_ids": rng.integers(5, config.vocab_size, predictions, np.int32),
+        "masked_lm_weights": np.ones(predictions, np.float32),
+        "next_sentence_labels": rng.integers(0, 2, batch_size, np.int32),
+        "next_sentence_weights": np.ones(batch_size, np.float32),
+    }
+
+
+def our_step(config: ModelConfig, batch: dict[str, np.ndarray], policy: str) -> Step:
+    """The package's own step, as `bert-tf pretrain` runs it."""
+    strategy = make_strategy()
+    description = ModelDescription(
+        kind="pretraining", architecture=config, max_seq_length=batch["input_ids"].shape[1]
+    )
+    with strategy.scope():
+        model = build_model(description, dtype=policy)
+        optimizer = AdamW(
+            model.trainable_variables,
+            config=OptimizerConfig(learning_rate=LEARNING_RATE),
+            num_steps=10_000,
+            without_decay=variables_without_decay(model),
+        )
+    step = make_train_step(
+        model,
+        PretrainingObjective(),
+        optimizer,
+        strategy=strategy,
+        num_parts=1,
+        max_grad_norm=1.0,
+        seed=0,
+    )
+    batches = iter(split_batches(lambda: tf.data.Dataset.from_tensors(batch).repeat(), strategy))
+    return lambda: step(batches, tf.constant(1, tf.int64))
+
+
+def keras_nlp_step(config: ModelConfig, batch: dict[str, np.ndarray], policy: str) -> Step:
+    """`BertMaskedLM` with Keras' AdamW through `train_on_batch`, as its users train it."""
+    import keras_nlp
+
+    backbone = keras_nlp.models.BertBackbone(
+        vocabulary_size=config.vocab_size,
+        num_layers=config.num_hidden_layers,
+        num_heads=config.num_attention_heads,
+        hidden_dim=config.hidden_size,
+        intermediate_dim=config.intermediate_size,
+        dropout=DROPOUT,
+        max_sequence_length=config.max_position_embeddings,
+        dtype=policy,
+    )
+    model = keras_nlp.models.BertMaskedLM(backbone, preprocessor=None)
+    model.compile(
+        optimizer=keras.optimizers.AdamW(LEARNING_RATE, weight_decay=0.01, global_clipnorm=1.0),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=False,
+    )
+    inputs = {
+        "token_ids": batch["input_ids"],
+        "padding_mask": batch["input_mask"],
+        "segment_ids": batch["segment_ids"],
+        "mask_positions": batch["masked_lm_positions"],
+    }
+    return lambda: model.train_on_batch(
+        inputs, batch["masked_lm_ids"], sample_weight=batch["masked_lm_weights"]
+    )
+
+
+def model_garden_step(config: ModelConfig, batch: dict[str, np.ndarray], policy: str) -> Step:
+    """`BertPretrainerV2` with tf_keras' AdamW in a custom loop, as Model Garden's task runs it."""
+    import tf_keras
+    from official.nlp import modeling
+
+    tf_keras.mixed_precision.set_global_policy(policy)
+    encoder = modeling.networks.BertEncoderV2(
+        vocab_size=config.vocab_size,
+        hidden_size=config.hidden_size,
+        num_layers=config.num_hidden_layers,
+        num_attention_heads=config.num_attention_heads,
+        max_sequence_length=config.max_position_embeddings,
+        inner_dim=config.intermediate_size,
+        type_vocab_size=config.type_vocab_size,
+        output_dropout=DROPOUT,
+        attention_dropout=DROPOUT,
+    )
+    head = modeling.layers.ClassificationHead(
+        inner_dim=config.hidden_size, num_classes=2, dropout_rate=0.0, name="next_sentence"
+    )
+    model = modeling.models.BertPretrainerV2(encoder, classification_heads=[head])
+    optimizer = tf_keras.optimizers.AdamW(LEARNING_RATE, weight_decay=0.01, global_clipnorm=1.0)
+    tensors = {name: tf.constant(value) for name, value in batch.items()}
+    inputs = {
+        "input_word_ids": tensors["input_ids"],
+        "input_mask": tensors["input_mask"],
+        "input_type_ids": tensors["segment_ids"],
+        "masked_lm_positions": tensors["masked_lm_positions"],
+    }
+
+    @tf.function
+    def step() -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            outputs = model(inputs, training=True)
+            loss = sum(
+                tf.reduce_mean(
+                    tf.nn.sparse_softmax_cross_entropy_with_logits(
+                        labels=labels, logits=tf.cast(logits, tf.float32)
+                    )
+                )
+                for labels, logits in (
+                    (tensors["masked_lm_ids"], outputs["mlm_logits"]),
+                    (tensors["next_sentence_labels"], outputs["next_sentence"]),
+                )
+            )
+        variables = model.trainable_variables
+        gradients = tape.gradient(loss, variables)
+        pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
+        optimizer.apply_gradients(pairs)
+        return loss
+
+    return step
+
+
+def _time(step: Step) -> float:
+    started_at = time.perf_counter()
+    tf.nest.map_structure(np.asarray, step())
+    return time.perf_counter() - started_at
+
+
+def _print(
+    arguments: argparse.Namespace, medians: dict[str, float], first: dict[str, float]
+) -> None:
+    print(
+        f"{arguments.size}, {arguments.batch_size} x {arguments.length}, {arguments.precision}, "
+        f"median of {arguments.rounds}; {_machine()}; {datetime.now(UTC):%Y-%m-%d}\n"
+    )
+    print("| | seconds a step | sequences/s | first step, s | bert_tf is faster by |")
+    print("|---|---|---|---|---|")
+    for name, seconds in medians.items():
+        rate = arguments.batch_size / seconds
+        ratio = seconds / medians["bert_tf"]
+        print(f"| {name} | {seconds:.3f} | {rate:.1f} | {first[name]:.1f} | {ratio:.2f} |")
+
+
+def _machine() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return f"{os.cpu_count()} x {names[0] if names else platform.processor()}"
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", default="mini")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--length", type=int, default=128)
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="bfloat16")
+    parser.add_argument("--rounds", type=int, default=10)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

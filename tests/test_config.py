@@ -1,0 +1,92 @@
+"""Configuration: YAML and overrides in, a frozen tree or a clear refusal out."""
+
+import pydantic
+import pytest
+
+from bert_tf.config import MODEL_SIZES, Config, load_config, required, write_config
+
+
+def test_overrides_reach_every_depth_and_are_read_as_yaml():
+    config = load_config(
+        overrides=[
+            "pretraining.training.optimizer.learning_rate=3e-4",
+            "corpus.paths=[a.txt, b.txt]",
+            "examples.next_sentence=false",
+            "pretraining.max_eval_steps=null",
+        ]
+    )
+    assert config.pretraining.training.optimizer.learning_rate == 3e-4
+    assert config.corpus.paths == ("a.txt", "b.txt")
+    assert config.examples.next_sentence is False
+    assert config.pretraining.max_eval_steps is None
+
+
+def test_overrides_win_over_the_file(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("seed: 1\nmasking: {masked_lm_prob: 0.2}\n")
+    config = load_config(path, overrides=["seed=2"])
+    assert (config.seed, config.masking.masked_lm_prob) == (2, 0.2)
+
+
+def test_a_section_keeps_its_own_defaults_when_one_key_is_set():
+    config = load_config(overrides=["pretraining.training.optimizer.learning_rate=1e-3"])
+    assert config.pretraining.training.batch_size == 256
+    assert config.pretraining.training.optimizer.warmup_share == 0.01
+    assert config.finetuning.training.batch_size == 32
+
+
+@pytest.mark.parametrize("size", MODEL_SIZES)
+def test_a_size_sets_the_numbers_that_are_not_given(size):
+    model = load_config(overrides=[f"model.size={size}", "model.num_hidden_layers=1"]).model
+    assert model.hidden_size == MODEL_SIZES[size]["hidden_size"]
+    assert model.num_hidden_layers == 1
+
+
+def test_what_is_written_reads_back_equal(tmp_path):
+    config = load_config(overrides=["model.size=mini", "tokenizer.lower_case=true"])
+    assert load_config(write_config(config, tmp_path)) == config
+
+
+def test_the_tree_is_frozen():
+    with pytest.raises(pydantic.ValidationError, match="frozen"):
+        Config().seed = 3
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.hiden_size=3", r"model.hiden_size is not a setting. Did you mean model.hidden_s"),
+        ("pretraning.records=x", r"pretraning is not a setting. Did you mean pretraining\?"),
+        ("model.num_attention_heads=7", r"must divide hidden_size. Received: .*=768.*=7"),
+        (
+            "masking.mask_share=0.95",
+            r"mask_share \+ random_share must be at most 1. Received: 0.95",
+        ),
+        ("masking.masked_lm_prob=1.5", r"masking.masked_lm_prob: .* Received: 1.5"),
+        ("tokenizer.strip_accents=true", r"strip_accents needs lower_case"),
+        ("pretraining.training.accumulation_steps=3", r"must be a multiple of .* Received: batch"),
+        ("seed.a=3", r"seed: .* Received: {'a': 3}"),
+        ("nothing", r"--set must be KEY=VALUE"),
+    ],
+)
+def test_what_is_wrong_is_refused_with_a_reason(override, message):
+    with pytest.raises(ValueError, match=message):
+        load_config(overrides=[override])
+
+
+def test_a_file_that_is_no_configuration_is_refused(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("- a list\n")
+    with pytest.raises(ValueError, match=r"must hold sections.* Received: list"):
+        load_config(path)
+    path.write_text("a: [unclosed\n")
+    with pytest.raises(ValueError, match="must be YAML"):
+        load_config(path)
+    with pytest.raises(FileNotFoundError, match="must exist"):
+        load_config(tmp_path / "absent.yaml")
+
+
+def test_a_missing_value_names_its_key():
+    assert required("x", key="a.b", what="a folder") == "x"
+    with pytest.raises(ValueError, match=r"a.b must be set. Received: nothing. Set a.b to a fold"):
+        required(None, key="a.b", what="a folder")
