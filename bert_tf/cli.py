@@ -8,10 +8,10 @@ command needs it.
 import contextlib
 import functools
 import json
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,7 +23,6 @@ from bert_tf.process import fail, set_up_process, show_errors, tracking_uri
 if TYPE_CHECKING:
     from bert_tf.config import Config
     from bert_tf.training.loop import Progress
-    from bert_tf.training.tracking import Tracker
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -49,8 +48,6 @@ def _stage(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--output-dir", required=True, type=click.Path(), help="Where results go.")
     @functools.wraps(command)
     def run(config_path: str | None, overrides: tuple[str, ...], output_dir: str) -> None:
-        from pathlib import Path
-
         from bert_tf.config import load_config
 
         try:
@@ -108,8 +105,7 @@ def evaluate(config: "Config", output_dir: str) -> None:
     """Measure a trained model on held-out data."""
     from bert_tf.training.evaluation import evaluate_model
 
-    with open_tracker(config, output_dir, stage="evaluate") as tracker:
-        _print_metrics(evaluate_model(config, output_dir, tracker=tracker))
+    _print_metrics(evaluate_model(config, output_dir, tracking_uri=tracking_uri()))
 
 
 @_stage
@@ -122,10 +118,10 @@ def export(config: "Config", output_dir: str) -> None:
 
 @main.command()
 @click.option("--model", required=True, type=click.Path(), help="SavedModel, or BASE/NAME.")
-@click.option("--file", "text_file", type=click.File(encoding="utf-8"), help="A text a line.")
+@click.option("--file", "text_file", type=click.Path(), help="A text a line, UTF-8.")
 @click.option("--signature", default="serving_default", show_default=True)
 @click.argument("texts", nargs=-1)
-def predict(model: str, text_file: Any, signature: str, texts: tuple[str, ...]) -> None:
+def predict(model: str, text_file: str | None, signature: str, texts: tuple[str, ...]) -> None:
     """Answer TEXTS (or a file's lines, or standard input's): one JSON object a line.
 
     A tab separates the two texts of a pair.
@@ -135,7 +131,7 @@ def predict(model: str, text_file: Any, signature: str, texts: tuple[str, ...]) 
     with show_errors():
         from bert_tf.export.saved_model import predict_texts
 
-        lines = list(texts) or [line.rstrip("\r\n") for line in (text_file or sys.stdin)]
+        lines = list(texts) or _read_lines(text_file)
         pairs = [line.split("\t") for line in lines]
         if len({len(pair) for pair in pairs}) > 1 or any(len(pair) > 2 for pair in pairs):
             raise ValueError(
@@ -169,20 +165,19 @@ def _train(
 ) -> None:
     from bert_tf.training.loop import TrainingInterruptedError
 
-    with _stop_on_signals() as received, open_tracker(config, output_dir, stage=stage) as tracker:
+    with _stop_on_signals() as received:
         try:
             with _progress() as show:
                 metrics = run(
                     config,
                     output_dir,
-                    tracker=tracker,
+                    tracking_uri=tracking_uri(),
                     on_progress=lambda progress: show(
                         stage, progress.step, progress.num_steps, describe_progress(progress)
                     ),
                     is_stop_requested=lambda: bool(received),
                 )
         except TrainingInterruptedError as interruption:
-            tracker.close("KILLED")
             click.echo(f"{interruption} Run the same command to go on.", err=True)
             raise SystemExit(128 + received[0]) from None
     _print_metrics(metrics)
@@ -199,15 +194,20 @@ def describe_progress(progress: "Progress") -> str:
     return ", ".join([*parts, f"{progress.sequences_per_second:.0f} sequences/s"])
 
 
-@contextlib.contextmanager
-def open_tracker(config: "Config", output_dir: str, *, stage: str) -> "Iterator[Tracker]":
-    """The tracker of a run, its parameters logged; the server is `MLFLOW_TRACKING_URI`."""
-    from bert_tf.training.tracking import DEFAULT_TRACKING_URI, Tracker
-
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI
-    with Tracker.open(output_dir, config=config.tracking, tracking_uri=uri, stage=stage) as tracker:
-        tracker.log_parameters(config.model_dump(mode="json", exclude={"tracking"}))
-        yield tracker
+def _read_lines(path: str | None) -> list[str]:
+    """The lines of a file, or of standard input."""
+    with contextlib.ExitStack() as stack:
+        stream = stack.enter_context(Path(path).open("rb")) if path else sys.stdin.buffer
+        lines = []
+        for number, line in enumerate(stream, 1):
+            try:
+                lines.append(line.decode("utf-8").rstrip("\r\n"))
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"{path or 'standard input'}:{number}: a text must be UTF-8. Received: "
+                    f"{error.reason} at byte {error.start}. Convert it first."
+                ) from error
+    return lines
 
 
 @contextlib.contextmanager

@@ -6,13 +6,14 @@ beside its result as `config.yaml`. Names are Google's where BERT has one (`hidd
 """
 
 import difflib
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeGuard
 
 import pydantic
 import yaml
+
+from bert_tf.files import write_whole
 
 CONFIG_FILE = "config.yaml"
 
@@ -153,8 +154,9 @@ class ModelConfig(Section):
     @pydantic.model_validator(mode="before")
     @classmethod
     def _fill_in_size(cls, values: Any) -> Any:
-        if isinstance(values, Mapping) and values.get("size") in MODEL_SIZES:
-            return {**MODEL_SIZES[values["size"]], **values}
+        size = values.get("size") if isinstance(values, Mapping) else None
+        if isinstance(size, str) and size in MODEL_SIZES:
+            return {**MODEL_SIZES[size], **values}
         return values
 
     @pydantic.model_validator(mode="after")
@@ -302,7 +304,7 @@ class TrackingConfig(Section):
 class Config(Section):
     """The whole tree."""
 
-    seed: int = 42
+    seed: int = pydantic.Field(default=42, ge=0, lt=2**31)
     corpus: CorpusConfig = CorpusConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
@@ -335,6 +337,10 @@ def load_config(path: str | Path | None = None, *, overrides: Iterable[str] = ()
         tree = _read_yaml(path)
     for override in overrides:
         _apply_override(tree, override)
+        if override.startswith("model.size="):
+            # Of the numbers that a size stands for, those set after it win.
+            for name in MODEL_SIZES["base"]:
+                tree["model"].pop(name, None)
     return validate_config(tree, origin=str(path) if path else "configuration")
 
 
@@ -351,12 +357,8 @@ def validate_config(tree: Mapping[str, Any], *, origin: str = "configuration") -
 
 def write_config(config: Config, directory: str | Path) -> Path:
     """Write the resolved tree as `config.yaml` into `directory`, whole or not at all."""
-    path = Path(directory) / CONFIG_FILE
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-    return path
+    return write_whole(Path(directory) / CONFIG_FILE, text)
 
 
 def required(value: str | None, *, key: str, what: str) -> str:
@@ -395,7 +397,10 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
                 f"--set {key}: {section} is a value, not a section. Received: {branch!r}."
             )
         tree = branch
-    tree[name] = yaml.safe_load(text)
+    try:
+        tree[name] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"--set {key}: the value must be YAML. Received: {text!r}.") from error
 
 
 def _unknown_keys(
@@ -411,8 +416,12 @@ def _unknown_keys(
                 else "Valid: " + ", ".join(section.model_fields)
             )
             yield f"{prefix}{key} is not a setting. {hint}"
-        elif isinstance(value, Mapping) and isinstance(field.annotation, type):
+        elif isinstance(value, Mapping) and _is_section(field.annotation):
             yield from _unknown_keys(field.annotation, value, prefix=f"{prefix}{key}.")
+
+
+def _is_section(annotation: Any) -> TypeGuard[type[pydantic.BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel)
 
 
 def _describe(fault: Any) -> str:

@@ -15,21 +15,23 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bert_tf.cli import describe_progress, open_tracker
+from bert_tf.cli import describe_progress
 from bert_tf.config import Config, load_config
+from bert_tf.files import write_whole
 from bert_tf.process import set_up_process, tracking_uri
 from bert_tf.progress import ProgressDisplay
 from pipelines.steps import Step, run_step
 
 log = logging.getLogger(__name__)
 
-CONFIG_PATH = Path(__file__).parent / "configs" / "demo.yaml"
+PIPELINES = Path(__file__).parent
+CONFIG_PATH = PIPELINES / "configs" / "demo.yaml"
 MODEL_NAME = "documentation"
-NUM_QUESTIONS = 300
+PACKAGE = PIPELINES.parent / "bert_tf"
 
 
 def main() -> None:
@@ -65,12 +67,13 @@ def run_demo(config: Config, output_dir: Path) -> None:
             classifiers, key=lambda name: _metrics(classifiers[name])["classification_accuracy"]
         )
         registered = flow.registered(classifiers[better], exports[better])
+        published = flow.published()
         answers = flow.answers(registered, text, exports)
         report = flow.report(
             encoder=encoder,
             classifiers=classifiers,
             better=better,
-            registered=registered,
+            published=published,
             answers=answers,
         )
     log.info("\n%s", report.read_text(encoding="utf-8"))
@@ -100,7 +103,16 @@ class _Flow:
         from pipelines.documentation_sources import DEFAULT_PACKAGES, package_version
 
         versions = {package.label: package_version(package) for package in DEFAULT_PACKAGES}
-        return self._run("text", write_documentation_corpus, versions=versions)
+        code = sorted(PIPELINES.glob("documentation_*.py"))
+        # Few labels: that is when a pretrained encoder is worth having.
+        limits = {"max_examples_per_label": 100}
+        return self._run(
+            "text",
+            lambda directory: write_documentation_corpus(directory, **limits),
+            code=code,
+            versions=versions,
+            limits=limits,
+        )
 
     def vocabulary(self, text: Step) -> Step:
         """A WordPiece vocabulary of the corpus."""
@@ -110,7 +122,7 @@ class _Flow:
         return self._run(
             "vocabulary",
             lambda directory: learn_tokenizer(config, directory, on_progress=self.show),
-            settings=_settings(config, "vocabulary", "tokenizer"),
+            settings=_settings(config, "corpus", "vocabulary", "tokenizer"),
             text=text,
         )
 
@@ -125,7 +137,7 @@ class _Flow:
         return self._run(
             "records",
             lambda directory: prepare_records(config, directory, on_progress=self.show),
-            settings=_settings(config, "seed", "examples", "records"),
+            settings=_settings(config, "seed", "corpus", "examples", "records"),
             parents=[text, vocabulary],
         )
 
@@ -173,34 +185,40 @@ class _Flow:
         )
 
     def registered(self, classifier: Step, saved_model: Step) -> Step:
-        """The SavedModel in MLflow's registry as champion, and below `serving/` for TF Serving."""
+        """The SavedModel as a version of MLflow's registry, champion from now on."""
         from bert_tf import registry
         from bert_tf.training.tracking import run_id_of
 
         uri = tracking_uri()
 
         def work(directory: Path) -> None:
-            version = registry.register(
-                saved_model.directory / "1",
-                name=MODEL_NAME,
-                tracking_uri=uri,
-                run_id=run_id_of(classifier.directory),
-                metrics=_metrics(classifier),
-                files=[classifier.directory / "confusion_matrix.png"],
-            )
-            registry.promote(name=MODEL_NAME, version=version.version, tracking_uri=uri)
-            published = registry.publish(
-                name=MODEL_NAME,
-                alias_or_version="champion",
-                base_dir=self.output_dir / "serving",
-                tracking_uri=uri,
-            )
-            _write_json(
-                directory / "registered.json",
-                {"version": version.version, "path": str(published)},
+            path = directory / "registered.json"
+            if not path.is_file():  # an interrupted run may have registered already
+                version = registry.register(
+                    saved_model.directory / "1",
+                    name=MODEL_NAME,
+                    tracking_uri=uri,
+                    run_id=run_id_of(classifier.directory),
+                    metrics=_metrics(classifier),
+                    files=[classifier.directory / "confusion_matrix.png"],
+                )
+                write_whole(path, json.dumps({"version": version.version}))
+            registry.promote(
+                name=MODEL_NAME, version=json.loads(path.read_text())["version"], tracking_uri=uri
             )
 
         return self._run("registered", work, uri=uri, parents=[classifier, saved_model])
+
+    def published(self) -> Path:
+        """The champion below `serving/` for TF Serving; nothing to do where it already is."""
+        from bert_tf import registry
+
+        return registry.publish(
+            name=MODEL_NAME,
+            alias_or_version="champion",
+            base_dir=self.output_dir / "serving",
+            tracking_uri=tracking_uri(),
+        )
 
     def answers(self, registered: Step, text: Step, exports: dict[str, Step]) -> Step:
         """What the server says over REST and gRPC about texts that no training has seen."""
@@ -213,8 +231,8 @@ class _Flow:
                 eval_path=text.directory / "eval.tsv",
                 from_scratch_dir=exports["from_scratch"].directory,
                 output_path=directory / "answers.json",
-                num_questions=NUM_QUESTIONS,
             ),
+            code=[PACKAGE, PIPELINES / "questions.py", PIPELINES.parent / "serving"],
             parents=[registered, text, exports["from_scratch"]],
         )
 
@@ -229,15 +247,14 @@ class _Flow:
     def _train(
         self, train: Callable[..., dict[str, float]], config: Config, directory: Path, *, stage: str
     ) -> None:
-        with open_tracker(config, str(directory), stage=stage) as tracker:
-            train(
-                config,
-                directory,
-                tracker=tracker,
-                on_progress=lambda progress: self.show(
-                    stage, progress.step, progress.num_steps, describe_progress(progress)
-                ),
-            )
+        train(
+            config,
+            directory,
+            tracking_uri=tracking_uri(),
+            on_progress=lambda progress: self.show(
+                stage, progress.step, progress.num_steps, describe_progress(progress)
+            ),
+        )
 
     def _with(self, **sections: dict[str, Any]) -> Config:
         """The configuration with some values of its sections replaced."""
@@ -248,8 +265,15 @@ class _Flow:
             }
         )
 
-    def _run(self, name: str, work: Callable[[Path], Any], **inputs: Any) -> Step:
-        step = run_step(name, work, inputs=inputs, parent_dir=self.output_dir)
+    def _run(
+        self,
+        name: str,
+        work: Callable[[Path], Any],
+        *,
+        code: Sequence[Path] = (PACKAGE,),
+        **inputs: Any,
+    ) -> Step:
+        step = run_step(name, work, inputs=inputs, code=code, parent_dir=self.output_dir)
         self.steps.append(step)
         return step
 
@@ -261,10 +285,6 @@ def _settings(config: Config, *names: str) -> dict[str, Any]:
 def _metrics(step: Step) -> dict[str, float]:
     metrics: dict[str, float] = json.loads((step.directory / "metrics.json").read_text())
     return metrics
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

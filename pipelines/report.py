@@ -1,11 +1,13 @@
 """The demo's result for people: `report.md` with three pictures."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
 
-from bert_tf.training.tracking import read_metrics, run_id_of
+from bert_tf.files import write_whole
+from bert_tf.training.tracking import describe_tracking_uri, read_metrics, run_id_of
 from pipelines.steps import Step
 
 Curve = list[tuple[int, float]]
@@ -18,7 +20,7 @@ def write_report(
     encoder: Step,
     classifiers: dict[str, Step],
     better: str,
-    registered: Step,
+    published: Path,
     answers: Step,
     tracking_uri: str,
 ) -> Path:
@@ -27,21 +29,20 @@ def write_report(
     finetuning = {
         name: _read(step.directory / "metrics.json") for name, step in classifiers.items()
     }
+    answered = _read(answers.directory / "answers.json")
     _draw_pretraining(encoder, pretraining, output_dir / "pretraining.png")
     _draw_finetuning(classifiers, output_dir / "finetuning.png")
     shutil.copyfile(
         classifiers[better].directory / "confusion_matrix.png", output_dir / "confusion_matrix.png"
     )
-    path = output_dir / "report.md"
     sections = [
         _pretraining_section(pretraining),
-        _finetuning_section(finetuning, better),
-        _answers_section(_read(answers.directory / "answers.json")),
-        _where_section(_read(registered.directory / "registered.json"), tracking_uri, classifiers),
+        _finetuning_section(finetuning, better, num_texts=answered["num_texts"]),
+        _answers_section(answered),
+        _where_section(published, tracking_uri, classifiers),
         _steps_section(steps),
     ]
-    path.write_text("\n".join(["# Demo report", "", *sections]), encoding="utf-8")
-    return path
+    return write_whole(output_dir / "report.md", "\n".join(["# Demo report", "", *sections]))
 
 
 def _pretraining_section(metrics: dict[str, float]) -> str:
@@ -60,15 +61,18 @@ def _pretraining_section(metrics: dict[str, float]) -> str:
 """
 
 
-def _finetuning_section(metrics: dict[str, dict[str, float]], better: str) -> str:
+def _finetuning_section(
+    metrics: dict[str, dict[str, float]], better: str, *, num_texts: int
+) -> str:
     rows = "\n".join(
-        f"| {name.replace('_', ' ')} | {values['classification_accuracy']:.1%} | "
+        f"| {name.replace('_', ' ')} | {values['classification_accuracy']:.1%} ± "
+        f"{_standard_error(values['classification_accuracy'], num_texts):.1%} | "
         f"{values['macro_f1']:.3f} |"
         for name, values in metrics.items()
     )
     return f"""## Fine-tuning: which package does a text of documentation come from?
 
-| encoder | accuracy | macro F1 |
+| encoder | accuracy (± standard error, {num_texts:,} texts) | macro F1 |
 |---|---|---|
 {rows}
 
@@ -77,6 +81,10 @@ Registered and served: {better.replace("_", " ")}.
 ![Accuracy over the steps](finetuning.png)
 ![Confusion matrix](confusion_matrix.png)
 """
+
+
+def _standard_error(share: float, count: int) -> float:
+    return math.sqrt(share * (1 - share) / count)
 
 
 def _answers_section(answers: dict[str, Any]) -> str:
@@ -96,17 +104,15 @@ Over REST {answers["right_over_rest"]} of {answers["num_texts"]} right; the from
 """
 
 
-def _where_section(
-    registered: dict[str, Any], tracking_uri: str, classifiers: dict[str, Step]
-) -> str:
+def _where_section(published: Path, tracking_uri: str, classifiers: dict[str, Step]) -> str:
     runs = ", ".join(
         f"{name.replace('_', ' ')} `{run_id_of(step.directory)}`"
         for name, step in classifiers.items()
     )
     return f"""## Where to look
 
-- served version: `{registered["path"]}` (registry version {registered["version"]}, `champion`)
-- runs and registry: `.venv/bin/mlflow ui --backend-store-uri {tracking_uri}`
+- served version: `{published}`, the registry's `champion`; `make serve` serves it
+- runs and registry: `{describe_tracking_uri(tracking_uri)}`
 - MLflow runs: {runs}
 """
 

@@ -1,21 +1,21 @@
 """Steps of a flow: each has a folder, runs once for given inputs, and says when it is reused.
 
 A step's fingerprint covers its inputs (settings, content of files, fingerprints of the steps it
-builds on) and the code of this project. A finished folder with the same fingerprint is reused; an
+builds on) and the code that makes it. A finished folder with the same fingerprint is reused; an
 unfinished one with the same fingerprint is gone on with; any other is removed first.
 """
 
-import functools
 import hashlib
 import json
 import logging
-import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from bert_tf.files import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -35,16 +35,23 @@ class Step:
 
 
 def run_step(
-    name: str, work: Callable[[Path], None], *, inputs: Mapping[str, Any], parent_dir: Path
+    name: str,
+    work: Callable[[Path], Any],
+    *,
+    inputs: Mapping[str, Any],
+    code: Sequence[Path],
+    parent_dir: Path,
 ) -> Step:
     """Run `work` in `parent_dir/name`, or reuse what it made there from the same inputs.
 
     Args:
         inputs: what the result depends on: JSON values, `Path`s (their content counts) and
             earlier `Step`s.
+        code: source files and folders whose change makes the result another.
     """
     directory = parent_dir / name
-    fingerprint = _digest({"name": name, "inputs": inputs, "code": _code_digest()})
+    sources = [_sources(path) for path in code]
+    fingerprint = _digest({"name": name, "inputs": inputs, "code": sources})
     before = _read(directory)
     if before and before["fingerprint"] == fingerprint and before["is_finished"]:
         log.info("%s: nothing changed, reusing %s", name, directory)
@@ -80,16 +87,11 @@ def _content(value: Any) -> Any:
     raise TypeError(f"A step's input must be JSON, a Path or a Step. Received: {value!r}.")
 
 
-@functools.cache
-def _code_digest() -> str:
-    root = Path(__file__).parents[1]
-    return _digest({name: _sources(root / name) for name in ("bert_tf", "pipelines")})
-
-
-def _sources(directory: Path) -> list[tuple[str, str]]:
+def _sources(path: Path) -> list[tuple[str, str]]:
+    files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
     return [
-        (str(path.relative_to(directory)), hashlib.sha256(path.read_bytes()).hexdigest())
-        for path in sorted(directory.rglob("*.py"))
+        (str(file.relative_to(path.parent)), hashlib.sha256(file.read_bytes()).hexdigest())
+        for file in files
     ]
 
 
@@ -102,6 +104,4 @@ def _read(directory: Path) -> dict[str, Any] | None:
 
 
 def _write(directory: Path, **state: Any) -> None:
-    temporary = directory / f".{STEP_FILE}.{os.getpid()}"
-    temporary.write_text(json.dumps(state), encoding="utf-8")
-    temporary.replace(directory / STEP_FILE)
+    write_whole(directory / STEP_FILE, json.dumps(state))

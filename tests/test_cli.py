@@ -100,7 +100,7 @@ def work(tmp_path_factory):
 
 
 def test_every_result_has_the_resolved_configuration_beside_it(work):
-    for folder in ("vocab", "records", "encoder", "classifier"):
+    for folder in ("vocab", "records", "encoder", "classifier", "served/reviews/1/assets.extra"):
         resolved = yaml.safe_load((work / folder / "config.yaml").read_text("utf-8"))
         assert resolved["model"]["hidden_size"] == 16
         assert resolved["masking"]["masked_lm_prob"] == 0.15, "a default, written out"
@@ -205,6 +205,127 @@ def test_wrong_use_and_failures_have_their_exit_codes(tmp_path, arguments, exit_
     assert message in output
 
 
+def test_a_refused_rerun_leaves_the_result_as_it_was(work):
+    before = {p: p.read_bytes() for p in (work / "classifier").rglob("*") if p.is_file()}
+    output = run(
+        *("finetune", "--config", str(work / "config.yaml")),
+        *("--output-dir", str(work / "classifier")),
+        *("--set", "finetuning.training.optimizer.learning_rate=0.5"),
+        exit_code=1,
+    )
+    assert "optimizer.learning_rate: was 0.01, is 0.5" in output
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def test_finetuning_notices_edited_data_of_the_same_size(work, tmp_path):
+    lines = (work / "train.tsv").read_text("utf-8").splitlines()
+    path = tmp_path / "edited.tsv"
+    path.write_text("\n".join([*lines[:-1], "Another text.\tother"]), encoding="utf-8")
+    output = run(
+        *("finetune", "--config", str(work / "config.yaml")),
+        *("--output-dir", str(work / "classifier")),
+        *("--set", f"finetuning.train_path={path}"),
+        exit_code=1,
+    )
+    assert "train_data_sha256: was" in output
+
+
+def test_finetuning_refuses_another_architecture_and_takes_other_dropout(work, tmp_path):
+    arguments = ["finetune", "--config", str(work / "config.yaml"), "--output-dir", str(tmp_path)]
+    output = run(*arguments, "--set", "model.hidden_size=32", exit_code=1)
+    assert "model.hidden_size=32, but 16 in the stored model" in output
+    short = ["--set", "finetuning.num_epochs=0.1", "--set", "model.hidden_dropout_prob=0.3"]
+    run(*arguments, *short)
+    description = json.loads((tmp_path / "model.json").read_text())
+    assert description["architecture"]["hidden_dropout_prob"] == 0.3
+
+
+def test_from_scratch_needs_no_pretrained_folder(work, tmp_path):
+    run(
+        *("finetune", "--config", str(work / "config.yaml"), "--output-dir", str(tmp_path)),
+        *("--set", "finetuning.pretrained=null", "--set", "finetuning.from_scratch=true"),
+        *("--set", "finetuning.num_epochs=0.1"),
+    )
+    assert (tmp_path / "model.safetensors").is_file()
+
+
+def test_a_pair_task_is_trained_evaluated_exported_and_asked(work, tmp_path):
+    rows = ["first\tsecond\tlabel"]
+    for index in range(48):
+        first, second = KOREAN[index % 3], (KOREAN if index % 2 else ENGLISH)[index % 3]
+        rows.append(f"{first}\t{second}\t{'same' if index % 2 else 'different'}")
+    (tmp_path / "pairs.tsv").write_text("\n".join(rows), encoding="utf-8")
+    columns = [
+        *("--config", str(work / "config.yaml"), "--set", "finetuning.text_field=first"),
+        *("--set", "finetuning.text_pair_field=second"),
+        *("--set", f"finetuning.train_path={tmp_path / 'pairs.tsv'}"),
+        *("--set", f"finetuning.eval_path={tmp_path / 'pairs.tsv'}"),
+    ]
+    folder = tmp_path / "model"
+    trained = json.loads(run("finetune", *columns, "--output-dir", str(folder)))
+    evaluated = json.loads(
+        run(
+            *("evaluate", *columns, "--output-dir", str(tmp_path / "evaluation")),
+            *("--set", f"evaluation.model={folder}"),
+            *("--set", f"evaluation.data={tmp_path / 'pairs.tsv'}"),
+        )
+    )
+    assert evaluated["classification_accuracy"] == trained["classification_accuracy"] > 0.9
+    run("export", "--set", f"export.model={folder}", "--output-dir", str(tmp_path / "pairs"))
+    answer = run("predict", "--model", str(tmp_path / "pairs"), f"{KOREAN[0]}\t{ENGLISH[0]}")
+    assert json.loads(answer)["label"] == "different"
+
+
+def test_a_line_that_is_not_utf8_is_named(work, tmp_path):
+    path = tmp_path / "texts.txt"
+    path.write_bytes(b"good\n\xff\xfe\n")
+    output = run(
+        "predict", "--model", str(work / "served/reviews"), "--file", str(path), exit_code=1
+    )
+    assert f"{path}:2: a text must be UTF-8" in output
+
+
+def test_mlflow_receives_parameters_curves_configuration_vocabulary_and_picture(work, tmp_path):
+    import mlflow
+
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    result = CliRunner(env={"MLFLOW_TRACKING_URI": uri}).invoke(
+        main,
+        [
+            *(
+                "finetune",
+                "--config",
+                str(work / "config.yaml"),
+                "--output-dir",
+                str(tmp_path / "c"),
+            ),
+            *("--set", "tracking.enabled=true", "--set", "finetuning.num_epochs=2"),
+            *("--set", "finetuning.training.log_every_steps=2"),
+            *("--set", "tracking.system_metrics_interval_seconds=0.5"),
+        ],
+        catch_exceptions=False,
+    )
+    assert result.exit_code == 0, result.output
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    (run_info,) = client.search_runs([client.get_experiment_by_name("bert_tf").experiment_id])
+    assert run_info.info.status == "FINISHED"
+    assert run_info.data.params["finetuning.training.batch_size"] == "16"
+    assert run_info.data.params["model.hidden_size"] == "16", "the stored model's"
+    curve = client.get_metric_history(run_info.info.run_id, "train/loss")
+    assert [point.step for point in curve] == [2, 4, 6, 8, 10, 12]
+    assert {"final/macro_f1", "eval/classification_accuracy"} <= run_info.data.metrics.keys()
+    assert any(name.startswith("system/") for name in run_info.data.metrics)
+    names = {item.path for item in client.list_artifacts(run_info.info.run_id)}
+    assert {"config.yaml", "vocab.txt", "tokenizer.json", "confusion_matrix.png"} <= names
+
+
+def test_logical_devices_on_request(work, tmp_path):
+    process = _start_pretraining(work, tmp_path, 4, "pretraining.training.num_logical_devices=2")
+    _, log = process.communicate(timeout=240)
+    assert process.returncode == 0, log
+    assert (tmp_path / "metrics.json").is_file()
+
+
 def test_help_imports_neither_tensorflow_nor_mlflow():
     code = (
         "import sys; from click.testing import CliRunner; from bert_tf.cli import main; "
@@ -217,12 +338,15 @@ def test_help_imports_neither_tensorflow_nor_mlflow():
     assert output.strip() == "[]"
 
 
-def _start_pretraining(work: Path, output_dir: Path, num_steps: int) -> subprocess.Popen:
+def _start_pretraining(
+    work: Path, output_dir: Path, num_steps: int, *overrides: str
+) -> subprocess.Popen:
     command = [
         *(sys.executable, "-m", "bert_tf.cli", "pretrain"),
         *("--config", str(work / "config.yaml"), "--output-dir", str(output_dir)),
         *("--set", f"pretraining.num_train_steps={num_steps}"),
         *("--set", "pretraining.training.checkpoint_every_steps=5"),
+        *(part for override in overrides for part in ("--set", override)),
     ]
     return subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=dict(os.environ)

@@ -42,6 +42,12 @@ def test_a_size_sets_the_numbers_that_are_not_given(size):
     assert model.num_hidden_layers == 1
 
 
+def test_a_size_set_over_a_resolved_file_is_the_size_that_counts(tmp_path):
+    path = write_config(load_config(overrides=["model.size=mini"]), tmp_path)
+    model = load_config(path, overrides=["model.size=base", "model.num_hidden_layers=3"]).model
+    assert (model.hidden_size, model.num_hidden_layers) == (768, 3)
+
+
 def test_what_is_written_reads_back_equal(tmp_path):
     config = load_config(overrides=["model.size=mini", "tokenizer.lower_case=true"])
     assert load_config(write_config(config, tmp_path)) == config
@@ -66,6 +72,9 @@ def test_the_tree_is_frozen():
         ("tokenizer.strip_accents=true", r"strip_accents needs lower_case"),
         ("pretraining.training.accumulation_steps=3", r"must be a multiple of .* Received: batch"),
         ("seed.a=3", r"seed: .* Received: {'a': 3}"),
+        ("seed=-1", r"seed: .* Received: -1"),
+        ("corpus.paths=[a", r"--set corpus.paths: the value must be YAML. Received: '\[a'"),
+        ("model.size=[a]", r"model.size: .* Received: \['a'\]"),
         ("nothing", r"--set must be KEY=VALUE"),
     ],
 )

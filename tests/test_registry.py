@@ -41,6 +41,16 @@ class Repeat(tf.Module):
         return {"label": text + text_pair}
 
 
+class FillMask(tf.Module):
+    """Takes texts with [MASK] only."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def answer(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        has_mask = tf.strings.regex_full_match(text, r".*\[MASK\].*")
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(has_mask), ["[MASK]"])]):
+            return {"tokens": tf.identity(text)}
+
+
 @pytest.fixture(scope="module")
 def saved_models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     paths = [tmp_path_factory.mktemp("export") / str(number) for number in (1, 2)]
@@ -167,6 +177,47 @@ def test_version_joins_the_given_run_as_it_is(saved_models: list[Path], uri: str
     assert [output.model_id for output in run.outputs.model_outputs] == [version.model_id]
 
 
+def test_run_that_the_server_does_not_have_is_replaced_by_a_new_one(
+    saved_models: list[Path], uri: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = MlflowClient(uri)
+    deleted = client.create_run(client.create_experiment("tests")).info.run_id
+    client.delete_run(deleted)
+    for run_id in ("0123456789abcdef0123456789abcdef", deleted):
+        version = registry.register(
+            saved_models[0], name="reviews", tracking_uri=uri, run_id=run_id, metrics={"f1": 0.5}
+        )
+        run = client.get_run(str(version.run_id))
+        assert run.info.run_id != run_id
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["bert_tf.source_run_id"] == run_id
+        assert run.data.metrics == {"f1": 0.5}
+        assert f"the tracking server does not have run {run_id}" in caplog.text
+
+
+def test_artifacts_of_a_sqlite_file_lie_beside_it(
+    saved_models: list[Path], uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    registry.register(saved_models[0], name="reviews", tracking_uri=uri)
+    assert list((tmp_path / "mlartifacts").rglob("saved_model.pb"))
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_default_example_suits_a_model_that_needs_a_mask(tmp_path: Path, uri: str) -> None:
+    path = tmp_path / "1"
+    module = FillMask()
+    tf.saved_model.save(module, str(path), signatures={"serving_default": module.answer})
+    version = registry.register(path, name="filler", tracking_uri=uri)
+    location = MlflowClient(uri).get_logged_model(str(version.model_id)).artifact_location
+    model = mlflow.pyfunc.load_model(location)
+    assert model.predict(model.input_example)["tokens"].tolist() == ["A [MASK] text."]
+    with pytest.raises(ValueError, match=r"1: the model must answer the example\. Received: .*MASK"):
+        registry.register(path, name="broken", tracking_uri=uri, input_example=["plain"])
+    assert [known.name for known in registry.list_versions(tracking_uri=uri)] == ["filler"]
+
+
 def test_registry_behind_a_server_keeps_its_artifacts_there(
     saved_models: list[Path], uri: str, tmp_path: Path
 ) -> None:
@@ -235,8 +286,9 @@ def test_published_numbers_only_grow(
     assert {path.name for path in model_dir.iterdir()} == {"7", "8", "9", "10"}
 
 
-def test_publish_removes_what_a_killed_one_left_an_hour_ago(
-    register: Callable[[int], RegisteredVersion], uri: str, tmp_path: Path
+@pytest.mark.parametrize("command", ["publish", "fetch"])
+def test_what_a_killed_one_left_an_hour_ago_is_removed(
+    register: Callable[[int], RegisteredVersion], uri: str, tmp_path: Path, command: str
 ) -> None:
     register(1)
     model_dir = tmp_path / "models" / "reviews"
@@ -244,11 +296,13 @@ def test_publish_removes_what_a_killed_one_left_an_hour_ago(
         (model_dir / name / "model").mkdir(parents=True)
         changed_at = time.time() - age_seconds
         os.utime(model_dir / name, (changed_at, changed_at))
-    registry.publish(
-        name="reviews", alias_or_version=1, base_dir=tmp_path / "models", tracking_uri=uri
-    )
+    options = {"name": "reviews", "alias_or_version": 1, "tracking_uri": uri}
+    if command == "publish":
+        made = {registry.publish(base_dir=tmp_path / "models", **options).name}
+    else:
+        made = {registry.fetch(output_dir=model_dir, **options).name, "registry.json"}
     names = {path.name for path in model_dir.iterdir()}
-    assert names == {".registry-at-work", ".mine", "1"}
+    assert names == {".registry-at-work", ".mine", *made}
 
 
 def test_failed_publish_leaves_nothing_behind(
@@ -281,7 +335,7 @@ def test_fetch_replaces_an_earlier_fetch_and_nothing_else(
 
 
 def test_errors_say_what_exists(
-    register: Callable[[int], RegisteredVersion], saved_models: list[Path], uri: str
+    register: Callable[[int], RegisteredVersion], uri: str
 ) -> None:
     register(1)
     registry.promote(name="reviews", version=1, tracking_uri=uri)
@@ -293,8 +347,6 @@ def test_errors_say_what_exists(
         registry.publish(name="reviews", alias_or_version="best", base_dir=".", tracking_uri=uri)
     with pytest.raises(ValueError, match=r"the registry refused this\. Received: .*latest"):
         registry.promote(name="reviews", version=1, alias="latest", tracking_uri=uri)
-    with pytest.raises(ValueError, match=r"the registry refused this\. Received: .*unknown"):
-        registry.register(saved_models[0], name="reviews", tracking_uri=uri, run_id="unknown")
 
 
 def test_only_saved_models_that_take_text_are_registered(tmp_path: Path, uri: str) -> None:

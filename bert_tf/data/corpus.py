@@ -12,17 +12,20 @@ import gzip
 import hashlib
 import json
 import logging
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from bert_tf.config import CorpusConfig
 
 logger = logging.getLogger(__name__)
 
 SUFFIXES = (".txt", ".jsonl", ".txt.gz", ".jsonl.gz")
+SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ def read_documents(config: CorpusConfig) -> Iterator[Document]:
     Raises:
         FileNotFoundError: see `list_files`.
         ValueError: no path, no document in any file, invalid UTF-8 under
-            `encoding_errors: error`, or a .jsonl line without the text field.
+            `encoding_errors: error` (or half a surrogate pair in .jsonl, which no UTF-8 can
+            hold), or a .jsonl line without the text field.
     """
     files = list_files(config.paths)
     num_documents = 0
@@ -88,9 +92,10 @@ def read_documents(config: CorpusConfig) -> Iterator[Document]:
 
 def read_file(path: Path, *, config: CorpusConfig) -> Iterator[Document]:
     """The documents of one file. Raises ValueError as `read_documents`."""
-    lines = read_lines(path, encoding_errors=config.encoding_errors)
     if path.name.removesuffix(".gz").endswith(".jsonl"):
-        return _json_documents(path, lines, text_field=config.text_field)
+        rows = read_json_lines(path, encoding_errors=config.encoding_errors)
+        return _json_documents(path, rows, text_field=config.text_field)
+    lines = read_lines(path, encoding_errors=config.encoding_errors)
     if config.document_boundary == "line":
         return _line_documents(path, lines)
     return _block_documents(path, lines, blank_line_ends=config.document_boundary == "blank_line")
@@ -122,7 +127,7 @@ def read_lines(path: Path, *, encoding_errors: str) -> Iterator[tuple[int, str]]
                 if encoding_errors == "error":
                     raise ValueError(
                         f"{path}:{number}: text must be UTF-8. Received: {error.reason} at byte "
-                        f"{error.start} of the line. Convert the file, or set "
+                        f"{error.start} of the line. Convert the file, or, in a corpus, set "
                         "corpus.encoding_errors=replace."
                     ) from error
                 line = raw.decode("utf-8", errors="replace")
@@ -130,6 +135,39 @@ def read_lines(path: Path, *, encoding_errors: str) -> Iterator[tuple[int, str]]
             yield number, line
     if num_replaced:
         logger.warning("%s: invalid UTF-8 replaced by U+FFFD in %d line(s).", path, num_replaced)
+
+
+def read_json_lines(path: Path, *, encoding_errors: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line numbers (from 1) and objects of a .jsonl file; blank lines are passed over.
+
+    Half a surrogate pair (`"\\ud83d"` alone) is dealt with as invalid UTF-8 is by `read_lines`.
+
+    Raises:
+        ValueError: path and line of what is no JSON object or, under "error", no UTF-8.
+    """
+    num_replaced = 0
+    for number, line in read_lines(path, encoding_errors=encoding_errors):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        record = _parse_json_line(line, where=where)
+        if SURROGATE_ESCAPE.search(line):
+            text = json.dumps(record, ensure_ascii=False)
+            lone = LONE_SURROGATE.search(text)
+            if lone and encoding_errors == "error":
+                raise ValueError(
+                    f"{where}: text must be UTF-8. Received: half a surrogate pair, "
+                    f"{lone[0]!a}. Write the whole character, or, in a corpus, set "
+                    "corpus.encoding_errors=replace."
+                )
+            if lone:
+                record = json.loads(LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text))
+                num_replaced += 1
+        yield number, record
+    if num_replaced:
+        logger.warning(
+            "%s: half surrogate pairs replaced by U+FFFD in %d line(s).", path, num_replaced
+        )
 
 
 def is_held_out(document: Document, *, share: float, seed: int) -> bool:
@@ -211,24 +249,21 @@ def _block_documents(
 
 
 def _json_documents(
-    path: Path, lines: Iterable[tuple[int, str]], *, text_field: str
+    path: Path, rows: Iterable[tuple[int, dict[str, Any]]], *, text_field: str
 ) -> Iterator[Document]:
-    for number, line in lines:
-        if not line.strip():
-            continue
-        text = parse_json_line(line, where=f"{path}:{number}").get(text_field)
+    for number, record in rows:
+        text = record.get(text_field)
         if not isinstance(text, str):
             raise ValueError(
                 f"{path}:{number}: a document needs text in field {text_field!r}. Received: "
-                f"{text!r}, with fields {sorted(json.loads(line))}. Set corpus.text_field."
+                f"{text!r}, with fields {sorted(record)}. Set corpus.text_field."
             )
         paragraphs = tuple(part.strip() for part in text.splitlines() if part.strip())
         if paragraphs:
             yield Document(paragraphs, f"{path}:{number}")
 
 
-def parse_json_line(line: str, *, where: str) -> dict[str, object]:
-    """One line of a .jsonl file. Raises ValueError, beginning with `where`, if it is no object."""
+def _parse_json_line(line: str, *, where: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:

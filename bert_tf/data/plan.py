@@ -19,7 +19,6 @@ def make_plan(config: Config, *, tokenizer: Tokenizer) -> dict[str, Any]:
     Left out: where the corpus lies (the names and contents of its files are in), the number of
     workers, and every section that comes after preparation.
     """
-    vocabulary_text = "".join(f"{token}\n" for token in tokenizer.vocabulary)
     files = corpus.list_files(config.corpus.paths)
     return {
         "schema_version": records.SCHEMA_VERSION,
@@ -31,7 +30,7 @@ def make_plan(config: Config, *, tokenizer: Tokenizer) -> dict[str, Any]:
         },
         "tokenizer": {
             **tokenizer.settings,
-            "vocabulary_sha256": hashlib.sha256(vocabulary_text.encode()).hexdigest(),
+            "vocabulary_sha256": tokenizer.vocabulary_sha256,
         },
         "examples": config.examples.model_dump(mode="json"),
         "records": config.records.model_dump(mode="json", exclude={"num_workers"}),

@@ -19,11 +19,13 @@ from typing import Any
 
 import pydantic_core
 
-from bert_tf.config import Config, required, write_config
+from bert_tf.config import Config, TokenizerConfig, required, write_config
 from bert_tf.data import corpus, records, shards, spool
+from bert_tf.data.lock import lock_folder
 from bert_tf.data.plan import check_plan, make_plan
 from bert_tf.data.tokenizer import Tokenizer
 from bert_tf.data.vocabulary import VOCABULARY_FILE
+from bert_tf.files import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +49,8 @@ def prepare_records(
 
     Raises:
         FileNotFoundError: the corpus or the vocabulary is missing.
-        ValueError: the folder holds records of another corpus or configuration, or the corpus has
-            too few documents.
+        ValueError: the folder holds records of another corpus or configuration, another process
+            prepares records in it, or the corpus has too few documents.
     """
     output_dir = Path(output_dir)
     tokenizer = Tokenizer.load(
@@ -61,18 +63,46 @@ def prepare_records(
     )
     plan = make_plan(config, tokenizer=tokenizer)
     work_dir = output_dir / WORK_DIR
-    if (output_dir / records.MANIFEST_FILE).is_file():
-        manifest = records.read_manifest(output_dir)
-        check_plan(manifest.plan, plan, output_dir=output_dir)
-        for split in ("train", "eval"):
-            records.shard_paths(output_dir, split)
-        shutil.rmtree(work_dir, ignore_errors=True)
-        return manifest
+    manifest = _finished_records(output_dir, plan=plan)
+    if manifest is None or work_dir.exists():
+        with lock_folder(output_dir, command="bert-tf prepare"):
+            # Another run may have come to its end in the meantime.
+            manifest = _finished_records(output_dir, plan=plan)
+            if manifest is None:
+                manifest = _make_records(
+                    config, output_dir, tokenizer=tokenizer, plan=plan, on_progress=on_progress
+                )
+            shutil.rmtree(work_dir, ignore_errors=True)
+    return manifest
+
+
+def _finished_records(output_dir: Path, *, plan: dict[str, Any]) -> records.Manifest | None:
+    """The manifest of a finished folder, once it is of this plan and its shards are whole."""
+    if not (output_dir / records.MANIFEST_FILE).is_file():
+        return None
+    manifest = records.read_manifest(output_dir)
+    check_plan(manifest.plan, plan, output_dir=output_dir)
+    for split in ("train", "eval"):
+        records.shard_paths(output_dir, split)
+    return manifest
+
+
+def _make_records(
+    config: Config,
+    output_dir: Path,
+    *,
+    tokenizer: Tokenizer,
+    plan: dict[str, Any],
+    on_progress: OnProgress | None,
+) -> records.Manifest:
+    work_dir = output_dir / WORK_DIR
     _take_up(work_dir, plan=plan, output_dir=output_dir)
     tokenizer.save(output_dir)
     write_config(config, output_dir)
     num_documents = _spool(config, work_dir=work_dir, on_progress=on_progress)
-    tasks = _shard_tasks(config, output_dir=output_dir, num_documents=num_documents)
+    tasks = _shard_tasks(
+        config, output_dir=output_dir, num_documents=num_documents, tokenizer=tokenizer
+    )
     made = _make_shards(
         tasks, work_dir=work_dir, num_workers=config.records.num_workers, on_progress=on_progress
     )
@@ -87,7 +117,7 @@ def _take_up(work_dir: Path, *, plan: dict[str, Any], output_dir: Path) -> None:
     elif not (plan_path.is_file() and _read_json(plan_path) == plan):
         shutil.rmtree(work_dir, ignore_errors=True)
         work_dir.mkdir(parents=True)
-        records.write_text(plan_path, _to_json(plan))
+        write_whole(plan_path, _to_json(plan))
 
 
 def _spool(config: Config, *, work_dir: Path, on_progress: OnProgress | None) -> dict[str, int]:
@@ -111,7 +141,7 @@ def _spool(config: Config, *, work_dir: Path, on_progress: OnProgress | None) ->
         on_document=on_document,
     )
     _check_counts(num_documents, config=config)
-    records.write_text(counts_path, _to_json(num_documents))
+    write_whole(counts_path, _to_json(num_documents))
     if on_progress is not None:
         total = sum(num_documents.values())
         on_progress("documents", total, total)
@@ -142,7 +172,7 @@ def _check_counts(num_documents: Mapping[str, int], *, config: Config) -> None:
 
 
 def _shard_tasks(
-    config: Config, *, output_dir: Path, num_documents: Mapping[str, int]
+    config: Config, *, output_dir: Path, num_documents: Mapping[str, int], tokenizer: Tokenizer
 ) -> list[shards.ShardTask]:
     tasks = []
     num_shards = _num_shards(config)
@@ -156,6 +186,8 @@ def _shard_tasks(
                 spool_path=spool.spool_path(output_dir / WORK_DIR, split, index),
                 shard_path=output_dir / name,
                 tokenizer_dir=output_dir,
+                tokenizer=TokenizerConfig.model_validate(tokenizer.settings),
+                vocabulary_sha256=tokenizer.vocabulary_sha256,
                 examples=config.examples,
                 compression=config.records.compression,
                 seed=config.seed,
@@ -176,7 +208,7 @@ def _make_shards(
     if len(missing) < len(tasks):
         logger.info("%d of %d shards are there already.", len(tasks) - len(missing), len(tasks))
     for task, shard in _run(missing, num_workers=num_workers):
-        records.write_text(_entry_path(task, work_dir=work_dir), shard.model_dump_json())
+        write_whole(_entry_path(task, work_dir=work_dir), shard.model_dump_json())
         made[task] = shard
         if on_progress is not None:
             on_progress("shards", sum(map(bool, made.values())), len(tasks))
@@ -248,7 +280,6 @@ def _finish(
     records.write_manifest(manifest, output_dir)
     for leftover in output_dir.glob(".*.tfrecord.*.tmp"):
         leftover.unlink()
-    shutil.rmtree(output_dir / WORK_DIR)
     logger.info(
         "%d training and %d held-out examples in %d shards.",
         manifest.num_examples("train"),

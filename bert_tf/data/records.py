@@ -24,6 +24,7 @@ import pydantic
 import tensorflow as tf
 
 from bert_tf.config import Section
+from bert_tf.files import write_whole
 
 SCHEMA_VERSION = 1
 MANIFEST_FILE = "manifest.json"
@@ -159,7 +160,7 @@ def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
 
 def write_manifest(manifest: Manifest, directory: str | Path) -> Path:
     """Write `manifest.json`, whole or not at all. It is written last: with it, records are done."""
-    return write_text(Path(directory) / MANIFEST_FILE, manifest.model_dump_json(indent=2) + "\n")
+    return write_whole(Path(directory) / MANIFEST_FILE, manifest.model_dump_json(indent=2) + "\n")
 
 
 def read_manifest(directory: str | Path) -> Manifest:
@@ -225,14 +226,6 @@ def check_shard(path: Path, shard: Shard) -> None:
 def tf_compression(compression: str) -> str:
     """TensorFlow's name of a `records.compression`."""
     return "GZIP" if compression == "gzip" else ""
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write a text file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-    return path
 
 
 def _feature(name: bytes, values: list[int]) -> bytes:

@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bert_tf.config import ExamplesConfig
+from bert_tf.config import ExamplesConfig, TokenizerConfig
 from bert_tf.data import records, sentence_pairs, spool
 from bert_tf.data.seeds import derive_seed
 from bert_tf.data.tokenizer import Tokenizer
+from bert_tf.data.vocabulary import VOCABULARY_FILE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,10 @@ class ShardTask:
     spool_path: Path
     shard_path: Path
     tokenizer_dir: Path
+    tokenizer: TokenizerConfig
+    """The settings that `tokenizer_dir` must have."""
+    vocabulary_sha256: str
+    """Of the `vocab.txt` that `tokenizer_dir` must have."""
     examples: ExamplesConfig
     compression: str
     seed: int
@@ -74,20 +79,38 @@ def _exit_after(sentinel: int) -> None:
 
 
 def _examples(task: ShardTask) -> Iterator[records.Example]:
-    tokenizer, encode = _encoder(task.tokenizer_dir)
+    tokenizer, encode = _encoder(
+        task.tokenizer_dir, settings=task.tokenizer, vocabulary_sha256=task.vocabulary_sha256
+    )
     for number, block in enumerate(spool.read_blocks(task.spool_path)):
         rng = np.random.default_rng(derive_seed(task.seed, task.split, task.index, number))
         documents = _to_ids(block, encode=encode)
         if not documents:
             continue
-        pairs = list(sentence_pairs.make_pairs(documents, config=task.examples, rng=rng))
+        try:
+            pairs = list(sentence_pairs.make_pairs(documents, config=task.examples, rng=rng))
+        except ValueError as error:
+            raise ValueError(
+                f"{task.shard_path}: {task.split} shard {task.index} has {len(documents)} of "
+                f"{len(block)} document(s) in a block whose text gives a token; {error} Or lower "
+                "records.num_shards, so that a shard has more documents."
+            ) from error
         for position in rng.permutation(len(pairs)):
             yield _example(pairs[position], tokenizer=tokenizer)
 
 
 @functools.lru_cache(maxsize=1)
-def _encoder(directory: Path) -> tuple[Tokenizer, Any]:
-    tokenizer = Tokenizer.load(directory)
+def _encoder(
+    directory: Path, *, settings: TokenizerConfig, vocabulary_sha256: str
+) -> tuple[Tokenizer, Any]:
+    """The tokenizer of a folder and its graph; the folder may get another one in one process."""
+    tokenizer = Tokenizer.load(directory, settings)
+    if tokenizer.vocabulary_sha256 != vocabulary_sha256:
+        raise ValueError(
+            f"{directory / VOCABULARY_FILE}: a vocabulary must stay as it is while records are "
+            f"made with it. Received: SHA-256 {tokenizer.vocabulary_sha256}, not "
+            f"{vocabulary_sha256}. Run `bert-tf prepare` again."
+        )
 
     def encode(paragraphs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         sentences = tokenizer.split_sentences(paragraphs)

@@ -4,9 +4,11 @@ A .tsv has a header, one record a line and no quoting; a .jsonl has one object a
 be .gz. Texts are tokenized once, all together, and kept as ragged ids.
 """
 
+from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -21,11 +23,20 @@ MAX_LENGTHS = 8
 
 @dataclass(frozen=True)
 class LabelledText:
-    """Texts, or pairs of texts, with their labels."""
+    """Texts, or pairs of texts, with their labels, and where each stands if they are of a file."""
 
     texts: list[str]
     text_pairs: list[str] | None
     labels: list[str]
+    path: Path | None = field(default=None, compare=False)
+    line_numbers: Sequence[int] = field(default=(), compare=False, repr=False)
+    """Of each record, from 1; empty without `path`."""
+
+    def where(self, row: int) -> str:
+        """`path:line` of a record, or its number from 1 if it is of no file."""
+        if self.path is None:
+            return f"record {row + 1}"
+        return f"{self.path}:{self.line_numbers[row]}"
 
 
 def read_labelled(
@@ -50,11 +61,13 @@ def read_labelled(
             "Convert it."
         )
     is_json = path.name.removesuffix(".gz").endswith(".jsonl")
-    rows = _json_rows(path) if is_json else _tsv_rows(path)
+    rows = corpus.read_json_lines(path, encoding_errors="error") if is_json else _tsv_rows(path)
     texts: list[str] = []
     text_pairs: list[str] = []
     labels: list[str] = []
-    for where, row in rows:
+    line_numbers = array("Q")
+    for number, row in rows:
+        where = f"{path}:{number}"
         texts.append(_field(row, text_field, where=where))
         if text_pair_field is not None:
             text_pairs.append(_field(row, text_pair_field, where=where))
@@ -65,12 +78,19 @@ def read_labelled(
                 "Fill it in or remove the line."
             )
         labels.append(label)
+        line_numbers.append(number)
     if not texts:
         raise ValueError(
             f"{path}:1: labelled data needs at least one record. Received: none. "
             "Give a file with records."
         )
-    return LabelledText(texts, text_pairs if text_pair_field is not None else None, labels)
+    return LabelledText(
+        texts,
+        text_pairs if text_pair_field is not None else None,
+        labels,
+        path=path,
+        line_numbers=line_numbers,
+    )
 
 
 def class_names(labels: Sequence[str]) -> list[str]:
@@ -79,6 +99,21 @@ def class_names(labels: Sequence[str]) -> list[str]:
     if all(name.removeprefix("-").isdecimal() for name in names):
         return sorted(names, key=lambda name: (int(name), name))
     return sorted(names)
+
+
+def check_labels(data: LabelledText, *, class_names: Sequence[str]) -> None:
+    """Raise ValueError, with path and line of the first, if a label is not in `class_names`."""
+    names = set(class_names)
+    unknown = [row for row, label in enumerate(data.labels) if label not in names]
+    if unknown:
+        received = sorted({data.labels[row] for row in unknown})
+        more = f", and {len(received) - 10} more" if len(received) > 10 else ""
+        raise ValueError(
+            f"{data.where(unknown[0])}: every label must be one of the training data's: "
+            f"{', '.join(class_names)}. Received: {data.labels[unknown[0]]!r}; in all "
+            f"{len(unknown)} record(s) with {', '.join(map(repr, received[:10]))}{more}. "
+            "Repair the data, or train with examples of every class."
+        )
 
 
 def classification_batches(
@@ -103,9 +138,11 @@ def classification_batches(
     index in `class_names`; `weights` float32 (B).
 
     Raises:
-        ValueError: a label is not in `class_names`, or training has no seed.
+        ValueError: a label is not in `class_names` (see `check_labels`), or training has no seed.
     """
-    labels = _label_ids(data.labels, class_names=class_names)
+    check_labels(data, class_names=class_names)
+    ids = {name: index for index, name in enumerate(class_names)}
+    labels = tf.constant([ids[label] for label in data.labels], tf.int32)
     first = _tokenize(data.texts, tokenizer=tokenizer, max_tokens=max_seq_length)
     second = None
     if data.text_pairs is not None:
@@ -147,7 +184,7 @@ def bucket_multiple(max_seq_length: int) -> int:
     return -(-max_seq_length // (16 * MAX_LENGTHS)) * 16
 
 
-def _tsv_rows(path: Path) -> Iterator[tuple[str, dict[str, object]]]:
+def _tsv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     header: list[str] | None = None
     for number, line in corpus.read_lines(path, encoding_errors="error"):
         line = line.rstrip("\r\n")
@@ -163,17 +200,10 @@ def _tsv_rows(path: Path) -> Iterator[tuple[str, dict[str, object]]]:
                 f"({', '.join(header)}). Received: {len(cells)}. Tabs part columns, quotes do not "
                 "protect them: repair the line."
             )
-        yield f"{path}:{number}", dict(zip(header, cells, strict=True))
+        yield number, dict(zip(header, cells, strict=True))
 
 
-def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, object]]]:
-    for number, line in corpus.read_lines(path, encoding_errors="error"):
-        if line.strip():
-            where = f"{path}:{number}"
-            yield where, corpus.parse_json_line(line, where=where)
-
-
-def _field(row: dict[str, object], name: str, *, where: str) -> str:
+def _field(row: dict[str, Any], name: str, *, where: str) -> str:
     value = row.get(name)
     if isinstance(value, bool) or not isinstance(value, str | int):
         received = f"{value!r}" if name in row else f"fields {', '.join(row)}"
@@ -182,18 +212,6 @@ def _field(row: dict[str, object], name: str, *, where: str) -> str:
             f"{received}. Set finetuning.text_field, text_pair_field or label_field."
         )
     return str(value)
-
-
-def _label_ids(labels: Sequence[str], *, class_names: Sequence[str]) -> tf.Tensor:
-    ids = {name: index for index, name in enumerate(class_names)}
-    unknown = sorted(set(labels) - set(ids))
-    if unknown:
-        raise ValueError(
-            f"every label must be one of the training data's: {', '.join(class_names)}. "
-            f"Received: {', '.join(map(repr, unknown))}, first in record "
-            f"{1 + list(labels).index(unknown[0])}. Repair the data."
-        )
-    return tf.constant([ids[label] for label in labels], tf.int32)
 
 
 def _tokenize(texts: list[str], *, tokenizer: Tokenizer, max_tokens: int) -> tf.RaggedTensor:

@@ -9,9 +9,9 @@ and "…" to "...", which Google's does not.
 holds it. A lookup table would be an untracked resource there; nothing here makes one.
 """
 
+import hashlib
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ import tensorflow_text as tf_text
 from bert_tf.config import Config, TokenizerConfig, write_config
 from bert_tf.data import sentences, vocabulary
 from bert_tf.data.corpus import read_documents
+from bert_tf.files import write_whole
 
 SETTINGS_FILE = "tokenizer.json"
 CONTROL_CHARACTERS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\p{Cf}\p{Co}\x{fffd}]+"
@@ -106,10 +107,7 @@ class Tokenizer(tf.Module):
         """Write `vocab.txt` and `tokenizer.json` into `directory`, each whole or not at all."""
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        path = directory / SETTINGS_FILE
-        temporary = directory / f".{SETTINGS_FILE}.{os.getpid()}.tmp"
-        temporary.write_text(json.dumps(self.settings, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        write_whole(directory / SETTINGS_FILE, json.dumps(self.settings, indent=2) + "\n")
         vocabulary.write_vocabulary(self._tokens, directory / vocabulary.VOCABULARY_FILE)
         return directory
 
@@ -122,6 +120,12 @@ class Tokenizer(tf.Module):
     def vocabulary(self) -> tuple[str, ...]:
         """Tokens in the order of their ids."""
         return self._tokens
+
+    @property
+    def vocabulary_sha256(self) -> str:
+        """Of the `vocab.txt` that `save` writes; a records folder's manifest has it, too."""
+        text = vocabulary.vocabulary_text(self._tokens)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def vocab_size(self) -> int:
@@ -164,14 +168,6 @@ class Tokenizer(tf.Module):
     def split_sentences(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """Sentences of each text: string (batch) to string (batch, (sentences))."""
         return sentences.split_sentences(texts)
-
-    def id_to_token(self, ids: tf.Tensor) -> tf.Tensor:
-        """Token of each id, in the graph: int32 of any shape to string of that shape."""
-        return tf.gather(tf.constant(self._tokens), ids)
-
-    def detokenize(self, ids: Iterable[int]) -> str:
-        """Readable text: continuing pieces joined to their word, words parted by a space."""
-        return " ".join(self._tokens[token_id] for token_id in ids).replace(" ##", "")
 
     def _normalize(self, texts: tf.Tensor) -> tf.Tensor:
         texts = sentences.replace_invalid_utf8(texts)

@@ -9,7 +9,6 @@ the alphabet by an unstable sort. So alphabet and words are settled here, and it
 """
 
 import logging
-import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 import tokenizers
 
 from bert_tf.config import TokenizerConfig, VocabularyConfig
+from bert_tf.files import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -91,11 +91,12 @@ def make_normalizer(config: TokenizerConfig) -> tokenizers.normalizers.Normalize
 
 def write_vocabulary(tokens: Sequence[str], path: str | Path) -> Path:
     """Write one token a line, whole or not at all. Returns the path."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8", newline="\n")
-    temporary.replace(path)
-    return path
+    return write_whole(path, vocabulary_text(tokens))
+
+
+def vocabulary_text(tokens: Sequence[str]) -> str:
+    """What a `vocab.txt` holds: one token a line."""
+    return "".join(f"{token}\n" for token in tokens)
 
 
 def read_vocabulary(path: str | Path) -> list[str]:

@@ -5,8 +5,9 @@ memory, and only then renamed to its version number: TF Serving never sees half 
 """
 
 import logging
-import os
 import shutil
+import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the tokenizer's ops for loading)
 
-from bert_tf.config import Config, required
+from bert_tf.config import CONFIG_FILE, Config, required, write_config
 from bert_tf.data.tokenizer import Tokenizer
-from bert_tf.export.signatures import DEFAULT, ServingModel
+from bert_tf.export.signatures import DEFAULT, FILL_MASK, ServingModel
 from bert_tf.models.folder import load_description, load_model
 
 log = logging.getLogger(__name__)
+
+EXPORTING = ".exporting-"
+SECONDS_UNTIL_STALE = 24 * 3600
 
 # Short, long, Hangul, empty, control tokens as text, invalid UTF-8.
 TRIAL_TEXTS: tuple[bytes, ...] = (
@@ -36,8 +40,8 @@ TRIAL_TEXTS: tuple[bytes, ...] = (
 def export_model(config: Config, output_dir: str | Path) -> Path:
     """Write `export.model` as the next version below `output_dir` (BASE/NAME).
 
-    Returns the version's folder. Extra files in `assets.extra`: the model's description,
-    configuration and vocabulary.
+    Returns the version's folder. Its `assets.extra` holds the model's description, metrics and
+    vocabulary, `config.yaml` of this export and `training.yaml`, the one of the training.
 
     Raises:
         ValueError: the reloaded SavedModel answers differently from the model in memory.
@@ -61,14 +65,20 @@ def export_model(config: Config, output_dir: str | Path) -> Path:
     )
     base = Path(output_dir)
     base.mkdir(parents=True, exist_ok=True)
-    temporary = base / f".exporting-{os.getpid()}"
+    _remove_stale(base)
+    temporary = Path(tempfile.mkdtemp(prefix=EXPORTING, dir=base))
+    temporary.chmod(0o755)
     try:
         tf.saved_model.save(serving_model, str(temporary), signatures=serving_model.answers)
         extra = temporary / "assets.extra"
         extra.mkdir()
-        for name in ("model.json", "config.yaml", "vocab.txt", "tokenizer.json", "metrics.json"):
+        for name in ("model.json", "vocab.txt", "tokenizer.json", "metrics.json"):
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, extra / name)
+        if (folder / CONFIG_FILE).is_file():
+            shutil.copyfile(folder / CONFIG_FILE, extra / "training.yaml")
+        resolved = section.model_copy(update={"max_seq_length": max_seq_length})
+        write_config(config.model_copy(update={"export": resolved}), extra)
         compare(serving_model.answers, tf.saved_model.load(str(temporary)).signatures)
         return _rename_to_next_version(temporary, base)
     finally:
@@ -139,6 +149,13 @@ def _versions(base: Path) -> list[int]:
     return sorted(int(path.name) for path in base.iterdir() if path.name.isdecimal())
 
 
+def _remove_stale(base: Path) -> None:
+    """What an export that was killed left behind more than a day ago."""
+    for path in base.glob(f"{EXPORTING}*"):
+        if time.time() - path.stat().st_mtime > SECONDS_UNTIL_STALE:
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def _rename_to_next_version(temporary: Path, base: Path) -> Path:
     version = (_versions(base) or [0])[-1] + 1
     while True:
@@ -157,7 +174,9 @@ def _rename_to_next_version(temporary: Path, base: Path) -> Path:
 def compare(in_memory: Mapping[str, Any], reloaded: Mapping[str, Any]) -> None:
     """Raise ValueError unless both signature maps give the same answers to trial inputs."""
     for name, function in in_memory.items():
-        arguments = _trial_arguments(function)
+        if name == DEFAULT and any(function is other for other in list(in_memory.values())[1:]):
+            continue  # an alias
+        arguments = _trial_arguments(function, with_masks=name == FILL_MASK)
         expected = function(**arguments)
         received = reloaded[name](**arguments)
         for output, value in expected.items():
@@ -168,7 +187,7 @@ def compare(in_memory: Mapping[str, Any], reloaded: Mapping[str, Any]) -> None:
                 )
 
 
-def _trial_arguments(function: Any) -> dict[str, tf.Tensor]:
+def _trial_arguments(function: Any, *, with_masks: bool) -> dict[str, tf.Tensor]:
     names = list(function.structured_input_signature[1]) or [
         spec.name for spec in function.structured_input_signature[0]
     ]
@@ -176,8 +195,7 @@ def _trial_arguments(function: Any) -> dict[str, tf.Tensor]:
         ids = tf.constant([[1, 2, 3, 4], [4, 3, 0, 0]])
         mask = tf.constant([[1, 1, 1, 1], [1, 1, 0, 0]])
         return {"input_ids": ids, "input_mask": mask, "segment_ids": tf.zeros_like(ids)}
-    # Only fill_mask reads [MASK] as a control token; to the others it is text.
-    texts = [b"[MASK] " + text for text in TRIAL_TEXTS]
+    texts = [b"[MASK] " + text if with_masks else text for text in TRIAL_TEXTS]
     return {name: tf.constant(texts if name == "text" else texts[::-1]) for name in names}
 
 

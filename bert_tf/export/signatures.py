@@ -17,6 +17,7 @@ from bert_tf.models.folder import ModelDescription
 
 Signatures = dict[str, Any]
 DEFAULT = "serving_default"
+FILL_MASK = "fill_mask"
 
 
 class ServingModel(tf.Module):
@@ -133,12 +134,10 @@ def _pretraining(
         return dict(model.encoder(inputs, training=False))
 
     filler = _with_texts(fill_mask, pair=False)
-    return {
-        DEFAULT: filler,
-        "fill_mask": filler,
-        "next_sentence": _with_texts(next_sentence, pair=True),
-        "token_ids": _with_token_ids(encode),
-    }
+    answers = {DEFAULT: filler, FILL_MASK: filler, "token_ids": _with_token_ids(encode)}
+    if description.has_next_sentence:
+        answers["next_sentence"] = _with_texts(next_sentence, pair=True)
+    return answers
 
 
 def _with_texts(function: Callable, *, pair: bool) -> Any:

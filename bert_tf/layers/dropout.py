@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+import ml_dtypes  # noqa: F401  (teaches NumPy bfloat16)
+import numpy as np
 
 _scope = threading.local()  # a replica of tf.distribute.MirroredStrategy traces in a thread
 
@@ -34,7 +36,9 @@ def dropout_seed(seed: Any) -> Iterator[None]:
 class Dropout(keras.layers.Layer):
     """Zeroes a share `rate` of its input in training and scales the rest by 1 / (1 - rate).
 
-    Input and output: any shape, compute dtype.
+    Input and output: any shape, compute dtype. The scale must be a number of the compute dtype
+    (1.109375 in bfloat16 for 1 / 0.9), and the share dropped is what makes the mean exact with it
+    (0.0986); masks are drawn in float32, whatever the compute dtype.
     """
 
     def __init__(self, rate: float, **kwargs: Any):
@@ -49,7 +53,10 @@ class Dropout(keras.layers.Layer):
     def call(self, inputs, training=False):
         if not training or self.rate == 0.0:
             return inputs
-        return keras.random.dropout(inputs, self.rate, seed=self.seed_generator)
+        scale = float(np.asarray(1.0 / (1.0 - self.rate)).astype(self.compute_dtype))
+        draws = keras.random.uniform(keras.ops.shape(inputs), seed=self.seed_generator)
+        is_kept = keras.ops.less(draws, 1.0 / scale)
+        return inputs * scale * keras.ops.cast(is_kept, inputs.dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -5,9 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from bert_tf.layers.activations import ACTIVATIONS
 from bert_tf.layers.dropout import Dropout
 from bert_tf.layers.projection import dense
-from bert_tf.layers.transformer import ACTIVATIONS
 
 
 class Pooler(keras.layers.Layer):

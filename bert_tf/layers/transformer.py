@@ -1,20 +1,13 @@
 """One Transformer encoder layer: attention, then a point-wise feed-forward network."""
 
-import functools
 from typing import Any
 
 import keras
 
+from bert_tf.layers.activations import activate
 from bert_tf.layers.attention import MultiHeadAttention
 from bert_tf.layers.dropout import Dropout
 from bert_tf.layers.projection import dense
-
-ACTIVATIONS = {
-    "gelu": functools.partial(keras.activations.gelu, approximate=True),
-    "gelu_exact": functools.partial(keras.activations.gelu, approximate=False),
-    "relu": keras.activations.relu,
-}
-"""`gelu` is the tanh approximation of google-research/bert."""
 
 
 class TransformerLayer(keras.layers.Layer):
@@ -55,7 +48,7 @@ class TransformerLayer(keras.layers.Layer):
         policy = self.dtype_policy
         self.hidden_size = hidden_size
         self.intermediate_size = intermediate_size
-        self.activation = ACTIVATIONS[activation]
+        self.activation = activation
         self.attention = MultiHeadAttention(
             hidden_size,
             num_heads=num_heads,
@@ -92,7 +85,8 @@ class TransformerLayer(keras.layers.Layer):
         )
         attended = self.attention_dropout(attended, training=training)
         hidden = self.attention_layer_norm(hidden + attended)
-        transformed = self.output_projection(self.activation(self.intermediate(hidden)))
+        expanded = activate(self.intermediate(hidden), self.activation, training=training)
+        transformed = self.output_projection(expanded)
         transformed = self.output_dropout(transformed, training=training)
         hidden = self.output_layer_norm(hidden + transformed)
         return (hidden, weights) if return_weights else hidden

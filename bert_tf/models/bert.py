@@ -84,6 +84,32 @@ class BertEncoder(keras.layers.Layer):
 ENCODER_INPUTS = ("input_ids", "input_mask", "segment_ids")
 
 
+FREE_TO_CHANGE = frozenset({"size", "hidden_dropout_prob", "attention_probs_dropout_prob"})
+"""What a configuration may set otherwise than the model that is loaded."""
+
+
+def with_stored_architecture(config: ModelConfig, stored: ModelConfig) -> ModelConfig:
+    """The architecture of a stored model, with the dropout rates that `config` sets.
+
+    Raises:
+        ValueError: `config` sets anything else to another value; lists both.
+    """
+    given = {name: getattr(config, name) for name in config.model_fields_set}
+    faults = [
+        f"model.{name}={value!r}, but {getattr(stored, name)!r} in the stored model"
+        for name, value in sorted(given.items())
+        if name not in FREE_TO_CHANGE and value not in (None, getattr(stored, name))
+    ]
+    if faults:
+        raise ValueError(
+            "The architecture must be that of the stored model. Received: "
+            + "; ".join(faults)
+            + ". Leave these settings out."
+        )
+    rates = {name: given[name] for name in FREE_TO_CHANGE - {"size"} if name in given}
+    return stored.model_copy(update=rates)
+
+
 def vocab_size(config: ModelConfig) -> int:
     """The vocabulary's size. Raises ValueError where the configuration leaves it open."""
     if config.vocab_size is None:

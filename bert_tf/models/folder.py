@@ -5,7 +5,6 @@ always float32. The tokenizer's files stand in the same folder; `bert_tf.data` r
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +14,7 @@ import pydantic
 import safetensors.numpy
 
 from bert_tf.config import ModelConfig
+from bert_tf.files import write_whole
 from bert_tf.models.bert import ENCODER_INPUTS
 from bert_tf.models.finetuning import BertClassifier
 from bert_tf.models.pretraining import BertPretrainer
@@ -34,6 +34,8 @@ class ModelDescription(pydantic.BaseModel):
     max_seq_length: int
     class_names: tuple[str, ...] = ()
     has_text_pairs: bool = False
+    has_next_sentence: bool = True
+    """Whether the next-sentence head was trained."""
     classifier_dropout_prob: float = 0.0
 
 
@@ -63,8 +65,8 @@ def save_model(model: keras.Model, description: ModelDescription, directory: str
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     tensors = {name: np.asarray(value) for name, value in weights_by_name(model).items()}
-    _write(directory / WEIGHTS_FILE, safetensors.numpy.save(tensors))
-    _write(directory / DESCRIPTION_FILE, description.model_dump_json(indent=2).encode())
+    write_whole(directory / WEIGHTS_FILE, safetensors.numpy.save(tensors))
+    write_whole(directory / DESCRIPTION_FILE, description.model_dump_json(indent=2).encode())
 
 
 def load_description(directory: str | Path) -> ModelDescription:
@@ -128,9 +130,3 @@ def weights_by_name(model: keras.Model) -> dict[str, keras.Variable]:
     if len(weights) != len(model.weights):
         raise ValueError(f"Weights of {model.name} must have distinct paths. Name its layers.")
     return weights
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.replace(path)

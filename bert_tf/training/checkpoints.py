@@ -6,17 +6,18 @@ else needs to be kept to go on.
 
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
+from bert_tf.files import write_whole
 from bert_tf.models.folder import weights_by_name
 from bert_tf.training.optimizer import AdamW
 
 log = logging.getLogger(__name__)
 
+CHECKPOINTS_FOLDER = "checkpoints"
 SETTINGS_FILE = "settings.json"
 
 # What TensorFlow raises on damaged, truncated and incomplete files.
@@ -24,13 +25,7 @@ _UNREADABLE = (tf.errors.OpError, AssertionError, IndexError, RuntimeError, Valu
 
 
 class Checkpoints:
-    """The newest `keep` checkpoints of one run in `directory`.
-
-    `settings` is what a resumed run must share with the one that wrote the checkpoints.
-
-    Raises:
-        ValueError: the folder holds checkpoints of other settings; shows the difference.
-    """
+    """The newest `keep` checkpoints of one run in `directory`."""
 
     def __init__(
         self,
@@ -39,7 +34,6 @@ class Checkpoints:
         model: Any,
         optimizer: AdamW,
         keep: int,
-        settings: dict[str, Any],
     ):
         self.directory = Path(directory)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
@@ -54,7 +48,6 @@ class Checkpoints:
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, str(self.directory), max_to_keep=keep, checkpoint_name="step"
         )
-        self._settings = settings
 
     def restore_newest(self) -> int:
         """Load the newest whole checkpoint, if there is one; the step to go on from, or 0.
@@ -62,7 +55,6 @@ class Checkpoints:
         Raises:
             ValueError: there are checkpoints, and none is whole.
         """
-        self._check_settings()
         for path in reversed(self._manager.checkpoints):
             try:
                 self._checkpoint.restore(path).assert_consumed()
@@ -87,22 +79,27 @@ class Checkpoints:
         self.step.assign(step)
         return Path(self._manager.save(checkpoint_number=step))
 
-    def _check_settings(self) -> None:
-        path = self.directory / SETTINGS_FILE
-        settings = json.loads(json.dumps(self._settings))
-        if path.is_file() and self._manager.checkpoints:
-            before = json.loads(path.read_text(encoding="utf-8"))
-            if before != settings:
-                raise ValueError(
-                    f"{self.directory}: a resumed run must have the settings it began with. "
-                    "Received:\n  "
-                    + "\n  ".join(_differences(before, settings))
-                    + "\nRestore them, or use another --output-dir."
-                )
-        self.directory.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(settings, indent=2), encoding="utf-8")
-        temporary.replace(path)
+
+def bind_settings(output_dir: str | Path, settings: dict[str, Any]) -> None:
+    """Note what a resumed run in `output_dir` must share; call it before anything is written.
+
+    Raises:
+        ValueError: the folder's checkpoints belong to other settings; shows the difference.
+    """
+    directory = Path(output_dir) / CHECKPOINTS_FOLDER
+    path = directory / SETTINGS_FILE
+    settings = json.loads(json.dumps(settings))
+    if path.is_file() and tf.train.latest_checkpoint(str(directory)):
+        before = json.loads(path.read_text(encoding="utf-8"))
+        if before != settings:
+            raise ValueError(
+                f"{directory}: a resumed run must have the settings it began with. Received:\n  "
+                + "\n  ".join(_differences(before, settings))
+                + "\nRestore them, or use another --output-dir."
+            )
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(settings, indent=2))
 
 
 def _state(optimizer: AdamW, index: int) -> dict[str, tf.Variable]:

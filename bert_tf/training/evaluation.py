@@ -4,69 +4,99 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from bert_tf.config import Config, required, write_config
+from bert_tf.config import Config, required
 from bert_tf.data.pretraining import evaluation_batches, unigram_entropy
-from bert_tf.data.tasks import LabelledText, read_labelled
+from bert_tf.data.records import read_manifest
+from bert_tf.data.tasks import read_labelled
 from bert_tf.data.tokenizer import Tokenizer
 from bert_tf.models.folder import ModelDescription, load_description, load_model
+from bert_tf.training.confusion import CONFUSION_MATRIX_FILE
 from bert_tf.training.finetuning import evaluation_data, report_classes
 from bert_tf.training.loop import Evaluation
 from bert_tf.training.metrics import ClassificationObjective, PretrainingObjective
-from bert_tf.training.reporting import save_metrics
-from bert_tf.training.strategy import make_strategy
-from bert_tf.training.tracking import Tracker
+from bert_tf.training.reporting import report_run
+from bert_tf.training.strategy import make_single_device_strategy
 
 
-def evaluate_model(config: Config, output_dir: str | Path, *, tracker: Tracker) -> dict[str, float]:
+def evaluate_model(
+    config: Config, output_dir: str | Path, *, tracking_uri: str | None = None
+) -> dict[str, float]:
     """Metrics of `evaluation.model` on `evaluation.data`, written to `metrics.json`.
 
     Float32 on one device: the numbers do not depend on how the model was trained.
+
+    Raises:
+        ValueError: model and data do not fit together.
     """
     section = config.evaluation
     folder = required(section.model, key="evaluation.model", what="a trained model's folder")
     data = required(section.data, key="evaluation.data", what="records or a labelled file")
     description = load_description(folder)
     tokenizer = Tokenizer.load(folder)
-    strategy = make_strategy()
+    is_pretraining = description.kind == "pretraining"
+    batches = (
+        _records(config, data, description, tokenizer)
+        if is_pretraining
+        else _labelled_texts(config, data, description, tokenizer)
+    )
+    strategy = make_single_device_strategy()
     with strategy.scope():
         model = load_model(folder)
-
-    def batches() -> tf.data.Dataset:
-        if description.kind == "pretraining":
-            return evaluation_batches(
-                data,
-                batch_size=section.batch_size,
-                masking=config.masking,
-                seed=config.seed,
-                max_steps=section.max_steps,
-            )
-        labelled = _read(data, config=config, description=description)
-        return evaluation_data(
-            labelled, description, tokenizer=tokenizer, batch_size=section.batch_size
-        )
-
-    write_config(config, output_dir)
-    if description.kind == "pretraining":
-        metrics = Evaluation(model, PretrainingObjective(), batches, strategy=strategy)()
-        metrics["unigram_entropy"] = unigram_entropy(data)
-    else:
-        metrics = Evaluation(model, ClassificationObjective(), batches, strategy=strategy)()
-        metrics |= report_classes(model, batches(), description, output_dir)
-    save_metrics(metrics, output_dir, tracker=tracker)
+    objective = PretrainingObjective() if is_pretraining else ClassificationObjective()
+    resolved = config.model_copy(update={"model": description.architecture})
+    with report_run(resolved, output_dir, stage="evaluate", tracking_uri=tracking_uri) as log:
+        metrics = Evaluation(model, objective, lambda: batches, strategy=strategy)()
+        if is_pretraining:
+            metrics["unigram_entropy"] = unigram_entropy(data)
+        else:
+            metrics |= report_classes(model, batches, description, output_dir)
+            log.log_files(CONFUSION_MATRIX_FILE)
+        log.finish(metrics)
     return metrics
 
 
-def _read(data: str, *, config: Config, description: ModelDescription) -> LabelledText:
+def _records(
+    config: Config, data: str, description: ModelDescription, tokenizer: Tokenizer
+) -> tf.data.Dataset:
+    manifest = read_manifest(data)
+    if Tokenizer.load(data).vocabulary != tokenizer.vocabulary:
+        raise ValueError(
+            f"{data}: the records must be made with the model's vocabulary. Received: another. "
+            "Prepare the text with tokenizer.vocabulary set to the model's folder."
+        )
+    if manifest.max_seq_length > description.architecture.max_position_embeddings:
+        raise ValueError(
+            f"{data}: the records must fit the model's "
+            f"{description.architecture.max_position_embeddings} positions. Received: "
+            f"max_seq_length={manifest.max_seq_length}. Prepare shorter ones."
+        )
+    return evaluation_batches(
+        data,
+        batch_size=config.evaluation.batch_size,
+        masking=config.masking,
+        seed=config.seed,
+        max_steps=config.evaluation.max_steps,
+    )
+
+
+def _labelled_texts(
+    config: Config, data: str, description: ModelDescription, tokenizer: Tokenizer
+) -> tf.data.Dataset:
+    columns = config.finetuning
     labelled = read_labelled(
         data,
-        text_field=config.finetuning.text_field,
-        text_pair_field=config.finetuning.text_pair_field,
-        label_field=config.finetuning.label_field,
+        text_field=columns.text_field,
+        text_pair_field=columns.text_pair_field,
+        label_field=columns.label_field,
     )
     if (labelled.text_pairs is not None) != description.has_text_pairs:
         raise ValueError(
             "finetuning.text_pair_field must be set exactly for a model of pairs. Received: "
-            f"{config.finetuning.text_pair_field!r}, and a model "
+            f"{columns.text_pair_field!r}, and a model "
             f"{'of pairs' if description.has_text_pairs else 'of single texts'}."
         )
-    return labelled
+    batches = evaluation_data(
+        labelled, description, tokenizer=tokenizer, batch_size=config.evaluation.batch_size
+    )
+    max_steps = config.evaluation.max_steps
+    return batches if max_steps is None else batches.take(max_steps)

@@ -1,5 +1,7 @@
 """`bert-tf finetune`: labelled texts and a pretrained encoder in, a classifier out."""
 
+import hashlib
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -8,21 +10,25 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bert_tf.config import Config, FinetuningConfig, required, write_config
+from bert_tf.config import Config, FinetuningConfig, required
 from bert_tf.data.tasks import (
     LabelledText,
+    check_labels,
     class_names,
     classification_batches,
     read_labelled,
 )
 from bert_tf.data.tokenizer import Tokenizer
+from bert_tf.models.bert import with_stored_architecture, with_vocab_size
 from bert_tf.models.folder import (
+    WEIGHTS_FILE,
     ModelDescription,
     build_model,
     load_description,
     load_weights,
     save_model,
 )
+from bert_tf.training.checkpoints import bind_settings
 from bert_tf.training.confusion import (
     CONFUSION_MATRIX_FILE,
     confusion_matrix,
@@ -31,101 +37,112 @@ from bert_tf.training.confusion import (
 )
 from bert_tf.training.loop import Progress, Run, train
 from bert_tf.training.metrics import ClassificationObjective
-from bert_tf.training.reporting import MetricsLog, save_metrics
-from bert_tf.training.strategy import dtype_policy, make_strategy
-from bert_tf.training.tracking import Tracker
+from bert_tf.training.reporting import report_run
+from bert_tf.training.strategy import check_batch_size, dtype_policy, make_strategy
 
 
 def finetune(
     config: Config,
     output_dir: str | Path,
     *,
-    tracker: Tracker,
+    tracking_uri: str | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     is_stop_requested: Callable[[], bool] = lambda: False,
 ) -> dict[str, float]:
     """Train a classifier and write its model folder, metrics and confusion matrix.
 
-    Returns the metrics on `finetuning.eval_path`: loss, accuracy and F1 (macro, and for two
-    classes also of the second one).
+    Encoder, architecture and tokenizer are those of `finetuning.pretrained`; with
+    `finetuning.from_scratch` the weights are random, and without a pretrained folder the
+    architecture is `model` and the tokenizer `tokenizer.vocabulary`. Returns the metrics on
+    `finetuning.eval_path`: loss, accuracy and F1 (macro; for two classes also the second one's).
 
     Raises:
-        ValueError: data, model folder and configuration do not fit together.
+        ValueError: data, model folder and configuration do not fit together; nothing was
+            written then.
         TrainingInterruptedError: a stop was requested; the same call goes on from there.
     """
-    output_dir = Path(output_dir)
-    section, training = config.finetuning, config.finetuning.training
-    pretrained = required(
-        section.pretrained,
-        key="finetuning.pretrained",
-        what="a folder that `bert-tf pretrain` wrote",
-    )
+    output_dir, section = Path(output_dir), config.finetuning
+    strategy = make_strategy(num_logical_devices=section.training.num_logical_devices)
+    check_batch_size(section.training, strategy)
     train_data, eval_data = _read_data(section)
-    tokenizer = Tokenizer.load(pretrained)
-    description = _describe(section, pretrained, train_data)
-    write_config(config, output_dir)
-    tokenizer.save(output_dir)
-    strategy = make_strategy(num_logical_devices=training.num_logical_devices)
-    keras.utils.set_random_seed(config.seed)
-    with strategy.scope():
-        model = build_model(description, dtype=dtype_policy(training.precision))
-        if not section.from_scratch:
-            load_weights(model, pretrained, part="encoder/")
-
-    def eval_batches() -> tf.data.Dataset:
-        return evaluation_data(
-            eval_data, description, tokenizer=tokenizer, batch_size=training.batch_size
+    tokenizer, description = _describe(config, train_data)
+    check_labels(eval_data, class_names=list(description.class_names))
+    policy = dtype_policy(section.training.precision)
+    num_examples = len(train_data.texts)
+    num_steps = math.ceil(section.num_epochs * num_examples / section.training.batch_size)
+    bind_settings(
+        output_dir,
+        {
+            "seed": config.seed,
+            "description": description.model_dump(mode="json"),
+            "weights_sha256": None if section.from_scratch else _weights_digest(section),
+            "vocabulary_sha256": _digest(tokenizer.vocabulary),
+            "tokenizer": tokenizer.settings,
+            "train_data_sha256": _digest(
+                [train_data.texts, train_data.text_pairs, train_data.labels]
+            ),
+            "num_steps": num_steps,
+            "batch_size": section.training.batch_size,
+            "optimizer": section.training.optimizer.model_dump(mode="json"),
+            "precision": policy,
+        },
+    )
+    resolved = config.model_copy(
+        update={
+            "model": description.architecture,
+            "tokenizer": config.tokenizer.model_copy(update=tokenizer.settings),
+        }
+    )
+    with report_run(resolved, output_dir, stage="finetune", tracking_uri=tracking_uri) as log:
+        tokenizer.save(output_dir)
+        log.log_files("vocab.txt", "tokenizer.json")
+        keras.utils.set_random_seed(config.seed)
+        with strategy.scope():
+            model = build_model(description, dtype=policy)
+            if not section.from_scratch:
+                load_weights(model, str(section.pretrained), part="encoder/")
+        eval_batches = evaluation_data(
+            eval_data,
+            description,
+            tokenizer=tokenizer,
+            batch_size=section.training.batch_size,
         )
-
-    num_steps = math.ceil(section.num_epochs * len(train_data.texts) / training.batch_size)
-    with MetricsLog(output_dir, tracker=tracker) as metrics_log:
         metrics = train(
             Run(
                 model=model,
                 objective=ClassificationObjective(),
                 strategy=strategy,
-                config=training,
+                config=section.training,
                 num_steps=num_steps,
                 seed=config.seed,
                 train_batches=lambda step: classification_batches(
                     train_data,
                     tokenizer=tokenizer,
                     class_names=list(description.class_names),
-                    max_seq_length=section.max_seq_length,
-                    batch_size=training.batch_size,
+                    max_seq_length=description.max_seq_length,
+                    batch_size=section.training.batch_size,
                     seed=config.seed,
                     is_training=True,
                     start_step=step,
                 ),
-                eval_batches=eval_batches,
+                eval_batches=lambda: eval_batches,
                 output_dir=output_dir,
-                settings={
-                    "seed": config.seed,
-                    "description": description.model_dump(mode="json"),
-                    "from_scratch": section.from_scratch,
-                    "pretrained": pretrained,
-                    "train_path": section.train_path,
-                    "num_steps": num_steps,
-                    "batch_size": training.batch_size,
-                    "optimizer": training.optimizer.model_dump(mode="json"),
-                    "precision": model.dtype_policy.name,
-                },
-                log_metrics=metrics_log,
+                log_metrics=log.log_metrics,
                 on_progress=on_progress,
                 is_stop_requested=is_stop_requested,
             )
         )
-    metrics |= report_classes(model, eval_batches(), description, output_dir)
-    tracker.log_artifact(output_dir / CONFUSION_MATRIX_FILE)
-    save_model(model, description, output_dir)
-    save_metrics(metrics, output_dir, tracker=tracker)
+        metrics |= report_classes(model, eval_batches, description, output_dir)
+        save_model(model, description, output_dir)
+        log.log_files(CONFUSION_MATRIX_FILE, "model.json")
+        log.finish(metrics)
     return metrics
 
 
 def evaluation_data(
     data: LabelledText, description: ModelDescription, *, tokenizer: Tokenizer, batch_size: int
 ) -> tf.data.Dataset:
-    """One pass over labelled texts as the model was trained to read them."""
+    """One pass over labelled texts as the model was trained to read them; tokenised once."""
     return classification_batches(
         data,
         tokenizer=tokenizer,
@@ -182,21 +199,51 @@ def _read_data(section: FinetuningConfig) -> tuple[LabelledText, LabelledText]:
     return train_data, eval_data
 
 
-def _describe(
-    section: FinetuningConfig, pretrained: str, train_data: LabelledText
-) -> ModelDescription:
-    architecture = load_description(pretrained).architecture
+def _describe(config: Config, train_data: LabelledText) -> tuple[Tokenizer, ModelDescription]:
+    section = config.finetuning
+    if section.from_scratch and section.pretrained is None:
+        vocabulary = required(
+            config.tokenizer.vocabulary,
+            key="finetuning.pretrained or tokenizer.vocabulary",
+            what="a folder with vocab.txt",
+        )
+        tokenizer = Tokenizer.load(vocabulary, config.tokenizer)
+        architecture = with_vocab_size(config.model, tokenizer.vocab_size)
+    else:
+        folder = required(
+            section.pretrained,
+            key="finetuning.pretrained",
+            what="a folder that `bert-tf pretrain` wrote",
+        )
+        tokenizer = Tokenizer.load(folder)
+        stored = load_description(folder).architecture
+        architecture = with_stored_architecture(config.model, stored)
     if section.max_seq_length > architecture.max_position_embeddings:
         raise ValueError(
             "finetuning.max_seq_length must be at most the model's max_position_embeddings. "
             f"Received: {section.max_seq_length} and {architecture.max_position_embeddings}. "
             "Lower finetuning.max_seq_length."
         )
-    return ModelDescription(
+    names = class_names(train_data.labels)
+    if len(names) < 2:
+        raise ValueError(
+            f"{section.train_path}: a classifier needs two classes or more. Received: {names}. "
+            "Is finetuning.label_field the right column?"
+        )
+    return tokenizer, ModelDescription(
         kind="classification",
         architecture=architecture,
         max_seq_length=section.max_seq_length,
-        class_names=tuple(class_names(train_data.labels)),
+        class_names=tuple(names),
         has_text_pairs=train_data.text_pairs is not None,
         classifier_dropout_prob=section.classifier_dropout_prob,
     )
+
+
+def _weights_digest(section: FinetuningConfig) -> str:
+    with (Path(str(section.pretrained)) / WEIGHTS_FILE).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()

@@ -9,13 +9,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import keras
 import tensorflow as tf
 
 from bert_tf.config import TrainingConfig
-from bert_tf.training.checkpoints import Checkpoints
+from bert_tf.training.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
 from bert_tf.training.metrics import Objective, Sums, summarize
 from bert_tf.training.optimizer import AdamW, variables_without_decay
 from bert_tf.training.step import make_eval_step, make_train_step
@@ -33,11 +32,6 @@ class Progress:
     sequences_per_second: float
     metrics: dict[str, float]
 
-    @property
-    def seconds_left(self) -> float:
-        """At the present rate."""
-        return (self.num_steps - self.step) * self.metrics["seconds_per_step"]
-
 
 @dataclass(frozen=True)
 class Run:
@@ -53,8 +47,6 @@ class Run:
     """Step -> endless global batches from that step on."""
     eval_batches: Callable[[], tf.data.Dataset] | None
     output_dir: Path
-    settings: dict[str, Any]
-    """What a resumed run must share with the one that was interrupted."""
     log_metrics: Callable[[dict[str, float], int], None] = lambda metrics, step: None
     on_progress: Callable[[Progress], None] = lambda progress: None
     is_stop_requested: Callable[[], bool] = lambda: False
@@ -82,11 +74,10 @@ def train(run: Run) -> dict[str, float]:
             without_decay=variables_without_decay(run.model),
         )
         checkpoints = Checkpoints(
-            run.output_dir / "checkpoints",
+            run.output_dir / CHECKPOINTS_FOLDER,
             model=run.model,
             optimizer=optimizer,
             keep=config.keep_checkpoints,
-            settings=run.settings,
         )
     step = first_step = checkpoints.restore_newest()
     if first_step:
@@ -112,21 +103,22 @@ def train(run: Run) -> dict[str, float]:
         is_last = step == run.num_steps
         if is_last or step % config.log_every_steps == 0:
             metrics = window.close()
-            _refuse_non_finite(metrics["loss"], step=step, directory=checkpoints.directory)
+            _refuse_non_finite(metrics, step=step, directory=checkpoints.directory)
             run.log_metrics(_with_prefix(metrics, "train"), step)
             run.on_progress(Progress(step, run.num_steps, metrics["sequences_per_second"], metrics))
-        if evaluation and (is_last or _is_due(step, config.evaluate_every_steps)):
-            metrics = evaluation()
-            run.log_metrics(_with_prefix(metrics, "eval"), step)
-            window.restart_clock()
         is_stopping = not is_last and run.is_stop_requested()
         if is_last or is_stopping or _is_due(step, config.checkpoint_every_steps):
+            _refuse_non_finite(window.last(), step=step, directory=checkpoints.directory)
             checkpoints.save(step)
             window.restart_clock()
         if is_stopping:
             raise TrainingInterruptedError(
                 f"Stopped after step {step} of {run.num_steps}; checkpoint written."
             )
+        if evaluation and (is_last or _is_due(step, config.evaluate_every_steps)):
+            metrics = evaluation()
+            run.log_metrics(_with_prefix(metrics, "eval"), step)
+            window.restart_clock()
     if not metrics and evaluation:
         metrics = evaluation()
     return metrics
@@ -174,9 +166,11 @@ class _Window:
     num_steps: int = 0
     seconds: float = 0.0
     started_at: float = field(default_factory=time.perf_counter)
+    newest: tuple[Sums, dict[str, tf.Tensor]] | None = None
 
     def add(self, sums: Sums, weights: dict[str, tf.Tensor], extras: dict[str, tf.Tensor]) -> None:
-        self.sums.append((sums, weights))
+        self.newest = (sums, weights)
+        self.sums.append(self.newest)
         self.extras = extras
         self.num_steps += 1
         self.seconds += time.perf_counter() - self.started_at
@@ -185,9 +179,18 @@ class _Window:
     def restart_clock(self) -> None:
         self.started_at = time.perf_counter()
 
+    def last(self) -> dict[str, float]:
+        """Metrics of the newest step alone; waits for it."""
+        sums, weights = self.newest or self.sums[-1]
+        extras = {name: float(value) for name, value in self.extras.items()}
+        return summarize(sums, weights) | extras
+
     def close(self) -> dict[str, float]:
+        """Metrics over the steps since the last call; waits for them."""
         metrics = summarize(*tf.nest.map_structure(lambda *parts: sum(parts), *self.sums))
         metrics |= {name: float(value) for name, value in self.extras.items()}
+        self.seconds += time.perf_counter() - self.started_at
+        self.started_at = time.perf_counter()
         metrics["seconds_per_step"] = self.seconds / self.num_steps
         metrics["sequences_per_second"] = self.batch_size * self.num_steps / self.seconds
         self.sums, self.num_steps, self.seconds = [], 0, 0.0
@@ -202,9 +205,11 @@ def _with_prefix(metrics: dict[str, float], prefix: str) -> dict[str, float]:
     return {f"{prefix}/{name}": value for name, value in metrics.items()}
 
 
-def _refuse_non_finite(loss: float, *, step: int, directory: Path) -> None:
-    if not math.isfinite(loss):
-        raise FloatingPointError(
-            f"The loss must be finite. Received: {loss} at step {step}. The checkpoints in "
-            f"{directory} are from before. Lower the learning rate or use precision=float32."
-        )
+def _refuse_non_finite(metrics: dict[str, float], *, step: int, directory: Path) -> None:
+    for name in ("loss", "gradient_norm"):
+        if not math.isfinite(metrics[name]):
+            raise FloatingPointError(
+                f"The {name.replace('_', ' ')} must be finite. Received: {metrics[name]} at step "
+                f"{step} or shortly before. The checkpoints in {directory} are from before. Lower "
+                "the learning rate or use precision=float32."
+            )

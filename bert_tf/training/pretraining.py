@@ -5,24 +5,24 @@ from pathlib import Path
 
 import keras
 
-from bert_tf.config import Config, required, write_config
+from bert_tf.config import Config, required
 from bert_tf.data.pretraining import evaluation_batches, training_batches, unigram_entropy
-from bert_tf.data.records import read_manifest
+from bert_tf.data.records import Manifest, read_manifest
 from bert_tf.data.tokenizer import Tokenizer
 from bert_tf.models.bert import with_vocab_size
 from bert_tf.models.folder import ModelDescription, build_model, save_model
+from bert_tf.training.checkpoints import bind_settings
 from bert_tf.training.loop import Progress, Run, train
 from bert_tf.training.metrics import PretrainingObjective
-from bert_tf.training.reporting import MetricsLog, save_metrics
-from bert_tf.training.strategy import dtype_policy, make_strategy
-from bert_tf.training.tracking import Tracker
+from bert_tf.training.reporting import report_run
+from bert_tf.training.strategy import check_batch_size, dtype_policy, make_strategy
 
 
 def pretrain(
     config: Config,
     output_dir: str | Path,
     *,
-    tracker: Tracker,
+    tracking_uri: str | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     is_stop_requested: Callable[[], bool] = lambda: False,
 ) -> dict[str, float]:
@@ -30,44 +30,44 @@ def pretrain(
 
     A run that was interrupted goes on from its newest checkpoint. Returns the metrics on the
     held-out records, and `unigram_entropy`, the masked-LM loss (nats) of a model that knows
-    word frequencies only.
+    word frequencies only; without held-out records, the metrics of the last logged steps.
 
     Raises:
-        ValueError: the configuration, the records and the checkpoints do not fit together.
+        ValueError: the configuration, the records and the checkpoints do not fit together;
+            nothing was written then.
         TrainingInterruptedError: a stop was requested; the same call goes on from there.
     """
-    output_dir = Path(output_dir)
-    section, training = config.pretraining, config.pretraining.training
+    output_dir, section = Path(output_dir), config.pretraining
     records = required(
         section.records, key="pretraining.records", what="a folder that `bert-tf prepare` wrote"
     )
+    # Before anything else uses TensorFlow: logical devices cannot be made later.
+    strategy = make_strategy(num_logical_devices=section.training.num_logical_devices)
+    check_batch_size(section.training, strategy)
     manifest = read_manifest(records)
     tokenizer = Tokenizer.load(records)
-    description = ModelDescription(
-        kind="pretraining",
-        architecture=with_vocab_size(config.model, tokenizer.vocab_size),
-        max_seq_length=manifest.max_seq_length,
-    )
-    _check_length(description)
-    write_config(config, output_dir)
-    tokenizer.save(output_dir)
-    strategy = make_strategy(num_logical_devices=training.num_logical_devices)
-    keras.utils.set_random_seed(config.seed)
-    with strategy.scope():
-        model = build_model(description, dtype=dtype_policy(training.precision))
-    has_held_out = manifest.num_examples("eval") > 0
-    with MetricsLog(output_dir, tracker=tracker) as metrics_log:
+    description = _describe(config, manifest, tokenizer)
+    policy = dtype_policy(section.training.precision)
+    bind_settings(output_dir, _settings(config, manifest, description, policy=policy))
+    resolved = config.model_copy(update={"model": description.architecture})
+    with report_run(resolved, output_dir, stage="pretrain", tracking_uri=tracking_uri) as log:
+        tokenizer.save(output_dir)
+        log.log_files("vocab.txt", "tokenizer.json")
+        keras.utils.set_random_seed(config.seed)
+        with strategy.scope():
+            model = build_model(description, dtype=policy)
+        has_held_out = manifest.num_examples("eval") > 0
         metrics = train(
             Run(
                 model=model,
                 objective=PretrainingObjective(),
                 strategy=strategy,
-                config=training,
+                config=section.training,
                 num_steps=section.num_train_steps,
                 seed=config.seed,
                 train_batches=lambda step: training_batches(
                     records,
-                    batch_size=training.batch_size,
+                    batch_size=section.training.batch_size,
                     masking=config.masking,
                     seed=config.seed,
                     start_step=step,
@@ -75,7 +75,7 @@ def pretrain(
                 eval_batches=(
                     lambda: evaluation_batches(
                         records,
-                        batch_size=training.batch_size,
+                        batch_size=section.training.batch_size,
                         masking=config.masking,
                         seed=config.seed,
                         max_steps=section.max_eval_steps,
@@ -84,33 +84,47 @@ def pretrain(
                 if has_held_out
                 else None,
                 output_dir=output_dir,
-                settings={
-                    "seed": config.seed,
-                    "architecture": description.architecture.model_dump(mode="json"),
-                    "masking": config.masking.model_dump(mode="json"),
-                    "records": manifest.plan,
-                    "num_train_steps": section.num_train_steps,
-                    "batch_size": training.batch_size,
-                    "optimizer": training.optimizer.model_dump(mode="json"),
-                    "precision": model.dtype_policy.name,
-                },
-                log_metrics=metrics_log,
+                log_metrics=log.log_metrics,
                 on_progress=on_progress,
                 is_stop_requested=is_stop_requested,
             )
         )
-    if has_held_out:
-        metrics["unigram_entropy"] = unigram_entropy(records)
-    save_model(model, description, output_dir)
-    save_metrics(metrics, output_dir, tracker=tracker)
+        if has_held_out:
+            metrics["unigram_entropy"] = unigram_entropy(records)
+        save_model(model, description, output_dir)
+        log.log_files("model.json")
+        if metrics:  # a finished run without held-out records has its metrics already
+            log.finish(metrics)
     return metrics
 
 
-def _check_length(description: ModelDescription) -> None:
-    limit = description.architecture.max_position_embeddings
-    if description.max_seq_length > limit:
+def _describe(config: Config, manifest: Manifest, tokenizer: Tokenizer) -> ModelDescription:
+    architecture = with_vocab_size(config.model, tokenizer.vocab_size)
+    if manifest.max_seq_length > architecture.max_position_embeddings:
         raise ValueError(
             "model.max_position_embeddings must be at least the records' max_seq_length. "
-            f"Received: {limit} and {description.max_seq_length}. Prepare shorter records or "
-            "raise model.max_position_embeddings."
+            f"Received: {architecture.max_position_embeddings} and {manifest.max_seq_length}. "
+            "Prepare shorter records or raise model.max_position_embeddings."
         )
+    return ModelDescription(
+        kind="pretraining",
+        architecture=architecture,
+        max_seq_length=manifest.max_seq_length,
+        has_next_sentence=manifest.next_sentence,
+    )
+
+
+def _settings(
+    config: Config, manifest: Manifest, description: ModelDescription, *, policy: str
+) -> dict[str, object]:
+    training = config.pretraining.training
+    return {
+        "seed": config.seed,
+        "architecture": description.architecture.model_dump(mode="json"),
+        "masking": config.masking.model_dump(mode="json"),
+        "records": manifest.plan,
+        "num_train_steps": config.pretraining.num_train_steps,
+        "batch_size": training.batch_size,
+        "optimizer": training.optimizer.model_dump(mode="json"),
+        "precision": policy,
+    }

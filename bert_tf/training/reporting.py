@@ -1,45 +1,76 @@
-"""Where the numbers of a run go: TensorBoard, the tracker, `metrics.json`."""
+"""What a run leaves for people and machines: configuration, curves, metrics.
 
+In OUTPUT_DIR: `config.yaml` (resolved, before the first step), `tensorboard/`, `tracking/` (see
+`tracking`), `metrics.json` (at the end). MLflow receives all of it.
+"""
+
+import contextlib
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Self
 
 import tensorflow as tf
 
+from bert_tf.config import CONFIG_FILE, Config, write_config
+from bert_tf.files import write_whole
+from bert_tf.training.loop import TrainingInterruptedError
 from bert_tf.training.tracking import Tracker
 
 METRICS_FILE = "metrics.json"
 
 
-class MetricsLog:
-    """Sends the metrics of a step to TensorBoard (`OUTPUT_DIR/tensorboard`) and the tracker."""
+class RunLog:
+    """Sends what a run measures to TensorBoard, to the tracker and to `metrics.json`."""
 
-    def __init__(self, output_dir: str | Path, *, tracker: Tracker):
+    def __init__(self, output_dir: Path, *, tracker: Tracker, writer: tf.summary.SummaryWriter):
+        self._output_dir = output_dir
         self._tracker = tracker
-        self._writer = tf.summary.create_file_writer(str(Path(output_dir) / "tensorboard"))
+        self._writer = writer
 
-    def __call__(self, metrics: dict[str, float], step: int) -> None:
+    def log_metrics(self, metrics: dict[str, float], step: int) -> None:
+        """Curves: the metrics of a step."""
         self._tracker.log_metrics(metrics, step=step)
         with self._writer.as_default():
             for name, value in metrics.items():
                 tf.summary.scalar(name, value, step=step)
 
-    def __enter__(self) -> Self:
-        return self
+    def log_files(self, *names: str) -> None:
+        """Files of the output folder."""
+        for name in names:
+            self._tracker.log_artifact(self._output_dir / name)
 
-    def __exit__(self, *_error: object) -> None:
-        self._writer.close()
+    def finish(self, metrics: Mapping[str, float]) -> None:
+        """Write `metrics.json`: the result."""
+        write_whole(self._output_dir / METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
+        final = {f"final/{name}": value for name, value in metrics.items()}
+        self._tracker.log_metrics(final, step=0)
+        self.log_files(METRICS_FILE)
 
 
-def save_metrics(metrics: Mapping[str, float], output_dir: str | Path, *, tracker: Tracker) -> None:
-    """Write `metrics.json`, and hand it with configuration and tokenizer to the tracker."""
+@contextlib.contextmanager
+def report_run(
+    config: Config, output_dir: str | Path, *, stage: str, tracking_uri: str | None
+) -> Iterator[RunLog]:
+    """Write the resolved configuration, open the tracker, and close it with how the run ended.
+
+    Args:
+        config: as the run uses it, whatever was left open filled in.
+        tracking_uri: see `Tracker.open`.
+    """
     output_dir = Path(output_dir)
-    path = output_dir / METRICS_FILE
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
-    tracker.log_metrics({f"final/{name}": value for name, value in metrics.items()}, step=0)
-    for name in ("config.yaml", "vocab.txt", "tokenizer.json", "model.json", METRICS_FILE):
-        tracker.log_artifact(output_dir / name)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    write_config(config, output_dir)
+    with contextlib.ExitStack() as stack:
+        tracker = stack.enter_context(
+            Tracker.open(output_dir, config=config.tracking, tracking_uri=tracking_uri, stage=stage)
+        )
+        tracker.log_parameters(config.model_dump(mode="json", exclude={"tracking"}))
+        writer = tf.summary.create_file_writer(str(output_dir / "tensorboard"))
+        stack.callback(writer.close)
+        log = RunLog(output_dir, tracker=tracker, writer=writer)
+        log.log_files(CONFIG_FILE)
+        try:
+            yield log
+        except TrainingInterruptedError:
+            tracker.close("KILLED")
+            raise

@@ -6,6 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from bert_tf.config import TrainingConfig
+
 # Matrix units that take bfloat16: Intel AMX, or AVX-512 with its bfloat16 extension.
 _BFLOAT16_CPU_FLAGS = {"amx_bf16", "avx512_bf16"}
 
@@ -13,10 +15,16 @@ _BFLOAT16_CPU_FLAGS = {"amx_bf16", "avx512_bf16"}
 def make_strategy(*, num_logical_devices: int | None = None) -> tf.distribute.MirroredStrategy:
     """MirroredStrategy over all visible GPUs, or over the CPU, whole or in logical devices.
 
+    On GPUs, operations are made deterministic and float32 products exact (no TF32): a run can be
+    repeated bit by bit, and float32 means float32. `bfloat16` is the fast type.
+
     Raises:
         RuntimeError: logical devices are asked for after TensorFlow has started with others.
     """
     num_gpus = len(tf.config.list_physical_devices("GPU"))
+    if num_gpus:
+        tf.config.experimental.enable_op_determinism()
+        tf.config.experimental.enable_tensor_float_32_execution(False)
     if num_gpus and num_logical_devices is None:
         return tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(num_gpus)])
     if num_logical_devices is not None:
@@ -26,6 +34,23 @@ def make_strategy(*, num_logical_devices: int | None = None) -> tf.distribute.Mi
         # One process may hold strategies of several sizes; TensorFlow's collectives may not.
         cross_device_ops=tf.distribute.ReductionToOneDevice(),
     )
+
+
+def make_single_device_strategy() -> tf.distribute.MirroredStrategy:
+    """MirroredStrategy over the first GPU, or the CPU: any batch size will do."""
+    device = "GPU:0" if tf.config.list_physical_devices("GPU") else "CPU:0"
+    return tf.distribute.MirroredStrategy([device])
+
+
+def check_batch_size(config: TrainingConfig, strategy: tf.distribute.Strategy) -> None:
+    """Raise ValueError unless the global batch can be dealt to replicas and micro-batches."""
+    parts = strategy.num_replicas_in_sync * config.accumulation_steps
+    if config.batch_size % parts:
+        raise ValueError(
+            "batch_size must be a multiple of replicas x accumulation_steps. Received: "
+            f"batch_size={config.batch_size}, {strategy.num_replicas_in_sync} replicas x "
+            f"{config.accumulation_steps}. Use a multiple of {parts}."
+        )
 
 
 def dtype_policy(precision: str) -> str:

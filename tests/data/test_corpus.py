@@ -85,6 +85,36 @@ def test_invalid_utf8_is_replaced_and_counted(
     assert "a.txt: invalid UTF-8 replaced by U+FFFD in 2 line(s)" in caplog.text
 
 
+LONE_SURROGATES = r"""{"text": "fine \ud83d\ude00 \\ud83d"}
+{"text": "ok \ud83d", "tags": ["\uDE00"]}
+{"text": "\ude00\ud83d", "\ud800": 1}
+"""
+
+
+def test_half_a_surrogate_pair_stops_with_file_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(LONE_SURROGATES)
+    with pytest.raises(
+        ValueError, match=r"a\.jsonl:2: text must be UTF-8\. .*half a surrogate.*'\\ud83d'.*replace"
+    ):
+        read(path)
+
+
+def test_half_a_surrogate_pair_is_replaced_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(LONE_SURROGATES)
+    with caplog.at_level(logging.WARNING):
+        documents = read(path, encoding_errors="replace")
+    assert [paragraphs for paragraphs, _ in documents] == [
+        ("fine \N{GRINNING FACE} \\ud83d",),
+        ("ok \ufffd",),
+        ("\ufffd\ufffd",),
+    ]
+    assert "a.jsonl: half surrogate pairs replaced by U+FFFD in 2 line(s)" in caplog.text
+
+
 def test_folders_and_globs_are_sorted_and_listed_once(tmp_path: Path) -> None:
     for name in ("b.txt", "sub/a.jsonl", "sub/c.txt.gz", "sub/picture.png", "a.md"):
         path = tmp_path / name

@@ -1,4 +1,6 @@
 import hashlib
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -167,6 +169,76 @@ def test_too_few_documents_are_refused(tmp_path: Path, corpus_config: Config) ->
         prepare_records(config, tmp_path / "out")
     manifest = prepare_records(changed(config, "examples", next_sentence=False), tmp_path / "out")
     assert manifest.num_examples("train") == 1
+
+
+def test_documents_without_a_token_leave_a_named_shard(
+    tmp_path: Path, corpus_config: Config
+) -> None:
+    path = write_corpus(tmp_path / "text.txt", "A cat.\nA dog.", "\u200b\ufffd", "\u200b")
+    config = changed(corpus_config, "corpus", paths=(path,), held_out_share=0.0)
+    config = changed(config, "records", num_shards=1)
+    with pytest.raises(
+        ValueError,
+        match=r"train-00000-of-00001\.tfrecord: train shard 0 has 1 of 3 document\(s\) .* at least "
+        r"2 documents.*Received: 1\. .*lower records\.num_shards",
+    ):
+        prepare_records(config, tmp_path / "out")
+
+
+def test_a_folder_prepared_anew_takes_the_new_vocabulary(
+    tmp_path: Path, corpus_config: Config, tokenizer: Tokenizer
+) -> None:
+    folder = tmp_path / "records"
+    prepare_records(corpus_config, folder)
+    shutil.rmtree(folder)
+    tokens = list(tokenizer.vocabulary)
+    Tokenizer([*tokens[:5], *reversed(tokens[5:])]).save(tmp_path / "reversed")
+    config = changed(corpus_config, "tokenizer", vocabulary=str(tmp_path / "reversed"))
+    prepare_records(config, folder)
+    prepare_records(config, tmp_path / "elsewhere")
+    assert contents(folder) == contents(tmp_path / "elsewhere")
+    shutil.rmtree(folder)
+    prepare_records(changed(corpus_config, "tokenizer", lower_case=False), folder)
+    assert contents(folder) != contents(tmp_path / "elsewhere")
+
+
+def test_a_vocabulary_changed_while_shards_are_made_is_refused(
+    tmp_path: Path, corpus_config: Config, tokenizer: Tokenizer
+) -> None:
+    def change(stage: str, done: int, total: int | None) -> None:
+        if stage == "documents":
+            Tokenizer([*tokenizer.vocabulary, "more"]).save(tmp_path)
+
+    with pytest.raises(ValueError, match=r"vocab\.txt: a vocabulary must stay .*SHA-256"):
+        prepare_records(corpus_config, tmp_path, on_progress=change)
+
+
+def test_a_second_run_in_the_same_folder_is_refused_and_harms_nothing(
+    tmp_path: Path, records_dir: Path, corpus_config: Config
+) -> None:
+    messages = []
+
+    def run_another(stage: str, done: int, total: int | None) -> None:
+        if stage == "shards":
+            with pytest.raises(ValueError, match="one process at a time") as caught:
+                prepare_records(corpus_config, tmp_path)
+            messages.append(str(caught.value))
+
+    prepare_records(corpus_config, tmp_path, on_progress=run_another)
+    assert len(messages) == 4
+    assert messages[0].startswith(f"{tmp_path}: ")
+    assert f"process {os.getpid()} on " in messages[0]
+    assert "another --output-dir" in messages[0]
+    assert contents(tmp_path) == contents(records_dir), "no lock file is left"
+
+
+def test_a_finished_folder_needs_no_right_to_write(
+    tmp_path: Path, corpus_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = prepare_records(corpus_config, tmp_path)
+    locked = _count_calls(monkeypatch, preparation, "lock_folder")
+    assert prepare_records(corpus_config, tmp_path) == manifest
+    assert locked == []
 
 
 def test_a_vocabulary_is_asked_for(tmp_path: Path, corpus_config: Config) -> None:

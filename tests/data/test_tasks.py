@@ -63,6 +63,7 @@ def test_jsonl_gz_pairs_and_number_labels(tmp_path: Path) -> None:
         ("a.jsonl", '{"text": "x", "label": 1}\n[1]\n', r"a\.jsonl:2: .*JSON object.*list"),
         ("a.jsonl", '{"text": "x", "label": null}\n', r"a\.jsonl:1: .*'label'.*None"),
         ("a.jsonl", "{\n", r"a\.jsonl:1: .*JSON object"),
+        ("a.jsonl", '{"text": "\\ud83d", "label": 1}\n', r"a\.jsonl:1: .*UTF-8.*'\\ud83d'"),
         ("a.csv", "text,label\n", r"a\.csv: .*must be one of \.tsv"),
     ],
 )
@@ -98,8 +99,8 @@ def test_training_batch_holds_what_was_asked_for(tokenizer: Tokenizer) -> None:
         for ids, mask, label in zip(
             batch["input_ids"], batch["input_mask"], batch["labels"], strict=True
         ):
-            text = tokenizer.detokenize(ids[1 : mask.sum() - 1])
-            row = data.texts.index(text)
+            pieces = [tokenizer.vocabulary[token_id] for token_id in ids[1 : mask.sum() - 1]]
+            row = data.texts.index(" ".join(pieces).replace(" ##", ""))
             assert data.labels[row] == str(label)
 
 
@@ -150,12 +151,31 @@ def test_evaluation_is_one_pass_in_order_with_the_last_batch_filled(tokenizer: T
 
 def test_unknown_labels_and_a_missing_seed_are_refused(tokenizer: Tokenizer) -> None:
     data = make_data(6)
-    with pytest.raises(
-        ValueError, match=r"training data's: 0, 1\. Received: '2', first in record 3"
-    ):
+    with pytest.raises(ValueError, match=r"record 3: .*data's: 0, 1\. Received: '2'; in all 2 rec"):
         batches(data, tokenizer, class_names=["0", "1"])
     with pytest.raises(ValueError, match="need a seed"):
         batches(data, tokenizer, seed=None)
+
+
+def test_an_unknown_label_is_reported_with_path_and_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv", "text\tlabel\nx\t1\n\nx\tgood\nx\tbad\nx\tgood\n")
+    data = tasks.read_labelled(path, **FIELDS)
+    with pytest.raises(
+        ValueError,
+        match=r"a\.tsv:4: every label .*: 0, 1\. Received: 'good'; in all 3 .* 'bad', 'good'\. Re",
+    ):
+        tasks.check_labels(data, class_names=["0", "1"])
+    tasks.check_labels(data, class_names=["1", "bad", "good"])
+    path = write(tmp_path / "b.jsonl", '\n{"text": "x", "label": 7}\n')
+    with pytest.raises(ValueError, match=r"b\.jsonl:2: every label .*'7'"):
+        tasks.check_labels(tasks.read_labelled(path, **FIELDS), class_names=["0", "1"])
+
+
+def test_where_a_record_stands_is_no_part_of_what_it_is(tmp_path: Path) -> None:
+    first = tasks.read_labelled(write(tmp_path / "a.tsv", "text\tlabel\nx\t1\n"), **FIELDS)
+    second = tasks.read_labelled(write(tmp_path / "b.tsv", "text\tlabel\n\nx\t1\n"), **FIELDS)
+    assert first == second
+    assert second.where(0) == f"{tmp_path}/b.tsv:3"
 
 
 def test_a_length_gives_at_most_eight_buckets() -> None:

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import unicodedata
 from pathlib import Path
@@ -66,17 +67,16 @@ def test_ids_equal_hugging_faces(lower_case: bool, strip_accents: bool) -> None:
         assert left == right, text
 
 
-def test_hangul_survives_lower_casing_and_the_round_trip() -> None:
+def test_hangul_survives_lower_casing() -> None:
     tokenizer = Tokenizer(TOKENS, lower_case=True)
     decomposed = unicodedata.normalize("NFD", "영화가 재미있다")
     (ids,) = tokenizer.tokenize([decomposed]).to_list()
     assert [TOKENS[i] for i in ids] == ["영화", "##가", "재미", "##있다"]
-    assert tokenizer.detokenize(ids) == "영화가 재미있다"
 
 
 def test_strip_accents_is_googles_uncased_form() -> None:
     tokenizer = Tokenizer(TOKENS, lower_case=True, strip_accents=True)
-    assert tokenizer.detokenize(tokenizer.tokenize(["CAFÉ"]).to_list()[0]) == "cafe"
+    assert tokenizer.tokenize(["CAFÉ"]).to_list() == [[TOKENS.index("cafe")]]
 
 
 def test_text_never_becomes_a_control_token() -> None:
@@ -88,7 +88,7 @@ def test_text_never_becomes_a_control_token() -> None:
 def test_invalid_utf8_is_dropped_as_google_drops_its_replacement() -> None:
     tokenizer = Tokenizer(TOKENS)
     (ids,) = tokenizer.tokenize([b"the \xff\xfe wa\xffnt"]).to_list()
-    assert tokenizer.detokenize(ids) == "the want"
+    assert [TOKENS[i] for i in ids] == ["the", "want"]
 
 
 def test_literal_mask_becomes_the_mask_token_only_when_asked_for() -> None:
@@ -104,12 +104,6 @@ def test_literal_mask_becomes_the_mask_token_only_when_asked_for() -> None:
     ]
 
 
-def test_id_to_token_keeps_the_shape() -> None:
-    tokenizer = Tokenizer(TOKENS)
-    tokens = tokenizer.id_to_token(tf.constant([[0, 4], [5, 6]]))
-    assert tokens.numpy().tolist() == [[b"[PAD]", b"[MASK]"], [b"un", b"##want"]]
-
-
 def test_it_exports_and_reloads(tmp_path: Path) -> None:
     tokenizer = Tokenizer(TOKENS, lower_case=True)
     module = tf.Module()
@@ -119,7 +113,7 @@ def test_it_exports_and_reloads(tmp_path: Path) -> None:
     def serve(texts: tf.Tensor) -> dict[str, tf.Tensor]:
         ids = tokenizer.tokenize_with_masks(texts).to_tensor()
         sentences = tokenizer.split_sentences(texts).to_tensor("")
-        return {"ids": ids, "tokens": tokenizer.id_to_token(ids), "sentences": sentences}
+        return {"ids": ids, "sentences": sentences}
 
     module.serve = serve
     tf.saved_model.save(module, str(tmp_path / "saved"), signatures={"serving_default": serve})
@@ -137,6 +131,8 @@ def test_save_and_load_keep_everything(tmp_path: Path) -> None:
         loaded = Tokenizer.load(path)
         assert loaded.vocabulary == tuple(TOKENS)
         assert loaded.vocab_size == len(TOKENS)
+        file_digest = hashlib.sha256((tmp_path / "vocab.txt").read_bytes()).hexdigest()
+        assert loaded.vocabulary_sha256 == file_digest
         assert loaded.settings == {
             "lower_case": True,
             "strip_accents": False,

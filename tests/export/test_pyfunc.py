@@ -42,12 +42,20 @@ class Sentiment(tf.Module):
     def compare(self, text: tf.Tensor, text_pair: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"is_equal": tf.equal(text, text_pair)}
 
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def count(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"num_texts_of_call": tf.fill(tf.shape(text), tf.size(text))}
+
 
 @pytest.fixture(scope="module")
 def saved_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("export") / "1"
     module = Sentiment()
-    signatures = {"serving_default": module.classify, "compare": module.compare}
+    signatures = {
+        "serving_default": module.classify,
+        "compare": module.compare,
+        "count": module.count,
+    }
     tf.saved_model.save(module, str(path), signatures=signatures)
     return path
 
@@ -89,8 +97,29 @@ def test_another_signature_takes_a_pair(model: TextModel) -> None:
     assert answers["is_equal"].tolist() == [True, False]
 
 
+def test_large_frame_is_answered_in_slices_with_the_same_answers(model: TextModel) -> None:
+    texts = [GOOD, BAD, BAD] * 50
+    frame = pd.DataFrame({"text": texts}, index=range(1000, 1150))
+    sizes = model.predict(None, frame, params={"signature_name": "count"})["num_texts_of_call"]
+    assert sizes.tolist() == [64] * 64 + [64] * 64 + [22] * 22
+    answers = model.predict(None, frame)
+    pd.testing.assert_frame_equal(
+        answers, pd.concat([model.predict(None, frame[row : row + 1]) for row in range(150)])
+    )
+    with pytest.raises(ValueError, match="column text, row 149: a text must be a string"):
+        model.predict(None, [*texts[:-1], None])
+
+
+def test_frame_without_rows_has_an_answer_without_rows(model: TextModel) -> None:
+    answers = model.predict(None, pd.DataFrame({"text": []}))
+    assert (len(answers), set(answers.columns)) == (
+        0,
+        {"label", "score", "probabilities", "labels"},
+    )
+
+
 def test_errors_name_signature_column_and_row(model: TextModel) -> None:
-    with pytest.raises(ValueError, match="signature_name must be one of compare, serving_default"):
+    with pytest.raises(ValueError, match="signature_name must be one of compare, count, serving_default"):
         model.predict(None, [GOOD], params={"signature_name": "rank"})
     with pytest.raises(ValueError, match=r"the columns text\. Received: review\. Add text"):
         model.predict(None, pd.DataFrame({"review": [GOOD]}))

@@ -1,15 +1,17 @@
 """What is exported: signatures, text handling, whole versions, equal answers elsewhere."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.config import Config, ModelConfig
+from bert_tf.config import Config, ModelConfig, load_config
 from bert_tf.data.tokenizer import Tokenizer
 from bert_tf.export import saved_model
 from bert_tf.export.saved_model import export_model, newest_version, predict_texts
@@ -22,7 +24,7 @@ VOCABULARY = (
 TEXTS = ["한글 좋아요", "the film . bad", "", "good " * 100]
 
 
-def make_folder(path, *, kind="classification", has_text_pairs=False):
+def make_folder(path, *, kind="classification", has_text_pairs=False, has_next_sentence=True):
     tokenizer = Tokenizer(
         VOCABULARY, lower_case=False, strip_accents=False, unicode_normalization="NFC"
     )
@@ -41,6 +43,7 @@ def make_folder(path, *, kind="classification", has_text_pairs=False):
         max_seq_length=16,
         class_names=("부정", "긍정", "모름") if kind == "classification" else (),
         has_text_pairs=has_text_pairs,
+        has_next_sentence=has_next_sentence,
     )
     save_model(build_model(description), description, path)
     return path
@@ -70,7 +73,9 @@ def test_a_version_is_a_whole_numbered_folder(classifier):
     assert [path.name for path in version.parent.iterdir()] == ["1"]
     assert newest_version(version.parent) == version
     extra = {path.name for path in (version / "assets.extra").iterdir()}
-    assert {"model.json", "vocab.txt", "tokenizer.json"} <= extra
+    assert {"model.json", "vocab.txt", "tokenizer.json", "config.yaml"} <= extra
+    config = load_config(version / "assets.extra" / "config.yaml")
+    assert config.export.max_seq_length == 16, "the model's, filled in"
 
 
 def test_default_signature_answers_with_labels_and_probabilities(classifier):
@@ -142,7 +147,7 @@ def test_fill_mask_answers_at_the_mask(pretrained):
 
 def test_fill_mask_without_a_mask_is_refused(pretrained):
     _, version = pretrained
-    with pytest.raises(ValueError, match=r"fill_mask: .*needs \[MASK\] in every text"):
+    with pytest.raises(ValueError, match=r"(?s)fill_mask: .*needs \[MASK\] in every text"):
         predict_texts(version, ["the film"], signature_name="fill_mask")
 
 
@@ -152,6 +157,23 @@ def test_next_sentence_gives_a_probability(pretrained):
         version, ["the film", "good"], text_pairs=["good", "bad"], signature_name="next_sentence"
     )
     assert all(0 < answer["is_next_probability"] < 1 for answer in answers)
+
+
+def test_a_next_sentence_head_that_was_not_trained_is_not_exported(tmp_path):
+    folder = make_folder(tmp_path / "model", kind="pretraining", has_next_sentence=False)
+    version = export(folder, tmp_path / "encoder")
+    with pytest.raises(ValueError, match=r"\['fill_mask', 'serving_default', 'token_ids'\]"):
+        predict_texts(version, ["a"], text_pairs=["b"], signature_name="next_sentence")
+
+
+def test_what_a_killed_export_left_goes_after_a_day(classifier, tmp_path):
+    folder, _ = classifier
+    for name, age in (("old", 2 * 24 * 3600), ("new", 60)):
+        left = tmp_path / f".exporting-{name}"
+        left.mkdir()
+        os.utime(left, (time.time() - age,) * 2)
+    export(folder, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".exporting-new", "1"]
 
 
 def test_user_text_never_becomes_control_tokens(classifier):

@@ -147,6 +147,17 @@ def test_dropout_without_a_seed_changes_from_call_to_call_and_is_off_outside_tra
     np.testing.assert_array_equal(layer(x), x)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_dropout_keeps_the_mean_in_every_type(dtype):
+    layer = Dropout(0.1, dtype=dtype)
+    with dropout_seed(tf.constant([1, 2], tf.int32)):
+        output = layer(tf.ones((1000, 1000), dtype), training=True)
+    assert output.dtype == dtype
+    values = np.asarray(tf.cast(output, tf.float32))
+    assert abs(values.mean() - 1.0) < 1e-3
+    assert abs((values == 0).mean() - 0.1) < 2e-3
+
+
 def test_two_dropouts_in_one_model_drop_different_units():
     class Two(keras.layers.Layer):
         def __init__(self):

@@ -126,6 +126,36 @@ def test_broken_version_is_reported_while_the_old_one_goes_on(make_model, publis
     assert ask_label(model) == "one"
 
 
+def test_version_that_cannot_be_read_keeps_no_other_from_loading(make_model, publish, base_path):
+    unreadable = publish(base_path, 1, "one") / "saved_model.pb"
+    good = unreadable.read_bytes()
+    unreadable.unlink()
+    unreadable.symlink_to("x" * 300)  # looking at it is an OSError: the name is too long
+    publish(base_path, 2, "two")
+    model = make_model(serves_all_versions=True)
+    model.poll()
+    assert list_states(model) == {2: "AVAILABLE", 1: "END"}
+    (broken,) = model.list_versions(version=1)
+    assert broken.error.code == "DATA_LOSS"
+    assert "File name too long" in broken.error.message
+    unreadable.unlink()
+    unreadable.write_bytes(good)
+    model.poll()
+    assert ask_label(model, version=1) == "one"
+
+
+def test_broken_version_is_tried_again_when_its_rights_change(make_model, publish, base_path):
+    version = publish(base_path, 1, "one")
+    (version / "saved_model.pb").write_bytes(b"\xff not a protobuf")
+    model = make_model()
+    model.poll()
+    (first,) = model.list_versions()
+    (version / "saved_model.pb").chmod(0o640)
+    model.poll()
+    (second,) = model.list_versions()
+    assert second.error is not first.error
+
+
 def test_broken_version_is_tried_again_when_its_files_change(make_model, publish, base_path):
     version = publish(base_path, 1, "one")
     good = (version / "saved_model.pb").read_bytes()

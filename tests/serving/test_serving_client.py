@@ -122,6 +122,15 @@ def test_nobody_listening_is_unavailable():
             asked.predict(instances=["a"])
 
 
+def test_proxy_of_the_environment_is_not_asked(make_client, monkeypatch):
+    for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "grpc_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{find_free_port()}")
+    asked = make_client(timeout_seconds=5)
+    assert asked.predict_texts(["a"])[0]["label"] == "two"
+
+
 def test_waits_until_a_model_appears(publish, tmp_path):
     port = find_free_port()
     settings = ModelSettings("late", tmp_path / "late")

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from bert_tf.training.checkpoints import bind_settings
 from bert_tf.training.loop import Evaluation, TrainingInterruptedError, train
 from bert_tf.training.metrics import PretrainingObjective
 from tests.training.runs import make_run, random_batches, train_and_read
@@ -28,9 +30,15 @@ def test_loss_gradient_and_update_do_not_depend_on_how_a_step_is_split(
         np.testing.assert_allclose(weights[name], value, atol=1e-3, err_msg=name)
 
 
-def test_the_gradient_is_clipped_once_by_the_norm_of_the_whole_batch(tmp_path):
-    seen, _ = train_and_read(make_run(tmp_path, num_replicas=2))
-    assert min(step["train/gradient_norm"] for step in seen) > 0.5, "the norm before clipping"
+@pytest.mark.parametrize("num_replicas", [1, 2])
+def test_the_gradient_is_clipped_once_by_the_norm_of_the_whole_batch(tmp_path, num_replicas):
+    seen, _ = train_and_read(make_run(tmp_path, num_replicas=num_replicas, num_steps=1))
+    assert seen[0]["train/gradient_norm"] > 0.5, "before clipping to 0.5"
+    reader = tf.train.load_checkpoint(str(tmp_path / "checkpoints" / "step-1"))
+    names = [name for name in reader.get_variable_to_shape_map() if "first_moment/" in name]
+    squares = [np.sum(np.square(reader.get_tensor(name))) for name in names]
+    # After one step the first moment is (1 - beta_1) times the clipped gradient.
+    assert np.sqrt(np.sum(squares)) == pytest.approx(0.1 * 0.5, rel=1e-4)
 
 
 def test_resumed_run_equals_uninterrupted_run_bit_by_bit(tmp_path):
@@ -74,9 +82,12 @@ def test_only_damaged_checkpoints_are_an_error(tmp_path):
 
 
 def test_a_resume_with_other_settings_is_refused_with_the_difference(tmp_path):
-    train(make_run(tmp_path, num_steps=2, settings={"optimizer": {"learning_rate": 0.1}}))
-    with pytest.raises(ValueError, match=r"optimizer.learning_rate: was 0.1, is 0.2"):
-        train(make_run(tmp_path, num_steps=2, settings={"optimizer": {"learning_rate": 0.2}}))
+    bind_settings(tmp_path, {"optimizer": {"learning_rate": 0.1}})
+    bind_settings(tmp_path, {"optimizer": {"learning_rate": 0.3}})  # nothing was trained yet
+    train(make_run(tmp_path, num_steps=2))
+    bind_settings(tmp_path, {"optimizer": {"learning_rate": 0.3}})
+    with pytest.raises(ValueError, match=r"optimizer.learning_rate: was 0.3, is 0.2"):
+        bind_settings(tmp_path, {"optimizer": {"learning_rate": 0.2}})
 
 
 def test_old_checkpoints_go(tmp_path):
@@ -109,9 +120,29 @@ def test_evaluation_does_not_depend_on_the_number_of_replicas(tmp_path):
         assert results[1][name] == pytest.approx(value, rel=1e-5), name
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoints(tmp_path):
-    run = make_run(tmp_path, num_steps=50)
-    table = run.model.encoder.embeddings.word_embeddings.embeddings
-    table.assign(np.full(table.shape, np.inf, np.float32))
-    with pytest.raises(FloatingPointError, match=r"loss must be finite. Received: nan at step 1"):
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_good_checkpoints(tmp_path):
+    def batches(step: int) -> tf.data.Dataset:
+        def spoil(index, batch):
+            is_bad = tf.cast(index + step >= 3, tf.float32)
+            return batch | {"masked_lm_weights": batch["masked_lm_weights"] / (1.0 - is_bad)}
+
+        return random_batches(step).enumerate().map(spoil)
+
+    run = make_run(
+        tmp_path,
+        num_steps=50,
+        train_batches=batches,
+        training={"log_every_steps": 20, "checkpoint_every_steps": 1},
+    )
+    with pytest.raises(FloatingPointError, match=r"must be finite. Received: nan at step 4"):
         train(run)
+    names = sorted(path.name for path in (tmp_path / "checkpoints").glob("*.index"))
+    assert names == ["step-1.index", "step-2.index", "step-3.index"]
+
+
+def test_bfloat16_trains_close_to_float32(tmp_path):
+    exact, _ = train_and_read(make_run(tmp_path / "exact", num_steps=3))
+    low, weights = train_and_read(make_run(tmp_path / "low", num_steps=3, dtype="mixed_bfloat16"))
+    for one, other in zip(exact, low, strict=True):
+        assert other["train/loss"] == pytest.approx(one["train/loss"], rel=0.02)
+    assert all(weight.dtype == np.float32 for weight in weights.values())

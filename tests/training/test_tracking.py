@@ -19,6 +19,7 @@ from bert_tf.config import TrackingConfig
 from bert_tf.training.tracking import (
     SEND_COMMAND,
     Tracker,
+    describe_tracking_uri,
     read_metrics,
     run_id_of,
     send_pending,
@@ -253,6 +254,71 @@ def test_server_killed_during_a_run_loses_and_doubles_nothing(
     assert "tracking server answers again" in caplog.text
 
 
+def test_artifact_waits_until_its_store_is_back(tmp_path: Path, sqlite_uri: str) -> None:
+    store = tmp_path / "store"
+    store.write_text("in the way")
+    client = MlflowClient(sqlite_uri)
+    client.create_experiment("tests", artifact_location=str(store / "artifacts"))
+    (tmp_path / "vocab.txt").write_text("[PAD]\n", encoding="utf-8")
+    with open_tracker(tmp_path, sqlite_uri) as tracker:
+        tracker.log_artifact(tmp_path / "vocab.txt")
+        tracker.log_metrics({"loss": 1.0}, step=1)
+        tracker.close(timeout_seconds=0.2)
+    for _ in range(4):
+        with pytest.raises(ConnectionError, match="the tracking server must answer"):
+            send_pending(tmp_path / "run", tracking_uri=sqlite_uri)
+    store.unlink()
+    assert send_pending(tmp_path / "run", tracking_uri=sqlite_uri) == 3
+    run = only_run(client)
+    assert run.info.status == "FINISHED"
+    assert [item.path for item in client.list_artifacts(run.info.run_id)] == ["vocab.txt"]
+
+
+def test_artifact_that_cannot_be_read_or_is_refused_is_skipped(
+    tmp_path: Path, sqlite_uri: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "gone.png").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "vocab.txt").write_text("[PAD]\n", encoding="utf-8")
+    with open_tracker(tmp_path, sqlite_uri) as tracker:
+        tracker.log_artifact(folder)
+        tracker.log_artifact(tmp_path / "vocab.txt", "../outside")
+        tracker.log_metrics({"loss": 1.0}, step=1)
+    run = only_run(MlflowClient(sqlite_uri))
+    assert (run.info.status, run.data.metrics["loss"]) == ("FINISHED", 1.0)
+    assert "pictures: cannot be read; it is not uploaded: FileNotFoundError: " in caplog.text
+    assert "tracking server refused" in caplog.text
+
+
+def test_copied_output_folder_sends_its_own_files(tmp_path: Path, sqlite_uri: str) -> None:
+    config = TrackingConfig(enabled=False)
+    run_dir = tmp_path / "run"
+    with Tracker.open(run_dir, config=config, tracking_uri=None, stage="pretrain") as tracker:
+        (run_dir / "vocab.txt").write_text("[PAD]\n", encoding="utf-8")
+        tracker.log_artifact(run_dir / "vocab.txt")
+    run_dir.rename(tmp_path / "elsewhere")
+    assert send_pending(tmp_path / "elsewhere", tracking_uri=sqlite_uri) == 3
+    client = MlflowClient(sqlite_uri)
+    (run,) = client.search_runs([client.get_experiment_by_name("bert_tf").experiment_id])
+    assert [item.path for item in client.list_artifacts(run.info.run_id)] == ["vocab.txt"]
+
+
+def test_artifacts_of_a_sqlite_file_lie_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "work").mkdir()
+    make_database(tmp_path / "data" / "runs.db")
+    monkeypatch.chdir(tmp_path / "work")
+    (tmp_path / "vocab.txt").write_text("[PAD]\n", encoding="utf-8")
+    with open_tracker(tmp_path, "sqlite:///../data/runs.db") as tracker:
+        tracker.log_artifact(tmp_path / "vocab.txt")
+    (stored,) = tmp_path.glob("data/mlartifacts/*/artifacts/vocab.txt")
+    assert stored.parts[-3] == tracker.run_id
+    assert list((tmp_path / "work").iterdir()) == []
+
+
 def test_run_of_a_killed_process_is_closed_as_killed(tmp_path: Path, sqlite_uri: str) -> None:
     program = (
         "import os, sys\n"
@@ -302,6 +368,23 @@ def test_run_id_is_known_once_the_server_has_the_run(tmp_path: Path, sqlite_uri:
     with open_tracker(tmp_path, sqlite_uri):
         pass
     assert run_id_of(tmp_path / "run") == only_run(MlflowClient(sqlite_uri)).info.run_id
+
+
+@pytest.mark.parametrize(
+    ("uri", "description"),
+    [
+        ("sqlite:///mlflow.db", "mlflow ui --backend-store-uri sqlite:///mlflow.db"),
+        ("sqlite:////a b/x.db", "mlflow ui --backend-store-uri 'sqlite:////a b/x.db'"),
+        (
+            "postgresql+psycopg2://me:s@cret@db.local/runs",
+            "mlflow ui --backend-store-uri postgresql+psycopg2://db.local/runs",
+        ),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("https://me:secret@mlflow.local/a", "https://mlflow.local/a"),
+    ],
+)
+def test_tracking_uri_is_described_without_its_password(uri: str, description: str) -> None:
+    assert describe_tracking_uri(uri) == description
 
 
 def test_errors_say_what_to_do(tmp_path: Path, sqlite_uri: str) -> None:

@@ -1,0 +1,56 @@
+"""A folder in, the right to write it alone out, for as long as a process works on it.
+
+The lock is `flock`'s: the system frees it when its process ends, however it ends, so a file that
+a killed process left behind locks nobody out.
+"""
+
+import contextlib
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+LOCK_FILE = ".lock"
+
+
+@contextlib.contextmanager
+def lock_folder(directory: str | Path, *, command: str) -> Iterator[None]:
+    """Make `directory` and hold its lock; the lock file is gone at the end.
+
+    Raises:
+        ValueError: somebody else holds it; says which process, and where.
+    """
+    path = Path(directory) / LOCK_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _take(path, command=command) as file:
+        file.truncate(0)
+        file.write(f"`{command}` (process {os.getpid()} on {socket.gethostname()})".encode())
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)  # Before the lock is free: see `_take`.
+
+
+def _take(path: Path, *, command: str) -> IO[bytes]:
+    while True:
+        file = path.open("a+b", buffering=0)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Who held the lock may have removed the file after it was opened here: the lock
+            # of a file without a name keeps nobody out.
+            if os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                return file
+        except FileNotFoundError:
+            pass
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read().decode(errors="replace") or "another process"
+            file.close()
+            raise ValueError(
+                f"{path.parent}: one process at a time may write a folder. Received: "
+                f"`{command}` while {holder} is at work there. Wait for it or stop it, or give "
+                "another --output-dir."
+            ) from error
+        file.close()

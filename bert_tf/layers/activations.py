@@ -1,0 +1,23 @@
+"""The activations of the feed-forward network and of the masked-LM head."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
+    "gelu": functools.partial(keras.activations.gelu, approximate=True),
+    "gelu_exact": functools.partial(keras.activations.gelu, approximate=False),
+    "relu": keras.activations.relu,
+}
+"""`gelu` is the tanh approximation of google-research/bert."""
+
+
+def activate(x: Any, name: str, *, training: bool) -> Any:
+    """Apply an activation; in training by a fused kernel where there is one."""
+    if training and name == "gelu" and keras.backend.backend() == "tensorflow":
+        from bert_tf.layers import fused_tensorflow
+
+        return fused_tensorflow.gelu(x)
+    return ACTIVATIONS[name](x)

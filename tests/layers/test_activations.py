@@ -1,0 +1,34 @@
+"""Both kinds of GELU, and the fused one of training against autodiff."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bert_tf.layers.activations import ACTIVATIONS, activate
+
+X = np.linspace(-6, 6, 241, dtype=np.float32)
+
+
+def test_gelu_is_the_tanh_approximation_and_the_exact_one_is_another():
+    tanh = keras.activations.gelu(X, approximate=True)
+    exact = keras.activations.gelu(X, approximate=False)
+    np.testing.assert_array_equal(ACTIVATIONS["gelu"](X), tanh)
+    np.testing.assert_array_equal(ACTIVATIONS["gelu_exact"](X), exact)
+    assert np.abs(np.asarray(tanh) - np.asarray(exact)).max() > 1e-4
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(tf.float32, 1e-6), (tf.bfloat16, 0.02)])
+def test_fused_gelu_equals_autodiff_in_value_and_gradient(dtype, tolerance):
+    results = []
+    for training in (True, False):
+        # The unfused one in float32: the truth for both types.
+        x = tf.cast(tf.cast(X, dtype), dtype if training else tf.float32)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = activate(x, "gelu", training=training)
+        results.append((y, tape.gradient(y, x)))
+    (fused, fused_gradient), (plain, gradient) = results
+    assert fused.dtype == dtype
+    for ours, expected in ((fused, plain), (fused_gradient, gradient)):
+        np.testing.assert_allclose(tf.cast(ours, tf.float32), expected, atol=tolerance)

@@ -1,0 +1,36 @@
+"""The demo from end to end, short: its report is written and a second run reuses every step."""
+
+import json
+
+import pytest
+
+from bert_tf.config import load_config
+from pipelines.demo import CONFIG_PATH, run_demo
+
+SHORT = [
+    "vocabulary.size=1500",
+    "pretraining.num_train_steps=10",
+    "pretraining.max_eval_steps=2",
+    "pretraining.training.evaluate_every_steps=null",
+    "finetuning.num_epochs=0.1",
+    "tracking.system_metrics_interval_seconds=1000",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_demo_runs_serves_reports_and_reuses(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.chdir(tmp_path)
+    config = load_config(CONFIG_PATH, overrides=SHORT)
+    run_demo(config, tmp_path)
+    report = (tmp_path / "report.md").read_text(encoding="utf-8")
+    for picture in ("pretraining.png", "finetuning.png", "confusion_matrix.png"):
+        assert picture in report
+        assert (tmp_path / picture).read_bytes()[:4] == b"\x89PNG"
+    answers = json.loads((tmp_path / "answers" / "answers.json").read_text(encoding="utf-8"))
+    assert answers["grpc_agrees"]
+    assert answers["num_texts"] == 300
+    caplog.set_level("INFO")
+    run_demo(config, tmp_path)
+    assert "10 of 10 steps reused" in caplog.text
