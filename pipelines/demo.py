@@ -105,13 +105,13 @@ class _Flow:
         versions = {package.label: package_version(package) for package in DEFAULT_PACKAGES}
         code = sorted(PIPELINES.glob("documentation_*.py"))
         # Few labels: that is when a pretrained encoder is worth having.
-        limits = {"max_examples_per_label": 100}
+        limit = 100
         return self._run(
             "text",
-            lambda directory: write_documentation_corpus(directory, **limits),
+            lambda directory: write_documentation_corpus(directory, max_examples_per_label=limit),
             code=code,
             versions=versions,
-            limits=limits,
+            max_examples_per_label=limit,
         )
 
     def vocabulary(self, text: Step) -> Step:

@@ -128,9 +128,14 @@ def model_garden_pretrainer(weights: dict[str, np.ndarray]) -> Any:
         }
     )
     for weight in pretrainer.weights:
-        name = weight.name.removesuffix(":0").removeprefix("bert/")
-        weight.assign(_shaped(_model_garden_weight(name, weights), weight.shape))
+        weight.assign(model_garden_value(weight, weights))
     return pretrainer
+
+
+def model_garden_value(weight: Any, values: dict[str, np.ndarray]) -> np.ndarray:
+    """Of our values by name (weights, gradients), the one for a weight of Model Garden's."""
+    name = weight.name.removesuffix(":0").removeprefix("bert/")
+    return _shaped(_model_garden_weight(name, values), weight.shape)
 
 
 def _model_garden_weight(name: str, weights: dict[str, np.ndarray]) -> np.ndarray:

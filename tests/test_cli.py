@@ -319,6 +319,38 @@ def test_mlflow_receives_parameters_curves_configuration_vocabulary_and_picture(
     assert {"config.yaml", "vocab.txt", "tokenizer.json", "confusion_matrix.png"} <= names
 
 
+def test_registered_promoted_published_and_served_in_hangul(work, tmp_path, monkeypatch):
+    from serving.client import GrpcClient, RestClient
+    from serving.flags import ModelSettings
+    from serving.local_server import LocalServer
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    served = tmp_path / "serving"
+    run(
+        *("registry", "register", "--model", str(work / "served/reviews"), "--name", "reviews"),
+        *("--run-dir", str(work / "classifier"), "--alias", "champion"),
+    )
+    (version,) = map(json.loads, run("registry", "list", "--json").splitlines())
+    assert (version["version"], version["aliases"]) == (1, ["champion"])
+    assert version["metrics"]["classification_accuracy"] == 1.0
+    run(
+        *("registry", "publish", "--name", "reviews", "--alias", "champion"),
+        *("--base-dir", str(served)),
+    )
+    texts = [KOREAN[0], ENGLISH[0], ""]
+    answers = run("predict", "--model", str(work / "served/reviews"), *texts[:2])
+    expected = [json.loads(line)["label"] for line in answers.splitlines()]
+    settings = ModelSettings("reviews", served / "reviews")
+    with LocalServer([settings], port=0, rest_api_port=0) as server:
+        with RestClient(server.rest_url, model_name="reviews") as client:
+            client.wait_until_available()
+            over_rest = client.predict_texts(texts)
+        with GrpcClient(server.grpc_address, model_name="reviews") as client:
+            over_grpc = client.predict_texts(texts)
+    for answers in (over_rest, over_grpc):
+        assert [answer["label"] for answer in answers[:2]] == expected == ["긍정", "other"]
+
+
 def test_logical_devices_on_request(work, tmp_path):
     process = _start_pretraining(work, tmp_path, 4, "pretraining.training.num_logical_devices=2")
     _, log = process.communicate(timeout=240)

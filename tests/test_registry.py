@@ -213,7 +213,9 @@ def test_default_example_suits_a_model_that_needs_a_mask(tmp_path: Path, uri: st
     location = MlflowClient(uri).get_logged_model(str(version.model_id)).artifact_location
     model = mlflow.pyfunc.load_model(location)
     assert model.predict(model.input_example)["tokens"].tolist() == ["A [MASK] text."]
-    with pytest.raises(ValueError, match=r"1: the model must answer the example\. Received: .*MASK"):
+    with pytest.raises(
+        ValueError, match=r"1: the model must answer the example\. Received: .*MASK"
+    ):
         registry.register(path, name="broken", tracking_uri=uri, input_example=["plain"])
     assert [known.name for known in registry.list_versions(tracking_uri=uri)] == ["filler"]
 
@@ -334,9 +336,7 @@ def test_fetch_replaces_an_earlier_fetch_and_nothing_else(
         )
 
 
-def test_errors_say_what_exists(
-    register: Callable[[int], RegisteredVersion], uri: str
-) -> None:
+def test_errors_say_what_exists(register: Callable[[int], RegisteredVersion], uri: str) -> None:
     register(1)
     registry.promote(name="reviews", version=1, tracking_uri=uri)
     with pytest.raises(ValueError, match=r"Received: 'review'\. Registered: reviews\."):

@@ -119,7 +119,9 @@ def test_frame_without_rows_has_an_answer_without_rows(model: TextModel) -> None
 
 
 def test_errors_name_signature_column_and_row(model: TextModel) -> None:
-    with pytest.raises(ValueError, match="signature_name must be one of compare, count, serving_default"):
+    with pytest.raises(
+        ValueError, match="signature_name must be one of compare, count, serving_default"
+    ):
         model.predict(None, [GOOD], params={"signature_name": "rank"})
     with pytest.raises(ValueError, match=r"the columns text\. Received: review\. Add text"):
         model.predict(None, pd.DataFrame({"review": [GOOD]}))

@@ -1,15 +1,18 @@
 """Our pretraining model against keras-nlp's and tf-models-official's, same weights, float32."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.models.folder import ModelDescription, build_model
+from bert_tf.layers.attention import padding_mask
+from bert_tf.models.folder import ModelDescription, build_model, weights_by_name
 from tests.references import (
     ARCHITECTURE,
     keras_nlp_backbone,
     keras_nlp_masked_lm_head,
     model_garden_pretrainer,
+    model_garden_value,
     random_batch,
     randomize,
 )
@@ -82,7 +85,48 @@ def test_pretrainer_equals_model_garden(model, weights, batch):
         np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), **TOLERANCE)
 
 
-def test_gradients_in_training_equal_model_garden(model, weights, batch):
+def _hidden_states(model, batch):
+    """Output of the embeddings and of every Transformer layer, (batch, length, hidden)."""
+    encoder = model.encoder
+    states = [encoder.embeddings(batch["input_ids"], batch["segment_ids"])]
+    mask = padding_mask(batch["input_mask"])
+    for layer in encoder.transformer_layers:
+        states.append(layer(states[-1], attention_mask=mask))
+    return [np.asarray(state) for state in states]
+
+
+def test_every_layer_equals_keras_nlp(model, weights, batch):
+    backbone = keras_nlp_backbone(weights)
+    names = ["embeddings_dropout", "transformer_layer_0", "transformer_layer_1"]
+    parts = keras.Model(backbone.inputs, [backbone.get_layer(name).output for name in names])
+    expected = parts(
+        {
+            "token_ids": batch["input_ids"],
+            "padding_mask": batch["input_mask"],
+            "segment_ids": batch["segment_ids"],
+        }
+    )
+    is_token = batch["input_mask"].astype(bool)
+    for ours, theirs in zip(_hidden_states(model, batch), expected, strict=True):
+        np.testing.assert_allclose(ours[is_token], np.asarray(theirs)[is_token], **TOLERANCE)
+
+
+def test_every_layer_and_head_equals_model_garden(model, weights, batch):
+    reference = model_garden_pretrainer(weights)
+    expected = reference.encoder_network(
+        {name: value for name, value in _theirs(batch).items() if name != "masked_lm_positions"}
+    )
+    is_token = batch["input_mask"].astype(bool)
+    states = _hidden_states(model, batch)
+    for ours, theirs in zip(states[1:], expected["encoder_outputs"], strict=True):
+        np.testing.assert_allclose(ours[is_token], theirs.numpy()[is_token], **TOLERANCE)
+    # Model Garden's head holds the pooler: the first token in, class scores out.
+    (head,) = reference.classification_heads
+    ours = model.next_sentence(model.encoder.pooler(states[-1]))
+    np.testing.assert_allclose(np.asarray(ours), head(states[-1]).numpy(), **TOLERANCE)
+
+
+def test_every_gradient_in_training_equals_model_garden(model, weights, batch):
     reference = model_garden_pretrainer(weights)
 
     def loss_of(masked_lm_logits, next_sentence_logits):
@@ -90,25 +134,29 @@ def test_gradients_in_training_equal_model_garden(model, weights, batch):
             tf.nn.log_softmax(next_sentence_logits)[..., 1]
         )
 
-    table = model.encoder.embeddings.word_embeddings.embeddings.value
-    dense = model.encoder.transformer_layers[0].intermediate.kernel.value
+    our_weights = weights_by_name(model)
     with tf.GradientTape() as tape:
         outputs = model(batch, training=True)
         loss = loss_of(outputs["masked_lm_logits"], outputs["next_sentence_logits"])
-    ours = [tf.convert_to_tensor(g) for g in tape.gradient(loss, [table, dense])]
-    named = {weight.name: weight for weight in reference.trainable_weights}
+    gradients = tape.gradient(loss, [weight.value for weight in our_weights.values()])
+    ours = {
+        name: tf.convert_to_tensor(gradient).numpy()
+        for name, gradient in zip(our_weights, gradients, strict=True)
+    }
     with tf.GradientTape() as tape:
         expected = reference(_theirs(batch), training=True)
         expected_loss = loss_of(expected["mlm_logits"], expected["next_sentence"])
-    theirs = tape.gradient(
-        expected_loss,
-        [
-            named["bert_encoder_v2/word_embeddings/embeddings:0"],
-            named["bert_encoder_v2/transformer/layer_0/intermediate/kernel:0"],
-        ],
-    )
     np.testing.assert_allclose(float(loss), float(expected_loss), rtol=1e-6)
-    for our_gradient, their_gradient in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(
-            our_gradient.numpy(), tf.convert_to_tensor(their_gradient).numpy(), rtol=0, atol=1e-5
-        )
+    theirs = tape.gradient(expected_loss, reference.trainable_weights)
+    compared = 0
+    for weight, gradient in zip(reference.trainable_weights, theirs, strict=True):
+        if gradient is not None:  # the encoder's own pooler is not used by Model Garden's head
+            np.testing.assert_allclose(
+                model_garden_value(weight, ours),
+                tf.convert_to_tensor(gradient).numpy(),
+                rtol=0,
+                atol=1e-5,
+                err_msg=weight.name,
+            )
+            compared += 1
+    assert compared == len(reference.trainable_weights) - 2

@@ -43,7 +43,7 @@ def random_batches(step: int) -> tf.data.Dataset:
 def make_run(
     output_dir: Path,
     *,
-    num_replicas: int = 1,
+    num_replicas: int | None = 1,
     accumulation_steps: int = 1,
     num_steps: int = 4,
     dropout: float = 0.0,

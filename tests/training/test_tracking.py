@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from bert_tf.config import TrackingConfig
+from bert_tf.training.journal import Sender
 from bert_tf.training.tracking import (
     SEND_COMMAND,
     Tracker,
@@ -264,9 +265,16 @@ def test_artifact_waits_until_its_store_is_back(tmp_path: Path, sqlite_uri: str)
         tracker.log_artifact(tmp_path / "vocab.txt")
         tracker.log_metrics({"loss": 1.0}, step=1)
         tracker.close(timeout_seconds=0.2)
-    for _ in range(4):
-        with pytest.raises(ConnectionError, match="the tracking server must answer"):
-            send_pending(tmp_path / "run", tracking_uri=sqlite_uri)
+        for thread in tracker._threads:
+            thread.join(30)
+    directory = tmp_path / "run" / "tracking"
+    with (directory / "lock").open("ab") as lock:
+        sender = Sender(directory, tracking_uri=sqlite_uri, lock=lock)
+        for _ in range(5):
+            with pytest.raises(OSError, match="store"):
+                sender.send_next()
+    with pytest.raises(ConnectionError, match="the tracking server must answer"):
+        send_pending(tmp_path / "run", tracking_uri=sqlite_uri)
     store.unlink()
     assert send_pending(tmp_path / "run", tracking_uri=sqlite_uri) == 3
     run = only_run(client)
