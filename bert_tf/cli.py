@@ -74,7 +74,7 @@ def vocab(config: "Config", output_dir: str) -> None:
 @_stage
 def prepare(config: "Config", output_dir: str) -> None:
     """Turn a corpus into TFRecord files of sentence pairs."""
-    from bert_tf.data.pretraining import prepare_records
+    from bert_tf.data.preparation import prepare_records
 
     with _progress() as show:
         manifest = prepare_records(config, output_dir, on_progress=show)

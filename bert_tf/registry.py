@@ -26,7 +26,14 @@ from typing import Any
 
 import yaml
 
-from bert_tf.export.mlflow_model import enter_run, log_model, make_example, make_signature
+from bert_tf.export.mlflow_model import (
+    check_example,
+    enter_run,
+    log_model,
+    make_example,
+    make_signature,
+)
+from bert_tf.files import write_whole
 from bert_tf.registry_lookup import (
     find_model,
     find_version,
@@ -77,21 +84,23 @@ def register(
 ) -> RegisteredVersion:
     """Make a SavedModel whose default signature takes text the next version of `name`.
 
-    It is logged into the run `run_id`, or into a new one of `experiment`; `files` go into the
-    run's folder `files`. `metrics` and `tags` are kept with the version. `input_example` is a
-    DataFrame, or texts for the one input; default: a row of plain text.
+    It is logged into the run `run_id`, or into a new one of `experiment` if that is None or
+    unknown to the server; `files` go into the run's folder `files`. `metrics` and `tags` are kept
+    with the version. `input_example` is a DataFrame, or texts for the one input; default: a row of
+    text. The model must answer it before anything is stored.
     """
     saved_model_dir = Path(saved_model_dir)
     signature = make_signature(saved_model_dir)
     files = [_existing(path) for path in files]
+    example = make_example(input_example, signature=signature)
+    check_example(saved_model_dir, example=example)
     with open_registry(tracking_uri) as client, enter_run(client, run_id, experiment) as run:
-        if run_id is None:
+        if run.info.run_id != run_id:
             for key, value in (metrics or {}).items():
                 client.log_metric(run.info.run_id, key, float(value))
         for path in files:
             client.log_artifact(run.info.run_id, str(path), "files")
         _ensure_name(client, name)
-        example = make_example(input_example, signature=signature)
         model = log_model(
             client,
             run=run,
@@ -148,7 +157,8 @@ def fetch(
 ) -> Path:
     """Bring a version's SavedModel to `output_dir/saved_model`, with `registry.json` beside it.
 
-    An earlier fetch is replaced; a `saved_model` of another origin is not touched.
+    An earlier fetch is replaced; a `saved_model` of another origin is not touched. What a fetch
+    killed an hour ago or more left is removed.
     """
     output_dir = Path(output_dir)
     target = output_dir / "saved_model"
@@ -158,6 +168,7 @@ def fetch(
             "Received: files of another origin. Choose another output folder."
         )
     output_dir.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(output_dir)
     with (
         open_registry(tracking_uri) as client,
         _download(client, name, alias_or_version, output_dir, tracking_uri) as (fetched, origin),
@@ -277,9 +288,9 @@ def _download(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove_abandoned(model_dir: Path) -> None:
-    for folder in model_dir.glob(f"{_DOWNLOAD_PREFIX}*"):
-        with contextlib.suppress(FileNotFoundError):  # another publish was faster
+def _remove_abandoned(parent: Path) -> None:
+    for folder in parent.glob(f"{_DOWNLOAD_PREFIX}*"):
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
             if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -310,6 +321,4 @@ def _existing(path: str | Path) -> Path:
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, json.dumps(content, indent=2, ensure_ascii=False))

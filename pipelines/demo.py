@@ -128,7 +128,7 @@ class _Flow:
 
     def records(self, text: Step, vocabulary: Step) -> Step:
         """Sentence pairs as TFRecord files; some documents are held out."""
-        from bert_tf.data.pretraining import prepare_records
+        from bert_tf.data.preparation import prepare_records
 
         config = self._with(
             corpus={"paths": (str(text.directory / "corpus.txt"),)},

@@ -56,6 +56,7 @@ def _pretraining_section(metrics: dict[str, float]) -> str:
 | masked-LM accuracy | {metrics["masked_lm_accuracy"]:.1%} |
 | masked-LM perplexity | {metrics["masked_lm_perplexity"]:.1f} |
 | next-sentence accuracy | {metrics["next_sentence_accuracy"]:.1%} |
+| always giving the more frequent answer | {metrics["next_sentence_majority"]:.1%} |
 
 ![Loss and accuracy over the steps](pretraining.png)
 """
@@ -133,6 +134,7 @@ def _draw_pretraining(encoder: Step, metrics: dict[str, float], path: Path) -> N
         _plot(accuracy_axes, curves, f"{split}/next_sentence_accuracy", style, split)
     loss_axes.axhline(metrics["unigram_entropy"], color="grey", linestyle="--")
     loss_axes.annotate("unigram entropy", (0, metrics["unigram_entropy"]), color="grey")
+    accuracy_axes.axhline(metrics["next_sentence_majority"], color="grey", linestyle="--")
     loss_axes.set(title="masked-LM loss (nats)", xlabel="step")
     accuracy_axes.set(title="next-sentence accuracy", xlabel="step")
     _save(figure, path)

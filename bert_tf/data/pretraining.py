@@ -16,11 +16,8 @@ import tensorflow as tf
 from bert_tf.config import MaskingConfig
 from bert_tf.data import masking as masks
 from bert_tf.data import records
-from bert_tf.data.preparation import prepare_records
 from bert_tf.data.seeds import derive_seed
 from bert_tf.data.vocabulary import CLS, MASK, PAD, SEP, VOCABULARY_FILE, read_vocabulary
-
-__all__ = ["evaluation_batches", "prepare_records", "training_batches", "unigram_entropy"]
 
 SHUFFLE_WINDOW = 16384
 MAX_OPEN_SHARDS = 16
@@ -116,6 +113,21 @@ def evaluation_batches(
         serialized = serialized.take(max_steps)
     batches = serialized.enumerate().map(fill, num_parallel_calls=tf.data.AUTOTUNE)
     return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def baselines(records_dir: str | Path, split: records.Split = "eval") -> dict[str, float]:
+    """What guessing reaches: `unigram_entropy` (nats), and `next_sentence_majority`, the accuracy
+    of always giving the more frequent answer, where the records have labels."""
+    found = {"unigram_entropy": unigram_entropy(records_dir, split)}
+    manifest = records.read_manifest(records_dir)
+    if manifest.next_sentence:
+        compression = records.tf_compression(manifest.compression)
+        serialized = tf.data.TFRecordDataset(_paths(records_dir, split), compression).batch(4096)
+        parsed = serialized.map(lambda batch: records.parse(batch)["next_sentence_labels"])
+        labels = np.concatenate([batch.numpy().ravel() for batch in parsed])
+        counts = np.bincount(labels[labels != records.NO_LABEL], minlength=2)
+        found["next_sentence_majority"] = float(counts.max() / counts.sum())
+    return found
 
 
 def unigram_entropy(records_dir: str | Path, split: records.Split = "eval") -> float:

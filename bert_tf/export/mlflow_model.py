@@ -5,10 +5,17 @@ In: a SavedModel folder whose default signature takes text. Out: a logged model 
 
 import contextlib
 import importlib.metadata
+import logging
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from bert_tf.training.journal import ensure_experiment
+
+SOURCE_RUN_TAG = "bert_tf.source_run_id"
+
+_log = logging.getLogger(__name__)
 
 _PYFUNC_FILE = Path(__file__).with_name("pyfunc.py")
 _REQUIREMENTS = (
@@ -18,23 +25,43 @@ _REQUIREMENTS = (
     ("numpy",),
     ("pandas",),
 )
+_EXAMPLE_TEXT = "A [MASK] text."  # a model that fills masks needs one; for others it is text
 
 
 @contextlib.contextmanager
 def enter_run(client: Any, run_id: str | None, experiment: str) -> Iterator[Any]:
-    """The run `run_id` as it is, or a new one that ends with this block."""
-    if run_id is not None:
-        yield client.get_run(run_id)
+    """The run `run_id` as it is, or a new one that ends with this block.
+
+    Where the server does not have `run_id`, the new run's tag `SOURCE_RUN_TAG` names it.
+    """
+    run = None if run_id is None else _find_run(client, run_id)
+    if run is not None:
+        yield run
         return
-    found = client.get_experiment_by_name(experiment)
-    experiment_id = found.experiment_id if found else client.create_experiment(experiment)
-    run = client.create_run(experiment_id, run_name="register")
+    tags = {}
+    if run_id is not None:
+        _log.warning("the tracking server does not have run %s; a new one takes its place", run_id)
+        tags[SOURCE_RUN_TAG] = run_id
+    experiment_id = ensure_experiment(client, experiment)
+    run = client.create_run(experiment_id, run_name="register", tags=tags)
     try:
         yield run
     except BaseException:
         client.set_terminated(run.info.run_id, "FAILED")
         raise
     client.set_terminated(run.info.run_id, "FINISHED")
+
+
+def _find_run(client: Any, run_id: str) -> Any:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    return run if run.info.lifecycle_stage == "active" else None
 
 
 def log_model(
@@ -150,16 +177,39 @@ def _column_type(tensor: Any) -> Any:
 
 
 def make_example(input_example: Any, *, signature: Any) -> Any:
-    """A DataFrame, texts for the one input, or None (a row of plain text) as a DataFrame."""
+    """A DataFrame, texts for the one input, or None (a row of text) as a DataFrame."""
     import pandas as pd
 
     names = signature.inputs.required_input_names()
     if input_example is None:
-        return pd.DataFrame({name: ["A text."] for name in names})
+        return pd.DataFrame({name: [_EXAMPLE_TEXT] for name in names})
     if isinstance(input_example, pd.DataFrame):
         return input_example
     texts = [input_example] if isinstance(input_example, str) else list(input_example)
     return pd.DataFrame({names[0]: texts})
+
+
+def check_example(saved_model_dir: Path, *, example: Any) -> None:
+    """Answer `example` once, with the code that the registry will run.
+
+    Raises:
+        ValueError: the model does not load, or has no answer.
+    """
+    from mlflow.pyfunc import PythonModelContext
+
+    from bert_tf.export.pyfunc import TextModel
+
+    model = TextModel()
+    artifacts = {"saved_model": str(saved_model_dir)}
+    try:
+        model.load_context(PythonModelContext(artifacts=artifacts, model_config=None))
+        model.predict(None, example)
+    except Exception as error:
+        message = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+        raise ValueError(
+            f"{saved_model_dir}: the model must answer the example. Received: {message}. "
+            "Give an example that it takes, or export the model again."
+        ) from error
 
 
 def _pin_requirements() -> list[str]:

@@ -18,6 +18,8 @@ import pandas as pd
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  Brings the tokenizer's ops.
 
+_ROWS_PER_CALL = 64
+
 
 class TextModel(mlflow.pyfunc.PythonModel):
     """Calls a signature of the artifact `saved_model` on columns of text."""
@@ -29,6 +31,8 @@ class TextModel(mlflow.pyfunc.PythonModel):
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
         """Answers for a DataFrame; a Series or list of strings, or one string, does, too.
+
+        All rows are checked first, then answered some at a time, whatever their number.
 
         A loaded model with a signature lets only the DataFrame and a Series named `text` through.
 
@@ -44,9 +48,16 @@ class TextModel(mlflow.pyfunc.PythonModel):
         signature = self._model.signatures[name]
         specs = signature.structured_input_signature[1]
         frame = _as_frame(model_input, specs=specs)
-        outputs = signature(**{key: _as_tensor(frame[key], spec=specs[key]) for key in specs})
-        columns = {key: _as_column(value.numpy()) for key, value in outputs.items()}
-        return pd.DataFrame(columns, index=frame.index)
+        inputs = {key: _as_values(frame[key], spec=spec) for key, spec in specs.items()}
+        answers = []
+        for start in range(0, max(1, len(frame)), _ROWS_PER_CALL):
+            rows = slice(start, start + _ROWS_PER_CALL)
+            outputs = signature(
+                **{k: tf.constant(inputs[k][rows], dtype=spec.dtype) for k, spec in specs.items()}
+            )
+            columns = {key: _as_column(value.numpy()) for key, value in outputs.items()}
+            answers.append(pd.DataFrame(columns, index=frame.index[rows]))
+        return pd.concat(answers)
 
 
 def _as_frame(model_input: Any, *, specs: dict[str, tf.TensorSpec]) -> pd.DataFrame:
@@ -69,8 +80,8 @@ def _as_frame(model_input: Any, *, specs: dict[str, tf.TensorSpec]) -> pd.DataFr
     return frame
 
 
-def _as_tensor(column: pd.Series, *, spec: tf.TensorSpec) -> tf.Tensor:
-    values = column.tolist()
+def _as_values(column: pd.Series, *, spec: tf.TensorSpec) -> list[Any]:
+    values: list[Any] = column.tolist()
     if spec.dtype == tf.string:
         for row, value in enumerate(values):
             if not isinstance(value, str):
@@ -78,7 +89,7 @@ def _as_tensor(column: pd.Series, *, spec: tf.TensorSpec) -> tf.Tensor:
                     f"column {column.name}, row {row}: a text must be a string. "
                     f"Received: {value!r}."
                 )
-    return tf.constant(values, dtype=spec.dtype)
+    return values
 
 
 def _as_column(values: np.ndarray) -> Any:

@@ -5,7 +5,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from bert_tf.config import Config, required
-from bert_tf.data.pretraining import evaluation_batches, unigram_entropy
+from bert_tf.data.pretraining import baselines, evaluation_batches
 from bert_tf.data.records import read_manifest
 from bert_tf.data.tasks import read_labelled
 from bert_tf.data.tokenizer import Tokenizer
@@ -47,7 +47,7 @@ def evaluate_model(
     with report_run(resolved, output_dir, stage="evaluate", tracking_uri=tracking_uri) as log:
         metrics = Evaluation(model, objective, lambda: batches, strategy=strategy)()
         if is_pretraining:
-            metrics["unigram_entropy"] = unigram_entropy(data)
+            metrics |= baselines(data)
         else:
             metrics |= report_classes(model, batches, description, output_dir)
             log.log_files(CONFUSION_MATRIX_FILE)

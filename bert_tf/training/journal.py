@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from bert_tf.files import write_whole
+
 JOURNAL_FILE = "journal.jsonl"
 TRACKING_ID_TAG = "bert_tf.tracking_id"
 
@@ -25,7 +27,7 @@ _SENT = "sent.json"
 _EVENTS_PER_SENDING = 200
 _METRICS_PER_REQUEST = 1000  # mlflow.utils.validation.MAX_METRICS_PER_BATCH
 _OTHERS_PER_REQUEST = 100  # mlflow.utils.validation.MAX_PARAMS_TAGS_PER_BATCH
-_ARTIFACT_ATTEMPTS = 3
+_REFUSALS = (400, 413)  # HTTP statuses: of no use to send it again
 _TOGETHER = frozenset({"metrics", "parameters", "tags"})
 
 
@@ -84,9 +86,9 @@ class _RunIsGoneError(Exception):
 class Sender:
     """Moves a journal's events into its MLflow run, in order, and remembers how far it came.
 
-    Its methods raise what MLflow raises when the server fails; calling again goes on there. Events
-    that the server refuses for what they are (a parameter changed, a bad name) are dropped with a
-    warning: waiting would not help them.
+    Its methods raise what MLflow raises when the server or its artifact store fails; calling again
+    goes on there. Events that are refused for what they are (a parameter changed, a bad name) and
+    files that cannot be read are dropped with a warning: waiting would not help them.
     """
 
     def __init__(self, directory: Path, *, tracking_uri: str, lock: IO[bytes]):
@@ -96,7 +98,6 @@ class Sender:
         self._directory = directory
         self._tracking_uri = tracking_uri
         self._may_start_over = True
-        self._num_artifact_failures = 0
 
     @property
     def is_pending(self) -> bool:
@@ -148,18 +149,13 @@ class Sender:
         elif first["event"] == "close":
             client.set_terminated(self.run_id, first["status"], end_time=first["time_ms"])
         elif first["event"] == "artifact":
-            self._upload(client, Path(first["path"]), first["folder"])
+            self._upload(client, self._directory.parent / first["path"], first["folder"])
         else:
             for batch in _make_batches(events):
                 self._log_batch(client, batch)
 
     def _open_run(self, client: Any, event: dict[str, Any]) -> None:
-        experiment = client.get_experiment_by_name(event["experiment"])
-        experiment_id = (
-            experiment.experiment_id
-            if experiment
-            else client.create_experiment(event["experiment"])
-        )
+        experiment_id = ensure_experiment(client, event["experiment"])
         # By tag, not by id: a server killed between making the run and saying so has made it.
         found = client.search_runs(
             [experiment_id], f"tags.`{TRACKING_ID_TAG}` = '{event['tracking_id']}'"
@@ -190,7 +186,7 @@ class Sender:
             )
         except MlflowException as error:
             self._check_run(client)
-            if error.get_http_status_code() not in (400, 413):
+            if error.get_http_status_code() not in _REFUSALS:
                 raise
             if len(items) == 1:
                 _log.warning("tracking server refused %s: %s", items[0].key, describe_error(error))
@@ -200,20 +196,21 @@ class Sender:
             self._log_batch(client, items[middle:])
 
     def _upload(self, client: Any, path: Path, folder: str | None) -> None:
+        if not path.exists():
+            _log.warning("%s: no such file any more; it is not uploaded", path)
+            return
+        upload = client.log_artifacts if path.is_dir() else client.log_artifact
         try:
-            if path.is_dir():
-                client.log_artifacts(self.run_id, str(path), folder)
-            elif path.exists():
-                client.log_artifact(self.run_id, str(path), folder)
-            else:
-                _log.warning("%s: no such file any more; it is not uploaded", path)
+            upload(self.run_id, str(path), folder)
         except Exception as error:
             self._check_run(client)
-            self._num_artifact_failures += 1
-            if self._num_artifact_failures < _ARTIFACT_ATTEMPTS:
+            if problem := _find_reading_error(path):
+                reason = describe_error(problem)
+                _log.warning("%s: cannot be read; it is not uploaded: %s", path, reason)
+            elif _read_http_status(error) in _REFUSALS:
+                _log.warning("tracking server refused %s: %s", path, describe_error(error))
+            else:
                 raise
-            _log.warning("%s: could not be uploaded; skipped: %s", path, describe_error(error))
-        self._num_artifact_failures = 0
 
     def _check_run(self, client: Any) -> None:
         """Raise when the server is away, and _RunIsGoneError when the run is gone."""
@@ -227,6 +224,53 @@ class Sender:
             is_active = False
         if not is_active:
             raise _RunIsGoneError(self.run_id)
+
+
+def ensure_experiment(client: Any, name: str) -> str:
+    """The id of the experiment `name`; it is made if there is none.
+
+    A new one of an SQLite file has its artifacts beside the file, in `mlartifacts`. MLflow would
+    put them below whatever the working folder is.
+    """
+    experiment = client.get_experiment_by_name(name)
+    if experiment is not None:
+        return str(experiment.experiment_id)
+    location = _artifacts_beside(client.tracking_uri)
+    return str(client.create_experiment(name, artifact_location=location))
+
+
+def _artifacts_beside(tracking_uri: str) -> str | None:
+    if not tracking_uri.startswith("sqlite"):
+        return None
+    from sqlalchemy.engine import make_url  # MLflow reads the address with it
+
+    database = make_url(tracking_uri).database
+    if not database or database == ":memory:" or database.startswith("file:"):
+        return None
+    return str(Path(database).resolve().parent / "mlartifacts")
+
+
+def _find_reading_error(path: Path) -> OSError | None:
+    """Why `path`, or a file or folder below it, cannot be read; None if all of it can."""
+    try:
+        for entry in (path, *path.rglob("*")):
+            if entry.is_dir():
+                next(entry.iterdir(), None)
+            else:
+                with entry.open("rb") as file:
+                    file.read(1)
+    except OSError as error:
+        return error
+    return None
+
+
+def _read_http_status(error: Exception) -> int | None:
+    """The status of an MLflow error, or of the artifact store's answer; None of any other."""
+    from mlflow.exceptions import MlflowException
+
+    if isinstance(error, MlflowException):
+        return int(error.get_http_status_code())
+    return getattr(getattr(error, "response", None), "status_code", None)
 
 
 def _make_batches(events: list[dict[str, Any]]) -> Iterator[list[Any]]:
@@ -277,9 +321,7 @@ def read_sent(directory: Path) -> tuple[str | None, int]:
 
 
 def _write_sent(directory: Path, *, run_id: str | None, offset: int) -> None:
-    temporary = directory / f".{_SENT}"
-    temporary.write_text(json.dumps({"run_id": run_id, "offset": offset}), encoding="utf-8")
-    temporary.replace(directory / _SENT)
+    write_whole(directory / _SENT, json.dumps({"run_id": run_id, "offset": offset}))
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
@@ -298,7 +340,7 @@ def describe_error(error: BaseException) -> str:
 
 def without_password(text: str) -> str:
     """`text` with the user and password taken out of each address."""
-    return re.sub(r"://[^/@\s]+@", "://", text)
+    return re.sub(r"://[^/\s]*@", "://", text)
 
 
 def _now_ms() -> int:

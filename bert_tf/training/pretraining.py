@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 
 from bert_tf.config import Config, required
-from bert_tf.data.pretraining import evaluation_batches, training_batches, unigram_entropy
+from bert_tf.data.pretraining import baselines, evaluation_batches, training_batches
 from bert_tf.data.records import Manifest, read_manifest
 from bert_tf.data.tokenizer import Tokenizer
 from bert_tf.models.bert import with_vocab_size
@@ -29,8 +29,8 @@ def pretrain(
     """Pretrain and write the model folder (`model.json`, weights, tokenizer, `metrics.json`).
 
     A run that was interrupted goes on from its newest checkpoint. Returns the metrics on the
-    held-out records, and `unigram_entropy`, the masked-LM loss (nats) of a model that knows
-    word frequencies only; without held-out records, the metrics of the last logged steps.
+    held-out records and what guessing reaches there (`data.pretraining.baselines`); without
+    held-out records, the metrics of the last logged steps.
 
     Raises:
         ValueError: the configuration, the records and the checkpoints do not fit together;
@@ -90,7 +90,7 @@ def pretrain(
             )
         )
         if has_held_out:
-            metrics["unigram_entropy"] = unigram_entropy(records)
+            metrics |= baselines(records)
         save_model(model, description, output_dir)
         log.log_files("model.json")
         if metrics:  # a finished run without held-out records has its metrics already

@@ -17,6 +17,7 @@ the journal's curves (`read_metrics`) the last one counts.
 import contextlib
 import logging
 import math
+import shlex
 import threading
 import time
 import uuid
@@ -34,6 +35,7 @@ from bert_tf.training.journal import (
     read_events,
     read_sent,
     take_lock,
+    without_password,
 )
 
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
@@ -119,8 +121,14 @@ class Tracker:
         self._append("metrics", step=int(step), values=values)
 
     def log_artifact(self, path: str | Path, folder: str | None = None) -> None:
-        """A file or folder, uploaded as it is when its turn comes. A missing one is skipped."""
-        self._append("artifact", path=str(Path(path).resolve()), folder=folder)
+        """A file or folder, uploaded as it is when its turn comes. A missing one is skipped.
+
+        One inside the output folder is found there, even if that folder has moved by then.
+        """
+        path, output_dir = Path(path).resolve(), self._directory.parent.resolve()
+        if path.is_relative_to(output_dir):
+            path = path.relative_to(output_dir)
+        self._append("artifact", path=str(path), folder=folder)
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Labels of the run. The last value of a name stays."""
@@ -281,6 +289,17 @@ def run_id_of(output_dir: str | Path) -> str | None:
     return read_sent(Path(output_dir) / "tracking")[0]
 
 
+def describe_tracking_uri(uri: str) -> str:
+    """Where a person looks: a server's address, or the command that shows a database's runs.
+
+    Without user and password.
+    """
+    address = without_password(uri)
+    if address.startswith(("http://", "https://")):
+        return address
+    return f"mlflow ui --backend-store-uri {shlex.quote(address)}"
+
+
 def _find_journal(output_dir: str | Path) -> Path:
     path = Path(output_dir) / "tracking" / JOURNAL_FILE
     if not path.is_file():
@@ -311,7 +330,3 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
             yield from _flatten(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", str(value)
-
-
-def describe_tracking_uri(uri: str) -> str:
-    return ""

@@ -176,3 +176,17 @@ def _input_ids(serialized: list[bytes]) -> list[list[int]]:
         list(tf.train.Example.FromString(record).features.feature["input_ids"].int64_list.value)
         for record in serialized
     ]
+
+
+def test_baselines_hold_the_share_of_the_more_frequent_answer(records_dir: Path) -> None:
+    found = pretraining.baselines(records_dir)
+    batches = pretraining.evaluation_batches(records_dir, batch_size=4, masking=MASKING, seed=1)
+    labels = np.concatenate(
+        [
+            batch["next_sentence_labels"][batch["next_sentence_weights"] > 0]
+            for batch in batches.as_numpy_iterator()
+        ]
+    )
+    majority = max(np.bincount(labels, minlength=2)) / len(labels)
+    assert found["next_sentence_majority"] == pytest.approx(majority)
+    assert found["unigram_entropy"] == pretraining.unigram_entropy(records_dir)

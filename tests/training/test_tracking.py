@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -282,21 +283,48 @@ def test_artifact_waits_until_its_store_is_back(tmp_path: Path, sqlite_uri: str)
     assert [item.path for item in client.list_artifacts(run.info.run_id)] == ["vocab.txt"]
 
 
-def test_artifact_that_cannot_be_read_or_is_refused_is_skipped(
+def test_artifact_that_cannot_be_read_is_skipped(
     tmp_path: Path, sqlite_uri: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()
     (folder / "gone.png").symlink_to(tmp_path / "nowhere")
-    (tmp_path / "vocab.txt").write_text("[PAD]\n", encoding="utf-8")
     with open_tracker(tmp_path, sqlite_uri) as tracker:
         tracker.log_artifact(folder)
-        tracker.log_artifact(tmp_path / "vocab.txt", "../outside")
         tracker.log_metrics({"loss": 1.0}, step=1)
     run = only_run(MlflowClient(sqlite_uri))
     assert (run.info.status, run.data.metrics["loss"]) == ("FINISHED", 1.0)
     assert "pictures: cannot be read; it is not uploaded: FileNotFoundError: " in caplog.text
-    assert "tracking server refused" in caplog.text
+
+
+class _FullStore(BaseHTTPRequestHandler):
+    """An artifact store for which every file is too large."""
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(413)
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        """Keeps quiet."""
+
+
+def test_artifact_that_the_store_refuses_is_skipped(
+    tmp_path: Path, sqlite_uri: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "vocab.txt").write_text("[PAD]\n", encoding="utf-8")
+    client = MlflowClient(sqlite_uri)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _FullStore) as store:
+        threading.Thread(target=store.serve_forever, daemon=True).start()
+        location = f"http://127.0.0.1:{store.server_address[1]}"
+        client.create_experiment("tests", artifact_location=location)
+        with open_tracker(tmp_path, sqlite_uri) as tracker:
+            tracker.log_artifact(tmp_path / "vocab.txt")
+            tracker.log_metrics({"loss": 1.0}, step=1)
+        store.shutdown()
+    run = only_run(client)
+    assert (run.info.status, run.data.metrics["loss"]) == ("FINISHED", 1.0)
+    assert f"refused {tmp_path / 'vocab.txt'}: HTTPError: 413 " in caplog.text
 
 
 def test_copied_output_folder_sends_its_own_files(tmp_path: Path, sqlite_uri: str) -> None:
