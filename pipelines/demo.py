@@ -11,7 +11,6 @@ Run again, it reuses each step whose inputs have not changed.
 
 import argparse
 import json
-import logging
 import os
 import sys
 import time
@@ -25,8 +24,6 @@ from bert_tf.files import write_whole
 from bert_tf.process import set_up_process, tracking_uri
 from bert_tf.progress import ProgressDisplay
 from pipelines.steps import Step, run_step
-
-log = logging.getLogger(__name__)
 
 PIPELINES = Path(__file__).parent
 CONFIG_PATH = PIPELINES / "configs" / "demo.yaml"
@@ -76,15 +73,11 @@ def run_demo(config: Config, output_dir: Path) -> None:
             published=published,
             answers=answers,
         )
-    log.info("\n%s", report.read_text(encoding="utf-8"))
     num_reused = sum(step.is_reused for step in flow.steps)
-    seconds = time.monotonic() - started_at
-    log.info(
-        "%.0f s; %d of %d steps reused. Report with pictures: %s",
-        seconds,
-        num_reused,
-        len(flow.steps),
-        report,
+    print(report.read_text(encoding="utf-8"))
+    print(
+        f"{time.monotonic() - started_at:.0f} s; {num_reused} of {len(flow.steps)} steps reused. "
+        f"Report with pictures: {report}"
     )
 
 

@@ -54,6 +54,8 @@ class GrpcClient(ModelClient):
                 # Repeating is done here, with the time limit of the whole call in sight.
                 ("grpc.enable_retries", 0),
                 ("grpc.max_reconnect_backoff_ms", 1000),
+                # As RestClient: a proxy of the environment would take 127.0.0.1 for its own.
+                ("grpc.enable_http_proxy", 0),
             ],
         )
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from serving import errors
 from serving.flags import ModelSettings
-from serving.servable import Servable
+from serving.servable import Servable, error_from_loading
 
 _logger = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ class ServedModel:
             return None
         found: dict[int, Path] = {}
         for entry in entries:
-            if _VERSION_PATTERN.fullmatch(entry.name) and entry.is_dir():
+            if _VERSION_PATTERN.fullmatch(entry.name) and _may_be_directory(entry):
                 # The shorter of "7" and "007" comes first and wins.
                 found.setdefault(int(entry.name), entry)
         if found:
@@ -161,7 +161,8 @@ class ServedModel:
         started_at = time.monotonic()
         try:
             servable = Servable(directory)
-        except errors.ServingError as error:
+        except Exception as exception:
+            error = error_from_loading(exception)
             with self._lock:
                 entry.state, entry.error, entry.fingerprint = "END", error, fingerprint
             _logger.error(
@@ -243,6 +244,17 @@ def _servable_not_found(name: str, version: int | None) -> errors.NotFoundError:
     return errors.NotFoundError(f"Servable not found for request: {request}")
 
 
+def _may_be_directory(path: Path) -> bool:
+    """False only if it surely is none.
+
+    One that cannot be looked at counts: loading it tells why, and if it is loaded, it stays.
+    """
+    try:
+        return path.is_dir()
+    except OSError:
+        return True
+
+
 def _choose_versions(found: list[int], settings: ModelSettings) -> list[int]:
     """Applies the version policy; `found` is sorted."""
     if settings.specific_versions:
@@ -253,10 +265,15 @@ def _choose_versions(found: list[int], settings: ModelSettings) -> list[int]:
 
 
 def _fingerprint(directory: Path) -> tuple[tuple[str, int, int], ...]:
-    """Names, sizes and change times of the files, to see whether a broken version changed."""
-    files = []
-    for path in sorted(directory.rglob("*")):
+    """Names, sizes and change times of the files, to see whether a broken version changed.
+
+    The times are those of the inode: a change of access rights may mend a version, too.
+    """
+    paths, files = [directory], []
+    with contextlib.suppress(OSError):
+        paths += sorted(directory.rglob("*"))
+    for path in paths:
         with contextlib.suppress(OSError):
             status = path.stat()
-            files.append((str(path.relative_to(directory)), status.st_size, status.st_mtime_ns))
+            files.append((str(path.relative_to(directory)), status.st_size, status.st_ctime_ns))
     return tuple(files)

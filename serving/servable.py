@@ -27,8 +27,8 @@ _MAX_TIMEOUT_IN_MS = 2**31 - 1
 class Servable:
     """A loaded SavedModel whose signatures can be called from several threads at once.
 
-    `signatures` maps names to `SignatureDef`s as the file has them. Raises `ServingError` when
-    the directory does not load.
+    `signatures` maps names to `SignatureDef`s as the file has them. When the directory does not
+    load, any exception may come; `error_from_loading` turns it into a `ServingError`.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -46,9 +46,9 @@ class Servable:
                 self._session, [tf.saved_model.SERVING], str(directory)
             )
             self._session.graph.finalize()
-        except Exception as error:
+        except Exception:
             self._session.close()
-            raise _load_error(error) from error
+            raise
         self.signatures: dict[str, meta_graph_pb2.SignatureDef] = dict(meta_graph.signature_def)
 
     def predict(
@@ -112,9 +112,14 @@ def error_from_op_error(error: tf.errors.OpError) -> errors.ServingError:
     return errors.error_for_code(code, message)
 
 
-def _load_error(error: Exception) -> errors.ServingError:
+def error_from_loading(error: Exception) -> errors.ServingError:
+    """Turns whatever a directory that does not load raises into ours."""
+    if isinstance(error, errors.ServingError):
+        return error
     if isinstance(error, tf.errors.OpError):
         return error_from_op_error(error)
+    if isinstance(error, PermissionError):
+        return errors.error_for_code("PERMISSION_DENIED", str(error))
     if isinstance(error, OSError):
         return errors.DataLossError(str(error))
     return errors.InvalidArgumentError(f"{type(error).__name__}: {error}")

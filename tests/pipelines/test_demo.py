@@ -19,7 +19,7 @@ SHORT = [
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_demo_runs_serves_reports_and_reuses(tmp_path, monkeypatch, caplog):
+def test_the_demo_runs_serves_reports_and_reuses(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.chdir(tmp_path)
     config = load_config(CONFIG_PATH, overrides=SHORT)
@@ -30,7 +30,6 @@ def test_the_demo_runs_serves_reports_and_reuses(tmp_path, monkeypatch, caplog):
         assert (tmp_path / picture).read_bytes()[:4] == b"\x89PNG"
     answers = json.loads((tmp_path / "answers" / "answers.json").read_text(encoding="utf-8"))
     assert answers["grpc_agrees"]
-    assert answers["num_texts"] == 300
-    caplog.set_level("INFO")
+    assert answers["num_texts"] > 1000
     run_demo(config, tmp_path)
-    assert "10 of 10 steps reused" in caplog.text
+    assert "10 of 10 steps reused" in capsys.readouterr().out

@@ -132,12 +132,14 @@ def test_version_that_cannot_be_read_keeps_no_other_from_loading(make_model, pub
     unreadable.unlink()
     unreadable.symlink_to("x" * 300)  # looking at it is an OSError: the name is too long
     publish(base_path, 2, "two")
+    (base_path / "3").symlink_to("x" * 300)
     model = make_model(serves_all_versions=True)
     model.poll()
-    assert list_states(model) == {2: "AVAILABLE", 1: "END"}
-    (broken,) = model.list_versions(version=1)
-    assert broken.error.code == "DATA_LOSS"
-    assert "File name too long" in broken.error.message
+    assert list_states(model) == {3: "END", 2: "AVAILABLE", 1: "END"}
+    for version in (1, 3):
+        (broken,) = model.list_versions(version=version)
+        assert broken.error.code == "DATA_LOSS"
+        assert "File name too long" in broken.error.message
     unreadable.unlink()
     unreadable.write_bytes(good)
     model.poll()
