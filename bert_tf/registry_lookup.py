@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from bert_tf.training.journal import without_password
+from bert_tf.training.sender import without_password
 
 
 @contextlib.contextmanager

@@ -27,16 +27,8 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from bert_tf.config import TrackingConfig
-from bert_tf.training.journal import (
-    JOURNAL_FILE,
-    Journal,
-    Sender,
-    describe_error,
-    read_events,
-    read_sent,
-    take_lock,
-    without_password,
-)
+from bert_tf.training.journal import JOURNAL_FILE, Journal, read_events, read_sent, take_lock
+from bert_tf.training.sender import Sender, describe_error, without_password
 
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 SEND_COMMAND = "bert-tf send-tracking --output-dir"

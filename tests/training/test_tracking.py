@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from bert_tf.config import TrackingConfig
-from bert_tf.training.journal import Sender
+from bert_tf.training.sender import Sender
 from bert_tf.training.tracking import (
     SEND_COMMAND,
     Tracker,
