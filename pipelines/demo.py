@@ -11,6 +11,7 @@ Run again, it reuses each step whose inputs have not changed.
 
 import argparse
 import json
+import logging
 import os
 import sys
 import time
@@ -24,6 +25,8 @@ from bert_tf.files import write_whole
 from bert_tf.process import set_up_process, tracking_uri
 from bert_tf.progress import ProgressDisplay
 from pipelines.steps import Step, run_step
+
+log = logging.getLogger("pipelines.demo")  # also where this file is run as a script
 
 PIPELINES = Path(__file__).parent
 CONFIG_PATH = PIPELINES / "configs" / "demo.yaml"
@@ -59,6 +62,7 @@ def run_demo(config: Config, output_dir: Path) -> None:
         classifiers = {
             name: flow.classifier(name, text, encoder) for name in ("pretrained", "from_scratch")
         }
+        flow.send_tracking(encoder, *classifiers.values())
         exports = {name: flow.export(step) for name, step in classifiers.items()}
         better = max(
             classifiers, key=lambda name: _metrics(classifiers[name])["classification_accuracy"]
@@ -164,6 +168,17 @@ class _Flow:
             settings=_settings(config, "seed", "finetuning"),
             parents=[text, encoder],
         )
+
+    def send_tracking(self, *steps: Step) -> None:
+        """What a tracking server that was away missed of steps that are now reused."""
+        from bert_tf.training.tracking import send_pending
+
+        for step in steps:
+            if step.is_reused:
+                try:
+                    send_pending(step.directory, tracking_uri=tracking_uri())
+                except ConnectionError as error:
+                    log.warning("%s: still not sent to MLflow: %s", step.name, error)
 
     def export(self, classifier: Step) -> Step:
         """A SavedModel, in a folder of versions."""
