@@ -1,6 +1,7 @@
 """The wheel works in an environment that has never seen this repository."""
 
 import json
+import shutil
 import subprocess
 import sys
 import venv
@@ -17,8 +18,12 @@ ROOT = Path(__file__).parents[1]
 @pytest.mark.timeout(1800)
 def test_the_wheel_installs_into_an_empty_environment_and_predicts(tmp_path):
     version = export(make_folder(tmp_path / "model"), tmp_path / "served")
+    source = tmp_path / "source"  # building writes beside the sources
+    shutil.copytree(ROOT / "bert_tf", source / "bert_tf")
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
     subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path / "dist"), str(ROOT)],
+        [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path / "dist"), str(source)],
         check=True,
         capture_output=True,
     )
