@@ -22,6 +22,7 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP) ## raw text to a served model, in about 12 minutes; results in runs/demo
+	@echo "Running the demo into runs/demo; unchanged steps are reused ..."
 	@$(BIN)/python -m pipelines.demo --output-dir runs/demo
 
 test: $(STAMP) ## the default tests, under 10 minutes on 2 cores
@@ -40,14 +41,17 @@ check: $(STAMP) ## format, lint, types, import direction: what CI runs before th
 	@$(BIN)/lint-imports --config setup.cfg
 
 format: $(STAMP) ## write the code in the one format
+	@echo "Formatting ..."
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
 bench: $(STAMP) ## time a pretraining step beside keras-nlp's and tf-models-official's
+	@echo "Timing a pretraining step of each peer in turn; keep the machine idle ..."
 	@$(BIN)/python -m benchmarks.pretraining_step
 
 serve: $(STAMP) ## the demo's model over REST and gRPC on this machine (development only)
 	@test -d runs/demo/serving/documentation || { echo "Run make demo first."; exit 1; }
+	@echo "Serving runs/demo/serving/documentation; Ctrl+C ends it ..."
 	@$(BIN)/python -m serving.local_server --model_name=documentation \
 		--model_base_path=$(CURDIR)/runs/demo/serving/documentation \
 		--port=$(PORT) --rest_api_port=$(REST_PORT)

@@ -113,9 +113,15 @@ def _where_section(published: Path, tracking_uri: str, classifiers: dict[str, St
     return f"""## Where to look
 
 - served version: `{published}`, the registry's `champion`; `make serve` serves it
-- runs and registry: `{describe_tracking_uri(tracking_uri)}`
+- runs and registry: `{_address(tracking_uri)}`
 - MLflow runs: {runs}
 """
+
+
+def _address(tracking_uri: str) -> str:
+    """A server's address, or the command that shows a database's runs."""
+    described = describe_tracking_uri(tracking_uri)
+    return f".venv/bin/{described}" if described.startswith("mlflow ") else described
 
 
 def _steps_section(steps: list[Step]) -> str:
