@@ -15,7 +15,7 @@ help: ## list the targets
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (some minutes the first time) ..."
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || \
-		{ echo "Python 3.11 or 3.12 is needed; say which with make PYTHON=..."; exit 1; }
+		{ echo "Python 3.11 is needed (3.12 is untried); say which with make PYTHON=..."; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 		--editable '.[serving,dev]'
