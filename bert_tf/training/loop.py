@@ -162,39 +162,39 @@ class _Window:
 
     batch_size: int
     sums: list[tuple[Sums, dict[str, tf.Tensor]]] = field(default_factory=list)
-    extras: dict[str, tf.Tensor] = field(default_factory=dict)
-    num_steps: int = 0
+    newest: tuple[Sums, dict[str, tf.Tensor], dict[str, tf.Tensor]] | None = None
+    """The last step's sums, weights and extras; they outlive the window."""
     seconds: float = 0.0
     started_at: float = field(default_factory=time.perf_counter)
-    newest: tuple[Sums, dict[str, tf.Tensor]] | None = None
 
     def add(self, sums: Sums, weights: dict[str, tf.Tensor], extras: dict[str, tf.Tensor]) -> None:
-        self.newest = (sums, weights)
-        self.sums.append(self.newest)
-        self.extras = extras
-        self.num_steps += 1
-        self.seconds += time.perf_counter() - self.started_at
-        self.started_at = time.perf_counter()
+        self.newest = (sums, weights, extras)
+        self.sums.append((sums, weights))
+        self._note_time()
 
     def restart_clock(self) -> None:
         self.started_at = time.perf_counter()
 
     def last(self) -> dict[str, float]:
         """Metrics of the newest step alone; waits for it."""
-        sums, weights = self.newest or self.sums[-1]
-        extras = {name: float(value) for name, value in self.extras.items()}
-        return summarize(sums, weights) | extras
+        if self.newest is None:
+            raise ValueError("A window must have seen a step. Received: none.")
+        sums, weights, extras = self.newest
+        return summarize(sums, weights) | {name: float(value) for name, value in extras.items()}
 
     def close(self) -> dict[str, float]:
         """Metrics over the steps since the last call; waits for them."""
-        metrics = summarize(*tf.nest.map_structure(lambda *parts: sum(parts), *self.sums))
-        metrics |= {name: float(value) for name, value in self.extras.items()}
-        self.seconds += time.perf_counter() - self.started_at
-        self.started_at = time.perf_counter()
-        metrics["seconds_per_step"] = self.seconds / self.num_steps
-        metrics["sequences_per_second"] = self.batch_size * self.num_steps / self.seconds
-        self.sums, self.num_steps, self.seconds = [], 0, 0.0
+        pooled = summarize(*tf.nest.map_structure(lambda *parts: sum(parts), *self.sums))
+        metrics = self.last() | pooled
+        self._note_time()
+        metrics["seconds_per_step"] = self.seconds / len(self.sums)
+        metrics["sequences_per_second"] = self.batch_size * len(self.sums) / self.seconds
+        self.sums, self.seconds = [], 0.0
         return metrics
+
+    def _note_time(self) -> None:
+        self.seconds += time.perf_counter() - self.started_at
+        self.restart_clock()
 
 
 def _is_due(step: int, every: int | None) -> bool:
