@@ -62,6 +62,8 @@ class TokenizerConfig(Section):
     strip_accents: bool = False
     """Remove accents by NFD, as Google's uncased models do. Takes Hangul apart: not for Korean."""
     unicode_normalization: Literal["NFC", "NFKC", "none"] = "NFC"
+    max_word_characters: int = pydantic.Field(default=200, ge=1, le=400)
+    """A longer word is [UNK]. Google's code: 200; Hugging Face's files for BERT: 100."""
 
     @pydantic.model_validator(mode="after")
     def _accents_need_lower_case(self) -> Self:
@@ -146,10 +148,19 @@ class ModelConfig(Section):
     type_vocab_size: pydantic.PositiveInt = 2
     hidden_act: Literal["gelu", "gelu_exact", "relu"] = "gelu"
     """`gelu` is Google's tanh approximation; `gelu_exact` uses the error function."""
+    norm_first: bool = False
+    """LayerNorm before attention and feed-forward network (pre-LN) instead of after (post-LN)."""
+    position_embedding: Literal["learned", "sinusoidal"] = "learned"
+    """`sinusoidal` positions have no weights; max_position_embeddings stays the limit."""
     hidden_dropout_prob: Rate = 0.1
     attention_probs_dropout_prob: Rate = 0.1
     initializer_range: pydantic.PositiveFloat = 0.02
     layer_norm_eps: pydantic.PositiveFloat = 1e-12
+    masked_lm_act: Literal["gelu", "gelu_exact", "relu"] | None = None
+    """The masked-token head's own activation, for models of libraries that have another there.
+    Default: hidden_act."""
+    masked_lm_layer_norm_eps: pydantic.PositiveFloat | None = None
+    """The masked-token head's own epsilon, for the same. Default: layer_norm_eps."""
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -195,6 +206,9 @@ class TrainingConfig(Section):
     optimizer: OptimizerConfig = OptimizerConfig()
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Matrix products' type; auto takes bfloat16 where the hardware has it."""
+    rematerialize: bool = False
+    """Recompute each Transformer layer in the backward pass: less memory, same numbers, about 40%
+    more time."""
     num_logical_devices: pydantic.PositiveInt | None = None
     """Splits the CPU into this many replicas. Default: all visible GPUs, or one CPU."""
     log_every_steps: pydantic.PositiveInt = 20

@@ -4,6 +4,7 @@ Letters in shapes: B batch, F positions that ask, T positions that answer (F = T
 self-attention), N heads, H size of a head, W = N * H width.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -15,6 +16,7 @@ from bert_tf.layers.projection import dense
 
 # Finite, so that a row with nothing to attend to gives equal weights instead of NaN.
 MASKED_SCORE = -1e9
+LARGEST_FLOAT16 = 65504.0
 
 
 def padding_mask(input_mask):
@@ -33,17 +35,27 @@ def sequence_mask(sequence_ids):
     return ops.expand_dims(ops.equal(sequence_ids[:, :, None], sequence_ids[:, None, :]), 1)
 
 
+def combine_masks(*masks):
+    """True where every mask allows attention; None stands for no mask.
+
+    Bool tensors that broadcast to (B, N, F, T) -> the same, or None where all are None. A causal
+    decoder over packed rows: `combine_masks(padding_mask(m), causal_mask(t), sequence_mask(s))`.
+    """
+    given = [mask for mask in masks if mask is not None]
+    return functools.reduce(ops.logical_and, given) if given else None
+
+
 class MultiHeadAttention(keras.layers.Layer):
     """softmax(Q K^T / sqrt(H) + mask) V over N heads, then a projection back to the width.
 
-    One layer is bidirectional, causal or cross-attention by what it is given: a padding mask, a
-    causal mask (combine masks with `keras.ops.logical_and`), or a `memory` to attend to.
+    One layer is bidirectional, causal or cross-attention by what it is given: a padding, causal or
+    sequence mask (several through `combine_masks`), or a `memory` to attend to.
 
     Inputs: `query` (B, F, W); `memory` (B, T, W) or None for self-attention; `attention_mask` bool,
-
     broadcastable to (B, N, F, T), True where attention is allowed.
     Output: (B, F, W), compute dtype; with `return_weights` also the weights (B, N, F, T) before
-    dropout, float32. The softmax runs in float32 whatever the compute dtype.
+    dropout, float32. The softmax runs in float32 whatever the compute dtype. A row that may attend
+    to nothing gets equal weights, and no gradient reaches its scores.
 
     Raises:
         ValueError: the number of heads does not divide the width.
@@ -94,8 +106,7 @@ class MultiHeadAttention(keras.layers.Layer):
 
     def call(self, query, memory=None, attention_mask=None, return_weights=False, training=False):
         query, key, value = self._project(query, memory)  # (B, N, F, H), 2 x (B, N, T, H)
-        scores = ops.matmul(query, ops.swapaxes(key, -1, -2))  # (B, N, F, T)
-        scores = ops.cast(scores, "float32") / math.sqrt(self.hidden_size // self.num_heads)
+        scores = self._scores(query, key)  # (B, N, F, T)
         if attention_mask is not None:
             scores = ops.where(attention_mask, scores, MASKED_SCORE)
         weights = ops.softmax(scores, axis=-1)  # (B, N, F, T)
@@ -105,6 +116,15 @@ class MultiHeadAttention(keras.layers.Layer):
         context = ops.reshape(context, (*ops.shape(context)[:2], self.hidden_size))
         output = self.output_projection(context)  # (B, F, W)
         return (output, weights) if return_weights else output
+
+    def _scores(self, query, key):
+        """Q K^T / sqrt(H), float32; a product in the compute dtype."""
+        # Scaled first: in float16 the bare product overflows at 65504.
+        scaled = query * (1.0 / math.sqrt(self.hidden_size // self.num_heads))  # (B, N, F, H)
+        scores = ops.matmul(scaled, ops.swapaxes(key, -1, -2))  # (B, N, F, T)
+        if self.compute_dtype == "float16":
+            scores = ops.clip(scores, -LARGEST_FLOAT16, LARGEST_FLOAT16)
+        return ops.cast(scores, "float32")
 
     def _project(self, query, memory):
         if memory is None:

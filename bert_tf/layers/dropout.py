@@ -25,12 +25,17 @@ def dropout_seed(seed: Any) -> Iterator[None]:
     Args:
         seed: int32 tensor, (2,). Must differ between steps and between replicas.
     """
-    previous = getattr(_scope, "seed", None)
+    previous = current_dropout_seed()
     _scope.seed = seed
     try:
         yield
     finally:
         _scope.seed = previous
+
+
+def current_dropout_seed() -> Any:
+    """The seed of the innermost `dropout_seed` of this thread, or None."""
+    return getattr(_scope, "seed", None)
 
 
 class Dropout(keras.layers.Layer):
@@ -71,7 +76,7 @@ class _ScopedSeedGenerator(keras.random.SeedGenerator):
     salt = 0
 
     def next(self, ordered=True):
-        seed = getattr(_scope, "seed", None)
+        seed = current_dropout_seed()
         if seed is None:
             return super().next(ordered=ordered)
         return keras.ops.bitwise_xor(seed, keras.ops.convert_to_tensor([0, self.salt], "int32"))

@@ -1,22 +1,31 @@
 """Token ids to vectors: what enters the first Transformer layer."""
 
-from typing import Any
+import math
+from typing import Any, Literal
 
 import keras
+import numpy as np
 from keras import ops
 
 from bert_tf.layers.dropout import Dropout
 
 
 class BertEmbeddings(keras.layers.Layer):
-    """Sum of token, learned position and segment embeddings, then LayerNorm and dropout.
+    """Sum of token, position and segment embeddings, then LayerNorm and dropout.
 
     Inputs: `input_ids` and `segment_ids`, int32, (batch, length); `position_ids`, int32,
     (batch, length), or None for 0, 1, 2, …
     Output: (batch, length, hidden), compute dtype. Padding is embedded like any token; keeping it
     out is attention's work.
 
-    Source: Devlin et al. 2019, section 3, figure 2.
+    With sinusoidal positions, which are of size 1 and have no weights, token and segment embeddings
+    are multiplied by sqrt(hidden): at their initial 0.02 they would vanish beside them.
+
+    Raises:
+        ValueError: a sequence is longer than `max_position_embeddings`.
+
+    Source: Devlin et al. 2019, section 3, figure 2; sinusoidal positions and the factor: Vaswani
+    et al. 2017, sections 3.5 and 3.4.
     """
 
     def __init__(
@@ -26,6 +35,7 @@ class BertEmbeddings(keras.layers.Layer):
         hidden_size: int,
         max_position_embeddings: int,
         type_vocab_size: int,
+        position_embedding: Literal["learned", "sinusoidal"],
         dropout_rate: float,
         initializer_range: float,
         layer_norm_eps: float,
@@ -37,10 +47,12 @@ class BertEmbeddings(keras.layers.Layer):
             "hidden_size": hidden_size,
             "max_position_embeddings": max_position_embeddings,
             "type_vocab_size": type_vocab_size,
+            "position_embedding": position_embedding,
             "dropout_rate": dropout_rate,
             "initializer_range": initializer_range,
             "layer_norm_eps": layer_norm_eps,
         }
+        self.hidden_size = hidden_size
         self.type_vocab_size = type_vocab_size
         self.max_position_embeddings = max_position_embeddings
 
@@ -54,7 +66,9 @@ class BertEmbeddings(keras.layers.Layer):
             )
 
         self.word_embeddings = table(vocab_size, "word_embeddings")
-        self.position_embeddings = table(max_position_embeddings, "position_embeddings")
+        self.position_embeddings: Any = None
+        if position_embedding == "learned":
+            self.position_embeddings = table(max_position_embeddings, "position_embeddings")
         self.token_type_embeddings = table(type_vocab_size, "token_type_embeddings")
         self.layer_norm = keras.layers.LayerNormalization(
             epsilon=layer_norm_eps, name="layer_norm", dtype=self.dtype_policy
@@ -62,9 +76,11 @@ class BertEmbeddings(keras.layers.Layer):
         self.dropout = Dropout(dropout_rate, name="dropout", dtype=self.dtype_policy)
 
     def build(self, input_ids_shape, segment_ids_shape=None):
-        for table in (self.word_embeddings, self.position_embeddings, self.token_type_embeddings):
-            table.build((None, None))
-        self.layer_norm.build((None, None, self._settings["hidden_size"]))
+        self.word_embeddings.build((None, None))
+        if self.position_embeddings is not None:
+            self.position_embeddings.build((None, None))
+        self.token_type_embeddings.build((None, None))
+        self.layer_norm.build((None, None, self.hidden_size))
 
     def call(self, input_ids, segment_ids, position_ids=None, training=False):
         length = input_ids.shape[1]
@@ -74,19 +90,43 @@ class BertEmbeddings(keras.layers.Layer):
                 f"{length}, max_position_embeddings={self.max_position_embeddings}. Shorten "
                 "max_seq_length or raise model.max_position_embeddings."
             )
-        embedded = self.word_embeddings(input_ids) + self._positions(input_ids, position_ids)
-        # Few rows: a product with one-hot vectors has a far cheaper gradient than a lookup.
-        segments = ops.one_hot(segment_ids, self.type_vocab_size, dtype=self.compute_dtype)
-        embedded += ops.matmul(
-            segments, ops.cast(self.token_type_embeddings.embeddings, self.compute_dtype)
-        )
+        tokens, segments = self.word_embeddings(input_ids), self._segments(segment_ids)
+        if self.position_embeddings is None:
+            embedded = (tokens + segments) * math.sqrt(self.hidden_size)
+            embedded += self._sinusoids(input_ids, position_ids)
+        else:
+            embedded = tokens + self._learned_positions(input_ids, position_ids) + segments
         return self.dropout(self.layer_norm(embedded), training=training)
 
-    def _positions(self, input_ids, position_ids):
+    def _segments(self, segment_ids):
+        # Few rows: a product with one-hot vectors has a far cheaper gradient than a lookup.
+        rows = ops.one_hot(segment_ids, self.type_vocab_size, dtype=self.compute_dtype)
+        table = ops.cast(self.token_type_embeddings.embeddings, self.compute_dtype)
+        return ops.matmul(rows, table)
+
+    def _learned_positions(self, input_ids, position_ids):
         if position_ids is not None:
             return self.position_embeddings(position_ids)
         table = ops.cast(self.position_embeddings.embeddings, self.compute_dtype)
         return table[None, : ops.shape(input_ids)[1]]
 
+    def _sinusoids(self, input_ids, position_ids):
+        if position_ids is None:
+            position_ids = ops.arange(ops.shape(input_ids)[1])[None]
+        return ops.cast(sinusoids(position_ids, self.hidden_size), self.compute_dtype)
+
     def get_config(self):
         return {**super().get_config(), **self._settings}
+
+
+def sinusoids(position_ids, hidden_size: int):
+    """Sines at even columns, cosines at odd ones; wavelengths from 2 pi to 10000 * 2 pi.
+
+    (batch, length) int -> (batch, length, hidden_size), float32.
+
+    Source: Vaswani et al. 2017, section 3.5.
+    """
+    rates = 10000.0 ** (-np.arange(0, hidden_size, 2) / hidden_size)
+    angles = ops.cast(position_ids, "float32")[..., None] * rates.astype("float32")
+    pairs = ops.stack([ops.sin(angles), ops.cos(angles)], axis=-1)
+    return ops.reshape(pairs, (*ops.shape(angles)[:-1], -1))[..., :hidden_size]

@@ -16,9 +16,14 @@ class TransformerLayer(keras.layers.Layer):
     Inputs: `hidden` (batch, length, width); `attention_mask` bool, broadcastable to
     (batch, heads, length, length), True where attention is allowed.
     Output: (batch, length, width), compute dtype; with `return_weights` also the attention
-    weights (batch, heads, length, length). LayerNorm stands after each sum (post-LN).
+    weights (batch, heads, length, length).
 
-    Source: Vaswani et al. 2017, section 3.1; Devlin et al. 2019, section 3.
+    LayerNorm stands after each residual sum (post-LN, BERT's) or, with `norm_first`, before
+    attention and before the feed-forward network, inside the residual branches (pre-LN): then the
+    last layer's output needs a LayerNorm of its own. The weights have the same names in both.
+
+    Source: Vaswani et al. 2017, section 3.1; Devlin et al. 2019, section 3; pre-LN: Xiong et al.
+    2020, figure 1.
     """
 
     def __init__(
@@ -28,6 +33,7 @@ class TransformerLayer(keras.layers.Layer):
         num_heads: int,
         intermediate_size: int,
         activation: str,
+        norm_first: bool,
         dropout_rate: float,
         attention_dropout_rate: float,
         initializer_range: float,
@@ -40,6 +46,7 @@ class TransformerLayer(keras.layers.Layer):
             "num_heads": num_heads,
             "intermediate_size": intermediate_size,
             "activation": activation,
+            "norm_first": norm_first,
             "dropout_rate": dropout_rate,
             "attention_dropout_rate": attention_dropout_rate,
             "initializer_range": initializer_range,
@@ -49,6 +56,7 @@ class TransformerLayer(keras.layers.Layer):
         self.hidden_size = hidden_size
         self.intermediate_size = intermediate_size
         self.activation = activation
+        self.norm_first = norm_first
         self.attention = MultiHeadAttention(
             hidden_size,
             num_heads=num_heads,
@@ -80,16 +88,25 @@ class TransformerLayer(keras.layers.Layer):
         self.output_layer_norm.build(width)
 
     def call(self, hidden, attention_mask=None, return_weights=False, training=False):
-        attended, weights = self.attention(
-            hidden, attention_mask=attention_mask, return_weights=True, training=training
-        )
-        attended = self.attention_dropout(attended, training=training)
-        hidden = self.attention_layer_norm(hidden + attended)
-        expanded = activate(self.intermediate(hidden), self.activation, training=training)
-        transformed = self.output_projection(expanded)
-        transformed = self.output_dropout(transformed, training=training)
-        hidden = self.output_layer_norm(hidden + transformed)
+        def attend(x):
+            attended, weights = self.attention(
+                x, attention_mask=attention_mask, return_weights=True, training=training
+            )
+            return self.attention_dropout(attended, training=training), weights
+
+        if self.norm_first:
+            attended, weights = attend(self.attention_layer_norm(hidden))
+            hidden = hidden + attended
+            hidden = hidden + self._feed_forward(self.output_layer_norm(hidden), training)
+        else:
+            attended, weights = attend(hidden)
+            hidden = self.attention_layer_norm(hidden + attended)
+            hidden = self.output_layer_norm(hidden + self._feed_forward(hidden, training))
         return (hidden, weights) if return_weights else hidden
+
+    def _feed_forward(self, x, training):
+        expanded = activate(self.intermediate(x), self.activation, training=training)
+        return self.output_dropout(self.output_projection(expanded), training=training)
 
     def get_config(self):
         return {**super().get_config(), **self._settings}

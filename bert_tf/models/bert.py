@@ -3,11 +3,14 @@
 from typing import Any
 
 import keras
+from keras import ops
 
 from bert_tf.config import ModelConfig
-from bert_tf.layers.attention import padding_mask
+from bert_tf.layers.attention import combine_masks, padding_mask, sequence_mask
+from bert_tf.layers.dropout import current_dropout_seed
 from bert_tf.layers.embeddings import BertEmbeddings
 from bert_tf.layers.heads import Pooler
+from bert_tf.layers.rematerialization import rematerialize as rematerialize_layer
 from bert_tf.layers.transformer import TransformerLayer
 
 
@@ -15,70 +18,134 @@ class BertEncoder(keras.layers.Layer):
     """Embeddings, `num_hidden_layers` Transformer layers, pooler.
 
     Inputs: a dict of int32 tensors (batch, length): `input_ids`; `input_mask`, 1 at tokens and 0
-    at padding; `segment_ids`.
-    Output: a dict of `sequence_output` (batch, length, hidden) and `pooled_output`
-    (batch, hidden), compute dtype.
+    at padding; `segment_ids`. Optional, for rows that hold several sequences: `position_ids`, which
+    restart, and `sequence_ids`; attention stays among positions of the same id.
+    Output: a dict of `sequence_output` (batch, length, hidden) and, unless `has_pooler` is false,
+    `pooled_output` (batch, hidden), compute dtype. A row is pooled at its first token, however many
+    sequences it holds.
+
+    Args:
+        rematerialize: in training, keep each layer's input only and compute the layer again in the
+            backward pass: the same numbers in less memory.
 
     Source: Devlin et al. 2019; google-research/bert, modeling.py.
     """
 
-    def __init__(self, config: ModelConfig, **kwargs: Any):
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        has_pooler: bool = True,
+        rematerialize: bool = False,
+        **kwargs: Any,
+    ):
         super().__init__(**{"name": "encoder", **kwargs})
         self.config = config
+        self.rematerialize = rematerialize
         policy = self.dtype_policy
-        self.embeddings = BertEmbeddings(
-            vocab_size=vocab_size(config),
-            hidden_size=config.hidden_size,
-            max_position_embeddings=config.max_position_embeddings,
-            type_vocab_size=config.type_vocab_size,
-            dropout_rate=config.hidden_dropout_prob,
-            initializer_range=config.initializer_range,
-            layer_norm_eps=config.layer_norm_eps,
-            name="embeddings",
-            dtype=policy,
-        )
+        self.embeddings = _embeddings(config, policy)
         self.transformer_layers = [
-            TransformerLayer(
+            _transformer_layer(config, policy, index) for index in range(config.num_hidden_layers)
+        ]
+        self.final_layer_norm = None
+        if config.norm_first:
+            self.final_layer_norm = keras.layers.LayerNormalization(
+                epsilon=config.layer_norm_eps, name="final_layer_norm", dtype=policy
+            )
+        self.pooler = None
+        if has_pooler:
+            self.pooler = Pooler(
                 config.hidden_size,
-                num_heads=config.num_attention_heads,
-                intermediate_size=config.intermediate_size,
-                activation=config.hidden_act,
-                dropout_rate=config.hidden_dropout_prob,
-                attention_dropout_rate=config.attention_probs_dropout_prob,
                 initializer_range=config.initializer_range,
-                layer_norm_eps=config.layer_norm_eps,
-                name=f"layer_{index}",
+                name="pooler",
                 dtype=policy,
             )
-            for index in range(config.num_hidden_layers)
-        ]
-        self.pooler = Pooler(
-            config.hidden_size,
-            initializer_range=config.initializer_range,
-            name="pooler",
-            dtype=policy,
-        )
 
     def build(self, inputs_shape):
         ids, hidden = (None, None), (None, None, self.config.hidden_size)
         self.embeddings.build(ids)
-        for layer in self.transformer_layers:
-            layer.build(hidden)
-        self.pooler.build(hidden)
+        for layer in (*self.transformer_layers, self.final_layer_norm, self.pooler):
+            if layer is not None:
+                layer.build(hidden)
 
     def call(self, inputs, training=False):
-        hidden = self.embeddings(inputs["input_ids"], inputs["segment_ids"], training=training)
-        mask = padding_mask(inputs["input_mask"])
+        hidden = self.embeddings(
+            inputs["input_ids"],
+            inputs["segment_ids"],
+            position_ids=inputs.get("position_ids"),
+            training=training,
+        )
+        hidden = self._transform(hidden, mask=_attention_mask(inputs), training=training)
+        if self.final_layer_norm is not None:
+            hidden = self.final_layer_norm(hidden)
+        outputs = {"sequence_output": hidden}
+        if self.pooler is not None:
+            outputs["pooled_output"] = self.pooler(hidden)
+        return outputs
+
+    def _transform(self, hidden, *, mask, training):
+        if not (self.rematerialize and training):
+            for layer in self.transformer_layers:
+                hidden = layer(hidden, attention_mask=mask, training=training)
+            return hidden
+        seed = current_dropout_seed()
+        if seed is None:
+            # Outside of `dropout_seed`; both passes must drop the same all the same.
+            seed = ops.cast(self.embeddings.dropout.seed_generator.next(), "int32")
         for layer in self.transformer_layers:
-            hidden = layer(hidden, attention_mask=mask, training=training)
-        return {"sequence_output": hidden, "pooled_output": self.pooler(hidden)}
+            hidden = rematerialize_layer(layer, hidden, attention_mask=mask, seed=seed)
+        return hidden
 
     def get_config(self):
-        return {**super().get_config(), "config": self.config.model_dump()}
+        return {
+            **super().get_config(),
+            "config": self.config.model_dump(),
+            "has_pooler": self.pooler is not None,
+            "rematerialize": self.rematerialize,
+        }
 
     @classmethod
     def from_config(cls, config):
         return cls(ModelConfig(**config.pop("config")), **config)
+
+
+def _attention_mask(inputs):
+    sequence_ids = inputs.get("sequence_ids")
+    return combine_masks(
+        padding_mask(inputs["input_mask"]),
+        None if sequence_ids is None else sequence_mask(sequence_ids),
+    )
+
+
+def _embeddings(config: ModelConfig, policy: Any) -> BertEmbeddings:
+    return BertEmbeddings(
+        vocab_size=vocab_size(config),
+        hidden_size=config.hidden_size,
+        max_position_embeddings=config.max_position_embeddings,
+        type_vocab_size=config.type_vocab_size,
+        position_embedding=config.position_embedding,
+        dropout_rate=config.hidden_dropout_prob,
+        initializer_range=config.initializer_range,
+        layer_norm_eps=config.layer_norm_eps,
+        name="embeddings",
+        dtype=policy,
+    )
+
+
+def _transformer_layer(config: ModelConfig, policy: Any, index: int) -> TransformerLayer:
+    return TransformerLayer(
+        config.hidden_size,
+        num_heads=config.num_attention_heads,
+        intermediate_size=config.intermediate_size,
+        activation=config.hidden_act,
+        norm_first=config.norm_first,
+        dropout_rate=config.hidden_dropout_prob,
+        attention_dropout_rate=config.attention_probs_dropout_prob,
+        initializer_range=config.initializer_range,
+        layer_norm_eps=config.layer_norm_eps,
+        name=f"layer_{index}",
+        dtype=policy,
+    )
 
 
 ENCODER_INPUTS = ("input_ids", "input_mask", "segment_ids")

@@ -25,6 +25,15 @@ TRANSFORMER = {
     "initializer_range": 0.02,
     "layer_norm_eps": 1e-12,
 }
+EMBEDDINGS = {
+    "vocab_size": 30,
+    "hidden_size": 16,
+    "max_position_embeddings": 10,
+    "type_vocab_size": 2,
+    "dropout_rate": 0.1,
+    "initializer_range": 0.02,
+    "layer_norm_eps": 1e-12,
+}
 CASES = [
     (lambda **k: Dropout(0.5, **k), (HIDDEN,)),
     (
@@ -33,20 +42,13 @@ CASES = [
         ),
         (HIDDEN,),
     ),
+    (lambda **k: BertEmbeddings(**EMBEDDINGS, position_embedding="learned", **k), (IDS, IDS % 2)),
     (
-        lambda **k: BertEmbeddings(
-            vocab_size=30,
-            hidden_size=16,
-            max_position_embeddings=10,
-            type_vocab_size=2,
-            dropout_rate=0.1,
-            initializer_range=0.02,
-            layer_norm_eps=1e-12,
-            **k,
-        ),
+        lambda **k: BertEmbeddings(**EMBEDDINGS, position_embedding="sinusoidal", **k),
         (IDS, IDS % 2),
     ),
-    (lambda **k: TransformerLayer(16, **TRANSFORMER, **k), (HIDDEN,)),
+    (lambda **k: TransformerLayer(16, **TRANSFORMER, norm_first=False, **k), (HIDDEN,)),
+    (lambda **k: TransformerLayer(16, **TRANSFORMER, norm_first=True, **k), (HIDDEN,)),
     (lambda **k: Pooler(16, initializer_range=0.02, **k), (HIDDEN,)),
     (
         lambda **k: MaskedLanguageModelHead(
@@ -66,7 +68,17 @@ CASES = [
         (HIDDEN[:, 0],),
     ),
 ]
-NAMES = [make().__class__.__name__ for make, _ in CASES]
+NAMES = [
+    "dropout",
+    "attention",
+    "embeddings",
+    "sinusoidal embeddings",
+    "post-LN layer",
+    "pre-LN layer",
+    "pooler",
+    "masked-LM head",
+    "classification head",
+]
 
 
 @pytest.mark.parametrize(("make", "inputs"), CASES, ids=NAMES)
@@ -171,20 +183,3 @@ def test_two_dropouts_in_one_model_drop_different_units():
     with dropout_seed(tf.constant([5, 6], tf.int32)):
         first, second = Two()(np.ones((64, 64), np.float32))
     assert (np.asarray(first) != np.asarray(second)).mean() > 0.3
-
-
-def test_a_sequence_longer_than_the_positions_is_refused():
-    layer = CASES[2][0](name="short")
-    long = np.zeros((1, 11), np.int32)
-    with pytest.raises(ValueError, match=r"at most max_position_embeddings long. Received: length"):
-        layer(long, long)
-
-
-def test_position_ids_choose_positions():
-    layer = CASES[2][0](name="positions")
-    restarted = np.array([[0, 1, 2, 0, 1, 2]] * 2, np.int32)
-    twice = np.tile(IDS[:, :3], (1, 2))
-    zeros = np.zeros_like(IDS)
-    output = np.asarray(layer(twice, zeros, position_ids=restarted))
-    np.testing.assert_allclose(output[:, :3], output[:, 3:], atol=1e-6)
-    np.testing.assert_allclose(output[:, :3], layer(twice, zeros)[:, :3], atol=1e-6)
