@@ -1,9 +1,10 @@
 """Text to WordPiece ids, in the graph: data preparation, training and serving call this class.
 
 Stages: invalid UTF-8 replaced; Unicode form; control characters removed; lower case and accents if
-asked; then, by tensorflow-text, splitting at white space, punctuation and each Chinese character,
-and longest-match WordPiece. tensorflow-text's own lower-casing is not used: it folds "ß" to "ss"
-and "…" to "...", which Google's does not.
+asked; too long words given up; then, by tensorflow-text, splitting at white space, punctuation and
+each Chinese character, and longest-match WordPiece. tensorflow-text's own lower-casing is not used:
+it folds "ß" to "ss" and "…" to "...", which Google's does not. Its own limit of a word is not used
+either: it counts bytes.
 
 `tensorflow_text.FastBertTokenizer` keeps its model as a constant of the graph, so a SavedModel
 holds it. A lookup table would be an untracked resource there; nothing here makes one.
@@ -24,16 +25,22 @@ from bert_tf.data.corpus import read_documents
 from bert_tf.files import write_whole
 
 SETTINGS_FILE = "tokenizer.json"
-CONTROL_CHARACTERS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\p{Cf}\p{Co}\x{fffd}]+"
-"""Removed before words are split, as Google does: a zero-width space parts no word."""
-SETTINGS = ("lower_case", "strip_accents", "unicode_normalization")
+ASCII_BREAKS = r"\x00-\x20!-/:-@\[-`{-~"
+CHINESE = (
+    r"\x{3400}-\x{4dbf}\x{4e00}-\x{9fff}\x{f900}-\x{faff}\x{20000}-\x{2a6df}"
+    r"\x{2a700}-\x{2b73f}\x{2b740}-\x{2b81f}\x{2b820}-\x{2ceaf}\x{2f800}-\x{2fa1f}"
+)
+WORD_BREAKS = rf"{ASCII_BREAKS}\p{{Z}}\p{{P}}{CHINESE}"
+"""White space, punctuation and Chinese characters, as Google's `BasicTokenizer` has them."""
+SETTINGS = ("lower_case", "strip_accents", "unicode_normalization", "max_word_characters")
 
 
 class Tokenizer(tf.Module):
     """WordPiece in the graph.
 
     Text that spells a control token, "[SEP]" say, is text: its brackets are split off, so only
-    packing and masking place control tokens. `tokenize_with_masks` is the one exception.
+    packing and masking place control tokens. `tokenize_with_masks` is the one exception, for
+    "[MASK]" spelled exactly so.
 
     Lower-casing alone keeps accents and composed Hangul; `strip_accents` is Google's uncased
     normaliser, which takes Hangul apart.
@@ -48,6 +55,7 @@ class Tokenizer(tf.Module):
         lower_case: bool = False,
         strip_accents: bool = False,
         unicode_normalization: str = "NFC",
+        max_word_characters: int = 200,
     ) -> None:
         super().__init__(name="tokenizer")
         self._tokens = tuple(tokens)
@@ -56,6 +64,7 @@ class Tokenizer(tf.Module):
                 "lower_case": lower_case,
                 "strip_accents": strip_accents,
                 "unicode_normalization": unicode_normalization,
+                "max_word_characters": max_word_characters,
             }
         )
         missing = [token for token in vocabulary.CONTROL_TOKENS if token not in self._tokens]
@@ -70,7 +79,7 @@ class Tokenizer(tf.Module):
         )
         self._word_pieces = tf_text.FastBertTokenizer(
             vocab=list(self._tokens),
-            max_bytes_per_word=vocabulary.MAX_WORD_BYTES,
+            max_bytes_per_word=self._max_word_bytes,
             token_out_type=tf.int32,
             unknown_token=vocabulary.UNK,
         )
@@ -79,7 +88,8 @@ class Tokenizer(tf.Module):
     def load(cls, path: str | Path, config: TokenizerConfig | None = None) -> Self:
         """The tokenizer in a folder or beside a `vocab.txt`.
 
-        `tokenizer.json` beside the vocabulary rules; without one `config` does.
+        `tokenizer.json` beside the vocabulary rules; without one `config` does. A file of before
+        `max_word_characters` leaves that to `config`, too.
 
         Raises:
             FileNotFoundError: there is no vocabulary.
@@ -93,14 +103,14 @@ class Tokenizer(tf.Module):
         settings_file = file.with_name(SETTINGS_FILE)
         if settings_file.is_file():
             written = _read_settings(settings_file)
-            for name in config.model_fields_set.intersection(SETTINGS):
+            for name in config.model_fields_set.intersection(written):
                 if settings[name] != written[name]:
                     raise ValueError(
                         f"{settings_file}: the settings must be those the vocabulary was made "
                         f"with. Received: tokenizer.{name}={settings[name]!r}, the file has "
                         f"{written[name]!r}. Leave tokenizer.{name} out of the configuration."
                     )
-            settings = written
+            settings |= written
         return cls(tokens, **settings)
 
     def save(self, directory: str | Path) -> Path:
@@ -113,7 +123,7 @@ class Tokenizer(tf.Module):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """`lower_case`, `strip_accents`, `unicode_normalization`: what `tokenizer.json` holds."""
+        """What `tokenizer.json` holds: `SETTINGS` and their values."""
         return {name: getattr(self._settings, name) for name in SETTINGS}
 
     @property
@@ -169,16 +179,39 @@ class Tokenizer(tf.Module):
         """Sentences of each text: string (batch) to string (batch, (sentences))."""
         return sentences.split_sentences(texts)
 
+    @property
+    def _max_word_bytes(self) -> int:
+        return 4 * self._settings.max_word_characters
+
     def _normalize(self, texts: tf.Tensor) -> tf.Tensor:
         texts = sentences.replace_invalid_utf8(texts)
         if self._settings.unicode_normalization != "none":
             texts = tf_text.normalize_utf8(texts, self._settings.unicode_normalization)
-        texts = tf.strings.regex_replace(texts, CONTROL_CHARACTERS, "")
+        texts = tf.strings.regex_replace(texts, vocabulary.CONTROL_CHARACTERS, "")
         if self._settings.lower_case:
             texts = tf.strings.lower(texts, encoding="utf-8")
         if self._settings.strip_accents:
             texts = tf.strings.regex_replace(tf_text.normalize_utf8(texts, "NFD"), r"\p{Mn}+", "")
-        return texts
+        return self._give_up_long_words(texts)
+
+    def _give_up_long_words(self, texts: tf.Tensor) -> tf.Tensor:
+        """Each word of more than `max_word_characters` as one that is too long in bytes, too.
+
+        The texts with such words are few, and a first look, which knows few breaks and so never
+        misses one, costs little. RE2 cannot count to 200 with all of `WORD_BREAKS` in a class:
+        so the breaks get spaces around them, which change no token, and these part the words.
+        """
+        limit = self._settings.max_word_characters
+        breaks = rf"{ASCII_BREAKS}\x{{4e00}}-\x{{9fff}}"
+        may_have = rf"(?s)(?:.*[{breaks}])?[^{breaks}]{{{limit}}}[^{breaks}].*"
+        is_candidate = tf.strings.regex_full_match(texts, may_have)
+        candidates = tf.boolean_mask(texts, is_candidate)
+        candidates = tf.strings.regex_replace(candidates, f"([{WORD_BREAKS}])", r" \1 ")
+        long_word = rf"(?:^| )[^ ]{{{limit}}}[^ ]+"
+        candidates = tf.strings.regex_replace(
+            candidates, long_word, " " + "x" * (self._max_word_bytes + 1)
+        )
+        return tf.tensor_scatter_nd_update(texts, tf.where(is_candidate), candidates)
 
 
 def learn_tokenizer(
@@ -205,6 +238,7 @@ def learn_tokenizer(
         lower_case=settings.lower_case,
         strip_accents=settings.strip_accents,
         unicode_normalization=settings.unicode_normalization,
+        max_word_characters=settings.max_word_characters,
     )
     tokenizer.save(output_dir)
     write_config(config, output_dir)
@@ -218,7 +252,8 @@ def _read_settings(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"{path}: tokenizer settings must be JSON. Received: {error}. Restore the file."
         ) from error
-    if not isinstance(settings, dict) or set(settings) != set(SETTINGS):
+    needed = set(SETTINGS) - {"max_word_characters"}
+    if not isinstance(settings, dict) or not needed <= set(settings) <= set(SETTINGS):
         names = sorted(settings) if isinstance(settings, dict) else type(settings).__name__
         raise ValueError(
             f"{path}: tokenizer settings must be {', '.join(SETTINGS)}. Received: {names}. "

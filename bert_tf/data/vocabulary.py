@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 VOCABULARY_FILE = "vocab.txt"
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 CONTROL_TOKENS = (PAD, UNK, CLS, SEP, MASK)
-MAX_WORD_BYTES = 100
-"""A longer word is [UNK], as in tensorflow-text. (Google's Python code: 200 characters.)"""
+CONTROL_CHARACTERS = r"[\x{0}-\x{8}\x{b}\x{c}\x{e}-\x{1f}\x{7f}-\x{9f}\p{Cf}\x{fffd}]+"
+"""Removed before words are split, as Google does: a zero-width space parts no word."""
 
 
 def learn_vocabulary(
@@ -49,7 +49,11 @@ def learn_vocabulary(
         )
     alphabet = _alphabet(counts, limit=config.limit_alphabet)
     allowed = set(alphabet)
-    words = sorted(word for word in counts if allowed.issuperset(word))
+    words = sorted(
+        word
+        for word in counts
+        if len(word) <= tokenizer.max_word_characters and allowed.issuperset(word)
+    )
     continuing = sorted({"##" + character for word in words for character in word[1:]})
     first_tokens = list(dict.fromkeys([*CONTROL_TOKENS, *config.user_tokens, *continuing]))
     num_fixed = len(set(first_tokens) | allowed)
@@ -76,17 +80,22 @@ def learn_vocabulary(
 
 
 def make_normalizer(config: TokenizerConfig) -> tokenizers.normalizers.Normalizer:
-    """The tokenizer's normalisation outside the graph: Unicode form, clean-up, case, accents."""
+    """The tokenizer's normalisation outside the graph: Unicode form, clean-up, case, accents.
+
+    HF's own clean-up is not used: it drops private-use characters, which Google's does not.
+    """
+    control_characters = tokenizers.Regex(CONTROL_CHARACTERS)
+    clean_up = tokenizers.normalizers.Replace(control_characters, "")
     bert = tokenizers.normalizers.BertNormalizer(
-        clean_text=True,
+        clean_text=False,
         handle_chinese_chars=True,
         strip_accents=config.strip_accents,
         lowercase=config.lower_case,
     )
     if config.unicode_normalization == "none":
-        return bert
+        return tokenizers.normalizers.Sequence([clean_up, bert])
     form = getattr(tokenizers.normalizers, config.unicode_normalization)()
-    return tokenizers.normalizers.Sequence([form, bert])
+    return tokenizers.normalizers.Sequence([form, clean_up, bert])
 
 
 def write_vocabulary(tokens: Sequence[str], path: str | Path) -> Path:
@@ -218,8 +227,6 @@ def _merge(
 def _repeat(words: Iterable[tuple[str, int]]) -> Iterator[str]:
     """Each word as often as it occurs: the trainer takes texts, not counts."""
     for word, count in words:
-        if len(word.encode()) > MAX_WORD_BYTES:
-            continue
         while count > 0:
             part = min(count, 4096)
             yield f"{word} " * part

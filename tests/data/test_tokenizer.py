@@ -1,5 +1,6 @@
 import hashlib
 import json
+import random
 import unicodedata
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import tokenizers
 
 from bert_tf.config import TokenizerConfig
 from bert_tf.data.tokenizer import Tokenizer
-from bert_tf.data.vocabulary import CONTROL_TOKENS
+from bert_tf.data.vocabulary import CONTROL_TOKENS, MASK
 
 WORDS = """un ##want ##ed ##a runn ##ing want , . ! ? [ ] ( ) ' - # the cafe café resume Café É é e
 영화 ##가 재미 ##있다 가 각 ##각 한 ##글 中 文 あ ##い MASK SEP mask sep straße ss"""
@@ -31,13 +32,14 @@ HARD = [
     "don't-want#(e)",
     "🙂 the 🇰🇷 e\u0301\u0302",
     "w" * 99 + " " + "want" * 30,
+    "want" * 51 + "!" + "want" * 50,
     "straße STRASSE ẞ ﬁ",
     "want…want—want«want»",
 ]
 
 
 def reference(texts: list[str], *, lower_case: bool, strip_accents: bool) -> list[list[int]]:
-    """HF's BertWordPieceTokenizer on NFC text."""
+    """HF's BertWordPieceTokenizer on NFC text, with Google's limit of a word."""
     hf = tokenizers.BertWordPieceTokenizer(
         vocab={token: index for index, token in enumerate(TOKENS)},
         lowercase=lower_case,
@@ -48,7 +50,7 @@ def reference(texts: list[str], *, lower_case: bool, strip_accents: bool) -> lis
         tokenizers.models.WordPiece(
             {token: index for index, token in enumerate(TOKENS)},
             unk_token="[UNK]",
-            max_input_chars_per_word=100,
+            max_input_chars_per_word=200,
         )
     )
     model.normalizer = hf.normalizer
@@ -83,6 +85,55 @@ def test_text_never_becomes_a_control_token() -> None:
     tokenizer = Tokenizer(TOKENS)
     ids = tokenizer.tokenize(["[MASK] [SEP] [CLS][PAD] x[MASK]"]).flat_values.numpy()
     assert not set(ids.tolist()) & set(tokenizer.special_ids)
+
+
+@pytest.mark.parametrize("unicode_normalization", ["NFC", "NFKC", "none"])
+@pytest.mark.parametrize("lower_case", [False, True])
+def test_no_spelling_of_a_control_token_gives_its_id(
+    unicode_normalization: str, lower_case: bool
+) -> None:
+    bait = ["[MASK", "MASK]", "##[MASK]", "x[MASK]", "##MASK", "##]", "##["]
+    tokenizer = Tokenizer(
+        [*TOKENS, *bait],
+        lower_case=lower_case,
+        strip_accents=lower_case,
+        unicode_normalization=unicode_normalization,
+    )
+    parts = [*CONTROL_TOKENS, *"[]［］ x", *bait, "MASK", "mask", "SEP", "ＭＡＳＫ", "##"]
+    parts += ["\u200b", "\u00ad", "\u0301", "\x00", "\ufffd", "中", "\n", "[MA\u200bSK]"]
+    draw = random.Random(0)
+    texts = ["".join(draw.choices(parts, k=draw.randrange(1, 9))) for _ in range(3000)]
+    ids = tokenizer.tokenize(tf.constant(texts)).flat_values.numpy()
+    assert not set(ids.tolist()).intersection(tokenizer.special_ids)
+    with_masks = tokenizer.tokenize_with_masks(tf.constant(texts)).to_list()
+    special = [[i for i in row if i in tokenizer.special_ids] for row in with_masks]
+    assert special == [[tokenizer.mask_id] * text.count(MASK) for text in texts]
+
+
+def test_only_the_exact_spelling_is_a_mask() -> None:
+    tokenizer = Tokenizer(TOKENS, lower_case=True, unicode_normalization="NFKC")
+    texts = [
+        "[mask]",
+        "[MA\u200bSK]",
+        "［ＭＡＳＫ］",
+        "[ MASK ]",
+        "[MASK\u0301]",
+        "[SEP]",
+        "[MASK]",
+    ]
+    ids = tokenizer.tokenize_with_masks(tf.constant(texts)).to_list()
+    assert [tokenizer.mask_id in row for row in ids] == [False] * 6 + [True]
+    assert ids[-1] == [tokenizer.mask_id]
+
+
+def test_a_word_over_the_limit_is_unknown() -> None:
+    tokens = [*CONTROL_TOKENS, "ㅋ", "##ㅋ"]
+    (default, short) = (Tokenizer(tokens), Tokenizer(tokens, max_word_characters=100))
+    texts = ["ㅋ" * 100, "ㅋ" * 101, "ㅋ" * 200, "ㅋ" * 201]
+    assert default.tokenize(texts).row_lengths().numpy().tolist() == [100, 101, 200, 1]
+    assert short.tokenize(texts).row_lengths().numpy().tolist() == [100, 1, 1, 1]
+    with pytest.raises(ValueError, match=r"less than or equal to 400"):
+        Tokenizer(tokens, max_word_characters=401)
 
 
 def test_invalid_utf8_is_dropped_as_google_drops_its_replacement() -> None:
@@ -126,7 +177,10 @@ def test_it_exports_and_reloads(tmp_path: Path) -> None:
 
 
 def test_save_and_load_keep_everything(tmp_path: Path) -> None:
-    Tokenizer(TOKENS, lower_case=True, unicode_normalization="NFKC").save(tmp_path)
+    tokenizer = Tokenizer(
+        TOKENS, lower_case=True, unicode_normalization="NFKC", max_word_characters=100
+    )
+    tokenizer.save(tmp_path)
     for path in (tmp_path, tmp_path / "vocab.txt"):
         loaded = Tokenizer.load(path)
         assert loaded.vocabulary == tuple(TOKENS)
@@ -137,6 +191,7 @@ def test_save_and_load_keep_everything(tmp_path: Path) -> None:
             "lower_case": True,
             "strip_accents": False,
             "unicode_normalization": "NFKC",
+            "max_word_characters": 100,
         }
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tokenizer.json", "vocab.txt"]
 
@@ -149,6 +204,17 @@ def test_settings_beside_the_vocabulary_rule_and_a_contradiction_is_refused(
     assert Tokenizer.load(tmp_path, TokenizerConfig(lower_case=True)).settings["lower_case"]
     with pytest.raises(ValueError, match=r"lower_case=False, the file has True"):
         Tokenizer.load(tmp_path, TokenizerConfig(lower_case=False))
+
+
+def test_a_settings_file_without_the_limit_leaves_it_to_the_configuration(tmp_path: Path) -> None:
+    Tokenizer(TOKENS, lower_case=True).save(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    del settings["max_word_characters"]
+    path.write_text(json.dumps(settings), encoding="utf-8")
+    assert Tokenizer.load(tmp_path).settings == {**settings, "max_word_characters": 200}
+    config = TokenizerConfig(max_word_characters=100)
+    assert Tokenizer.load(tmp_path, config).settings == {**settings, "max_word_characters": 100}
 
 
 def test_a_foreign_settings_file_is_refused(tmp_path: Path) -> None:

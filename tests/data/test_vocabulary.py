@@ -77,6 +77,21 @@ def test_rare_characters_are_left_out() -> None:
     assert "귀" not in tokens
 
 
+def test_words_over_the_limit_are_not_learned_from() -> None:
+    texts = ["ㅋ" * 40 + " " + "ㅎ" * 11 + " end"] * 3
+    assert {"ㅋ" * 40, "ㅎ" * 11} <= set(learn(texts, size=200))
+    tokens = learn(texts, tokenizer=TokenizerConfig(max_word_characters=10))
+    assert {"ㅋ", "ㅎ", "end"} <= set(tokens)
+    assert not any("ㅋㅋ" in token or "ㅎㅎ" in token for token in tokens)
+    assert "##ㅋ" not in tokens
+
+
+def test_a_private_use_character_stays_in_its_word() -> None:
+    tokens = learn(["the\ue000a"] * 3, size=200)
+    assert "the\ue000a" in tokens
+    assert "thea" not in tokens
+
+
 def test_min_frequency_stops_the_merges() -> None:
     tokens = learn(["abcd abcd xyz"], min_frequency=2, size=100)
     assert "abcd" in tokens
