@@ -150,6 +150,61 @@ def predict(model: str, text_file: str | None, signature: str, texts: tuple[str,
 
 
 @main.command()
+@click.option("--from", "source", required=True, type=click.Path(), help="A checkpoint.")
+@click.option("--to", "target", required=True, type=click.Path(), help="A new folder.")
+@click.option(
+    "--format",
+    "target_format",
+    default="bert-tf",
+    show_default=True,
+    type=click.Choice(["bert-tf", "huggingface", "google", "keras-nlp"]),
+    help="What to write.",
+)
+@click.option(
+    "--from-format",
+    type=click.Choice(["bert-tf", "huggingface", "google", "model-garden", "keras-nlp"]),
+    help="What to read. Default: told by the files.",
+)
+@click.option(
+    "--lower-case/--no-lower-case",
+    default=None,
+    help="Of Google's and Model Garden's checkpoints. Default: told by the vocabulary.",
+)
+@click.option("--text-pairs", is_flag=True, help="The classifier takes two texts.")
+def convert(
+    source: str,
+    target: str,
+    target_format: str,
+    from_format: str | None,
+    lower_case: bool | None,
+    text_pairs: bool,
+) -> None:
+    """Turn a checkpoint of one library into one of another.
+
+    Reads folders of Hugging Face, of keras-nlp, of Google's TensorFlow 1 code, of
+    tf-models-official and of this package. Weights, heads and tokenizer go over whole, or the
+    command fails and writes nothing.
+    """
+    with show_errors():
+        from bert_tf.conversion.convert import convert_checkpoint
+
+        model = convert_checkpoint(
+            source,
+            target,
+            target_format=target_format,
+            source_format=from_format,
+            lower_case=lower_case,
+            has_text_pairs=text_pairs,
+        )
+        num_weights = model.network.count_params()
+        vocabulary = "no tokenizer" if model.tokenizer is None else "its tokenizer"
+        click.echo(
+            f"{model.description.kind} with {num_weights:,} weights and {vocabulary}, as "
+            f"{target_format} in {target}"
+        )
+
+
+@main.command()
 @click.option("--output-dir", required=True, type=click.Path(), help="Of a run that has ended.")
 def send_tracking(output_dir: str) -> None:
     """Send MLflow the events that a run could not send itself."""

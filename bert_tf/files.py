@@ -1,16 +1,31 @@
 """Files that appear whole or not at all."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 
-def write_whole(path: str | Path, content: str | bytes) -> Path:
-    """Write `content` (text as UTF-8) under a hidden name, then rename it to `path`."""
+@contextlib.contextmanager
+def appearing(path: str | Path) -> Iterator[Path]:
+    """A hidden file to write to; without an error it is renamed to `path` at the end.
+
+    It is empty and readable as any new file: some libraries make theirs private.
+    """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        yield temporary
+        temporary.chmod(mode)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    return path
+
+
+def write_whole(path: str | Path, content: str | bytes) -> Path:
+    """Write `content` (text as UTF-8) to `path`, all of it or nothing."""
+    with appearing(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    return Path(path)

@@ -39,7 +39,10 @@ class ServingModel(tf.Module):
         text = _TextToInputs(tokenizer, max_seq_length=max_seq_length)
         builders: dict[str, Callable[..., Signatures]] = {
             "classification": _classification,
+            "encoder": _encoder,
             "pretraining": _pretraining,
+            "question_answering": _tokens,
+            "token_classification": _tokens,
         }
         self.answers = builders[description.kind](
             model, text, description, vocabulary=self.vocabulary, top_k=top_k
@@ -97,6 +100,44 @@ def _classification(
     return {DEFAULT: default, "token_ids": _with_token_ids(answer)}
 
 
+def _encoder(
+    model: keras.Model,
+    text_to_inputs: _TextToInputs,
+    description: ModelDescription,
+    *,
+    vocabulary: tf.Tensor,
+    top_k: int,
+) -> Signatures:
+    del description, vocabulary, top_k
+
+    def embed(text: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"embedding": model(text_to_inputs(text), training=False)["embedding"]}
+
+    def encode(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return dict(model(inputs, training=False))
+
+    embedder = _with_texts(embed, pair=False)
+    return {DEFAULT: embedder, "embed": embedder, "token_ids": _with_token_ids(encode)}
+
+
+def _tokens(
+    model: keras.Model,
+    text_to_inputs: _TextToInputs,
+    description: ModelDescription,
+    *,
+    vocabulary: tf.Tensor,
+    top_k: int,
+) -> Signatures:
+    """Scores of tokens belong to the caller's token ids: there is no text signature."""
+    del text_to_inputs, description, vocabulary, top_k
+
+    def score(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {"logits": model(inputs, training=False)}  # (batch, length, classes)
+
+    scorer = _with_token_ids(score)
+    return {DEFAULT: scorer, "token_ids": scorer}
+
+
 def _pretraining(
     model: keras.Model,
     text_to_inputs: _TextToInputs,
@@ -133,11 +174,12 @@ def _pretraining(
     def encode(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return dict(model.encoder(inputs, training=False))
 
-    filler = _with_texts(fill_mask, pair=False)
-    answers = {DEFAULT: filler, FILL_MASK: filler, "token_ids": _with_token_ids(encode)}
+    answers = {"token_ids": _with_token_ids(encode)}
     if description.has_next_sentence:
         answers["next_sentence"] = _with_texts(next_sentence, pair=True)
-    return answers
+    if description.has_masked_lm:
+        answers[FILL_MASK] = _with_texts(fill_mask, pair=False)
+    return {DEFAULT: answers.get(FILL_MASK) or answers["next_sentence"], **answers}
 
 
 def _with_texts(function: Callable, *, pair: bool) -> Any:

@@ -17,15 +17,36 @@ class BertClassifier(keras.Model):
     Source: Devlin et al. 2019, section 4.1 and figure 4.
     """
 
+    _needs_pooler = True
+
     def __init__(
-        self, config: ModelConfig, *, num_classes: int, dropout_rate: float, **kwargs: Any
+        self,
+        config: ModelConfig,
+        *,
+        num_classes: int,
+        dropout_rate: float,
+        has_pooler: bool = True,
+        rematerialize: bool = False,
+        **kwargs: Any,
     ):
         super().__init__(**{"name": "classifier", **kwargs})
+        if self._needs_pooler and not has_pooler:
+            raise ValueError(
+                "has_pooler must be true: the class scores are read from the pooled output. "
+                "Received: has_pooler=False."
+            )
         self.config = config
         self.num_classes = num_classes
         self.dropout_rate = dropout_rate
+        self.has_pooler = has_pooler
         policy = self.dtype_policy
-        self.encoder = BertEncoder(config, name="encoder", dtype=policy)
+        self.encoder = BertEncoder(
+            config,
+            has_pooler=has_pooler,
+            rematerialize=rematerialize,
+            name="encoder",
+            dtype=policy,
+        )
         self.head = ClassificationHead(
             config.hidden_size,
             num_classes=num_classes,
@@ -50,8 +71,34 @@ class BertClassifier(keras.Model):
             "config": self.config.model_dump(),
             "num_classes": self.num_classes,
             "dropout_rate": self.dropout_rate,
+            "has_pooler": self.has_pooler,
         }
 
     @classmethod
     def from_config(cls, config):
         return cls(ModelConfig(**config.pop("config")), **config)
+
+
+class BertTokenClassifier(BertClassifier):
+    """Scores of the classes of every token.
+
+    Inputs: the encoder's. Output: logits (batch, length, classes), float32.
+
+    Source: Devlin et al. 2019, section 5.3 and figure 4.
+    """
+
+    _needs_pooler = False
+
+    def call(self, inputs, training=False):
+        encoded = self.encoder(inputs, training=training)
+        return self.head(encoded["sequence_output"], training=training)
+
+
+class BertQuestionAnswerer(BertTokenClassifier):
+    """Scores of every token as the first and as the last of the answer.
+
+    Inputs: the encoder's, question and passage as a pair. Output: logits (batch, length, 2),
+    float32: column 0 the start, column 1 the end.
+
+    Source: Devlin et al. 2019, section 4.2; google-research/bert, run_squad.py.
+    """

@@ -1,26 +1,39 @@
 """A trained model on disk: `model.json` (what it is) and `model.safetensors` (its weights).
 
 Weights are named by their place in the model (`encoder/layer_0/attention/output/kernel`) and are
-always float32. The tokenizer's files stand in the same folder; `bert_tf.data` reads those.
+always float32. Query, key and value, one matrix in the layer, are three tensors in the file. The
+tokenizer's files stand in the same folder; `bert_tf.data` reads those.
 """
 
 import json
+import logging
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 import keras
-import numpy as np
 import pydantic
 import safetensors.numpy
 
 from bert_tf.config import ModelConfig
-from bert_tf.files import write_whole
+from bert_tf.files import appearing, write_whole
 from bert_tf.models.bert import ENCODER_INPUTS
-from bert_tf.models.finetuning import BertClassifier
+from bert_tf.models.embedding import BertEmbedder
+from bert_tf.models.finetuning import BertClassifier, BertQuestionAnswerer, BertTokenClassifier
 from bert_tf.models.pretraining import BertPretrainer
+from bert_tf.models.tensors import (
+    Entry,
+    load_tensors,
+    open_safetensors,
+    stored_tensors,
+    weights_by_name,
+)
+
+logger = logging.getLogger(__name__)
 
 DESCRIPTION_FILE = "model.json"
 WEIGHTS_FILE = "model.safetensors"
+ENCODER, POOLER = "encoder/", "encoder/pooler/"
 
 
 class ModelDescription(pydantic.BaseModel):
@@ -29,32 +42,88 @@ class ModelDescription(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     format_version: Literal[1] = 1
-    kind: Literal["pretraining", "classification"]
+    kind: Literal[
+        "encoder", "pretraining", "classification", "token_classification", "question_answering"
+    ]
     architecture: ModelConfig
     max_seq_length: int
     class_names: tuple[str, ...] = ()
     has_text_pairs: bool = False
+    has_masked_lm: bool = True
+    """Of a `pretraining` model: whether it has the masked-LM head."""
     has_next_sentence: bool = True
-    """Whether the next-sentence head was trained."""
+    """Of a `pretraining` model: whether it has the next-sentence head."""
+    has_pooler: bool = True
     classifier_dropout_prob: float = 0.0
+    pooling: Literal["pooler", "cls", "mean", "mean_sqrt_len", "max"] = "pooler"
+    """Of an `encoder`: what a sequence's embedding is made of (see `BertEmbedder`)."""
+    normalize_embeddings: bool = False
+
+    @pydantic.model_validator(mode="after")
+    def _has_what_it_reads(self) -> Self:
+        needs_pooler = {
+            "encoder": self.pooling == "pooler",
+            "pretraining": self.has_next_sentence,
+            "classification": True,
+        }
+        if needs_pooler.get(self.kind, False) and not self.has_pooler:
+            raise ValueError(
+                "has_pooler must be true where the pooled output is read. Received: "
+                f"has_pooler=false, kind={self.kind!r}. A `token_classification` model, an "
+                "`encoder` with another pooling or a `pretraining` model without "
+                "has_next_sentence needs none."
+            )
+        if self.kind == "pretraining" and not (self.has_masked_lm or self.has_next_sentence):
+            raise ValueError(
+                "A pretraining model must have a head. Received: neither has_masked_lm nor "
+                "has_next_sentence. An `encoder` has none."
+            )
+        return self
 
 
-def build_model(description: ModelDescription, *, dtype: str = "float32") -> keras.Model:
+def build_model(
+    description: ModelDescription, *, dtype: str = "float32", rematerialize: bool = False
+) -> keras.Model:
     """A model with random weights, all of them created.
 
     Args:
         dtype: a Keras dtype policy, such as `mixed_bfloat16`.
+        rematerialize: see `BertEncoder`.
     """
     inputs = dict.fromkeys(ENCODER_INPUTS, (None, None))
+    architecture = description.architecture
+    common: dict[str, Any] = {
+        "has_pooler": description.has_pooler,
+        "rematerialize": rematerialize,
+        "dtype": dtype,
+    }
+    model: keras.Model
     if description.kind == "pretraining":
-        model: keras.Model = BertPretrainer(description.architecture, dtype=dtype)
+        model = BertPretrainer(
+            architecture,
+            has_masked_lm=description.has_masked_lm,
+            has_next_sentence=description.has_next_sentence,
+            **common,
+        )
         inputs["masked_lm_positions"] = (None, None)
+    elif description.kind == "encoder":
+        model = BertEmbedder(
+            architecture,
+            pooling=description.pooling,
+            normalize=description.normalize_embeddings,
+            **common,
+        )
     else:
-        model = BertClassifier(
-            description.architecture,
-            num_classes=len(description.class_names),
+        headed, num_classes = {
+            "classification": (BertClassifier, len(description.class_names)),
+            "token_classification": (BertTokenClassifier, len(description.class_names)),
+            "question_answering": (BertQuestionAnswerer, 2),
+        }[description.kind]
+        model = headed(
+            architecture,
+            num_classes=num_classes,
             dropout_rate=description.classifier_dropout_prob,
-            dtype=dtype,
+            **common,
         )
     model.build(inputs)
     return model
@@ -64,8 +133,9 @@ def save_model(model: keras.Model, description: ModelDescription, directory: str
     """Write description and weights into `directory`; the description, last, makes it valid."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    tensors = {name: np.asarray(value) for name, value in weights_by_name(model).items()}
-    write_whole(directory / WEIGHTS_FILE, safetensors.numpy.save(tensors))
+    weights = weights_by_name(model)
+    with appearing(directory / WEIGHTS_FILE) as path:
+        safetensors.numpy.save_file(dict(stored_tensors(weights, _entries(weights))), path)
     write_whole(directory / DESCRIPTION_FILE, description.model_dump_json(indent=2).encode())
 
 
@@ -86,47 +156,53 @@ def load_description(directory: str | Path) -> ModelDescription:
 def load_model(directory: str | Path, *, dtype: str = "float32") -> keras.Model:
     """The model saved in `directory`, every weight of it loaded."""
     model = build_model(load_description(directory), dtype=dtype)
-    load_weights(model, directory)
+    _load(model, directory, part="")
     return model
 
 
-def load_weights(model: keras.Model, directory: str | Path, *, part: str = "") -> None:
-    """Set the weights of `model`, or of the part of it whose names begin with `part`.
+def load_encoder(model: keras.Model, directory: str | Path) -> None:
+    """Set the weights of the model's encoder from a stored model of any kind.
+
+    A pooler that the stored model does not have keeps its random weights, and the log says so; one
+    that the model does not have is left out.
 
     Raises:
         ValueError: lists all missing, unexpected and mis-shaped tensors; nothing is set then.
     """
+    is_pooler_stored = load_description(directory).has_pooler
+    if model.has_pooler and not is_pooler_stored:
+        logger.warning("%s has no pooler: a new one is trained from random weights.", directory)
+    is_pooler_set = model.has_pooler and is_pooler_stored
+    _load(model, directory, part=ENCODER, without=None if is_pooler_set else POOLER)
+
+
+def _load(
+    model: keras.Model, directory: str | Path, *, part: str, without: str | None = None
+) -> None:
     path = Path(directory) / WEIGHTS_FILE
     if not path.is_file():
         raise FileNotFoundError(f"{path}: the weights must be there. Received: no such file.")
-    stored = {
-        name: value
-        for name, value in safetensors.numpy.load_file(path).items()
-        if name.startswith(part)
-    }
-    wanted = {
-        name: weight for name, weight in weights_by_name(model).items() if name.startswith(part)
-    }
-    faults = [f"missing: {name}" for name in sorted(wanted.keys() - stored.keys())]
-    faults += [f"unexpected: {name}" for name in sorted(stored.keys() - wanted.keys())]
-    faults += [
-        f"shape of {name}: {stored[name].shape} in the file, {tuple(wanted[name].shape)} wanted"
-        for name in sorted(wanted.keys() & stored.keys())
-        if stored[name].shape != tuple(wanted[name].shape)
+
+    def is_wanted(name: str) -> bool:
+        return name.startswith(part) and not (without and name.startswith(without))
+
+    weights = {name: w for name, w in weights_by_name(model).items() if is_wanted(name)}
+    shapes, read = open_safetensors([path])
+    load_tensors(
+        weights,
+        _entries(weights),
+        shapes={name: shape for name, shape in shapes.items() if is_wanted(name)},
+        read=read,
+        source=str(path),
+    )
+
+
+def _entries(names: Iterable[str]) -> list[Entry]:
+    """Our own file's layout: our names, but query, key and value apart."""
+    fused = "query_key_value"
+    return [
+        Entry(name, tuple(name.replace(fused, part) for part in ("query", "key", "value")))
+        if fused in name
+        else Entry(name, (name,))
+        for name in names
     ]
-    if faults:
-        raise ValueError(
-            f"{path}: tensors must fit the model, name by name. Received:\n  "
-            + "\n  ".join(faults)
-            + "\nUse the model.json that was written with them."
-        )
-    for name, weight in wanted.items():
-        weight.assign(stored[name])
-
-
-def weights_by_name(model: keras.Model) -> dict[str, keras.Variable]:
-    """Every weight by its path below the model, without the model's own name."""
-    weights = {weight.path.split("/", 1)[1]: weight for weight in model.weights}
-    if len(weights) != len(model.weights):
-        raise ValueError(f"Weights of {model.name} must have distinct paths. Name its layers.")
-    return weights

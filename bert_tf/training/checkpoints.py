@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from bert_tf.files import write_whole
-from bert_tf.models.folder import weights_by_name
+from bert_tf.models.tensors import weights_by_name
 from bert_tf.training.optimizer import AdamW
 
 log = logging.getLogger(__name__)

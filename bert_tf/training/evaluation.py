@@ -32,6 +32,11 @@ def evaluate_model(
     folder = required(section.model, key="evaluation.model", what="a trained model's folder")
     data = required(section.data, key="evaluation.data", what="records or a labelled file")
     description = load_description(folder)
+    if description.kind not in ("pretraining", "classification"):
+        raise ValueError(
+            f"{folder}: evaluation.model must be a pretraining or classification model. "
+            f"Received: kind={description.kind!r}."
+        )
     tokenizer = Tokenizer.load(folder)
     is_pretraining = description.kind == "pretraining"
     batches = (

@@ -25,7 +25,7 @@ from bert_tf.models.folder import (
     ModelDescription,
     build_model,
     load_description,
-    load_weights,
+    load_encoder,
     save_model,
 )
 from bert_tf.training.checkpoints import bind_settings
@@ -98,9 +98,11 @@ def finetune(
         log.log_files("vocab.txt", "tokenizer.json")
         keras.utils.set_random_seed(config.seed)
         with strategy.scope():
-            model = build_model(description, dtype=policy)
+            model = build_model(
+                description, dtype=policy, rematerialize=section.training.rematerialize
+            )
             if not section.from_scratch:
-                load_weights(model, str(section.pretrained), part="encoder/")
+                load_encoder(model, str(section.pretrained))
         eval_batches = evaluation_data(
             eval_data,
             description,
@@ -213,7 +215,7 @@ def _describe(config: Config, train_data: LabelledText) -> tuple[Tokenizer, Mode
         folder = required(
             section.pretrained,
             key="finetuning.pretrained",
-            what="a folder that `bert-tf pretrain` wrote",
+            what="a folder that `bert-tf pretrain` or `bert-tf convert` wrote",
         )
         tokenizer = Tokenizer.load(folder)
         stored = load_description(folder).architecture

@@ -50,17 +50,15 @@ class PretrainingObjective:
         }
 
     def sums(self, outputs: Any, batch: Batch) -> Sums:
-        masked_lm = _weighted(
-            outputs["masked_lm_logits"], batch["masked_lm_ids"], batch["masked_lm_weights"]
-        )
-        next_sentence = _weighted(
-            outputs["next_sentence_logits"],
-            batch["next_sentence_labels"],
-            batch["next_sentence_weights"],
-        )
+        labels = {"masked_lm": "masked_lm_ids", "next_sentence": "next_sentence_labels"}
+        pairs = {
+            term: _weighted(outputs[f"{term}_logits"], batch[name], batch[f"{term}_weights"])
+            for term, name in labels.items()
+            if f"{term}_logits" in outputs  # a model may lack a head
+        }
         return Sums(
-            loss={"masked_lm": masked_lm[0], "next_sentence": next_sentence[0]},
-            correct={"masked_lm": masked_lm[1], "next_sentence": next_sentence[1]},
+            loss={term: loss for term, (loss, _) in pairs.items()},
+            correct={term: correct for term, (_, correct) in pairs.items()},
         )
 
 
@@ -83,9 +81,10 @@ def total_loss(losses: Mapping[str, Any], weights: Mapping[str, Any]) -> Any:
 def summarize(sums: Sums, weights: Mapping[str, Any]) -> dict[str, float]:
     """Named metrics of summed batches: `loss`, and a term's loss and accuracy where it counts."""
     metrics = {"loss": float(total_loss(sums.loss, weights))}
-    for term, weight in weights.items():
+    for term, loss in sums.loss.items():
+        weight = weights[term]
         if float(weight) > 0:
-            metrics[f"{term}_loss"] = float(sums.loss[term]) / float(weight)
+            metrics[f"{term}_loss"] = float(loss) / float(weight)
             metrics[f"{term}_accuracy"] = float(sums.correct[term]) / float(weight)
     if "masked_lm_loss" in metrics:
         metrics["masked_lm_perplexity"] = math.exp(min(metrics["masked_lm_loss"], 700.0))

@@ -55,7 +55,9 @@ def pretrain(
         log.log_files("vocab.txt", "tokenizer.json")
         keras.utils.set_random_seed(config.seed)
         with strategy.scope():
-            model = build_model(description, dtype=policy)
+            model = build_model(
+                description, dtype=policy, rematerialize=section.training.rematerialize
+            )
         has_held_out = manifest.num_examples("eval") > 0
         metrics = train(
             Run(
@@ -111,6 +113,7 @@ def _describe(config: Config, manifest: Manifest, tokenizer: Tokenizer) -> Model
         architecture=architecture,
         max_seq_length=manifest.max_seq_length,
         has_next_sentence=manifest.next_sentence,
+        has_pooler=manifest.next_sentence,  # nothing else would train it
     )
 
 

@@ -1,16 +1,18 @@
 """Our pretraining model against keras-nlp's and tf-models-official's, same weights, float32."""
 
 import keras
+import keras_nlp
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from bert_tf.conversion.checkpoint import Model
+from bert_tf.conversion.keras_nlp import entries, to_keras_nlp
 from bert_tf.layers.attention import padding_mask
-from bert_tf.models.folder import ModelDescription, build_model, weights_by_name
+from bert_tf.models.folder import ModelDescription, build_model
+from bert_tf.models.tensors import stored_tensors, weights_by_name
 from tests.references import (
     ARCHITECTURE,
-    keras_nlp_backbone,
-    keras_nlp_masked_lm_head,
     model_garden_pretrainer,
     model_garden_value,
     random_batch,
@@ -18,12 +20,12 @@ from tests.references import (
 )
 
 TOLERANCE = {"rtol": 0, "atol": 1e-5}
+DESCRIPTION = ModelDescription(kind="pretraining", architecture=ARCHITECTURE, max_seq_length=20)
 
 
 @pytest.fixture(scope="module")
 def model():
-    description = ModelDescription(kind="pretraining", architecture=ARCHITECTURE, max_seq_length=20)
-    return build_model(description)
+    return build_model(DESCRIPTION)
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +38,20 @@ def batch():
     return random_batch()
 
 
+@pytest.fixture(scope="module")
+def backbone(model, weights):
+    """keras-nlp's encoder with our weights."""
+    return to_keras_nlp(Model(model, DESCRIPTION, None))
+
+
+def _keras_nlp_inputs(batch):
+    return {
+        "token_ids": batch["input_ids"],
+        "padding_mask": batch["input_mask"],
+        "segment_ids": batch["segment_ids"],
+    }
+
+
 def _theirs(batch):
     return {
         "input_word_ids": batch["input_ids"],
@@ -45,15 +61,8 @@ def _theirs(batch):
     }
 
 
-def test_encoder_equals_keras_nlp(model, weights, batch):
-    backbone = keras_nlp_backbone(weights)
-    expected = backbone(
-        {
-            "token_ids": batch["input_ids"],
-            "padding_mask": batch["input_mask"],
-            "segment_ids": batch["segment_ids"],
-        }
-    )
+def test_encoder_equals_keras_nlp(model, backbone, batch):
+    expected = backbone(_keras_nlp_inputs(batch))
     outputs = model.encoder(batch)
     is_token = batch["input_mask"].astype(bool)
     for name in ("sequence_output", "pooled_output"):
@@ -63,9 +72,17 @@ def test_encoder_equals_keras_nlp(model, weights, batch):
         np.testing.assert_allclose(ours, theirs, **TOLERANCE)
 
 
-def test_masked_lm_head_equals_keras_nlp(model, weights, batch):
-    backbone = keras_nlp_backbone(weights)
-    head = keras_nlp_masked_lm_head(weights, backbone.token_embedding)
+def test_masked_lm_head_equals_keras_nlp_with_berts_epsilon_and_gelu(model, backbone, batch):
+    head = keras_nlp.layers.MaskedLMHead(
+        token_embedding=backbone.token_embedding,
+        intermediate_activation=lambda x: keras.activations.gelu(x, approximate=True),
+        layer_norm_epsilon=ARCHITECTURE.layer_norm_eps,
+        name="mlm_head",
+    )
+    head.build((None, None, ARCHITECTURE.hidden_size))
+    tensors = dict(stored_tensors(weights_by_name(model), entries(DESCRIPTION)))
+    for weight in head.weights:
+        weight.assign(tensors[weight.path])
     sequence = model.encoder(batch)["sequence_output"]
     expected = head(sequence, mask_positions=batch["masked_lm_positions"])
     outputs = model(batch)["masked_lm_logits"]
@@ -95,17 +112,10 @@ def _hidden_states(model, batch):
     return [np.asarray(state) for state in states]
 
 
-def test_every_layer_equals_keras_nlp(model, weights, batch):
-    backbone = keras_nlp_backbone(weights)
+def test_every_layer_equals_keras_nlp(model, backbone, batch):
     names = ["embeddings_dropout", "transformer_layer_0", "transformer_layer_1"]
     parts = keras.Model(backbone.inputs, [backbone.get_layer(name).output for name in names])
-    expected = parts(
-        {
-            "token_ids": batch["input_ids"],
-            "padding_mask": batch["input_mask"],
-            "segment_ids": batch["segment_ids"],
-        }
-    )
+    expected = parts(_keras_nlp_inputs(batch))
     is_token = batch["input_mask"].astype(bool)
     for ours, theirs in zip(_hidden_states(model, batch), expected, strict=True):
         np.testing.assert_allclose(ours[is_token], np.asarray(theirs)[is_token], **TOLERANCE)

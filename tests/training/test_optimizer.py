@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.config import OptimizerConfig
-from bert_tf.models.folder import ModelDescription, build_model, weights_by_name
+from bert_tf.models.folder import ModelDescription, build_model
+from bert_tf.models.tensors import weights_by_name
 from bert_tf.training.optimizer import AdamW, learning_rate_at, variables_without_decay
 from tests.references import ARCHITECTURE
 

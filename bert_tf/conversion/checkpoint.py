@@ -1,0 +1,111 @@
+"""What every foreign format is read as."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from bert_tf.config import ModelConfig
+from bert_tf.data.tokenizer import Tokenizer
+from bert_tf.models.folder import ModelDescription, build_model
+from bert_tf.models.tensors import Entry, Reader, Shape, load_tensors, weights_by_name
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model with all that belongs to it."""
+
+    network: keras.Model
+    description: ModelDescription
+    tokenizer: Tokenizer | None
+    """None where the checkpoint came without a vocabulary."""
+
+
+@dataclass(frozen=True)
+class ForeignCheckpoint:
+    """An opened checkpoint: what model it holds, and how its tensors become our weights."""
+
+    source: str
+    """Where it is, for errors."""
+    description: ModelDescription
+    tokenizer: Tokenizer | None
+    entries: Sequence[Entry]
+    shapes: Mapping[str, Shape]
+    """Of every tensor that is a weight, by its name in the checkpoint."""
+    read: Reader
+
+    def build(self, *, dtype: str = "float32") -> Model:
+        """The model with all its weights.
+
+        Raises:
+            ValueError: lists all missing, unexpected and mis-shaped tensors.
+        """
+        network = build_model(self.description, dtype=dtype)
+        load_tensors(
+            weights_by_name(network),
+            self.entries,
+            shapes=self.shapes,
+            read=self.read,
+            source=self.source,
+        )
+        return Model(network, self.description, self.tokenizer)
+
+
+def with_placeholders(tokens: Sequence[str], *, vocab_size: int, source: str) -> list[str]:
+    """`tokens`, filled up to the rows of the embedding table with `[unused…]`.
+
+    Some checkpoints round the table up. No text is ever tokenised to such an entry.
+
+    Raises:
+        ValueError: there are more tokens than rows.
+    """
+    if len(tokens) > vocab_size:
+        raise ValueError(
+            f"{source}: the vocabulary must have at most vocab_size entries. Received: "
+            f"{len(tokens):,} tokens, vocab_size={vocab_size:,}. Use the vocabulary that the "
+            "model was trained with."
+        )
+    known = set(tokens)
+    numbers = (f"[unused{n}]" for n in range(vocab_size + len(tokens)))
+    unused = (name for name in numbers if name not in known)
+    return [*tokens, *(next(unused) for _ in range(vocab_size - len(tokens)))]
+
+
+def refuse(source: str, faults: Sequence[str], *, what: str) -> None:
+    """Raise ValueError with all `faults`, if there are any."""
+    if faults:
+        raise ValueError(f"{source}: {what} Received:\n  " + "\n  ".join(faults))
+
+
+def unlike_bert(architecture: ModelConfig) -> list[str]:
+    """Settings that no other format here can say: what must not be lost in writing."""
+    head = {
+        "masked_lm_act": architecture.hidden_act,
+        "masked_lm_layer_norm_eps": architecture.layer_norm_eps,
+    }
+    faults = [
+        f"{name}={getattr(architecture, name)!r}"
+        for name, same in head.items()
+        if getattr(architecture, name) not in (None, same)
+    ]
+    if architecture.norm_first:
+        faults.append("norm_first=True")
+    if architecture.position_embedding != "learned":
+        faults.append(f"position_embedding={architecture.position_embedding!r}")
+    return faults
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file. Raises FileNotFoundError or ValueError with the path."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: this file must be there. Received: no such file.")
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: must be JSON. Received: {error}.") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path}: must be a JSON object. Received: {type(value).__name__}.")
+    return value

@@ -1,0 +1,131 @@
+"""`bert-tf convert`: a checkpoint of any known format in, one of any format out."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from types import ModuleType
+
+from bert_tf.conversion import google, huggingface, keras_nlp, model_garden
+from bert_tf.conversion.checkpoint import ForeignCheckpoint, Model
+from bert_tf.data.tokenizer import Tokenizer
+from bert_tf.data.vocabulary import VOCABULARY_FILE
+from bert_tf.models.folder import DESCRIPTION_FILE, load_description, load_model, save_model
+
+OWN = "bert-tf"
+FORMATS: dict[str, ModuleType] = {
+    "huggingface": huggingface,
+    "google": google,
+    "model-garden": model_garden,
+    "keras-nlp": keras_nlp,
+}
+"""Each has `is_checkpoint`, `open_checkpoint` and, but for Model Garden, `write_checkpoint`."""
+READABLE = (OWN, *FORMATS)
+WITHOUT_CASE = ("google", "model-garden")
+"""Whose files do not say whether text is lower-cased."""
+WRITABLE = (OWN, *(name for name, module in FORMATS.items() if hasattr(module, "write_checkpoint")))
+
+
+def convert_checkpoint(
+    source: str | Path,
+    target: str | Path,
+    *,
+    target_format: str = OWN,
+    source_format: str | None = None,
+    lower_case: bool | None = None,
+    has_text_pairs: bool = False,
+) -> Model:
+    """Read `source`, write it as the new folder `target`, whole or not at all.
+
+    Args:
+        target_format: one of `WRITABLE`.
+        source_format: one of `READABLE`; None looks at the files.
+        lower_case: see `load_checkpoint`.
+        has_text_pairs: whether a classifier takes two texts; foreign checkpoints do not say.
+
+    Raises:
+        FileNotFoundError: `source` or a file that it needs is not there.
+        FileExistsError: `target` is there already.
+        ValueError: the source is damaged or of no known format, or the target's format cannot
+            hold the model; lists every reason.
+    """
+    target = Path(target)
+    if target.exists():
+        raise FileExistsError(
+            f"{target}: the target must be a new folder. Received: one that exists. Remove it or "
+            "name another."
+        )
+    model = load_checkpoint(source, source_format=source_format, lower_case=lower_case)
+    if has_text_pairs:
+        description = model.description.model_copy(update={"has_text_pairs": True})
+        model = Model(model.network, description, model.tokenizer)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    temporary.chmod(0o755)
+    try:
+        if target_format == OWN:
+            _write_own(model, temporary)
+        else:
+            FORMATS[target_format].write_checkpoint(model, temporary)
+        temporary.rename(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return model
+
+
+def load_checkpoint(
+    source: str | Path,
+    *,
+    source_format: str | None = None,
+    lower_case: bool | None = None,
+    dtype: str = "float32",
+) -> Model:
+    """The model in `source`, every weight of it, with its tokenizer.
+
+    Args:
+        source: a folder, or the prefix of a TensorFlow checkpoint.
+        lower_case: for Google's and Model Garden's, whose files do not say; None looks at the
+            vocabulary.
+        dtype: a Keras dtype policy.
+
+    Raises:
+        FileNotFoundError: a file is not there.
+        ValueError: no known format, damaged, or tensors that do not fit (all are listed).
+    """
+    source = Path(source)
+    name = source_format or detect_format(source)
+    if lower_case is not None and name not in WITHOUT_CASE:
+        raise ValueError(
+            f"{source}: lower_case is for {' and '.join(WITHOUT_CASE)} only: the files of "
+            f"{name} say it themselves. Received: lower_case={lower_case}. Leave it out."
+        )
+    if name == OWN:
+        has_vocabulary = (source / VOCABULARY_FILE).is_file()
+        return Model(
+            load_model(source, dtype=dtype),
+            load_description(source),
+            Tokenizer.load(source) if has_vocabulary else None,
+        )
+    options = {"lower_case": lower_case} if name in WITHOUT_CASE else {}
+    checkpoint: ForeignCheckpoint = FORMATS[name].open_checkpoint(source, **options)
+    return checkpoint.build(dtype=dtype)
+
+
+def detect_format(source: str | Path) -> str:
+    """Which of `READABLE` the files at `source` are. Raises ValueError where none."""
+    source = Path(source)
+    if (source / DESCRIPTION_FILE).is_file():
+        return OWN
+    for name, module in FORMATS.items():
+        if module.is_checkpoint(source):
+            return name
+    found = sorted(path.name for path in source.iterdir()) if source.is_dir() else "no folder"
+    raise ValueError(
+        f"{source}: must be a checkpoint of one of {', '.join(READABLE)}. Received: {found}. "
+        "Give the folder, or a TensorFlow checkpoint's path without .index."
+    )
+
+
+def _write_own(model: Model, directory: Path) -> None:
+    if model.tokenizer is not None:
+        model.tokenizer.save(directory)
+    save_model(model.network, model.description, directory)

@@ -1,0 +1,357 @@
+"""Hugging Face folders: `config.json` and safetensors, one file or shards.
+
+In and out: BertModel, BertForPreTraining, -MaskedLM, -NextSentencePrediction,
+-SequenceClassification, -TokenClassification, -QuestionAnswering. Pickled weights
+(`pytorch_model.bin`) are never opened. Tokenizer files: `huggingface_tokenizer`; pooling of
+sentence embeddings: `sentence_transformers`.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+from bert_tf.config import ModelConfig
+from bert_tf.conversion import huggingface_tokenizer, sentence_transformers
+from bert_tf.conversion.checkpoint import (
+    ForeignCheckpoint,
+    Model,
+    read_json,
+    refuse,
+    unlike_bert,
+)
+from bert_tf.files import appearing, write_whole
+from bert_tf.models.folder import ModelDescription
+from bert_tf.models.tensors import (
+    Entry,
+    Reader,
+    Shape,
+    entries_from_table,
+    open_safetensors,
+    stored_tensors,
+    weights_by_name,
+)
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+SHARDS_FILE = "model.safetensors.index.json"
+PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+
+_LAYER = "bert.encoder.layer.{i}."
+ENCODER_NAMES = {
+    "encoder/embeddings/word_embeddings/embeddings": "bert.embeddings.word_embeddings.weight",
+    "encoder/embeddings/position_embeddings/embeddings": (
+        "bert.embeddings.position_embeddings.weight"
+    ),
+    "encoder/embeddings/token_type_embeddings/embeddings": (
+        "bert.embeddings.token_type_embeddings.weight"
+    ),
+    "encoder/embeddings/layer_norm/gamma": "bert.embeddings.LayerNorm.weight",
+    "encoder/embeddings/layer_norm/beta": "bert.embeddings.LayerNorm.bias",
+    "encoder/layer_{i}/attention/query_key_value/kernel": _LAYER + "attention.self.{qkv}.weight",
+    "encoder/layer_{i}/attention/query_key_value/bias": _LAYER + "attention.self.{qkv}.bias",
+    "encoder/layer_{i}/attention/output/kernel": _LAYER + "attention.output.dense.weight",
+    "encoder/layer_{i}/attention/output/bias": _LAYER + "attention.output.dense.bias",
+    "encoder/layer_{i}/attention_layer_norm/gamma": _LAYER + "attention.output.LayerNorm.weight",
+    "encoder/layer_{i}/attention_layer_norm/beta": _LAYER + "attention.output.LayerNorm.bias",
+    "encoder/layer_{i}/intermediate/kernel": _LAYER + "intermediate.dense.weight",
+    "encoder/layer_{i}/intermediate/bias": _LAYER + "intermediate.dense.bias",
+    "encoder/layer_{i}/output/kernel": _LAYER + "output.dense.weight",
+    "encoder/layer_{i}/output/bias": _LAYER + "output.dense.bias",
+    "encoder/layer_{i}/output_layer_norm/gamma": _LAYER + "output.LayerNorm.weight",
+    "encoder/layer_{i}/output_layer_norm/beta": _LAYER + "output.LayerNorm.bias",
+}
+POOLER_NAMES = {
+    "encoder/pooler/dense/kernel": "bert.pooler.dense.weight",
+    "encoder/pooler/dense/bias": "bert.pooler.dense.bias",
+}
+MASKED_LM_NAMES = {
+    "masked_lm/dense/kernel": "cls.predictions.transform.dense.weight",
+    "masked_lm/dense/bias": "cls.predictions.transform.dense.bias",
+    "masked_lm/layer_norm/gamma": "cls.predictions.transform.LayerNorm.weight",
+    "masked_lm/layer_norm/beta": "cls.predictions.transform.LayerNorm.bias",
+    "masked_lm/bias": "cls.predictions.bias",
+}
+NEXT_SENTENCE_NAMES = {
+    "next_sentence/dense/kernel": "cls.seq_relationship.weight",
+    "next_sentence/dense/bias": "cls.seq_relationship.bias",
+}
+CLASSIFIER_NAMES = {
+    "head/dense/kernel": "classifier.weight",
+    "head/dense/bias": "classifier.bias",
+}
+ANSWER_NAMES = {
+    "head/dense/kernel": "qa_outputs.weight",
+    "head/dense/bias": "qa_outputs.bias",
+}
+TIED = {
+    "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
+    "cls.predictions.decoder.bias": "cls.predictions.bias",
+}
+"""Second names of tensors that the model has once."""
+BUFFERS = ("bert.embeddings.position_ids", "bert.embeddings.token_type_ids")
+"""0, 1, 2, … and zeros: saved by old versions, no weights."""
+
+ACTIVATIONS = {
+    "gelu": "gelu_exact",
+    "gelu_new": "gelu",
+    "gelu_pytorch_tanh": "gelu",
+    "relu": "relu",
+}
+"""Their `gelu` is the exact one, ours Google's tanh approximation."""
+ARCHITECTURE = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "vocab_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "initializer_range",
+    "layer_norm_eps",
+)
+"""Settings that have one name there and here."""
+ONLY = {
+    "model_type": "bert",
+    "position_embedding_type": "absolute",
+    "is_decoder": False,
+    "add_cross_attention": False,
+}
+"""Settings of which this is the one supported value, and the default."""
+CLASSES = {
+    "encoder": "BertModel",
+    "classification": "BertForSequenceClassification",
+    "token_classification": "BertForTokenClassification",
+    "question_answering": "BertForQuestionAnswering",
+}
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether `path` is such a folder."""
+    if not (path / CONFIG_FILE).is_file():
+        return False
+    return any((path / name).is_file() for name in (WEIGHTS_FILE, SHARDS_FILE, *PICKLES))
+
+
+def open_checkpoint(path: Path) -> ForeignCheckpoint:
+    """Open a folder.
+
+    Raises:
+        FileNotFoundError: a file is not there.
+        ValueError: a file is damaged, or its settings ask for what this package does not do.
+    """
+    config = read_json(path / CONFIG_FILE)
+    architecture = _read_architecture(config, source=str(path / CONFIG_FILE))
+    stored, read_stored = open_safetensors(_weight_files(path))
+    spelling = _standard_names(stored)
+    shapes, read = _untie(
+        {name: stored[spelled] for name, spelled in spelling.items()},
+        lambda name: read_stored(spelling[name]),
+        source=str(path),
+    )
+    description = _describe(path, config, architecture, shapes)
+    return ForeignCheckpoint(
+        source=str(path),
+        description=description,
+        tokenizer=huggingface_tokenizer.read_tokenizer(path, vocab_size=int(config["vocab_size"])),
+        entries=entries(description),
+        shapes=shapes,
+        read=read,
+    )
+
+
+def write_checkpoint(model: Model, directory: Path) -> None:
+    """Write a folder that `transformers` (and, with pooling, `sentence-transformers`) loads.
+
+    Raises:
+        ValueError: the model has what this format cannot say; nothing was written then.
+    """
+    description = model.description
+    refuse(
+        str(directory),
+        unlike_bert(description.architecture),
+        what="only BERT's own architecture can be written for Hugging Face.",
+    )
+    directory.mkdir(parents=True, exist_ok=True)
+    tensors = dict(stored_tensors(weights_by_name(model.network), entries(description)))
+    if description.kind == "encoder":
+        tensors = {name.removeprefix("bert."): tensor for name, tensor in tensors.items()}
+        sentence_transformers.write_modules(description, directory)
+    with appearing(directory / WEIGHTS_FILE) as path:
+        safetensors.numpy.save_file(tensors, path, metadata={"format": "pt"})
+    pad_id = 0
+    if model.tokenizer is not None:
+        pad_id = model.tokenizer.pad_id
+        huggingface_tokenizer.write_tokenizer(
+            model.tokenizer, directory, max_length=description.max_seq_length
+        )
+    config = _config(description, pad_id=pad_id)
+    write_whole(directory / CONFIG_FILE, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+
+
+def _weight_files(path: Path) -> list[Path]:
+    if (path / WEIGHTS_FILE).is_file():
+        return [path / WEIGHTS_FILE]
+    if (path / SHARDS_FILE).is_file():
+        index = read_json(path / SHARDS_FILE)
+        shards = sorted({Path(str(name)).name for name in index.get("weight_map", {}).values()})
+        missing = [name for name in shards if not (path / name).is_file()]
+        refuse(str(path / SHARDS_FILE), missing, what="every shard must be there; these are not.")
+        return [path / name for name in shards]
+    raise FileNotFoundError(
+        f"{path}: weights must be in {WEIGHTS_FILE}, or in shards listed by {SHARDS_FILE}. "
+        "Received: neither. Pickled weights (pytorch_model.bin) can run code and are never "
+        "opened: where you trust them, load them with transformers and save them again with "
+        "`save_pretrained`."
+    )
+
+
+def _read_architecture(config: Mapping[str, Any], *, source: str) -> ModelConfig:
+    faults = [f"missing: {name}" for name in ARCHITECTURE[:5] if name not in config]
+    faults += [
+        f"{name}={config[name]!r}, where only {value!r} is supported"
+        for name, value in ONLY.items()
+        if config.get(name, value) != value
+    ]
+    activation = config.get("hidden_act", "gelu")
+    if activation not in ACTIVATIONS:
+        faults.append(f"hidden_act={activation!r}, where one of {list(ACTIVATIONS)} is supported")
+    refuse(source, faults, what="must describe a BERT encoder.")
+    known = {name: config[name] for name in ARCHITECTURE if name in config}
+    return ModelConfig(**known, hidden_act=ACTIVATIONS[activation])
+
+
+def _standard_names(stored: Mapping[str, Shape]) -> dict[str, str]:
+    """The tables' names to the file's: some lack `bert.`, old ones say gamma and beta."""
+    names = {}
+    for name in stored:
+        standard = name.replace("LayerNorm.gamma", "LayerNorm.weight")
+        standard = standard.replace("LayerNorm.beta", "LayerNorm.bias")
+        if standard.startswith(("embeddings.", "encoder.", "pooler.")):
+            standard = f"bert.{standard}"
+        if standard not in BUFFERS:
+            names[standard] = name
+    return names
+
+
+def _untie(
+    shapes: Mapping[str, Shape], read: Reader, *, source: str
+) -> tuple[dict[str, Shape], Reader]:
+    """Without second names, which must hold the same numbers as the first."""
+    first_names = {}
+    faults = []
+    for second, first in TIED.items():
+        if second not in shapes:
+            continue
+        if first not in shapes:
+            first_names[first] = second
+        elif not np.array_equal(read(second), read(first)):
+            faults.append(f"{second} differs from {first}")
+    refuse(source, faults, what="the masked-LM head must share the token embeddings.")
+    kept = {name: shape for name, shape in shapes.items() if name not in TIED}
+    kept |= {first: shapes[second] for first, second in first_names.items()}
+    return kept, lambda name: read(first_names.get(name, name))
+
+
+def _describe(
+    path: Path, config: Mapping[str, Any], architecture: ModelConfig, names: Mapping[str, Shape]
+) -> ModelDescription:
+    """What the tensors that are there make: `architectures` is often that of another file."""
+    lengths = huggingface_tokenizer.max_length(path), architecture.max_position_embeddings
+    about: dict[str, Any] = {
+        "architecture": architecture,
+        "max_seq_length": min(length for length in lengths if length),
+        "has_pooler": "bert.pooler.dense.weight" in names,
+    }
+    has_masked_lm = "cls.predictions.bias" in names
+    has_next_sentence = "cls.seq_relationship.weight" in names
+    if has_masked_lm or has_next_sentence:
+        about |= {
+            "kind": "pretraining",
+            "has_masked_lm": has_masked_lm,
+            "has_next_sentence": has_next_sentence,
+        }
+    elif "qa_outputs.weight" in names:
+        about["kind"] = "question_answering"
+    elif "classifier.weight" in names:
+        about |= _describe_classes(path, config, names)
+    else:
+        about |= {"kind": "encoder", "pooling": "pooler" if about["has_pooler"] else "mean"}
+        about |= sentence_transformers.read_modules(path)
+    return ModelDescription.model_validate(about)
+
+
+def _describe_classes(
+    path: Path, config: Mapping[str, Any], names: Mapping[str, Shape]
+) -> dict[str, Any]:
+    problem = config.get("problem_type")
+    num_classes = names["classifier.weight"][0]
+    if problem not in (None, "single_label_classification") or num_classes == 1:
+        raise ValueError(
+            f"{path}: a classifier must give one label of several to each text. Received: "
+            f"problem_type={problem!r}, {num_classes} outputs."
+        )
+    labels = config.get("id2label") or {}
+    is_of_tokens = "BertForTokenClassification" in config.get("architectures", ())
+    dropout = config.get("classifier_dropout")
+    return {
+        "kind": "token_classification" if is_of_tokens else "classification",
+        "class_names": [labels.get(str(index), f"LABEL_{index}") for index in range(num_classes)],
+        "classifier_dropout_prob": (
+            config.get("hidden_dropout_prob", 0.1) if dropout is None else dropout
+        ),
+    }
+
+
+def entries(description: ModelDescription) -> list[Entry]:
+    table = dict(ENCODER_NAMES)
+    if description.has_pooler:
+        table |= POOLER_NAMES
+    if description.kind == "pretraining":
+        table |= MASKED_LM_NAMES if description.has_masked_lm else {}
+        table |= NEXT_SENTENCE_NAMES if description.has_next_sentence else {}
+    elif description.kind == "question_answering":
+        table |= ANSWER_NAMES
+    elif description.kind != "encoder":
+        table |= CLASSIFIER_NAMES
+    return entries_from_table(
+        table,
+        num_layers=description.architecture.num_hidden_layers,
+        layout=lambda ours: {"is_transposed": ours.endswith("kernel")},
+    )
+
+
+def _config(description: ModelDescription, *, pad_id: int) -> dict[str, Any]:
+    architecture = description.architecture
+    config: dict[str, Any] = {
+        "architectures": [_class_name(description)],
+        **ONLY,
+        **{name: getattr(architecture, name) for name in ARCHITECTURE},
+        # Of two names for the tanh approximation the last one: PyTorch's own kernel.
+        "hidden_act": {ours: theirs for theirs, ours in ACTIVATIONS.items()}[
+            architecture.hidden_act
+        ],
+        "pad_token_id": pad_id,
+        "tie_word_embeddings": True,
+        "dtype": "float32",
+    }
+    if description.class_names:
+        config["classifier_dropout"] = description.classifier_dropout_prob
+        config["id2label"] = {
+            str(index): name for index, name in enumerate(description.class_names)
+        }
+        config["label2id"] = {name: index for index, name in enumerate(description.class_names)}
+    return config
+
+
+def _class_name(description: ModelDescription) -> str:
+    if description.kind != "pretraining":
+        return CLASSES[description.kind]
+    if description.has_masked_lm and description.has_next_sentence:
+        return "BertForPreTraining"
+    return "BertForMaskedLM" if description.has_masked_lm else "BertForNextSentencePrediction"

@@ -1,0 +1,92 @@
+"""BERT as an embedder: one vector a text."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from bert_tf.config import ModelConfig
+from bert_tf.models.bert import BertEncoder
+
+POOLINGS = ("pooler", "cls", "mean", "mean_sqrt_len", "max")
+
+
+class BertEmbedder(keras.Model):
+    """The encoder's outputs and one embedding of each sequence.
+
+    Inputs: the encoder's (see `BertEncoder`).
+    Output: the encoder's dict and `embedding` (batch, hidden), float32: by `pooling` the pooler's
+    output, the first token's vector, or over the tokens that are no padding the mean, the sum by
+    the square root of their number, or the maximum; with `normalize` of length 1.
+
+    Source: Reimers and Gurevych 2019, section 3.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        pooling: str,
+        normalize: bool,
+        has_pooler: bool = True,
+        rematerialize: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(**{"name": "embedder", **kwargs})
+        if pooling not in POOLINGS or (pooling == "pooler" and not has_pooler):
+            raise ValueError(
+                f"pooling must be one of {', '.join(POOLINGS)}, and `pooler` needs a pooler. "
+                f"Received: pooling={pooling!r}, has_pooler={has_pooler}."
+            )
+        self.config = config
+        self.pooling = pooling
+        self.normalize = normalize
+        self.has_pooler = has_pooler
+        self.encoder = BertEncoder(
+            config,
+            has_pooler=has_pooler,
+            rematerialize=rematerialize,
+            name="encoder",
+            dtype=self.dtype_policy,
+        )
+
+    def build(self, inputs_shape):
+        self.encoder.build(inputs_shape)
+
+    def call(self, inputs, training=False):
+        encoded = self.encoder(inputs, training=training)
+        if self.pooling == "pooler":
+            embedding = ops.cast(encoded["pooled_output"], "float32")
+        else:
+            hidden = ops.cast(encoded["sequence_output"], "float32")
+            embedding = pool_tokens(hidden, inputs["input_mask"], pooling=self.pooling)
+        if self.normalize:
+            length = ops.sqrt(ops.sum(ops.square(embedding), axis=-1, keepdims=True))
+            embedding = embedding / ops.maximum(length, 1e-12)
+        return {**encoded, "embedding": embedding}
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "dtype": self.dtype_policy,
+            "config": self.config.model_dump(),
+            "pooling": self.pooling,
+            "normalize": self.normalize,
+            "has_pooler": self.has_pooler,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(ModelConfig(**config.pop("config")), **config)
+
+
+def pool_tokens(hidden, input_mask, *, pooling):
+    """One vector a row of (batch, length, hidden), padding left out. -> (batch, hidden)."""
+    if pooling == "cls":
+        return hidden[:, 0]
+    is_token = ops.expand_dims(ops.cast(input_mask, "bool"), -1)  # (batch, length, 1)
+    if pooling == "max":
+        return ops.max(ops.where(is_token, hidden, -1e9), axis=1)
+    total = ops.sum(ops.where(is_token, hidden, 0.0), axis=1)
+    count = ops.maximum(ops.sum(ops.cast(is_token, "float32"), axis=1), 1e-9)
+    return total / (ops.sqrt(count) if pooling == "mean_sqrt_len" else count)
