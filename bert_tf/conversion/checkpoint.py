@@ -98,14 +98,16 @@ def unlike_bert(architecture: ModelConfig) -> list[str]:
     return faults
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file. Raises FileNotFoundError or ValueError with the path."""
+def read_json(path: Path, *, kind: type = dict) -> Any:
+    """A JSON object (or list) from a file. Raises FileNotFoundError or ValueError with the path."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: this file must be there. Received: no such file.")
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path}: must be JSON. Received: {error}.") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{path}: must be a JSON object. Received: {type(value).__name__}.")
+    if not isinstance(value, kind):
+        raise ValueError(
+            f"{path}: must be a JSON {kind.__name__}. Received: {type(value).__name__}."
+        )
     return value

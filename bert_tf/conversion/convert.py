@@ -1,9 +1,13 @@
 """`bert-tf convert`: a checkpoint of any known format in, one of any format out."""
 
+import glob
+import os
 import shutil
 import tempfile
 from pathlib import Path
 from types import ModuleType
+
+import pydantic
 
 from bert_tf.conversion import google, huggingface, keras_nlp, model_garden
 from bert_tf.conversion.checkpoint import ForeignCheckpoint, Model
@@ -49,23 +53,24 @@ def convert_checkpoint(
             hold the model; lists every reason.
     """
     target = Path(target)
-    if target.exists():
+    if os.path.lexists(target):
         raise FileExistsError(
             f"{target}: the target must be a new folder. Received: one that exists. Remove it or "
             "name another."
         )
     model = load_checkpoint(source, source_format=source_format, lower_case=lower_case)
     if has_text_pairs:
-        description = model.description.model_copy(update={"has_text_pairs": True})
-        model = Model(model.network, description, model.tokenizer)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        model = _of_pairs(model, source=str(source))
+    # A folder that is there: nothing new is left where writing fails.
+    root = next(parent for parent in target.absolute().parents if parent.exists())
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=root))
     temporary.chmod(0o755)
     try:
         if target_format == OWN:
             _write_own(model, temporary)
         else:
-            FORMATS[target_format].write_checkpoint(model, temporary)
+            FORMATS[target_format].write_checkpoint(model, temporary, target=target)
+        target.parent.mkdir(parents=True, exist_ok=True)
         temporary.rename(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -106,23 +111,54 @@ def load_checkpoint(
             Tokenizer.load(source) if has_vocabulary else None,
         )
     options = {"lower_case": lower_case} if name in WITHOUT_CASE else {}
-    checkpoint: ForeignCheckpoint = FORMATS[name].open_checkpoint(source, **options)
+    try:
+        checkpoint: ForeignCheckpoint = FORMATS[name].open_checkpoint(source, **options)
+    except pydantic.ValidationError as error:
+        faults = "; ".join(str(fault["msg"]) for fault in error.errors())
+        raise ValueError(f"{source}: must describe a BERT model. Received: {faults}") from error
+    except (TypeError, AttributeError, KeyError, IndexError) as error:
+        raise ValueError(
+            f"{source}: its configuration must have the form that {name} writes. Received: "
+            f"{error!r}. BERT_TF_DEBUG=1 shows where."
+        ) from error
     return checkpoint.build(dtype=dtype)
 
 
 def detect_format(source: str | Path) -> str:
-    """Which of `READABLE` the files at `source` are. Raises ValueError where none."""
+    """Which of `READABLE` the files at `source` are.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        ValueError: none of them.
+    """
     source = Path(source)
+    is_prefix = any(source.parent.glob(f"{glob.escape(source.name)}.*"))
+    if not (source.exists() or is_prefix):
+        raise FileNotFoundError(
+            f"{source}: a checkpoint must exist. Received: no such file or folder."
+        )
     if (source / DESCRIPTION_FILE).is_file():
         return OWN
     for name, module in FORMATS.items():
         if module.is_checkpoint(source):
             return name
-    found = sorted(path.name for path in source.iterdir()) if source.is_dir() else "no folder"
+    names = sorted(path.name for path in source.iterdir()) if source.is_dir() else [source.name]
+    found = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     raise ValueError(
-        f"{source}: must be a checkpoint of one of {', '.join(READABLE)}. Received: {found}. "
-        "Give the folder, or a TensorFlow checkpoint's path without .index."
+        f"{source}: must be a checkpoint of one of {', '.join(READABLE)}. Received: "
+        f"{found or 'an empty folder'}. Give the folder, or a TensorFlow checkpoint's path "
+        "without .index."
     )
+
+
+def _of_pairs(model: Model, *, source: str) -> Model:
+    if model.description.kind != "classification":
+        raise ValueError(
+            f"{source}: only a classifier takes pairs of texts or does not. Received: "
+            f"has_text_pairs=True for kind={model.description.kind!r}. Leave it out."
+        )
+    description = model.description.model_copy(update={"has_text_pairs": True})
+    return Model(model.network, description, model.tokenizer)
 
 
 def _write_own(model: Model, directory: Path) -> None:

@@ -89,8 +89,11 @@ ANSWER_NAMES = {
     "head/dense/bias": "cls/squad/output_bias",
 }
 TRANSPOSED = ("next_sentence/dense/kernel", "head/dense/kernel")
-NOT_WEIGHTS = ("adam_m", "adam_v", "lamb_m", "lamb_v", "global_step")
-"""Last parts of names: Adam's and LAMB's slots beside each variable, and the step."""
+NOT_WEIGHTS = (
+    *("adam_m", "adam_v", "lamb_m", "lamb_v", "global_step"),
+    *("Adam", "Adam_1", "beta1_power", "beta2_power", "loss_scale", "good_steps"),
+)
+"""Last parts of names: an optimizer's slots beside each variable, the step, a loss scale."""
 
 ARCHITECTURE = {
     "hidden_size": 768,
@@ -155,11 +158,14 @@ def open_checkpoint(path: Path, *, lower_case: bool | None = None) -> ForeignChe
     )
 
 
-def write_checkpoint(model: Model, directory: Path) -> None:
+def write_checkpoint(model: Model, directory: Path, *, target: Path | None = None) -> None:
     """Write checkpoint, configuration and vocabulary as Google's code reads them.
 
     What the files cannot hold but Google's code can be told (`do_lower_case`, names of classes)
     is named in a warning of the log.
+
+    Args:
+        target: where `directory` will be moved to, for messages.
 
     Raises:
         ValueError: Google's code would compute something else than the model, or give other
@@ -167,12 +173,12 @@ def write_checkpoint(model: Model, directory: Path) -> None:
     """
     description = model.description
     refuse(
-        str(directory),
+        str(target or directory),
         _unlike_google(description, model.tokenizer),
         what="only what Google's BERT computes can be written for it.",
     )
     for unsaid in _unsaid(description, model.tokenizer):
-        logger.warning("%s: these files cannot say %s", directory, unsaid)
+        logger.warning("%s: these files cannot say %s", target or directory, unsaid)
     directory.mkdir(parents=True, exist_ok=True)
     stored = dict(stored_tensors(weights_by_name(model.network), entries(description)))
     tf.raw_ops.SaveV2(

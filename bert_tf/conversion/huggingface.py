@@ -7,6 +7,7 @@ sentence embeddings: `sentence_transformers`.
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ from bert_tf.models.tensors import (
     stored_tensors,
     weights_by_name,
 )
+
+logger = logging.getLogger(__name__)
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -96,12 +99,15 @@ BUFFERS = ("bert.embeddings.position_ids", "bert.embeddings.token_type_ids")
 """0, 1, 2, … and zeros: saved by old versions, no weights."""
 
 ACTIVATIONS = {
+    "gelu_python": "gelu_exact",
     "gelu": "gelu_exact",
+    "gelu_fast": "gelu",
     "gelu_new": "gelu",
     "gelu_pytorch_tanh": "gelu",
     "relu": "relu",
 }
-"""Their `gelu` is the exact one, ours Google's tanh approximation."""
+"""Their `gelu` is the exact one, ours Google's tanh approximation. Of several the last is
+written."""
 ARCHITECTURE = (
     "hidden_size",
     "num_hidden_layers",
@@ -148,7 +154,7 @@ def open_checkpoint(path: Path) -> ForeignCheckpoint:
     config = read_json(path / CONFIG_FILE)
     architecture = _read_architecture(config, source=str(path / CONFIG_FILE))
     stored, read_stored = open_safetensors(_weight_files(path))
-    spelling = _standard_names(stored)
+    spelling = _standard_names(stored, source=str(path))
     shapes, read = _untie(
         {name: stored[spelled] for name, spelled in spelling.items()},
         lambda name: read_stored(spelling[name]),
@@ -165,17 +171,23 @@ def open_checkpoint(path: Path) -> ForeignCheckpoint:
     )
 
 
-def write_checkpoint(model: Model, directory: Path) -> None:
+def write_checkpoint(model: Model, directory: Path, *, target: Path | None = None) -> None:
     """Write a folder that `transformers` (and, with pooling, `sentence-transformers`) loads.
+
+    Args:
+        target: where `directory` will be moved to, for messages.
 
     Raises:
         ValueError: the model has what this format cannot say; nothing was written then.
     """
     description = model.description
+    faults = unlike_bert(description.architecture)
+    if description.kind == "encoder" and description.pooling == "pooler":
+        faults += ["normalize_embeddings with pooling=pooler"] * description.normalize_embeddings
     refuse(
-        str(directory),
-        unlike_bert(description.architecture),
-        what="only BERT's own architecture can be written for Hugging Face.",
+        str(target or directory),
+        faults,
+        what="only BERT as Hugging Face has it can be written for it.",
     )
     directory.mkdir(parents=True, exist_ok=True)
     tensors = dict(stored_tensors(weights_by_name(model.network), entries(description)))
@@ -190,6 +202,12 @@ def write_checkpoint(model: Model, directory: Path) -> None:
         huggingface_tokenizer.write_tokenizer(
             model.tokenizer, directory, max_length=description.max_seq_length
         )
+    elif description.max_seq_length < description.architecture.max_position_embeddings:
+        logger.warning(
+            "%s: without a tokenizer these files cannot say max_seq_length=%d",
+            target or directory,
+            description.max_seq_length,
+        )
     config = _config(description, pad_id=pad_id)
     write_whole(directory / CONFIG_FILE, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
@@ -198,8 +216,13 @@ def _weight_files(path: Path) -> list[Path]:
     if (path / WEIGHTS_FILE).is_file():
         return [path / WEIGHTS_FILE]
     if (path / SHARDS_FILE).is_file():
-        index = read_json(path / SHARDS_FILE)
-        shards = sorted({Path(str(name)).name for name in index.get("weight_map", {}).values()})
+        weight_map = read_json(path / SHARDS_FILE).get("weight_map")
+        if not isinstance(weight_map, dict) or not weight_map:
+            raise ValueError(
+                f"{path / SHARDS_FILE}: weight_map must say which shard holds which tensor. "
+                f"Received: {weight_map!r}."
+            )
+        shards = sorted({Path(str(name)).name for name in weight_map.values()})
         missing = [name for name in shards if not (path / name).is_file()]
         refuse(str(path / SHARDS_FILE), missing, what="every shard must be there; these are not.")
         return [path / name for name in shards]
@@ -226,16 +249,20 @@ def _read_architecture(config: Mapping[str, Any], *, source: str) -> ModelConfig
     return ModelConfig(**known, hidden_act=ACTIVATIONS[activation])
 
 
-def _standard_names(stored: Mapping[str, Shape]) -> dict[str, str]:
+def _standard_names(stored: Mapping[str, Shape], *, source: str) -> dict[str, str]:
     """The tables' names to the file's: some lack `bert.`, old ones say gamma and beta."""
-    names = {}
+    names: dict[str, str] = {}
+    faults = []
     for name in stored:
         standard = name.replace("LayerNorm.gamma", "LayerNorm.weight")
         standard = standard.replace("LayerNorm.beta", "LayerNorm.bias")
         if standard.startswith(("embeddings.", "encoder.", "pooler.")):
             standard = f"bert.{standard}"
-        if standard not in BUFFERS:
+        if standard in names:
+            faults.append(f"{names[standard]} and {name}")
+        elif standard not in BUFFERS:
             names[standard] = name
+    refuse(source, faults, what="a tensor must stand there once.")
     return names
 
 
@@ -262,27 +289,39 @@ def _describe(
     path: Path, config: Mapping[str, Any], architecture: ModelConfig, names: Mapping[str, Shape]
 ) -> ModelDescription:
     """What the tensors that are there make: `architectures` is often that of another file."""
-    lengths = huggingface_tokenizer.max_length(path), architecture.max_position_embeddings
+
+    def has(table: Mapping[str, str]) -> bool:
+        return any(name in names for name in table.values())
+
+    limits = huggingface_tokenizer.max_length(path), architecture.max_position_embeddings
     about: dict[str, Any] = {
         "architecture": architecture,
-        "max_seq_length": min(length for length in lengths if length),
-        "has_pooler": "bert.pooler.dense.weight" in names,
+        "max_seq_length": min(length for length in limits if length),
+        "has_pooler": has(POOLER_NAMES),
     }
-    has_masked_lm = "cls.predictions.bias" in names
-    has_next_sentence = "cls.seq_relationship.weight" in names
-    if has_masked_lm or has_next_sentence:
+    modules = sentence_transformers.read_modules(path)
+    if has(MASKED_LM_NAMES) or has(NEXT_SENTENCE_NAMES):
         about |= {
             "kind": "pretraining",
-            "has_masked_lm": has_masked_lm,
-            "has_next_sentence": has_next_sentence,
+            "has_masked_lm": has(MASKED_LM_NAMES),
+            "has_next_sentence": has(NEXT_SENTENCE_NAMES),
+            "has_pooler": has(POOLER_NAMES) or has(NEXT_SENTENCE_NAMES),
         }
-    elif "qa_outputs.weight" in names:
+    elif has(ANSWER_NAMES):
         about["kind"] = "question_answering"
-    elif "classifier.weight" in names:
+    elif has(CLASSIFIER_NAMES):
         about |= _describe_classes(path, config, names)
     else:
+        modules["max_seq_length"] = min(
+            about["max_seq_length"], modules.get("max_seq_length", about["max_seq_length"])
+        )
         about |= {"kind": "encoder", "pooling": "pooler" if about["has_pooler"] else "mean"}
-        about |= sentence_transformers.read_modules(path)
+        about |= modules
+    if modules and about["kind"] != "encoder":
+        raise ValueError(
+            f"{path}: a sentence-embedding model must be an encoder without a head. Received: "
+            f"{sentence_transformers.MODULES_FILE}, and the tensors of a {about['kind']} model."
+        )
     return ModelDescription.model_validate(about)
 
 
@@ -290,17 +329,25 @@ def _describe_classes(
     path: Path, config: Mapping[str, Any], names: Mapping[str, Shape]
 ) -> dict[str, Any]:
     problem = config.get("problem_type")
-    num_classes = names["classifier.weight"][0]
-    if problem not in (None, "single_label_classification") or num_classes == 1:
+    sizes = [names[name][0] for name in CLASSIFIER_NAMES.values() if names.get(name)]
+    labels = config.get("id2label") or {}
+    if problem not in (None, "single_label_classification") or sizes[:1] == [1]:
         raise ValueError(
             f"{path}: a classifier must give one label of several to each text. Received: "
-            f"problem_type={problem!r}, {num_classes} outputs."
+            f"problem_type={problem!r}, {sizes[:1]} outputs."
         )
-    labels = config.get("id2label") or {}
-    is_of_tokens = "BertForTokenClassification" in config.get("architectures", ())
+    num_classes = sizes[0] if sizes else len(labels)
+    if labels and set(labels) != {str(index) for index in range(num_classes)}:
+        raise ValueError(
+            f"{path / CONFIG_FILE}: id2label must name the {num_classes} outputs. Received: "
+            f"{labels}."
+        )
+    is_of_tokens = "BertForTokenClassification" in (config.get("architectures") or ())
     dropout = config.get("classifier_dropout")
     return {
         "kind": "token_classification" if is_of_tokens else "classification",
+        # Missing tensors are told with all others.
+        "has_pooler": not is_of_tokens or POOLER_NAMES["encoder/pooler/dense/kernel"] in names,
         "class_names": [labels.get(str(index), f"LABEL_{index}") for index in range(num_classes)],
         "classifier_dropout_prob": (
             config.get("hidden_dropout_prob", 0.1) if dropout is None else dropout
@@ -309,6 +356,7 @@ def _describe_classes(
 
 
 def entries(description: ModelDescription) -> list[Entry]:
+    """Which tensors of theirs make up each weight of a model."""
     table = dict(ENCODER_NAMES)
     if description.has_pooler:
         table |= POOLER_NAMES

@@ -1,7 +1,7 @@
 """Hugging Face tokenizer files: `vocab.txt`, `tokenizer_config.json`, `tokenizer.json`.
 
-Newer folders hold the vocabulary in `tokenizer.json` alone. Where both files speak, the
-configuration of a `BertTokenizer` rules, as in `transformers`.
+Newer folders hold the vocabulary in `tokenizer.json` alone. Versions of `transformers` do not agree
+on which file rules where two contradict each other: that is refused.
 """
 
 import json
@@ -19,6 +19,17 @@ from bert_tf.files import write_whole
 VOCABULARY_FILE = "vocab.txt"
 CONFIG_FILE = "tokenizer_config.json"
 TOKENIZER_FILE = "tokenizer.json"
+MAP_FILE = "special_tokens_map.json"
+ADDED_FILE = "added_tokens.json"
+BERT_CLASSES = (
+    "BertTokenizer",
+    "BertTokenizerFast",
+    "DistilBertTokenizer",
+    "DistilBertTokenizerFast",
+)
+"""Their settings stand in the configuration, with the defaults of `_cases`."""
+GENERIC_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")
+"""These take `tokenizer.json` as it is."""
 CONTROL_TOKENS = {
     "pad_token": vocabulary.PAD,
     "unk_token": vocabulary.UNK,
@@ -34,26 +45,43 @@ def read_tokenizer(path: Path, *, vocab_size: int) -> Tokenizer | None:
     """The tokenizer of a folder, or None where it holds no vocabulary.
 
     Raises:
-        ValueError: the files ask for something other than BERT's WordPiece.
+        ValueError: the files contradict each other, or ask for something other than BERT's
+            WordPiece; lists every reason.
     """
-    config = _optional(path / CONFIG_FILE)
-    backend = _optional(path / TOKENIZER_FILE)
+    config, backend = _optional(path / CONFIG_FILE), _optional(path / TOKENIZER_FILE)
+    lists = []
     if (path / VOCABULARY_FILE).is_file():
-        tokens = vocabulary.read_vocabulary(path / VOCABULARY_FILE)
-    elif backend:
-        tokens = _tokens(backend, source=str(path / TOKENIZER_FILE))
-    else:
+        lists.append(vocabulary.read_vocabulary(path / VOCABULARY_FILE))
+    if backend:
+        lists.append(_tokens(backend, source=str(path / TOKENIZER_FILE)))
+    if not lists:
         return None
-    settings = _settings(config, backend, tokens, source=str(path))
-    filled = with_placeholders(tokens, vocab_size=vocab_size, source=str(path))
-    return Tokenizer(filled, **settings)
+    faults = _foreign_tokens(path, config, backend) + _foreign_settings(config, backend)
+    if lists[0] != lists[-1]:
+        faults.append(f"{VOCABULARY_FILE} and {TOKENIZER_FILE} with other tokens or ids")
+    lower_case, strip_accents, contradictions = _cases(config, backend)
+    refuse(str(path), faults + contradictions, what="the tokenizer must be BERT's WordPiece.")
+    forms, _, _ = _normalizers(backend)
+    return Tokenizer(
+        with_placeholders(lists[0], vocab_size=vocab_size, source=str(path)),
+        lower_case=lower_case,
+        strip_accents=strip_accents,
+        unicode_normalization=forms[0] if forms else "none",
+        max_word_characters=_max_word_characters(backend),
+    )
 
 
 def max_length(path: Path) -> int | None:
     """The longest sequence that the tokenizer's configuration names; None where it does not."""
     length = _optional(path / CONFIG_FILE).get("model_max_length")
-    # Without a limit some versions write 10^30.
-    return int(length) if length and length < 1 << 31 else None
+    if length is None or (isinstance(length, int | float) and length >= 1 << 31):
+        return None  # without a limit some versions write 10^30
+    if not isinstance(length, int) or length < 1:
+        raise ValueError(
+            f"{path / CONFIG_FILE}: model_max_length must be a whole number from 1 on. Received: "
+            f"{length!r}."
+        )
+    return length
 
 
 def write_tokenizer(tokenizer: Tokenizer, directory: Path, *, max_length: int) -> None:
@@ -78,7 +106,7 @@ def write_tokenizer(tokenizer: Tokenizer, directory: Path, *, max_length: int) -
         ),
     }
     write_whole(directory / CONFIG_FILE, json.dumps(config, indent=2) + "\n")
-    write_whole(directory / "special_tokens_map.json", json.dumps(CONTROL_TOKENS, indent=2) + "\n")
+    write_whole(directory / MAP_FILE, json.dumps(CONTROL_TOKENS, indent=2) + "\n")
 
 
 def _optional(path: Path) -> dict[str, Any]:
@@ -86,54 +114,98 @@ def _optional(path: Path) -> dict[str, Any]:
 
 
 def _tokens(backend: Mapping[str, Any], *, source: str) -> list[str]:
-    ids = backend.get("model", {}).get("vocab", {})
+    model = backend.get("model") or {}
+    ids = model.get("vocab", {})
     if not isinstance(ids, dict) or sorted(ids.values()) != list(range(len(ids))):
         raise ValueError(
             f"{source}: the vocabulary must be a WordPiece one with ids from 0 without a gap. "
-            f"Received: model type {backend.get('model', {}).get('type')!r}, {len(ids):,} entries."
+            f"Received: model type {model.get('type')!r}, {len(ids):,} entries."
         )
     return sorted(ids, key=ids.__getitem__)
 
 
-def _settings(
-    config: Mapping[str, Any], backend: Mapping[str, Any], tokens: list[str], *, source: str
-) -> dict[str, Any]:
-    """The arguments of `Tokenizer`; refuses what they cannot say."""
-    forms, bert, faults = _normalizers(backend)
-    is_bert = str(config.get("tokenizer_class", "BertTokenizer")).startswith("BertTokenizer")
-    named = config if is_bert or not bert else {}
-    lower_case = named.get("do_lower_case", bert.get("lowercase", True))
-    strip_accents = named.get("strip_accents", bert.get("strip_accents"))
-    model = backend.get("model", {})
-    checks = {
-        "tokenize_chinese_chars": named.get(
-            "tokenize_chinese_chars", bert.get("handle_chinese_chars", True)
-        ),
-        "do_basic_tokenize": config.get("do_basic_tokenize", True),
-        "clean_text": bert.get("clean_text", True),
+def _foreign_tokens(path: Path, config: Mapping[str, Any], backend: Mapping[str, Any]) -> list[str]:
+    """Tokens that are cut out of a text before it is tokenised, and other control tokens."""
+    named = _optional(path / MAP_FILE)
+    added: list[Any] = [token.get("content") for token in backend.get("added_tokens") or ()]
+    added += _optional(path / ADDED_FILE)
+    decoder = config.get("added_tokens_decoder") or {}
+    added += [token.get("content") for token in decoder.values()]
+    for settings in (config, named):
+        for name in ("additional_special_tokens", "extra_special_tokens"):
+            tokens = settings.get(name) or ()
+            added += tokens.values() if isinstance(tokens, dict) else tokens
+    contents = [token.get("content") if isinstance(token, dict) else token for token in added]
+    foreign = dict.fromkeys(token for token in contents if token not in CONTROL_TOKENS.values())
+    faults = [f"added token {token!r}" for token in foreign]
+    for settings in (config, named):
+        for name, token in CONTROL_TOKENS.items():
+            given = settings.get(name, token)
+            given = given.get("content") if isinstance(given, dict) else given
+            if given != token:
+                faults.append(f"{name}={given!r}")
+    return faults
+
+
+def _foreign_settings(config: Mapping[str, Any], backend: Mapping[str, Any]) -> list[str]:
+    """What is set otherwise than in every BERT tokenizer."""
+    _, bert, faults = _normalizers(backend)
+    model = backend.get("model") or {}
+    before = (backend.get("pre_tokenizer") or {}).get("type")
+    after = (backend.get("post_processor") or {}).get("type")
+    is_bert = _class_name(config) in BERT_CLASSES
+    checks = (
+        ("tokenize_chinese_chars", config.get("tokenize_chinese_chars", True), (True,)),
+        ("do_basic_tokenize", config.get("do_basic_tokenize", True), (True,)),
+        ("never_split", config.get("never_split") or None, (None,)),
+        ("tokenizer_class", _class_name(config), (*BERT_CLASSES, *GENERIC_CLASSES)),
+        ("handle_chinese_chars", bert.get("handle_chinese_chars", True), (True,)),
+        ("clean_text", bert.get("clean_text", True), (True,)),
+        ("pre_tokenizer", before, ("BertPreTokenizer",) if backend else (None,)),
+        ("post_processor", after, ("TemplateProcessing", "BertProcessing", None)),
+        ("model", model.get("type", "WordPiece"), ("WordPiece",)),
+        ("unk_token of the model", model.get("unk_token", vocabulary.UNK), (vocabulary.UNK,)),
+        ("continuing_subword_prefix", model.get("continuing_subword_prefix", "##"), ("##",)),
+    )
+    faults += [f"{name}={value!r}" for name, value, known in checks if value not in known]
+    if is_bert and _max_word_characters(backend) != DEFAULT_MAX_WORD_CHARACTERS:
+        faults.append(f"max_input_chars_per_word={_max_word_characters(backend)} with a Bert class")
+    if is_bert and _normalizers(backend)[0]:
+        faults.append(f"normalizer {_normalizers(backend)[0][0]} with a Bert class")
+    return faults
+
+
+def _cases(config: Mapping[str, Any], backend: Mapping[str, Any]) -> tuple[bool, bool, list[str]]:
+    """Whether text is lower-cased and loses accents, and where the files contradict each other."""
+    _, bert, _ = _normalizers(backend)
+    said = {
+        "lower_case": (config.get("do_lower_case", True), bert.get("lowercase", True)),
+        "strip_accents": (config.get("strip_accents"), bert.get("strip_accents")),
     }
-    faults += [f"{name}={value!r}" for name, value in checks.items() if value is not True]
-    if config.get("never_split"):
-        faults.append(f"never_split={config['never_split']!r}")
-    if model.get("type", "WordPiece") != "WordPiece":
-        faults.append(f"model={model['type']!r}")
-    if model.get("continuing_subword_prefix", "##") != "##":
-        faults.append(f"continuing_subword_prefix={model['continuing_subword_prefix']!r}")
-    for name, token in CONTROL_TOKENS.items():
-        given = config.get(name, token)
-        given = given.get("content") if isinstance(given, dict) else given
-        if given != token:
-            faults.append(f"{name}={given!r}")
-    known = set(tokens)
-    added = [token.get("content") for token in backend.get("added_tokens", ())]
-    faults += [f"added token {token!r}" for token in added if token not in known]
-    refuse(source, faults, what="the tokenizer must be BERT's WordPiece.")
-    return {
-        "lower_case": lower_case,
-        "strip_accents": lower_case if strip_accents is None else strip_accents,
-        "unicode_normalization": forms[0] if forms else "none",
-        "max_word_characters": model.get("max_input_chars_per_word", DEFAULT_MAX_WORD_CHARACTERS),
-    }
+    by_class = _class_name(config) in BERT_CLASSES or not backend
+    lower_case, strip_accents = (pair[0 if by_class else 1] for pair in said.values())
+    strips = lower_case if strip_accents is None else strip_accents
+    faults = []
+    if by_class and bert:
+        theirs = bert.get("lowercase", True), bert.get("strip_accents")
+        theirs = theirs[0], theirs[0] if theirs[1] is None else theirs[1]
+        if theirs != (lower_case, strips):
+            faults.append(
+                f"lower case {lower_case} and accents stripped {strips} by {CONFIG_FILE} (or its "
+                f"defaults), but {theirs[0]} and {theirs[1]} by {TOKENIZER_FILE}"
+            )
+    if strips and not lower_case:
+        faults.append("strip_accents=True with do_lower_case=False")
+    return lower_case, strips, faults
+
+
+def _class_name(config: Mapping[str, Any]) -> str:
+    return str(config.get("tokenizer_class") or BERT_CLASSES[0])
+
+
+def _max_word_characters(backend: Mapping[str, Any]) -> int:
+    model = backend.get("model") or {}
+    return int(model.get("max_input_chars_per_word", DEFAULT_MAX_WORD_CHARACTERS))
 
 
 def _normalizers(backend: Mapping[str, Any]) -> tuple[list[str], dict[str, Any], list[str]]:

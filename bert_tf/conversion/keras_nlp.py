@@ -128,10 +128,13 @@ def to_keras_nlp(model: Model) -> Any:
     return backbone
 
 
-def write_checkpoint(model: Model, directory: Path) -> None:
+def write_checkpoint(model: Model, directory: Path, *, target: Path | None = None) -> None:
     """Write a preset folder: a task's where keras-nlp has one of the same kind, or a backbone's.
 
     The log names what such a folder does not hold.
+
+    Args:
+        target: where `directory` will be moved to, for messages.
 
     Raises:
         ValueError: the encoder is not one that keras-nlp can build; nothing was written then.
@@ -146,7 +149,9 @@ def write_checkpoint(model: Model, directory: Path) -> None:
     if description.max_seq_length < backbone.max_sequence_length and not has_preprocessor:
         lost.append(f"max_seq_length={description.max_seq_length}")
     for what in lost:
-        logger.warning("%s: left out, as a keras-nlp preset cannot hold it: %s", directory, what)
+        logger.warning(
+            "%s: left out, as a keras-nlp preset cannot hold it: %s", target or directory, what
+        )
     (task or backbone).save_to_preset(str(directory))
     if tokenizer is not None:
         tokenizer.save_to_preset(str(directory))

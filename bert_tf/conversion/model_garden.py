@@ -39,7 +39,11 @@ OBJECTS = {
     ),
     "masked_lm": ("model/masked_lm", "masked_lm"),
     "head": ("model/classification_heads/0", "classification_heads/0"),
-    "head_pooler": ("model/classification_heads/0/dense", "next_sentence..pooler_dense"),
+    "head_pooler": (
+        "model/classification_heads/0/dense",
+        "classification_heads/0/dense",
+        "next_sentence..pooler_dense",
+    ),
     "classification": ("model/classification", "classification"),
 }
 """The first part of the names below, and where such an object may be."""

@@ -13,6 +13,7 @@ from bert_tf.models.folder import ModelDescription
 
 MODULES_FILE = "modules.json"
 SEQUENCE_FILE = "sentence_bert_config.json"
+SETTINGS_FILE = "config_sentence_transformers.json"
 POOLINGS = {
     "cls": "pooling_mode_cls_token",
     "mean": "pooling_mode_mean_tokens",
@@ -31,7 +32,7 @@ def read_modules(path: Path) -> dict[str, Any]:
     """
     if not (path / MODULES_FILE).is_file():
         return {}
-    stages = json.loads((path / MODULES_FILE).read_text(encoding="utf-8"))
+    stages = read_json(path / MODULES_FILE, kind=list)
     kinds = [str(stage["type"]).rsplit(".", 1)[-1] for stage in stages]
     if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
         raise ValueError(
@@ -42,6 +43,17 @@ def read_modules(path: Path) -> dict[str, Any]:
         "pooling": _read_pooling(path / stages[1]["path"] / "config.json"),
         "normalize_embeddings": "Normalize" in kinds,
     }
+    settings = read_json(path / SETTINGS_FILE) if (path / SETTINGS_FILE).is_file() else {}
+    unknown = {
+        name: settings[name]
+        for name in ("default_prompt_name", "truncate_dim")
+        if settings.get(name)
+    }
+    if unknown:
+        raise ValueError(
+            f"{path / SETTINGS_FILE}: embeddings must be whole and of the text alone. Received: "
+            f"{unknown}."
+        )
     sequence = read_json(path / SEQUENCE_FILE) if (path / SEQUENCE_FILE).is_file() else {}
     if sequence.get("do_lower_case"):
         raise ValueError(

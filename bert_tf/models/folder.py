@@ -46,7 +46,7 @@ class ModelDescription(pydantic.BaseModel):
         "encoder", "pretraining", "classification", "token_classification", "question_answering"
     ]
     architecture: ModelConfig
-    max_seq_length: int
+    max_seq_length: pydantic.PositiveInt
     class_names: tuple[str, ...] = ()
     has_text_pairs: bool = False
     has_masked_lm: bool = True
@@ -54,7 +54,7 @@ class ModelDescription(pydantic.BaseModel):
     has_next_sentence: bool = True
     """Of a `pretraining` model: whether it has the next-sentence head."""
     has_pooler: bool = True
-    classifier_dropout_prob: float = 0.0
+    classifier_dropout_prob: float = pydantic.Field(default=0.0, ge=0.0, lt=1.0)
     pooling: Literal["pooler", "cls", "mean", "mean_sqrt_len", "max"] = "pooler"
     """Of an `encoder`: what a sequence's embedding is made of (see `BertEmbedder`)."""
     normalize_embeddings: bool = False
@@ -72,6 +72,13 @@ class ModelDescription(pydantic.BaseModel):
                 f"has_pooler=false, kind={self.kind!r}. A `token_classification` model, an "
                 "`encoder` with another pooling or a `pretraining` model without "
                 "has_next_sentence needs none."
+            )
+        if "classification" in self.kind and len(set(self.class_names)) != max(
+            2, len(self.class_names)
+        ):
+            raise ValueError(
+                "class_names must be two or more, each another. Received: "
+                f"{list(self.class_names)}."
             )
         if self.kind == "pretraining" and not (self.has_masked_lm or self.has_next_sentence):
             raise ValueError(

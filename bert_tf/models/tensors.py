@@ -14,6 +14,7 @@ import ml_dtypes  # noqa: F401  (teaches NumPy bfloat16)
 import numpy as np
 import safetensors
 
+FLOATS = ("F64", "F32", "F16", "BF16")
 Shape = tuple[int, ...]
 Reader = Callable[[str], np.ndarray]
 """A stored tensor by its name."""
@@ -176,6 +177,12 @@ def open_safetensors(paths: Iterable[str | Path]) -> tuple[dict[str, Shape], Rea
     def read(name: str) -> np.ndarray:
         # Opened anew, so that the pages read before are no longer mapped.
         with safetensors.safe_open(files[name], framework="np") as file:
+            dtype = file.get_slice(name).get_dtype()
+            if dtype not in FLOATS:
+                raise ValueError(
+                    f"{files[name]}: weights must be of type {', '.join(FLOATS)}. Received: "
+                    f"{dtype} for {name}. Quantised models are not read."
+                )
             return file.get_tensor(name)
 
     return shapes, read

@@ -244,3 +244,65 @@ def test_classes_and_their_names(tmp_path):
                 config={"problem_type": "regression"},
             )
         )
+
+
+def test_a_tensor_that_stands_there_twice_is_refused(tmp_path):
+    twice = {"embeddings.LayerNorm.gamma": np.ones(12, np.float32)}
+    with pytest.raises(ValueError, match=r"must stand there once[^$]*LayerNorm\.gamma"):
+        load_checkpoint(edited(tmp_path, "BertModel", tensors=twice))
+
+
+def test_quantised_weights_are_refused(tmp_path):
+    numbers = {"pooler.dense.bias": np.ones(12, np.int8)}
+    with pytest.raises(ValueError, match=r"must be of type[^$]*I8 for pooler\.dense\.bias"):
+        load_checkpoint(edited(tmp_path, "BertModel", tensors=numbers))
+
+
+@pytest.mark.parametrize(
+    ("class_name", "removed"),
+    [
+        ("BertForSequenceClassification", "bert.pooler.dense.weight"),
+        ("BertForNextSentencePrediction", "bert.pooler.dense.bias"),
+        ("BertForPreTraining", "cls.predictions.bias"),
+        ("BertForSequenceClassification", "classifier.weight"),
+    ],
+)
+def test_a_head_in_part_is_told_by_what_is_missing(tmp_path, class_name, removed):
+    with pytest.raises(ValueError, match=rf"missing: {removed}"):
+        load_checkpoint(edited(tmp_path, class_name, tensors={removed: None}))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"id2label": ["a", "b", "c"]},
+        {"id2label": {"0": "a", "7": "b"}},
+        {"num_attention_heads": 5},
+        {"hidden_size": "xx"},
+        {"classifier_dropout": 2},
+    ],
+    ids=str,
+)
+def test_nonsense_in_the_configuration_is_an_error_with_the_path(tmp_path, config):
+    folder = edited(tmp_path, "BertForSequenceClassification", config=config)
+    with pytest.raises(ValueError, match=r"Received") as caught:
+        load_checkpoint(folder)
+    assert str(folder) in str(caught.value)
+
+
+def test_sentence_embeddings_that_we_would_not_give_are_refused(tmp_path):
+    model = load_checkpoint(GOLDEN / "BertModel")
+    changes = {"pooling": "mean", "normalize_embeddings": True}
+    mean = type(model)(model.network, model.description.model_copy(update=changes), None)
+    huggingface.write_checkpoint(mean, tmp_path / "st")
+    assert load_checkpoint(tmp_path / "st").description.pooling == "mean"
+    sequence = tmp_path / "st" / "sentence_bert_config.json"
+    sequence.write_text(json.dumps({"max_seq_length": 512}))
+    assert load_checkpoint(tmp_path / "st").description.max_seq_length == 16
+    settings = tmp_path / "st" / "config_sentence_transformers.json"
+    settings.write_text(json.dumps({"truncate_dim": 7}))
+    with pytest.raises(ValueError, match=r"must be whole and of the text alone[^$]*truncate_dim"):
+        load_checkpoint(tmp_path / "st")
+    normalized = model.description.model_copy(update={"normalize_embeddings": True})
+    with pytest.raises(ValueError, match=r"normalize_embeddings with pooling=pooler"):
+        huggingface.write_checkpoint(type(model)(model.network, normalized, None), tmp_path / "x")

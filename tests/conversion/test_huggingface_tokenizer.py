@@ -1,0 +1,120 @@
+"""Tokenizer files of Hugging Face folders: what is read, and what would change ids is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bert_tf.conversion import huggingface_tokenizer
+from bert_tf.data.tokenizer import Tokenizer
+from bert_tf.data.vocabulary import CONTROL_TOKENS
+
+TOKENS = [*CONTROL_TOKENS, "cat", "##s", "the", "[unused0]"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Files as we write them: a cased BertTokenizer."""
+    tokenizer = Tokenizer(
+        TOKENS,
+        lower_case=False,
+        strip_accents=False,
+        unicode_normalization="none",
+        max_word_characters=100,
+    )
+    huggingface_tokenizer.write_tokenizer(tokenizer, tmp_path, max_length=64)
+    return tmp_path
+
+
+def edit(path: Path, **changes: Any) -> None:
+    settings = json.loads(path.read_text()) if path.is_file() else {}
+    for name, value in changes.items():
+        *parents, last = name.split("__")
+        inner = settings
+        for parent in parents:
+            inner = inner[parent]
+        inner[last] = value
+    path.write_text(json.dumps(settings))
+
+
+def read(folder: Path) -> Tokenizer | None:
+    return huggingface_tokenizer.read_tokenizer(folder, vocab_size=len(TOKENS))
+
+
+def test_what_we_write_is_read_from_either_file(folder: Path) -> None:
+    both = read(folder)
+    (folder / "vocab.txt").unlink()
+    alone = read(folder)
+    (folder / "tokenizer.json").unlink()
+    assert both is not None
+    assert alone is not None
+    assert both.vocabulary == alone.vocabulary == tuple(TOKENS)
+    assert both.settings == alone.settings
+    assert huggingface_tokenizer.max_length(folder) == 64
+    assert read(folder) is None
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "fault"),
+    [
+        ("added_tokens.json", {"newtok": 9}, "added token 'newtok'"),
+        (
+            "tokenizer_config.json",
+            {"added_tokens_decoder": {"9": {"content": "<e1>"}}},
+            "added token '<e1>'",
+        ),
+        (
+            "tokenizer_config.json",
+            {"additional_special_tokens": ["[unused0]"]},
+            "added token '[unused0]'",
+        ),
+        ("special_tokens_map.json", {"additional_special_tokens": ["<x>"]}, "added token '<x>'"),
+        ("special_tokens_map.json", {"mask_token": "<mask>"}, "mask_token='<mask>'"),
+        ("tokenizer.json", {"added_tokens": [{"content": "cat"}]}, "added token 'cat'"),
+        ("tokenizer.json", {"pre_tokenizer": {"type": "WhitespaceSplit"}}, "WhitespaceSplit"),
+        ("tokenizer.json", {"model__unk_token": "[unused0]"}, "unk_token of the model"),
+        ("tokenizer.json", {"model__max_input_chars_per_word": 50}, "max_input_chars_per_word=50"),
+        ("tokenizer.json", {"normalizer__lowercase": True}, "lower case False"),
+        ("tokenizer.json", {"model__vocab__cat": 6, "model__vocab__##s": 5}, "other tokens or ids"),
+        ("tokenizer_config.json", {"tokenizer_class": "BertJapaneseTokenizer"}, "Japanese"),
+        ("tokenizer_config.json", {"tokenize_chinese_chars": False}, "tokenize_chinese_chars"),
+        ("tokenizer_config.json", {"strip_accents": True}, "strip_accents=True with do_lower_case"),
+    ],
+)
+def test_what_would_give_other_ids_is_refused_by_name(
+    folder: Path, file: str, changes: dict[str, Any], fault: str
+) -> None:
+    edit(folder / file, **changes)
+    with pytest.raises(ValueError, match=r"must be BERT's WordPiece") as caught:
+        read(folder)
+    assert fault in str(caught.value)
+
+
+def test_every_fault_stands_in_one_error(folder: Path) -> None:
+    edit(folder / "tokenizer_config.json", never_split=["x"], do_basic_tokenize=False)
+    with pytest.raises(ValueError, match=r"must be BERT's WordPiece") as caught:
+        read(folder)
+    assert "never_split=['x']" in str(caught.value)
+    assert "do_basic_tokenize=False" in str(caught.value)
+
+
+@pytest.mark.parametrize("length", [-1, 0, "x", 12.5])
+def test_a_length_that_is_none_is_refused(folder: Path, length: Any) -> None:
+    edit(folder / "tokenizer_config.json", model_max_length=length)
+    with pytest.raises(ValueError, match=r"model_max_length must be a whole number"):
+        huggingface_tokenizer.max_length(folder)
+
+
+def test_without_a_limit_there_is_none(folder: Path) -> None:
+    edit(folder / "tokenizer_config.json", model_max_length=int(1e30))
+    assert huggingface_tokenizer.max_length(folder) is None
+
+
+def test_the_default_is_lower_case_as_in_transformers(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").unlink()
+    tokenizer = read(folder)
+    assert tokenizer is not None
+    assert tokenizer.settings["lower_case"]
+    assert tokenizer.settings["strip_accents"]
