@@ -34,7 +34,7 @@ test: $(STAMP) ## the default tests, under 10 minutes on 2 cores
 
 test-all: $(STAMP) ## the slow tests, too, with PyTorch for those that compare: about 30 minutes
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[serving,dev,bench]'
+		--editable '.[serving,dev,bench,cluster,datasets]'
 	@echo "Running all tests that need no GPU ..."
 	@$(BIN)/python -m pytest -m 'not gpu'
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bert_tf import __version__
+from bert_tf.cli_inspect import inspect
 from bert_tf.cli_registry import registry
 from bert_tf.process import fail, set_up_process, show_errors, tracking_uri
 
@@ -36,10 +37,11 @@ def main() -> None:
     set_up_process()
 
 
+main.add_command(inspect)
 main.add_command(registry)
 
 
-def _stage(command: Callable[..., None]) -> Callable[..., None]:
+def _stage(command: Callable[..., None]) -> click.Command:
     """The options every stage has, and errors as exit code 1 with their message."""
 
     @main.command()
@@ -47,7 +49,9 @@ def _stage(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--set", "overrides", multiple=True, metavar="A.B=VALUE", help="Change a value.")
     @click.option("--output-dir", required=True, type=click.Path(), help="Where results go.")
     @functools.wraps(command)
-    def run(config_path: str | None, overrides: tuple[str, ...], output_dir: str) -> None:
+    def run(
+        config_path: str | None, overrides: tuple[str, ...], output_dir: str, **options: Any
+    ) -> None:
         from bert_tf.config import load_config
 
         try:
@@ -56,7 +60,7 @@ def _stage(command: Callable[..., None]) -> Callable[..., None]:
             fail(error, code=2)
         with show_errors():
             Path(output_dir).mkdir(parents=True, exist_ok=True)
-            command(config, output_dir)
+            command(config, output_dir, **options)
 
     return run
 
@@ -71,17 +75,42 @@ def vocab(config: "Config", output_dir: str) -> None:
     click.echo(f"{tokenizer.vocab_size:,} tokens in {output_dir}/vocab.txt")
 
 
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Processes of this machine, or tasks of a Ray cluster.",
+)
+@click.option("--ray-address", help="Of a running cluster. Default: one started on this machine.")
 @_stage
-def prepare(config: "Config", output_dir: str) -> None:
-    """Turn a corpus into TFRecord files of sentence pairs."""
-    from bert_tf.data.preparation import prepare_records
+def prepare(config: "Config", output_dir: str, engine: str, ray_address: str | None) -> None:
+    """Turn a corpus into TFRecord files of sentence pairs.
 
+    The records do not depend on the engine. A cluster's nodes must all see OUTPUT_DIR.
+    """
+    from bert_tf.data.cluster import LOCAL, run_on_ray
+    from bert_tf.data.corpus_selection import read_summary
+    from bert_tf.data.preparation import prepare_records
+    from bert_tf.data.workers import run_locally
+
+    if ray_address and engine != "ray":
+        raise click.UsageError("--ray-address needs --engine ray.")
+    on_ray = functools.partial(run_on_ray, address=ray_address or LOCAL)
     with _progress() as show:
-        manifest = prepare_records(config, output_dir, on_progress=show)
+        manifest = prepare_records(
+            config,
+            output_dir,
+            engine=on_ray if engine == "ray" else run_locally,
+            on_progress=show,
+        )
     click.echo(
         f"{manifest.num_examples('train'):,} training and {manifest.num_examples('eval'):,} "
         f"held-out examples in {output_dir}"
     )
+    summary = read_summary(output_dir)
+    if summary is not None:
+        click.echo(f"Corpus: {summary.describe()}")
 
 
 @_stage

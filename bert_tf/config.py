@@ -31,13 +31,26 @@ class CorpusConfig(Section):
     """Where raw text comes from and how it falls into documents."""
 
     paths: tuple[str, ...] = ()
-    """Files, folders (read recursively) and globs: .txt and .jsonl, plain or .gz."""
-    document_boundary: Literal["blank_line", "file", "line"] = "blank_line"
-    """What ends a document in a .txt file. In .jsonl every line is a document."""
+    """Files, folders (read recursively) and globs: .txt and .jsonl (plain, .gz, .zst), .parquet.
+    "-" is standard input, for `bert-tf prepare`; `hub:NAME[@REVISION][:CONFIG[:SPLIT]]` is what the
+    package `datasets` loads (extra `datasets`)."""
+    standard_input_kind: Literal["txt", "jsonl"] = "txt"
+    """What standard input holds, not packed."""
+    document_boundary: Literal["blank_line", "file", "line", "wikitext"] = "blank_line"
+    """What ends a document in a .txt file. In .jsonl, .parquet and hub data sets every row is one.
+    `wikitext`: articles with ` = Title = ` headings, where there are rows a line of them a row; the
+    headings are left out."""
     text_field: str = "text"
-    """The field of a .jsonl line that holds the text."""
+    """The field of a .jsonl line, or the column of another table, that holds the text."""
     encoding_errors: Literal["error", "replace"] = "error"
     """Invalid UTF-8: stop with file and line, or put U+FFFD and count."""
+    drop_duplicates: bool = False
+    """Of documents with the same text (after NFC) keep the first. Takes up to 64 MB of memory for a
+    million documents."""
+    min_document_characters: pydantic.NonNegativeInt = 0
+    """Drop documents with fewer characters (after NFC, line ends counted)."""
+    paragraphs_are_sentences: bool = False
+    """The corpus is split already: a line of .txt, or of a row's text, is one sentence as it is."""
     held_out_share: Share = 0.05
     """Share of documents kept for evaluation, chosen by a hash of the text and the seed."""
 
@@ -51,6 +64,12 @@ class VocabularyConfig(Section):
     """Characters kept; rarer ones become [UNK]. Hangul alone has 11,172 syllables."""
     user_tokens: tuple[str, ...] = ()
     """Words that must be in the vocabulary whole."""
+    num_reserved_tokens: pydantic.NonNegativeInt = 0
+    """[unusedN] tokens, to be given a meaning later. The first 99 stand between [PAD] and [UNK]:
+    from 99 on [UNK] [CLS] [SEP] [MASK] have the ids 100 to 103, as in Google's vocabularies."""
+    sample_bytes: pydantic.PositiveInt | None = None
+    """Learn from at most this many bytes of text, documents drawn by a hash of their text and the
+    seed. Default: all of it. The memory needed grows with the different words."""
 
 
 class TokenizerConfig(Section):
@@ -81,19 +100,42 @@ class ExamplesConfig(Section):
     max_seq_length: int = pydantic.Field(default=128, ge=8)
     """Tokens, [CLS] and both [SEP] included."""
     next_sentence: bool = True
-    """Pairs with labels; false fills each sequence with consecutive sentences of one document."""
+    """Pairs with labels; false fills each sequence with consecutive sentences of one document
+    (Liu et al. 2019, RoBERTa, "doc-sentences")."""
+    negative_pairs: Literal["random", "swapped"] = "random"
+    """What the pairs of label 1 are: next-sentence prediction, with a second part of another
+    document, or sentence-order prediction (Lan et al. 2020, ALBERT), with both parts exchanged."""
     random_next_share: Share = 0.5
+    """Share of label 1 among chunks of two sentences or more. One sentence alone gets a `random`
+    second part; with `swapped` it has none, and no label."""
     short_seq_prob: Share = 0.1
+
+    @pydantic.model_validator(mode="after")
+    def _swapped_pairs_are_pairs(self) -> Self:
+        if self.negative_pairs == "swapped" and not self.next_sentence:
+            raise ValueError(
+                "negative_pairs=swapped needs pairs. Received: next_sentence=false. "
+                "Set examples.next_sentence=true, or leave negative_pairs out."
+            )
+        return self
 
 
 class MaskingConfig(Section):
     """Which tokens are predicted and what stands in their place. Defaults: Devlin et al. 2019."""
 
+    unit: Literal["token", "word", "ngram", "span"] = "token"
+    """What is chosen at once: a token, a whole word, 1 to `max_ngram_words` neighbouring words, or
+    1 to `max_span_words`. A word is a piece and the `##` pieces after it."""
     masked_lm_prob: Rate = 0.15
     max_predictions_per_seq: pydantic.PositiveInt = 20
     mask_share: Share = 0.8
     random_share: Share = 0.1
     """The rest of the selected tokens stays as it is."""
+    max_ngram_words: int = pydantic.Field(default=3, ge=1, le=10)
+    """`unit: ngram`: n words have a weight of 1/n (Lan et al. 2020, ALBERT)."""
+    max_span_words: int = pydantic.Field(default=10, ge=1, le=20)
+    span_stop_prob: float = pydantic.Field(default=0.2, gt=0.0, lt=1.0)
+    """`unit: span`: the p of the geometric distribution of words (Joshi et al. 2020, SpanBERT)."""
 
     @pydantic.model_validator(mode="after")
     def _shares_fit(self) -> Self:
@@ -258,7 +300,10 @@ class PretrainingConfig(Section):
     """`bert-tf pretrain`: masked-token and next-sentence prediction over prepared records."""
 
     records: str | None = None
-    """A folder that `bert-tf prepare` wrote."""
+    """A folder that `bert-tf prepare` wrote; or a file, folder or glob of static TFRecords that
+    Google's or Model Garden's create_pretraining_data.py wrote, with tokenizer.vocabulary."""
+    eval_records: str | None = None
+    """Held-out static TFRecords, where `records` names such."""
     num_train_steps: pydantic.PositiveInt = 100_000
     max_eval_steps: pydantic.PositiveInt | None = 100
     training: PretrainingTrainingConfig = PretrainingTrainingConfig()

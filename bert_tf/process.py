@@ -59,7 +59,7 @@ def show_errors() -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise
-    except (ValueError, OSError, FloatingPointError, RuntimeError) as error:
+    except (ValueError, OSError, FloatingPointError, RuntimeError, ImportError) as error:
         fail(error, code=1)
 
 

@@ -119,7 +119,7 @@ class _Flow:
         return self._run(
             "vocabulary",
             lambda directory: learn_tokenizer(config, directory, on_progress=self.show),
-            settings=_settings(config, "corpus", "vocabulary", "tokenizer"),
+            settings=_settings(config, "seed", "corpus", "vocabulary", "tokenizer"),
             text=text,
         )
 

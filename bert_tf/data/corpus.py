@@ -1,278 +1,217 @@
-"""Raw text files in, a stream of documents out.
+"""Raw text in, a stream of documents out.
 
 A document is a sequence of paragraphs. In .txt a line is a paragraph, and
-`corpus.document_boundary` says what ends a document; in .jsonl every line is a document and its
-text's lines are paragraphs. A line is never joined with the next one: text wrapped at a column is
-unwrapped by whoever wrapped it. Nothing is held but the document at hand.
+`corpus.document_boundary` says what ends a document; in .jsonl, .parquet and hub data sets every
+row is a document and its text's lines are paragraphs. A line is never joined with the next one:
+text wrapped at a column is unwrapped by whoever wrapped it. Nothing is held but the document at
+hand.
+
+WikiText (Merity et al. 2016) has its articles in a row, each under a ` = Title = ` between blank
+lines, with ` = = Section = = ` headings of their own. Headings are no sentences: as for BERT's own
+Wikipedia (Devlin et al. 2019, section 3.1) they are left out. Its tokens (` @-@ `, `<unk>`) stay.
 """
 
-import codecs
-import glob
-import gzip
-import hashlib
-import json
+import itertools
 import logging
 import re
-import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, cast
 
 from bert_tf.config import CorpusConfig
+from bert_tf.data.corpus_files import Line, decode_lines, kind_of, list_files, read_lines, read_text
+from bert_tf.data.corpus_hub import PREFIX, HubName, read_hub_rows
+from bert_tf.data.corpus_rows import json_texts, read_json_lines, read_rows
+from bert_tf.data.corpus_selection import Fate, select_documents
+from bert_tf.data.document import Document, is_held_out
+from bert_tf.data.standard_input import NAME, STANDARD_INPUT, StandardInput
+
+__all__ = [
+    "Document",
+    "is_held_out",
+    "list_files",
+    "list_sources",
+    "read_documents",
+    "read_json_lines",
+    "read_lines",
+]
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = (".txt", ".jsonl", ".txt.gz", ".jsonl.gz")
-SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
-LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+HEADING = re.compile(r"=((?: =)*) (?!=)\S(?:.*\S)?\1 =")
+"""A stripped line; the group is empty for a title."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """Paragraphs (never empty, without line ends) and where the first one stands."""
-
-    paragraphs: tuple[str, ...]
-    source: str
-    """`path:line`."""
-
-    @property
-    def text(self) -> str:
-        """All paragraphs, one a line."""
-        return "\n".join(self.paragraphs)
-
-
-def list_files(paths: Iterable[str | Path]) -> list[Path]:
-    """Every corpus file that `paths` name, sorted, each once.
-
-    A path is a file, a folder (read recursively; files of other kinds in it are passed over) or a
-    glob (`**` crosses folders).
+def list_sources(paths: Iterable[str]) -> list[str | Path]:
+    """Standard input ("-") if it is asked for, hub names, then files, sorted, each once.
 
     Raises:
-        FileNotFoundError: nothing is there, or a folder or glob holds no corpus file.
-        ValueError: no path at all, or a file that was named itself is of another kind.
+        FileNotFoundError, ValueError: see `list_files`; standard input is named twice; a hub name
+            is none.
     """
-    found: set[Path] = set()
-    for path in paths:
-        found.update(_files_of(Path(path)))
-    if not found:
+    paths = list(paths)
+    num_inputs = paths.count(STANDARD_INPUT)
+    if num_inputs > 1:
         raise ValueError(
-            "corpus.paths must name at least one file, folder or glob. Received: nothing. "
-            "Set corpus.paths, such as corpus.paths=[corpus/]."
+            f"corpus.paths must name {NAME} ({STANDARD_INPUT!r}) once: it can be read once. "
+            f"Received: {num_inputs} times. Leave it once."
         )
-    return sorted(found)
+    hub_names = sorted({path for path in paths if path.startswith(PREFIX)})
+    for name in hub_names:
+        HubName.parse(name)
+    others = [STANDARD_INPUT] * num_inputs + hub_names
+    files = [path for path in paths if path not in others]
+    return [*others, *(list_files(files) if files or not others else [])]
 
 
-def read_documents(config: CorpusConfig) -> Iterator[Document]:
-    """Documents in the order of the sorted files, streaming.
+def read_documents(
+    config: CorpusConfig,
+    *,
+    standard_input: StandardInput | None = None,
+    on_fate: Callable[[Document, Fate], None] | None = None,
+) -> Iterator[Document]:
+    """Documents in the order of `list_sources`, streaming, without those that `config` drops.
 
-    A file without a document is passed over with a warning.
+    `on_fate` hears of every document, the dropped ones, too. A file without a document is passed
+    over with a warning.
 
     Raises:
-        FileNotFoundError: see `list_files`.
-        ValueError: no path, no document in any file, invalid UTF-8 under
+        FileNotFoundError: see `list_sources`.
+        ValueError: no path, no document in any file, a damaged file, invalid UTF-8 under
             `encoding_errors: error` (or half a surrogate pair in .jsonl, which no UTF-8 can
-            hold), or a .jsonl line without the text field.
+            hold), a row without the text field, or a path "-" without `standard_input`.
     """
-    files = list_files(config.paths)
+    documents = _read_all(config, standard_input=standard_input)
+    return select_documents(documents, config=config, on_fate=on_fate)
+
+
+def _read_all(config: CorpusConfig, *, standard_input: StandardInput | None) -> Iterator[Document]:
+    sources = list_sources(config.paths)
     num_documents = 0
-    for path in files:
+    for source in sources:
         num_before = num_documents
-        for document in read_file(path, config=config):
+        for document in _read_source(source, config=config, standard_input=standard_input):
             num_documents += 1
             yield document
         if num_documents == num_before:
-            logger.warning("%s: no document in it, passed over.", path)
+            logger.warning("%s: no document in it, passed over.", _name(source))
     if not num_documents:
         raise ValueError(
-            f"{files[0]}: a corpus needs at least one document. Received: {len(files)} file(s) "
-            "with nothing but white space. Set corpus.paths to files with text."
+            f"{_name(sources[0])}: a corpus needs at least one document. Received: "
+            f"{len(sources)} file(s) with nothing but white space. Set corpus.paths to files with "
+            "text."
         )
 
 
-def read_file(path: Path, *, config: CorpusConfig) -> Iterator[Document]:
-    """The documents of one file. Raises ValueError as `read_documents`."""
-    if path.name.removesuffix(".gz").endswith(".jsonl"):
-        rows = read_json_lines(path, encoding_errors=config.encoding_errors)
-        return _json_documents(path, rows, text_field=config.text_field)
-    lines = read_lines(path, encoding_errors=config.encoding_errors)
+def _read_source(
+    source: str | Path, *, config: CorpusConfig, standard_input: StandardInput | None
+) -> Iterator[Document]:
+    lines, has_rows = _open_source(source, config=config, standard_input=standard_input)
+    name = _name(source)
+    if config.document_boundary == "wikitext":
+        return _article_documents(name, _row_lines(lines) if has_rows else lines)
+    if has_rows:
+        return _row_documents(name, lines)
     if config.document_boundary == "line":
-        return _line_documents(path, lines)
-    return _block_documents(path, lines, blank_line_ends=config.document_boundary == "blank_line")
+        return _line_documents(name, lines)
+    return _block_documents(name, lines, blank_line_ends=config.document_boundary == "blank_line")
 
 
-def read_lines(path: Path, *, encoding_errors: str) -> Iterator[tuple[int, str]]:
-    """Line numbers (from 1) and lines of a plain or .gz file; a UTF-8 byte order mark is dropped.
-
-    Only a line feed ends a line: U+2028 and its like stay inside. Bytes that are not UTF-8 raise
-    ValueError (`encoding_errors="error"`) or become U+FFFD and are counted in the log ("replace").
-    """
-    num_replaced = 0
-    with _open(path) as stream:
-        lines = enumerate(stream, start=1)
-        while True:
-            try:
-                number, raw = next(lines)
-            except StopIteration:
-                break
-            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                raise ValueError(
-                    f"{path}: a .gz file must be whole. Received: {error}. Write the file again."
-                ) from error
-            if number == 1:
-                raw = raw.removeprefix(codecs.BOM_UTF8)
-            try:
-                line = raw.decode("utf-8")
-            except UnicodeDecodeError as error:
-                if encoding_errors == "error":
-                    raise ValueError(
-                        f"{path}:{number}: text must be UTF-8. Received: {error.reason} at byte "
-                        f"{error.start} of the line. Convert the file, or, in a corpus, set "
-                        "corpus.encoding_errors=replace."
-                    ) from error
-                line = raw.decode("utf-8", errors="replace")
-                num_replaced += 1
-            yield number, line
-    if num_replaced:
-        logger.warning("%s: invalid UTF-8 replaced by U+FFFD in %d line(s).", path, num_replaced)
-
-
-def read_json_lines(path: Path, *, encoding_errors: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line numbers (from 1) and objects of a .jsonl file; blank lines are passed over.
-
-    Half a surrogate pair (`"\\ud83d"` alone) is dealt with as invalid UTF-8 is by `read_lines`.
-
-    Raises:
-        ValueError: path and line of what is no JSON object or, under "error", no UTF-8.
-    """
-    num_replaced = 0
-    for number, line in read_lines(path, encoding_errors=encoding_errors):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        record = _parse_json_line(line, where=where)
-        if SURROGATE_ESCAPE.search(line):
-            text = json.dumps(record, ensure_ascii=False)
-            lone = LONE_SURROGATE.search(text)
-            if lone and encoding_errors == "error":
-                raise ValueError(
-                    f"{where}: text must be UTF-8. Received: half a surrogate pair, "
-                    f"{lone[0]!a}. Write the whole character, or, in a corpus, set "
-                    "corpus.encoding_errors=replace."
-                )
-            if lone:
-                record = json.loads(LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text))
-                num_replaced += 1
-        yield number, record
-    if num_replaced:
-        logger.warning(
-            "%s: half surrogate pairs replaced by U+FFFD in %d line(s).", path, num_replaced
-        )
-
-
-def is_held_out(document: Document, *, share: float, seed: int) -> bool:
-    """Whether a document belongs to evaluation: a function of its text and the seed only.
-
-    So the same text is never on both sides, and a grown corpus keeps its split.
-    """
-    if not share:
-        return False
-    key = str(seed).encode()
-    digest = hashlib.blake2b(document.text.encode(), digest_size=8, key=key).digest()
-    return int.from_bytes(digest, "big") < share * 2**64
-
-
-def _files_of(path: Path) -> list[Path]:
-    if path.is_file():
-        return [_corpus_file(path)]
-    if path.is_dir():
-        files = [file for file in path.rglob("*") if _is_corpus_file(file) and file.is_file()]
-    elif glob.has_magic(str(path)):
-        root = Path(path.anchor)
-        matches = root.glob(str(path.relative_to(root)))
-        files = [_corpus_file(match) for match in matches if match.is_file()]
-    else:
-        raise FileNotFoundError(
-            f"{path}: a corpus path must exist. Received: no such file or folder. "
-            "Set corpus.paths to an existing file, folder or glob."
-        )
-    if not files:
-        raise FileNotFoundError(
-            f"{path}: a corpus path must hold at least one of {', '.join(SUFFIXES)}. "
-            "Received: none. Set corpus.paths to a folder or glob with such files."
-        )
-    return files
-
-
-def _corpus_file(path: Path) -> Path:
-    if not _is_corpus_file(path):
+def _open_source(
+    source: str | Path, *, config: CorpusConfig, standard_input: StandardInput | None
+) -> tuple[Iterable[Line], bool]:
+    """Lines of text or the texts of rows, and whether they are rows."""
+    text_field, errors = config.text_field, config.encoding_errors
+    if isinstance(source, Path):
+        if kind_of(source) == ".txt":
+            return read_text(source, encoding_errors=errors), False
+        return read_rows(source, text_field=text_field, encoding_errors=errors), True
+    if source != STANDARD_INPUT:
+        return read_hub_rows(source, text_field=text_field, encoding_errors=errors), True
+    if standard_input is None:
         raise ValueError(
-            f"{path}: a corpus file must be one of {', '.join(SUFFIXES)}. Received: {path.name!r}. "
-            "Convert or rename it."
+            f"corpus.paths may name {NAME} ({STANDARD_INPUT!r}) for `bert-tf prepare` only, which "
+            "reads its corpus once. Received: it here. Write it to a file and set corpus.paths to "
+            "that."
         )
-    return path
+    lines = decode_lines(standard_input, NAME, encoding_errors=errors)
+    if config.standard_input_kind == "txt":
+        return lines, False
+    return json_texts(lines, NAME, text_field=text_field, encoding_errors=errors), True
 
 
-def _is_corpus_file(path: Path) -> bool:
-    return path.name.endswith(SUFFIXES)
+def _name(source: str | Path) -> str:
+    return NAME if source == STANDARD_INPUT else str(source)
 
 
-def _open(path: Path) -> BinaryIO:
-    if path.suffix == ".gz":
-        return cast(BinaryIO, gzip.open(path, "rb"))
-    return path.open("rb")
+def _row_lines(rows: Iterable[Line]) -> Iterator[Line]:
+    for row in rows:
+        first, *others = row.text.removesuffix("\n").split("\n")
+        yield row._replace(text=first)
+        for other in others:
+            yield Line(row.number, other, False)
 
 
-def _line_documents(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[Document]:
-    for number, line in lines:
-        text = line.strip()
+def _row_documents(name: str, rows: Iterable[Line]) -> Iterator[Document]:
+    for row in rows:
+        paragraphs = tuple(part.strip() for part in row.text.splitlines() if part.strip())
+        if paragraphs:
+            yield Document(paragraphs, f"{name}:{row.number}", int(row.is_repaired))
+
+
+def _line_documents(name: str, lines: Iterable[Line]) -> Iterator[Document]:
+    for line in lines:
+        text = line.text.strip()
         if text:
-            yield Document((text,), f"{path}:{number}")
+            yield Document((text,), f"{name}:{line.number}", int(line.is_repaired))
 
 
 def _block_documents(
-    path: Path, lines: Iterable[tuple[int, str]], *, blank_line_ends: bool
+    name: str, lines: Iterable[Line], *, blank_line_ends: bool
 ) -> Iterator[Document]:
-    paragraphs: list[str] = []
-    start = 0
-    for number, line in lines:
-        text = line.strip()
-        if text:
-            if not paragraphs:
-                start = number
-            paragraphs.append(text)
-        elif blank_line_ends and paragraphs:
-            yield Document(tuple(paragraphs), f"{path}:{start}")
-            paragraphs = []
-    if paragraphs:
-        yield Document(tuple(paragraphs), f"{path}:{start}")
+    gathered: list[Line] = []
+    for line in lines:
+        if line.text.strip():
+            gathered.append(line)
+        elif blank_line_ends and gathered:
+            yield _joined(name, gathered)
+            gathered = []
+    if gathered:
+        yield _joined(name, gathered)
 
 
-def _json_documents(
-    path: Path, rows: Iterable[tuple[int, dict[str, Any]]], *, text_field: str
-) -> Iterator[Document]:
-    for number, record in rows:
-        text = record.get(text_field)
-        if not isinstance(text, str):
-            raise ValueError(
-                f"{path}:{number}: a document needs text in field {text_field!r}. Received: "
-                f"{text!r}, with fields {sorted(record)}. Set corpus.text_field."
-            )
-        paragraphs = tuple(part.strip() for part in text.splitlines() if part.strip())
-        if paragraphs:
-            yield Document(paragraphs, f"{path}:{number}")
+def _article_documents(name: str, lines: Iterable[Line]) -> Iterator[Document]:
+    """Articles; what stands before the first title is one, too, and one without text is none."""
+    gathered: list[Line] = []
+    for line, is_heading, is_title in _marked_headings(lines):
+        if is_title and gathered:
+            yield _joined(name, gathered)
+            gathered = []
+        if line.text.strip() and not is_heading:
+            gathered.append(line)
+    if gathered:
+        yield _joined(name, gathered)
 
 
-def _parse_json_line(line: str, *, where: str) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{where}: a .jsonl line must be one JSON object. Received: {error}. Repair the line."
-        ) from error
-    if not isinstance(record, dict):
-        raise ValueError(
-            f"{where}: a .jsonl line must be one JSON object. Received: {type(record).__name__}. "
-            "Write each record as {...} on its own line."
-        )
-    return record
+def _joined(name: str, lines: list[Line]) -> Document:
+    return Document(
+        tuple(line.text.strip() for line in lines),
+        f"{name}:{lines[0].number}",
+        sum(line.is_repaired for line in lines),
+    )
+
+
+def _marked_headings(lines: Iterable[Line]) -> Iterator[tuple[Line, bool, bool]]:
+    """Each line with whether it is a heading, and whether that is a title.
+
+    Only between blank lines (or the file's ends) is it one: tables have lines such as "= 3 =".
+    """
+    before = ""
+    at_hand: Line | None = None
+    for line in itertools.chain(lines, [None]):
+        if at_hand is not None:
+            text = at_hand.text.strip()
+            is_alone = not before and (line is None or not line.text.strip())
+            heading = HEADING.fullmatch(text) if is_alone else None
+            yield at_hand, heading is not None, heading is not None and not heading[1]
+            before = text
+        at_hand = line

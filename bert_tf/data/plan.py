@@ -9,24 +9,32 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf.config import Config
-from bert_tf.data import corpus, records
+from bert_tf.data import corpus, corpus_hub, records, sentences, standard_input
 from bert_tf.data.tokenizer import Tokenizer
 
 
 def make_plan(config: Config, *, tokenizer: Tokenizer) -> dict[str, Any]:
     """All that the records are a function of, as JSON values.
 
-    Left out: where the corpus lies (the names and contents of its files are in), the number of
-    workers, and every section that comes after preparation.
+    The digest of standard input is None: see `set_standard_input`. Left out: where the corpus lies
+    (the names and contents of its files are in), the number of workers, and every section that
+    comes after preparation.
     """
-    files = corpus.list_files(config.corpus.paths)
+    sources = corpus.list_sources(config.corpus.paths)
+    files = [source for source in sources if isinstance(source, Path)]
+    hub_names = [str(source) for source in sources if str(source).startswith(corpus_hub.PREFIX)]
     return {
         "schema_version": records.SCHEMA_VERSION,
         "seed": config.seed,
-        "corpus": config.corpus.model_dump(mode="json", exclude={"paths"}),
+        "sentence_rules": sentences.RULES_VERSION,
+        "corpus": _corpus_settings(config),
         "files": {
-            f"{number:05d} {path.name}": _file_digest(path)
-            for number, path in enumerate(files, start=1)
+            **({standard_input.NAME: None} if standard_input.STANDARD_INPUT in sources else {}),
+            **{name: corpus_hub.hub_fingerprint(name) for name in hub_names},
+            **{
+                f"{number:05d} {path.name}": _file_digest(path)
+                for number, path in enumerate(files, start=1)
+            },
         },
         "tokenizer": {
             **tokenizer.settings,
@@ -35,6 +43,17 @@ def make_plan(config: Config, *, tokenizer: Tokenizer) -> dict[str, Any]:
         "examples": config.examples.model_dump(mode="json"),
         "records": config.records.model_dump(mode="json", exclude={"num_workers"}),
     }
+
+
+def standard_input_digest(plan: Mapping[str, Any]) -> str | None:
+    """What is known of the standard input that a plan is for; None before it is read."""
+    digest = plan.get("files", {}).get(standard_input.NAME)
+    return None if digest is None else str(digest)
+
+
+def set_standard_input(plan: dict[str, Any], digest: str | None) -> None:
+    """Put the digest of standard input into `plan`, once it is read."""
+    plan["files"][standard_input.NAME] = digest
 
 
 def check_plan(there: Mapping[str, Any], now: Mapping[str, Any], *, output_dir: Path) -> None:
@@ -57,7 +76,18 @@ def check_plan(there: Mapping[str, Any], now: Mapping[str, Any], *, output_dir: 
 def _file_digest(path: Path) -> str:
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16))
-    return f"{path.stat().st_size} bytes, blake2b {digest.hexdigest()}"
+    return standard_input.describe_content(path.stat().st_size, digest.digest())
+
+
+def _corpus_settings(config: Config) -> dict[str, Any]:
+    """Settings that came later count only where they are used: older records stay valid."""
+    settings = config.corpus.model_dump(mode="json", exclude={"paths"})
+    if standard_input.STANDARD_INPUT not in config.corpus.paths:
+        del settings["standard_input_kind"]
+    for switch in ("drop_duplicates", "min_document_characters", "paragraphs_are_sentences"):
+        if not settings[switch]:
+            del settings[switch]
+    return settings
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -4,48 +4,59 @@ Stages: compare with what the folder was made for; deal the documents to spool f
 missing shard, in worker processes where that pays; write the manifest last.
 
     records/  train-00000-of-00008.tfrecord …  eval-00000-of-00001.tfrecord
-              manifest.json  vocab.txt  tokenizer.json  config.yaml
+              manifest.json  corpus_summary.json  vocab.txt  tokenizer.json  config.yaml
     records/.prepare/  plan, spool files, one entry for each finished shard; gone at the end
 """
 
-import concurrent.futures
 import logging
-import multiprocessing
-import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import pydantic_core
+from typing import Any, BinaryIO
 
 from bert_tf.config import Config, TokenizerConfig, required, write_config
-from bert_tf.data import corpus, records, shards, spool
+from bert_tf.data import records, shards, spool
+from bert_tf.data.corpus_selection import write_summary
 from bert_tf.data.lock import lock_folder
 from bert_tf.data.plan import check_plan, make_plan
+from bert_tf.data.spooling import (
+    WORK_DIR,
+    OnProgress,
+    Spooled,
+    compare_standard_input,
+    num_shards,
+    spool_corpus,
+    take_up,
+)
+from bert_tf.data.standard_input import STANDARD_INPUT, StandardInput
 from bert_tf.data.tokenizer import Tokenizer
 from bert_tf.data.vocabulary import VOCABULARY_FILE
+from bert_tf.data.workers import Engine, run_locally
 from bert_tf.files import write_whole
 
 logger = logging.getLogger(__name__)
 
-WORK_DIR = ".prepare"
-PLAN_FILE = "plan.json"
-COUNTS_FILE = "documents.json"
-WORKER_BYTES = 16 << 20
-"""Text for each worker process; less takes no longer here than a process takes to start."""
-
-OnProgress = Callable[[str, int, int | None], None]
-
 
 def prepare_records(
-    config: Config, output_dir: str | Path, *, on_progress: OnProgress | None = None
+    config: Config,
+    output_dir: str | Path,
+    *,
+    engine: Engine = run_locally,
+    standard_input: BinaryIO | None = None,
+    on_progress: OnProgress | None = None,
 ) -> records.Manifest:
     """Write the records of a corpus; after an interruption, those that are missing.
 
+    A corpus path "-" is `standard_input`, by default that of the process. Once it is spooled an
+    interrupted run goes on with the same or with an empty one; before, it starts anew.
+
     `on_progress(stage, done, total)` hears of `documents` read (total None) and `shards` made. The
-    records are the same for any number of workers. With more than one the calling script needs the
-    `if __name__ == "__main__":` of multiprocessing.
+    records are the same for any engine and number of workers. With more than one local worker the
+    calling script needs the `if __name__ == "__main__":` of multiprocessing.
+
+    Args:
+        engine: makes the shards: `workers.run_locally`, or `cluster.run_on_ray`.
 
     Raises:
         FileNotFoundError: the corpus or the vocabulary is missing.
@@ -62,15 +73,27 @@ def prepare_records(
         config.tokenizer,
     )
     plan = make_plan(config, tokenizer=tokenizer)
+    stream = None
+    if STANDARD_INPUT in config.corpus.paths:
+        stream = StandardInput(standard_input or sys.stdin.buffer)
+        compare_standard_input(stream, output_dir, plan=plan)
     work_dir = output_dir / WORK_DIR
     manifest = _finished_records(output_dir, plan=plan)
     if manifest is None or work_dir.exists():
         with lock_folder(output_dir, command="bert-tf prepare"):
             # Another run may have come to its end in the meantime.
+            if stream is not None:
+                compare_standard_input(stream, output_dir, plan=plan)
             manifest = _finished_records(output_dir, plan=plan)
             if manifest is None:
                 manifest = _make_records(
-                    config, output_dir, tokenizer=tokenizer, plan=plan, on_progress=on_progress
+                    config,
+                    output_dir,
+                    tokenizer=tokenizer,
+                    plan=plan,
+                    engine=engine,
+                    stream=stream,
+                    on_progress=on_progress,
                 )
             shutil.rmtree(work_dir, ignore_errors=True)
     return manifest
@@ -93,93 +116,37 @@ def _make_records(
     *,
     tokenizer: Tokenizer,
     plan: dict[str, Any],
+    stream: StandardInput | None,
+    engine: Engine,
     on_progress: OnProgress | None,
 ) -> records.Manifest:
     work_dir = output_dir / WORK_DIR
-    _take_up(work_dir, plan=plan, output_dir=output_dir)
+    take_up(work_dir, plan=plan, output_dir=output_dir)
     tokenizer.save(output_dir)
     write_config(config, output_dir)
-    num_documents = _spool(config, work_dir=work_dir, on_progress=on_progress)
+    spooled = spool_corpus(config, work_dir, plan=plan, stream=stream, on_progress=on_progress)
     tasks = _shard_tasks(
-        config, output_dir=output_dir, num_documents=num_documents, tokenizer=tokenizer
+        config, output_dir=output_dir, num_documents=spooled.num_documents, tokenizer=tokenizer
     )
     made = _make_shards(
-        tasks, work_dir=work_dir, num_workers=config.records.num_workers, on_progress=on_progress
+        tasks,
+        work_dir=work_dir,
+        engine=engine,
+        num_workers=config.records.num_workers,
+        on_progress=on_progress,
     )
-    return _finish(output_dir, plan=plan, num_documents=num_documents, made=made)
-
-
-def _take_up(work_dir: Path, *, plan: dict[str, Any], output_dir: Path) -> None:
-    """Go on with an interrupted run of the same plan; one that finished no shard binds nobody."""
-    plan_path = work_dir / PLAN_FILE
-    if plan_path.is_file() and any(work_dir.glob("*.tfrecord.json")):
-        check_plan(_read_json(plan_path), plan, output_dir=output_dir)
-    elif not (plan_path.is_file() and _read_json(plan_path) == plan):
-        shutil.rmtree(work_dir, ignore_errors=True)
-        work_dir.mkdir(parents=True)
-        write_whole(plan_path, _to_json(plan))
-
-
-def _spool(config: Config, *, work_dir: Path, on_progress: OnProgress | None) -> dict[str, int]:
-    counts_path = work_dir / COUNTS_FILE
-    if counts_path.is_file():
-        return dict(_read_json(counts_path))
-    share, seed = config.corpus.held_out_share, config.seed
-
-    def split_of(document: corpus.Document) -> str:
-        return "eval" if corpus.is_held_out(document, share=share, seed=seed) else "train"
-
-    def on_document(number: int) -> None:
-        if on_progress is not None and number % 1000 == 0:
-            on_progress("documents", number, None)
-
-    num_documents = spool.spool_documents(
-        corpus.read_documents(config.corpus),
-        work_dir,
-        num_shards=_num_shards(config),
-        split_of=split_of,
-        on_document=on_document,
-    )
-    _check_counts(num_documents, config=config)
-    write_whole(counts_path, _to_json(num_documents))
-    if on_progress is not None:
-        total = sum(num_documents.values())
-        on_progress("documents", total, total)
-    return num_documents
-
-
-def _num_shards(config: Config) -> dict[str, int]:
-    train = config.records.num_shards
-    return {"train": train, "eval": max(1, round(train * config.corpus.held_out_share))}
-
-
-def _check_counts(num_documents: Mapping[str, int], *, config: Config) -> None:
-    per_shard = 2 if config.examples.next_sentence else 1
-    num_shards = _num_shards(config)
-    for split, what_to_do in (
-        ("train", "Lower records.num_shards, or"),
-        ("eval", "Raise corpus.held_out_share, set it to 0, change the seed, or"),
-    ):
-        count = num_documents[split]
-        is_left_out = split == "eval" and count == 0
-        if count < per_shard * num_shards[split] and not is_left_out:
-            raise ValueError(
-                f"{config.corpus.paths[0]}: {num_shards[split]} {split} shard(s) need at least "
-                f"{per_shard} document(s) each. Received: {count} {split} document(s) in all. "
-                f"{what_to_do} add documents or split them with corpus.document_boundary"
-                + (", or set examples.next_sentence=false." if per_shard > 1 else ".")
-            )
+    return _finish(output_dir, plan=plan, spooled=spooled, made=made)
 
 
 def _shard_tasks(
     config: Config, *, output_dir: Path, num_documents: Mapping[str, int], tokenizer: Tokenizer
 ) -> list[shards.ShardTask]:
     tasks = []
-    num_shards = _num_shards(config)
+    counts = num_shards(config)
     splits: tuple[records.Split, ...] = ("train", "eval")
     for split in splits:
-        for index in range(num_shards[split] if num_documents[split] else 0):
-            name = records.shard_name(split, index, num_shards=num_shards[split])
+        for index in range(counts[split] if num_documents[split] else 0):
+            name = records.shard_name(split, index, num_shards=counts[split])
             task = shards.ShardTask(
                 split=split,
                 index=index,
@@ -189,6 +156,7 @@ def _shard_tasks(
                 tokenizer=TokenizerConfig.model_validate(tokenizer.settings),
                 vocabulary_sha256=tokenizer.vocabulary_sha256,
                 examples=config.examples,
+                paragraphs_are_sentences=config.corpus.paragraphs_are_sentences,
                 compression=config.records.compression,
                 seed=config.seed,
             )
@@ -200,6 +168,7 @@ def _make_shards(
     tasks: list[shards.ShardTask],
     *,
     work_dir: Path,
+    engine: Engine,
     num_workers: int,
     on_progress: OnProgress | None,
 ) -> list[records.Shard]:
@@ -207,7 +176,7 @@ def _make_shards(
     missing = [task for task in tasks if made[task] is None]
     if len(missing) < len(tasks):
         logger.info("%d of %d shards are there already.", len(tasks) - len(missing), len(tasks))
-    for task, shard in _run(missing, num_workers=num_workers):
+    for task, shard in engine(missing, num_workers=num_workers):
         write_whole(_entry_path(task, work_dir=work_dir), shard.model_dump_json())
         made[task] = shard
         if on_progress is not None:
@@ -229,43 +198,14 @@ def _entry_path(task: shards.ShardTask, *, work_dir: Path) -> Path:
     return work_dir / f"{task.shard_path.name}.json"
 
 
-def _run(
-    tasks: list[shards.ShardTask], *, num_workers: int
-) -> Iterator[tuple[shards.ShardTask, records.Shard]]:
-    """Finished shards as they come, made here or in worker processes."""
-    text_bytes = sum(task.spool_path.stat().st_size for task in tasks)
-    limit = num_workers or len(os.sched_getaffinity(0))
-    num_processes = min(limit, len(tasks), text_bytes // WORKER_BYTES)
-    if num_processes <= 1:
-        for task in tasks:
-            yield task, shards.write_shard(task)
-        return
-    executor = concurrent.futures.ProcessPoolExecutor(
-        num_processes,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=shards.set_up_worker,
-    )
-    try:
-        futures = {executor.submit(shards.write_shard, task): task for task in tasks}
-        for future in concurrent.futures.as_completed(futures):
-            yield futures[future], future.result()
-    except concurrent.futures.process.BrokenProcessPool as error:
-        raise RuntimeError(
-            "a worker process must live until its shard is written. Received: one was killed, most "
-            "often for want of memory. Run the same command again, it goes on with the missing "
-            "shards; lower records.num_workers if it happens again."
-        ) from error
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
 def _finish(
     output_dir: Path,
     *,
     plan: dict[str, Any],
-    num_documents: dict[str, int],
+    spooled: Spooled,
     made: list[records.Shard],
 ) -> records.Manifest:
+    num_documents = spooled.num_documents
     manifest = records.Manifest(
         schema_version=records.SCHEMA_VERSION,
         plan=plan,
@@ -277,6 +217,7 @@ def _finish(
             f"{output_dir}: a corpus must give at least one training example. Received: none from "
             f"{num_documents['train']} document(s). Check that {VOCABULARY_FILE} fits the corpus."
         )
+    write_summary(spooled.summary, output_dir)
     records.write_manifest(manifest, output_dir)
     for leftover in output_dir.glob(".*.tfrecord.*.tmp"):
         leftover.unlink()
@@ -287,11 +228,3 @@ def _finish(
         len(made),
     )
     return manifest
-
-
-def _to_json(value: Any) -> str:
-    return pydantic_core.to_json(value, indent=2).decode() + "\n"
-
-
-def _read_json(path: Path) -> Any:
-    return pydantic_core.from_json(path.read_text(encoding="utf-8"))

@@ -1,9 +1,8 @@
 """Records in, batches out: training batches from any step on, evaluation batches, the baseline.
 
-Order of an epoch: shards permuted, read in turn record by record, and shuffled within windows of
-`SHUFFLE_WINDOW`. All of it and all masks follow from (seed, step) by stateless operations, so a
-run that stopped goes on with the batches it would have seen; records before the step are skipped
-unparsed.
+Records come in the order of `epochs`; masks follow from (seed, step) by stateless operations. So a
+run that stopped goes on with the batches it would have seen, and several workers, each of which
+makes its own rows of every batch, see together what one would.
 """
 
 import math
@@ -14,13 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 from bert_tf.config import MaskingConfig
+from bert_tf.data import epochs, records
 from bert_tf.data import masking as masks
-from bert_tf.data import records
 from bert_tf.data.seeds import derive_seed
 from bert_tf.data.vocabulary import CLS, MASK, PAD, SEP, VOCABULARY_FILE, read_vocabulary
-
-SHUFFLE_WINDOW = 16384
-MAX_OPEN_SHARDS = 16
 
 
 def training_batches(
@@ -31,40 +27,44 @@ def training_batches(
     masking: MaskingConfig,
     seed: int,
     start_step: int = 0,
+    num_workers: int = 1,
+    worker_index: int = 0,
 ) -> tf.data.Dataset:
     """Endless batches; the first is that of `start_step`. Each is a function of (seed, step).
 
     Every example is seen once an epoch; a batch may hold the end of one epoch and the start of
-    the next. B, T, P: batch, `max_seq_length` (default: that of the records), predictions.
+    the next. `batch_size` is that of all workers together; a worker gets its B = `batch_size` /
+    `num_workers` rows. T, P: `max_seq_length` (default: that of the records), predictions.
 
     Elements: `input_ids`, `input_mask`, `segment_ids` int32 (B, T); `masked_lm_positions`,
     `masked_lm_ids` int32 (B, P); `masked_lm_weights` float32 (B, P); `next_sentence_labels` int32
-    (B), 1 = random; `next_sentence_weights` float32 (B), 0 where there are no labels.
+    (B), 1 = does not follow; `next_sentence_weights` float32 (B), 0 where there are no labels.
 
     Raises:
         FileNotFoundError, ValueError: the records are missing or damaged, see
-            `records.shard_paths`, or are longer than `max_seq_length`.
+            `records.shard_paths`, or are longer than `max_seq_length`, or the batch cannot be
+            dealt to the workers.
     """
     manifest = records.read_manifest(records_dir)
-    paths = _paths(records_dir, "train")
+    counts = [shard.num_examples for shard in manifest.shards if shard.split == "train"]
+    files = list(map(epochs.RecordFile, _paths(records_dir, "train"), counts))
     make_batch = _batch_maker(
         records_dir,
         max_seq_length=_sequence_length(records_dir, manifest, max_seq_length=max_seq_length),
         masking=masking,
         seed=derive_seed(seed, "training masks"),
+        batch_size=batch_size,
+        rows=epochs.worker_rows(batch_size, num_workers=num_workers, worker_index=worker_index),
     )
-    first_epoch, first_record = divmod(start_step * batch_size, manifest.num_examples("train"))
-
-    def epoch_records(epoch: tf.Tensor) -> tf.data.Dataset:
-        start = tf.where(epoch == first_epoch, tf.constant(first_record, tf.int64), 0)
-        return _shuffled_epoch(
-            paths, compression=manifest.compression, seed=seed, epoch=epoch, start=start
-        )
-
-    serialized = tf.data.Dataset.counter(first_epoch).flat_map(epoch_records)
-    serialized = serialized.rebatch(batch_size, drop_remainder=True)
+    serialized = epochs.training_records(
+        files,
+        compression=records.tf_compression(manifest.compression),
+        batch_size=batch_size,
+        seed=seed,
+        start_step=start_step,
+    )
     is_real = tf.ones([batch_size], tf.bool)
-    batches = tf.data.Dataset.zip(tf.data.Dataset.counter(start_step), serialized).map(
+    batches = serialized.map(
         lambda step, batch: make_batch(step, batch, is_real),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
@@ -79,13 +79,15 @@ def evaluation_batches(
     masking: MaskingConfig,
     seed: int,
     max_steps: int | None = None,
+    num_workers: int = 1,
+    worker_index: int = 0,
 ) -> tf.data.Dataset:
     """One pass over the held-out records, in order, with the same masks every time.
 
     Elements as `training_batches`. The last batch is filled up with copies of weight 0.
 
     Raises:
-        ValueError: there are no held-out records.
+        ValueError: there are no held-out records, or the batch cannot be dealt to the workers.
     """
     manifest = records.read_manifest(records_dir)
     if not manifest.num_examples("eval"):
@@ -98,20 +100,17 @@ def evaluation_batches(
         max_seq_length=manifest.max_seq_length,
         masking=masking,
         seed=derive_seed(seed, "evaluation masks"),
+        batch_size=batch_size,
+        rows=epochs.worker_rows(batch_size, num_workers=num_workers, worker_index=worker_index),
     )
 
-    def fill(step: tf.Tensor, batch: tf.Tensor) -> Any:
-        num_real = tf.size(batch)
-        rows = tf.range(batch_size)
-        batch = tf.gather(batch, tf.minimum(rows, num_real - 1))
-        return make_batch(step, batch, rows < num_real)
-
-    serialized = tf.data.TFRecordDataset(
-        _paths(records_dir, "eval"), records.tf_compression(manifest.compression)
-    ).batch(batch_size)
-    if max_steps is not None:
-        serialized = serialized.take(max_steps)
-    batches = serialized.enumerate().map(fill, num_parallel_calls=tf.data.AUTOTUNE)
+    serialized = epochs.evaluation_records(
+        _paths(records_dir, "eval"),
+        compression=records.tf_compression(manifest.compression),
+        batch_size=batch_size,
+        max_steps=max_steps,
+    )
+    batches = serialized.map(make_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
@@ -126,7 +125,8 @@ def baselines(records_dir: str | Path, split: records.Split = "eval") -> dict[st
         parsed = serialized.map(lambda batch: records.parse(batch)["next_sentence_labels"])
         labels = np.concatenate([batch.numpy().ravel() for batch in parsed])
         counts = np.bincount(labels[labels != records.NO_LABEL], minlength=2)
-        found["next_sentence_majority"] = float(counts.max() / counts.sum())
+        if counts.sum():  # exchanged pairs of single sentences have none
+            found["next_sentence_majority"] = float(counts.max() / counts.sum())
     return found
 
 
@@ -149,73 +149,56 @@ def unigram_entropy(records_dir: str | Path, split: records.Split = "eval") -> f
     return float(-(counts * log_probabilities).sum() / counts.sum())
 
 
-def _shuffled_epoch(
-    paths: list[str], *, compression: str, seed: int, epoch: tf.Tensor, start: tf.Tensor
-) -> tf.data.Dataset:
-    """Windows of serialized records of an epoch in its order, from record `start` on.
-
-    `Dataset.shuffle` is not used: it mixes in TensorFlow's global seed and cannot be positioned.
-    """
-    shard_seed, window_seed = derive_seed(seed, "shards"), derive_seed(seed, "windows")
-    ordered = tf.random.experimental.stateless_shuffle(
-        tf.constant(paths), seed=tf.stack([tf.constant(shard_seed, tf.int64), epoch])
-    )
-    serialized = tf.data.Dataset.from_tensor_slices(ordered).interleave(
-        lambda path: tf.data.TFRecordDataset(path, records.tf_compression(compression)),
-        cycle_length=min(len(paths), MAX_OPEN_SHARDS),
-        block_length=1,
-    )
-    first_window = start // SHUFFLE_WINDOW
-    windows = serialized.skip(first_window * SHUFFLE_WINDOW).batch(SHUFFLE_WINDOW)
-
-    def shuffle(index: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
-        # Bits of its own for the window's number: no two windows of any epoch share a seed.
-        window_in_run = tf.bitwise.left_shift(epoch, 32) + index
-        shuffled = tf.random.experimental.stateless_shuffle(
-            window, seed=tf.stack([tf.constant(window_seed, tf.int64), window_in_run])
-        )
-        num_seen = tf.where(index == first_window, start % SHUFFLE_WINDOW, 0)
-        return shuffled[num_seen:]
-
-    indices = tf.data.Dataset.range(first_window, tf.int64.max)
-    return tf.data.Dataset.zip(indices, windows).map(shuffle)
-
-
 def _batch_maker(
-    records_dir: str | Path, *, max_seq_length: int, masking: MaskingConfig, seed: int
+    records_dir: str | Path,
+    *,
+    max_seq_length: int,
+    masking: MaskingConfig,
+    seed: int,
+    batch_size: int,
+    rows: slice,
 ) -> Any:
+    """A function of (step, serialized records of the whole batch, which of them are real)."""
     tokens = read_vocabulary(Path(records_dir) / VOCABULARY_FILE)
     special_ids = [tokens.index(token) for token in (PAD, CLS, SEP, MASK)]
     mask_id, pad_id = tokens.index(MASK), tokens.index(PAD)
+    is_continuation = [token.startswith("##") for token in tokens]
+    shape = [rows.stop - rows.start, max_seq_length]
+    others = [[rows.start, batch_size - rows.stop], [0, 0]]
 
-    def make_batch(
-        step: tf.Tensor, serialized: tf.Tensor, is_real: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        parsed = records.parse(serialized)
-        shape = [is_real.shape[0], max_seq_length]
-        input_ids = parsed["input_ids"].to_tensor(pad_id, shape=shape)
-        input_mask = tf.sequence_mask(
-            parsed["input_ids"].row_lengths(), max_seq_length, dtype=tf.int32
-        )
+    def mask(input_ids: tf.Tensor, input_mask: tf.Tensor, step: tf.Tensor) -> dict[str, tf.Tensor]:
+        # Masks are drawn for the whole batch, the other workers' rows being empty here.
         masked = masks.mask_tokens(
-            input_ids,
-            input_mask,
+            tf.pad(input_ids, others),
+            tf.pad(input_mask, others),
             config=masking,
             seed=tf.stack([tf.constant(seed, tf.int64), step]),
             vocab_size=len(tokens),
             special_ids=special_ids,
             mask_id=mask_id,
+            is_continuation=is_continuation,
         )
-        is_real = tf.cast(is_real, tf.float32)
+        return {name: value[rows] for name, value in masked.items()}
+
+    def make_batch(
+        step: tf.Tensor, serialized: tf.Tensor, is_real: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        parsed = records.parse(serialized[rows])
+        input_ids = parsed["input_ids"].to_tensor(pad_id, shape=shape)
+        input_mask = tf.sequence_mask(
+            parsed["input_ids"].row_lengths(), max_seq_length, dtype=tf.int32
+        )
+        masked = mask(input_ids, input_mask, step)
+        weights = tf.cast(is_real[rows], tf.float32)
         labels = parsed["next_sentence_labels"]
         has_label = tf.cast(tf.not_equal(labels, records.NO_LABEL), tf.float32)
         return {
             **masked,
             "input_mask": input_mask,
             "segment_ids": parsed["segment_ids"].to_tensor(0, shape=shape),
-            "masked_lm_weights": masked["masked_lm_weights"] * is_real[:, tf.newaxis],
+            "masked_lm_weights": masked["masked_lm_weights"] * weights[:, tf.newaxis],
             "next_sentence_labels": tf.maximum(labels, 0),
-            "next_sentence_weights": has_label * is_real,
+            "next_sentence_weights": has_label * weights,
         }
 
     return make_batch

@@ -1,12 +1,16 @@
-"""Documents of token ids in, A/B pairs with next-sentence labels out.
+"""Documents of token ids in, A/B pairs with next-sentence or sentence-order labels out.
 
 A document [[1, 2], [3], [4, 5, 6]] with room for all six tokens and the first cut drawn gives
 first [1, 2], second [3, 4, 5, 6], is_random_next False; or, with a random second part, first
 [1, 2], second from another document, is_random_next True, and goes on at [3], which was not used.
 
+With `negative_pairs: swapped` the second part always follows, and label 1 means that both were
+exchanged: first [3, 4, 5, 6], second [1, 2]. It needs no other document.
+
 Source: google-research/bert, create_pretraining_data.py, create_instances_from_document. One
 difference: where Google draws up to ten times to meet another document, and keeps its own
-after ten misses, the draw here is among the others.
+after ten misses, the draw here is among the others. Swapped: Lan et al. 2020 (ALBERT), section
+3.1; where ALBERT's code gives a single sentence a random second part, it has none here.
 """
 
 import itertools
@@ -22,11 +26,12 @@ Draw = Callable[[], float]
 
 
 class Pair(NamedTuple):
-    """Token ids without [CLS] and [SEP]; `second` is empty where pairs are not asked for."""
+    """Token ids without [CLS] and [SEP]; `second` is empty where there is no pair."""
 
     first: list[int]
     second: list[int]
     is_random_next: bool
+    """The label: `second` does not follow `first`: it is random, or stood before it."""
 
 
 def make_pairs(
@@ -35,21 +40,22 @@ def make_pairs(
     """Pairs of every document in turn, or full sequences with `next_sentence: false`.
 
     Both parts of a pair hold at least one token and together at most `max_seq_length` - 3; a
-    sequence without pairs at most `max_seq_length` - 2. Documents and sentences must not be empty.
+    sequence without pairs at most `max_seq_length` - 2. With `negative_pairs: swapped` a chunk of
+    one sentence comes without a second part. Documents and sentences must not be empty.
 
     Raises:
-        ValueError: pairs of a single document: there is no other to draw from.
+        ValueError: random pairs of a single document: there is no other to draw from.
     """
     draw = _uniform_draws(rng)
     if not config.next_sentence:
         for document in documents:
             yield from _full_sequences(document, config=config, draw=draw)
         return
-    if len(documents) == 1:
+    if len(documents) == 1 and config.negative_pairs == "random":
         raise ValueError(
             "next-sentence pairs need at least 2 documents, to draw random sentences from another. "
             "Received: 1. Add documents, split them with corpus.document_boundary, or set "
-            "examples.next_sentence=false."
+            "examples.negative_pairs=swapped or examples.next_sentence=false."
         )
     for index in range(len(documents)):
         yield from _document_pairs(documents, index=index, config=config, draw=draw, rng=rng)
@@ -90,14 +96,18 @@ def _document_pairs(
         num_sentences = position - start
         cut = start + (_integer(draw, 1, num_sentences - 1) if num_sentences > 1 else 1)
         first = _join(document[start:cut])
-        is_random_next = num_sentences == 1 or draw() < config.random_next_share
-        if is_random_next:
+        if config.negative_pairs == "swapped":
+            second = _join(document[cut:position])
+            is_negative = num_sentences > 1 and draw() < config.random_next_share
+            if is_negative:
+                first, second = second, first
+        elif is_negative := num_sentences == 1 or draw() < config.random_next_share:
             second = _random_next(documents, index=index, length=target - len(first), draw=draw)
             position = cut  # The sentences after the cut were not used: go on with them.
         else:
             second = _join(document[cut:position])
         first, second = truncate_pair(first, second, max_tokens=max_tokens, rng=rng)
-        yield Pair(first, second, is_random_next)
+        yield Pair(first, second, is_negative)
         start, length = position, 0
 
 
@@ -116,15 +126,17 @@ def _random_next(
 
 
 def _full_sequences(document: Sentences, *, config: ExamplesConfig, draw: Draw) -> Iterator[Pair]:
-    """Whole sentences as long as they fit; only a sentence beyond the limit is cut."""
+    """Whole sentences as long as they fit; one beyond the limit goes on in the next sequence."""
     max_tokens = config.max_seq_length - 2
     target = _target_length(max_tokens, config=config, draw=draw)
     tokens: list[int] = []
     for sentence in document:
-        if tokens and len(tokens) + len(sentence) > target:
-            yield Pair(tokens, [], False)
-            tokens = []
-        tokens = tokens + list(sentence[:max_tokens])
+        for start in range(0, len(sentence), max_tokens):
+            part = sentence[start : start + max_tokens]
+            if tokens and len(tokens) + len(part) > target:
+                yield Pair(tokens, [], False)
+                tokens = []
+            tokens = [*tokens, *part]
     if tokens:
         yield Pair(tokens, [], False)
 

@@ -41,6 +41,7 @@ class ShardTask:
     vocabulary_sha256: str
     """Of the `vocab.txt` that `tokenizer_dir` must have."""
     examples: ExamplesConfig
+    paragraphs_are_sentences: bool = False
     compression: str
     seed: int
 
@@ -80,7 +81,10 @@ def _exit_after(sentinel: int) -> None:
 
 def _examples(task: ShardTask) -> Iterator[records.Example]:
     tokenizer, encode = _encoder(
-        task.tokenizer_dir, settings=task.tokenizer, vocabulary_sha256=task.vocabulary_sha256
+        task.tokenizer_dir,
+        settings=task.tokenizer,
+        vocabulary_sha256=task.vocabulary_sha256,
+        paragraphs_are_sentences=task.paragraphs_are_sentences,
     )
     for number, block in enumerate(spool.read_blocks(task.spool_path)):
         rng = np.random.default_rng(derive_seed(task.seed, task.split, task.index, number))
@@ -101,7 +105,11 @@ def _examples(task: ShardTask) -> Iterator[records.Example]:
 
 @functools.lru_cache(maxsize=1)
 def _encoder(
-    directory: Path, *, settings: TokenizerConfig, vocabulary_sha256: str
+    directory: Path,
+    *,
+    settings: TokenizerConfig,
+    vocabulary_sha256: str,
+    paragraphs_are_sentences: bool,
 ) -> tuple[Tokenizer, Any]:
     """The tokenizer of a folder and its graph; the folder may get another one in one process."""
     tokenizer = Tokenizer.load(directory, settings)
@@ -113,7 +121,10 @@ def _encoder(
         )
 
     def encode(paragraphs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        sentences = tokenizer.split_sentences(paragraphs)
+        if paragraphs_are_sentences:
+            sentences = tf.RaggedTensor.from_uniform_row_length(paragraphs, 1)
+        else:
+            sentences = tokenizer.split_sentences(paragraphs)
         ids = tokenizer.tokenize(sentences.values)
         return ids.values, ids.row_splits, sentences.row_splits
 

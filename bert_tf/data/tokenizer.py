@@ -12,7 +12,8 @@ holds it. A lookup table would be an untracked resource there; nothing here make
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,9 +21,11 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from bert_tf.config import Config, TokenizerConfig, write_config
-from bert_tf.data import sentences, vocabulary
-from bert_tf.data.corpus import read_documents
+from bert_tf.data import sentences, vocabulary, vocabulary_report
+from bert_tf.data.vocabulary_corpus import OnProgress, VocabularyCorpus
 from bert_tf.files import write_whole
+
+logger = logging.getLogger(__name__)
 
 SETTINGS_FILE = "tokenizer.json"
 ASCII_BREAKS = r"\x00-\x20!-/:-@\[-`{-~"
@@ -152,7 +155,8 @@ class Tokenizer(tf.Module):
 
         `texts`: string, (batch). Result: int32, (batch, (tokens)).
         """
-        return self._word_pieces.tokenize(self._normalize(tf.convert_to_tensor(texts)))
+        texts = self._give_up_long_words(self.normalize(tf.convert_to_tensor(texts)))
+        return self._word_pieces.tokenize(texts)
 
     def tokenize_with_masks(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """As `tokenize`, but the literal `[MASK]` becomes the mask token.
@@ -175,15 +179,8 @@ class Tokenizer(tf.Module):
             ids.values, tf.gather(ids.row_splits, pieces.row_splits)
         )
 
-    def split_sentences(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        """Sentences of each text: string (batch) to string (batch, (sentences))."""
-        return sentences.split_sentences(texts)
-
-    @property
-    def _max_word_bytes(self) -> int:
-        return 4 * self._settings.max_word_characters
-
-    def _normalize(self, texts: tf.Tensor) -> tf.Tensor:
+    def normalize(self, texts: tf.Tensor) -> tf.Tensor:
+        """Texts as they are before they are split into words: string, (batch), in and out."""
         texts = sentences.replace_invalid_utf8(texts)
         if self._settings.unicode_normalization != "none":
             texts = tf_text.normalize_utf8(texts, self._settings.unicode_normalization)
@@ -192,7 +189,15 @@ class Tokenizer(tf.Module):
             texts = tf.strings.lower(texts, encoding="utf-8")
         if self._settings.strip_accents:
             texts = tf.strings.regex_replace(tf_text.normalize_utf8(texts, "NFD"), r"\p{Mn}+", "")
-        return self._give_up_long_words(texts)
+        return texts
+
+    def split_sentences(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        """Sentences of each text: string (batch) to string (batch, (sentences))."""
+        return sentences.split_sentences(texts)
+
+    @property
+    def _max_word_bytes(self) -> int:
+        return 4 * self._settings.max_word_characters
 
     def _give_up_long_words(self, texts: tf.Tensor) -> tf.Tensor:
         """Each word of more than `max_word_characters` as one that is too long in bytes, too.
@@ -215,33 +220,36 @@ class Tokenizer(tf.Module):
 
 
 def learn_tokenizer(
-    config: Config,
-    output_dir: str | Path,
-    *,
-    on_progress: Callable[[str, int, int | None], None] | None = None,
+    config: Config, output_dir: str | Path, *, on_progress: OnProgress | None = None
 ) -> Tokenizer:
     """`bert-tf vocab`: learn a vocabulary from `config.corpus` and save tokenizer and settings.
 
-    `on_progress` is told ("documents read", done, None) now and then.
+    The held-out documents are not learned from: `vocabulary_report.md` and `.json` say how the
+    vocabulary does on them. `on_progress` is told ("documents read", done, None) now and then.
     """
+    texts = VocabularyCorpus(config, on_progress=on_progress)
+    learned = {
+        "learned_documents": 0,
+        "learned_bytes": 0,
+        "is_sample": config.vocabulary.sample_bytes is not None,
+    }
 
-    def texts() -> Iterator[str]:
-        for done, document in enumerate(read_documents(config.corpus), 1):
-            if on_progress is not None and done % 500 == 0:
-                on_progress("documents read", done, None)
-            yield document.text
+    def count() -> Iterator[str]:
+        for text in texts.learned_texts():
+            learned["learned_documents"] += 1
+            learned["learned_bytes"] += len(text.encode())
+            yield text
 
     settings = config.tokenizer
-    tokens = vocabulary.learn_vocabulary(texts(), config=config.vocabulary, tokenizer=settings)
-    tokenizer = Tokenizer(
-        tokens,
-        lower_case=settings.lower_case,
-        strip_accents=settings.strip_accents,
-        unicode_normalization=settings.unicode_normalization,
-        max_word_characters=settings.max_word_characters,
-    )
+    tokens = vocabulary.learn_vocabulary(count(), config=config.vocabulary, tokenizer=settings)
+    tokenizer = Tokenizer(tokens, **{name: getattr(settings, name) for name in SETTINGS})
+    report = vocabulary_report.measure_vocabulary(tokenizer, texts.held_out_texts())
     tokenizer.save(output_dir)
+    vocabulary_report.write_report(
+        report, output_dir, vocab_size=tokenizer.vocab_size, learned=learned
+    )
     write_config(config, output_dir)
+    logger.info("Vocabulary: %s.", report.summary())
     return tokenizer
 
 

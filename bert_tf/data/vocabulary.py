@@ -9,6 +9,7 @@ the alphabet by an unstable sort. So alphabet and words are settled here, and it
 """
 
 import logging
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 VOCABULARY_FILE = "vocab.txt"
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 CONTROL_TOKENS = (PAD, UNK, CLS, SEP, MASK)
+NUM_RESERVED_BEFORE_UNK = 99
+"""Google's published vocabularies: [PAD] 0, [unused…] 1 to 99, [UNK] to [MASK] 100 to 103."""
+HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318e\ua960-\ua97f\uac00-\ud7ff]")
 CONTROL_CHARACTERS = r"[\x{0}-\x{8}\x{b}\x{c}\x{e}-\x{1f}\x{7f}-\x{9f}\p{Cf}\x{fffd}]+"
 """Removed before words are split, as Google does: a zero-width space parts no word."""
 
@@ -31,22 +35,27 @@ CONTROL_CHARACTERS = r"[\x{0}-\x{8}\x{b}\x{c}\x{e}-\x{1f}\x{7f}-\x{9f}\p{Cf}\x{f
 def learn_vocabulary(
     documents: Iterable[str], *, config: VocabularyConfig, tokenizer: TokenizerConfig
 ) -> list[str]:
-    """At most `config.size` tokens: control tokens (ids 0 to 4), user tokens, characters, merges.
+    """At most `config.size` tokens: control, reserved and user tokens, characters, merges.
 
-    Reads `documents` once and holds each different word with its count.
+    Reads `documents` once and holds each different word with its count. Warns of lower-casing a
+    corpus with Hangul.
 
     Raises:
         ValueError: no text; a size too small for the alphabet; a user token that the tokenizer
-            would take apart.
+            would take apart or give up as too long.
     """
     normalizer = make_normalizer(tokenizer)
-    _check_user_tokens(config.user_tokens, normalizer=normalizer)
+    _check_user_tokens(
+        config.user_tokens, normalizer=normalizer, max_characters=tokenizer.max_word_characters
+    )
     counts = _count_words(documents, normalizer=normalizer)
     if not counts:
         raise ValueError(
             "a vocabulary is learned from text. Received: documents without a word. "
-            "Set corpus.paths to files with text."
+            "Set corpus.paths to files with text, of which not all is held out "
+            "(corpus.held_out_share)."
         )
+    _warn_of_hangul(counts, tokenizer=tokenizer)
     alphabet = _alphabet(counts, limit=config.limit_alphabet)
     allowed = set(alphabet)
     words = sorted(
@@ -54,15 +63,7 @@ def learn_vocabulary(
         for word in counts
         if len(word) <= tokenizer.max_word_characters and allowed.issuperset(word)
     )
-    continuing = sorted({"##" + character for word in words for character in word[1:]})
-    first_tokens = list(dict.fromkeys([*CONTROL_TOKENS, *config.user_tokens, *continuing]))
-    num_fixed = len(set(first_tokens) | allowed)
-    if num_fixed > config.size:
-        raise ValueError(
-            f"vocabulary.size must hold the {num_fixed} control tokens, user tokens and characters "
-            f"of the corpus. Received: {config.size}. Raise vocabulary.size or lower "
-            "vocabulary.limit_alphabet."
-        )
+    first_tokens = _first_tokens(words, alphabet=allowed, config=config)
     learned = _merge(
         ((word, counts[word]) for word in words),
         first_tokens=first_tokens,
@@ -77,6 +78,16 @@ def learn_vocabulary(
             config.min_frequency,
         )
     return learned
+
+
+def reserve_tokens(num_reserved: int) -> list[str]:
+    """The control tokens with `num_reserved` [unusedN] in the places Google's vocabularies have.
+
+    0 gives ids 0 to 4 for [PAD] [UNK] [CLS] [SEP] [MASK]; 99 or more give 0 and 100 to 103.
+    """
+    reserved = [f"[unused{number}]" for number in range(num_reserved)]
+    before, after = reserved[:NUM_RESERVED_BEFORE_UNK], reserved[NUM_RESERVED_BEFORE_UNK:]
+    return [PAD, *before, *CONTROL_TOKENS[1:], *after]
 
 
 def make_normalizer(config: TokenizerConfig) -> tokenizers.normalizers.Normalizer:
@@ -133,7 +144,8 @@ def read_vocabulary(path: str | Path) -> list[str]:
         if token in first_line:
             raise ValueError(
                 f"{path}:{number}: a token must stand once in a vocabulary. Received: {token!r}, "
-                f"which is in line {first_line[token]} already. Learn the vocabulary again."
+                f"which is in line {first_line[token]} already. Learn the vocabulary "
+                "again; where a model came with it, rename the line whose id is not used."
             )
         first_line[token] = number
     missing = [token for token in CONTROL_TOKENS if token not in first_line]
@@ -147,7 +159,10 @@ def read_vocabulary(path: str | Path) -> list[str]:
 
 
 def _check_user_tokens(
-    user_tokens: Sequence[str], *, normalizer: tokenizers.normalizers.Normalizer
+    user_tokens: Sequence[str],
+    *,
+    normalizer: tokenizers.normalizers.Normalizer,
+    max_characters: int,
 ) -> None:
     for token in user_tokens:
         pieces = _words(normalizer.normalize_str(token))
@@ -156,6 +171,28 @@ def _check_user_tokens(
                 "vocabulary.user_tokens must be whole words after normalisation. "
                 f"Received: {token!r}, which becomes {pieces}. Give these words instead."
             )
+        if len(token) > max_characters:
+            raise ValueError(
+                "vocabulary.user_tokens must not be longer than tokenizer.max_word_characters="
+                f"{max_characters}: longer words are [UNK]. Received: {token!r}, {len(token)} "
+                "characters. Raise the limit or leave the token out."
+            )
+
+
+def _warn_of_hangul(counts: Counter[str], *, tokenizer: TokenizerConfig) -> None:
+    if not tokenizer.lower_case:
+        return
+    num_hangul = sum(count for word, count in counts.items() if HANGUL.search(word))
+    if not num_hangul:
+        return
+    logger.warning(
+        "tokenizer.lower_case should be false for Korean. Received: true, and %.2f%% of the words "
+        "have Hangul%s. Hangul has no case; a cased vocabulary is the default.",
+        100 * num_hangul / counts.total(),
+        ", which tokenizer.strip_accents takes apart into jamo"
+        if tokenizer.strip_accents
+        else " (kept whole here; Google's and Hugging Face's uncased BERT take it apart)",
+    )
 
 
 def _count_words(
@@ -200,6 +237,23 @@ def _alphabet(counts: Counter[str], *, limit: int) -> list[str]:
         del characters[character]
     commonest = sorted(characters, key=lambda character: (-characters[character], character))
     return sorted(commonest[:limit])
+
+
+def _first_tokens(
+    words: Iterable[str], *, alphabet: set[str], config: VocabularyConfig
+) -> list[str]:
+    """What stands before the alphabet, in this order: control, user and continuing tokens."""
+    continuing = sorted({"##" + character for word in words for character in word[1:]})
+    fixed = [*reserve_tokens(config.num_reserved_tokens), *config.user_tokens, *continuing]
+    first_tokens = list(dict.fromkeys(fixed))
+    num_fixed = len(set(first_tokens) | alphabet)
+    if num_fixed > config.size:
+        raise ValueError(
+            f"vocabulary.size must hold the {num_fixed} control, reserved and user tokens and "
+            f"characters of the corpus. Received: {config.size}. Raise vocabulary.size or lower "
+            "vocabulary.limit_alphabet or vocabulary.num_reserved_tokens."
+        )
+    return first_tokens
 
 
 def _merge(

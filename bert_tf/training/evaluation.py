@@ -5,8 +5,8 @@ from pathlib import Path
 import tensorflow as tf
 
 from bert_tf.config import Config, required
-from bert_tf.data.pretraining import baselines, evaluation_batches
-from bert_tf.data.records import read_manifest
+from bert_tf.data.google_records import is_static
+from bert_tf.data.sources import Source, open_prepared, open_static
 from bert_tf.data.tasks import read_labelled
 from bert_tf.data.tokenizer import Tokenizer
 from bert_tf.models.folder import ModelDescription, load_description, load_model
@@ -39,46 +39,58 @@ def evaluate_model(
         )
     tokenizer = Tokenizer.load(folder)
     is_pretraining = description.kind == "pretraining"
-    batches = (
-        _records(config, data, description, tokenizer)
-        if is_pretraining
-        else _labelled_texts(config, data, description, tokenizer)
-    )
+    if is_pretraining:
+        source = _open_source(config, data, description, tokenizer)
+        batches = _held_out(config, data, source)
+    else:
+        batches = _labelled_texts(config, data, description, tokenizer)
     strategy = make_single_device_strategy()
     with strategy.scope():
         model = load_model(folder)
     objective = PretrainingObjective() if is_pretraining else ClassificationObjective()
     resolved = config.model_copy(update={"model": description.architecture})
     with report_run(resolved, output_dir, stage="evaluate", tracking_uri=tracking_uri) as log:
-        metrics = Evaluation(model, objective, lambda: batches, strategy=strategy)()
+        evaluate = Evaluation(model, objective, lambda: batches, strategy=strategy)
         if is_pretraining:
-            metrics |= baselines(data)
+            with source.damage_named():
+                metrics = evaluate() | source.baselines()
         else:
+            metrics = evaluate()
             metrics |= report_classes(model, batches, description, output_dir)
             log.log_files(CONFUSION_MATRIX_FILE)
         log.finish(metrics)
     return metrics
 
 
-def _records(
+def _open_source(
     config: Config, data: str, description: ModelDescription, tokenizer: Tokenizer
-) -> tf.data.Dataset:
-    manifest = read_manifest(data)
-    if Tokenizer.load(data).vocabulary != tokenizer.vocabulary:
+) -> Source:
+    if is_static(data):
+        source = open_static(data, data, tokenizer=tokenizer)
+    else:
+        source = open_prepared(data, masking=config.masking)
+    if source.tokenizer.vocabulary != tokenizer.vocabulary:
         raise ValueError(
             f"{data}: the records must be made with the model's vocabulary. Received: another. "
             "Prepare the text with tokenizer.vocabulary set to the model's folder."
         )
-    if manifest.max_seq_length > description.architecture.max_position_embeddings:
+    if source.max_seq_length > description.architecture.max_position_embeddings:
         raise ValueError(
             f"{data}: the records must fit the model's "
             f"{description.architecture.max_position_embeddings} positions. Received: "
-            f"max_seq_length={manifest.max_seq_length}. Prepare shorter ones."
+            f"max_seq_length={source.max_seq_length}. Prepare shorter ones."
         )
-    return evaluation_batches(
-        data,
+    return source
+
+
+def _held_out(config: Config, data: str, source: Source) -> tf.data.Dataset:
+    if source.eval_batches is None:
+        raise ValueError(
+            f"{data}: evaluation needs held-out records. Received: none. Prepare them with "
+            "corpus.held_out_share above 0 (or higher: no document may have been drawn)."
+        )
+    return source.eval_batches(
         batch_size=config.evaluation.batch_size,
-        masking=config.masking,
         seed=config.seed,
         max_steps=config.evaluation.max_steps,
     )

@@ -1,13 +1,14 @@
 """`bert-tf pretrain`: prepared records in, a pretrained encoder with its heads out."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
 import keras
 
 from bert_tf.config import Config, required
-from bert_tf.data.pretraining import baselines, evaluation_batches, training_batches
-from bert_tf.data.records import Manifest, read_manifest
+from bert_tf.data.google_records import is_static
+from bert_tf.data.sources import Source, open_prepared, open_static
 from bert_tf.data.tokenizer import Tokenizer
 from bert_tf.models.bert import with_vocab_size
 from bert_tf.models.folder import ModelDescription, build_model, save_model
@@ -33,32 +34,32 @@ def pretrain(
     held-out records, the metrics of the last logged steps.
 
     Raises:
-        ValueError: the configuration, the records and the checkpoints do not fit together;
-            nothing was written then.
+        ValueError: the configuration, the records and the checkpoints do not fit together, or a
+            shard is damaged; nothing was written then. Or a shard was damaged while training
+            read it; the same call goes on from the newest checkpoint once it is whole.
         TrainingInterruptedError: a stop was requested; the same call goes on from there.
     """
     output_dir, section = Path(output_dir), config.pretraining
-    records = required(
-        section.records, key="pretraining.records", what="a folder that `bert-tf prepare` wrote"
-    )
     # Before anything else uses TensorFlow: logical devices cannot be made later.
     strategy = make_strategy(num_logical_devices=section.training.num_logical_devices)
     check_batch_size(section.training, strategy)
-    manifest = read_manifest(records)
-    tokenizer = Tokenizer.load(records)
-    description = _describe(config, manifest, tokenizer)
+    source = _open_source(config)
+    description = _describe(config, source)
     policy = dtype_policy(section.training.precision)
-    bind_settings(output_dir, _settings(config, manifest, description, policy=policy))
+    bind_settings(output_dir, _settings(config, source, description, policy=policy))
     resolved = config.model_copy(update={"model": description.architecture})
-    with report_run(resolved, output_dir, stage="pretrain", tracking_uri=tracking_uri) as log:
-        tokenizer.save(output_dir)
+    with (
+        report_run(resolved, output_dir, stage="pretrain", tracking_uri=tracking_uri) as log,
+        source.damage_named(),
+    ):
+        source.tokenizer.save(output_dir)
         log.log_files("vocab.txt", "tokenizer.json")
         keras.utils.set_random_seed(config.seed)
         with strategy.scope():
             model = build_model(
                 description, dtype=policy, rematerialize=section.training.rematerialize
             )
-        has_held_out = manifest.num_examples("eval") > 0
+        eval_batches = source.eval_batches
         metrics = train(
             Run(
                 model=model,
@@ -67,32 +68,24 @@ def pretrain(
                 config=section.training,
                 num_steps=section.num_train_steps,
                 seed=config.seed,
-                train_batches=lambda step: training_batches(
-                    records,
-                    batch_size=section.training.batch_size,
-                    masking=config.masking,
-                    seed=config.seed,
-                    start_step=step,
+                train_batches=lambda step: source.train_batches(
+                    batch_size=section.training.batch_size, seed=config.seed, start_step=step
                 ),
-                eval_batches=(
-                    lambda: evaluation_batches(
-                        records,
-                        batch_size=section.training.batch_size,
-                        masking=config.masking,
-                        seed=config.seed,
-                        max_steps=section.max_eval_steps,
-                    )
-                )
-                if has_held_out
-                else None,
+                eval_batches=eval_batches
+                and functools.partial(
+                    eval_batches,
+                    batch_size=section.training.batch_size,
+                    seed=config.seed,
+                    max_steps=section.max_eval_steps,
+                ),
                 output_dir=output_dir,
                 log_metrics=log.log_metrics,
                 on_progress=on_progress,
                 is_stop_requested=is_stop_requested,
             )
         )
-        if has_held_out:
-            metrics |= baselines(records)
+        if eval_batches:
+            metrics |= source.baselines()
         save_model(model, description, output_dir)
         log.log_files("model.json")
         if metrics:  # a finished run without held-out records has its metrics already
@@ -100,32 +93,54 @@ def pretrain(
     return metrics
 
 
-def _describe(config: Config, manifest: Manifest, tokenizer: Tokenizer) -> ModelDescription:
-    architecture = with_vocab_size(config.model, tokenizer.vocab_size)
-    if manifest.max_seq_length > architecture.max_position_embeddings:
+def _open_source(config: Config) -> Source:
+    section = config.pretraining
+    records = required(
+        section.records, key="pretraining.records", what="a folder that `bert-tf prepare` wrote"
+    )
+    if is_static(records):
+        vocabulary = required(
+            config.tokenizer.vocabulary,
+            key="tokenizer.vocabulary",
+            what="the vocab.txt that the static records were made with",
+        )
+        tokenizer = Tokenizer.load(vocabulary, config.tokenizer)
+        return open_static(records, section.eval_records, tokenizer=tokenizer)
+    source = open_prepared(records, masking=config.masking)
+    if section.eval_records is not None:
+        raise ValueError(
+            "pretraining.eval_records must be unset for a folder of `bert-tf prepare`, which has "
+            f"its own held-out records. Received: {section.eval_records!r}. Take it out."
+        )
+    return source
+
+
+def _describe(config: Config, source: Source) -> ModelDescription:
+    architecture = with_vocab_size(config.model, source.tokenizer.vocab_size)
+    if source.max_seq_length > architecture.max_position_embeddings:
         raise ValueError(
             "model.max_position_embeddings must be at least the records' max_seq_length. "
-            f"Received: {architecture.max_position_embeddings} and {manifest.max_seq_length}. "
+            f"Received: {architecture.max_position_embeddings} and {source.max_seq_length}. "
             "Prepare shorter records or raise model.max_position_embeddings."
         )
     return ModelDescription(
         kind="pretraining",
         architecture=architecture,
-        max_seq_length=manifest.max_seq_length,
-        has_next_sentence=manifest.next_sentence,
-        has_pooler=manifest.next_sentence,  # nothing else would train it
+        max_seq_length=source.max_seq_length,
+        has_next_sentence=source.next_sentence,
+        has_pooler=source.next_sentence,  # nothing else would train it
     )
 
 
 def _settings(
-    config: Config, manifest: Manifest, description: ModelDescription, *, policy: str
+    config: Config, source: Source, description: ModelDescription, *, policy: str
 ) -> dict[str, object]:
     training = config.pretraining.training
     return {
         "seed": config.seed,
         "architecture": description.architecture.model_dump(mode="json"),
         "masking": config.masking.model_dump(mode="json"),
-        "records": manifest.plan,
+        "records": source.plan,
         "num_train_steps": config.pretraining.num_train_steps,
         "batch_size": training.batch_size,
         "optimizer": training.optimizer.model_dump(mode="json"),

@@ -1,11 +1,15 @@
 import gzip
+import json
 import logging
+import re
 from pathlib import Path
 
 import pytest
 
 from bert_tf.config import CorpusConfig
 from bert_tf.data import corpus
+
+WIKITEXT_FILE = Path(__file__).parents[2].parent / "shared/data/en/wikitext2_valid.txt"
 
 
 def read(path: Path, **settings: object) -> list[tuple[tuple[str, ...], str]]:
@@ -113,6 +117,50 @@ def test_half_a_surrogate_pair_is_replaced_and_counted(
         ("\ufffd\ufffd",),
     ]
     assert "a.jsonl: half surrogate pairs replaced by U+FFFD in 2 line(s)" in caplog.text
+
+
+WIKITEXT = (
+    " \n = Cat ( animal ) = \n \n A cat = a cat . \n = 3 = \n It @-@ purrs . \n \n"
+    " = = In <unk> = = \n \n = = = Age = = = \n \n 20 years . \n \n = Empty = \n \n"
+    " = = = = \n \n = Dog = \n \n = = x = \n"
+)
+
+
+def test_wikitext_titles_open_documents_and_headings_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(WIKITEXT, encoding="utf-8")
+    expected = [
+        (("A cat = a cat .", "= 3 =", "It @-@ purrs .", "20 years ."), 4),
+        (("= = = =",), 16),
+        (("= = x =",), 20),
+    ]
+    found = read(path, document_boundary="wikitext")
+    assert found == [(paragraphs, f"a.txt:{number}") for paragraphs, number in expected]
+    rows = tmp_path / "a.jsonl"
+    rows.write_text(
+        "".join(json.dumps({"text": line}) + "\n" for line in path.read_text().splitlines())
+    )
+    found = read(rows, document_boundary="wikitext")
+    assert found == [(paragraphs, f"a.jsonl:{number}") for paragraphs, number in expected]
+    rows.write_text(
+        "".join(json.dumps({"text": line}) + "\n" for line in path.read_text().splitlines(True))
+    )
+    found = read(rows, document_boundary="wikitext")
+    assert found == [(paragraphs, f"a.jsonl:{number}") for paragraphs, number in expected]
+    rows.write_text(json.dumps({"text": path.read_text()}))
+    found = read(rows, document_boundary="wikitext")
+    assert found == [(paragraphs, "a.jsonl:1") for paragraphs, _ in expected]
+
+
+@pytest.mark.skipif(not WIKITEXT_FILE.is_file(), reason="needs the shared data")
+def test_real_wikitext_has_its_sixty_articles() -> None:
+    documents = read(WIKITEXT_FILE, document_boundary="wikitext")
+    assert len(documents) == 60
+    assert documents[0][1] == "wikitext2_valid.txt:4"
+    assert documents[1][0][0].startswith("Air Vice Marshal Frank <unk>")
+    text = "\n".join("\n".join(paragraphs) for paragraphs, _ in documents)
+    assert " @-@ " in text
+    assert not re.search("(?m)^= ", text)
 
 
 def test_folders_and_globs_are_sorted_and_listed_once(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.config import Config, load_config
-from bert_tf.data import corpus, preparation, records, shards, spool
+from bert_tf.data import corpus, preparation, records, shards, spool, workers
 from bert_tf.data.preparation import prepare_records
 from bert_tf.data.tokenizer import Tokenizer
 
@@ -42,6 +42,7 @@ def test_the_folder_holds_shards_and_all_that_explains_them(
 ) -> None:
     assert sorted(path.name for path in records_dir.iterdir()) == [
         "config.yaml",
+        "corpus_summary.json",
         "eval-00000-of-00001.tfrecord",
         "manifest.json",
         "tokenizer.json",
@@ -94,7 +95,7 @@ def test_records_are_well_formed_and_sides_share_no_document(
 def test_one_and_two_workers_write_the_same_bytes(
     tmp_path: Path, records_dir: Path, corpus_config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preparation, "WORKER_BYTES", 1)
+    monkeypatch.setattr(workers, "WORKER_BYTES", 1)
     prepare_records(changed(corpus_config, "records", num_workers=2), tmp_path)
     assert contents(tmp_path) == contents(records_dir)
 
@@ -297,3 +298,33 @@ def _count_calls(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> lis
 
     monkeypatch.setattr(module, name, call)
     return calls
+
+
+def test_a_corpus_that_is_split_already_is_taken_as_it_is(
+    tmp_path: Path, corpus_config: Config
+) -> None:
+    """One sentence a line: full stops inside of it part nothing."""
+    lines = ["cat sees dog 1. dog finds cat 2.", "stone likes river 3. river 4."]
+    path = write_corpus(tmp_path / "split.txt", *["\n".join(lines)] * 40)
+    firsts: dict[bool, set[tuple[int, ...]]] = {}
+    for is_split in (False, True):
+        config = changed(
+            corpus_config,
+            "corpus",
+            paths=[path],
+            paragraphs_are_sentences=is_split,
+            held_out_share=0.0,
+        )
+        folder = tmp_path / str(is_split)
+        prepare_records(config, folder)
+        tokenizer = Tokenizer.load(folder)
+        firsts[is_split] = set()
+        for shard in records.shard_paths(folder, "train"):
+            for serialized in tf.data.TFRecordDataset(str(shard)):
+                ids = records.parse(serialized[None])["input_ids"].to_list()[0]
+                firsts[is_split].add(tuple(ids[1 : ids.index(tokenizer.sep_id)]))
+    whole = {tuple(ids) for ids in tokenizer.tokenize(lines).to_list()}
+    assert not firsts[False] <= whole
+    assert firsts[True] <= whole | {sum(whole, ())}
+    with pytest.raises(ValueError, match=r"paragraphs_are_sentences: absent there, True now"):
+        prepare_records(config, tmp_path / "False")

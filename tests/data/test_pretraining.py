@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.config import Config, MaskingConfig
-from bert_tf.data import pretraining, records
+from bert_tf.data import epochs, pretraining, records
 from bert_tf.data.preparation import prepare_records
 from bert_tf.data.tokenizer import Tokenizer
 
@@ -71,15 +71,11 @@ def test_masked_positions_restore_the_record(records_dir: Path) -> None:
 def test_every_epoch_sees_every_example_once_in_another_order(
     records_dir: Path, monkeypatch: pytest.MonkeyPatch, window: int
 ) -> None:
-    monkeypatch.setattr(pretraining, "SHUFFLE_WINDOW", window)
+    monkeypatch.setattr(epochs, "SHUFFLE_WINDOW", window)
     expected = Counter(tuple(ids) for ids in _input_ids(read_all(records_dir, "train")))
     num_examples = sum(expected.values())
     batches = training(records_dir, batch_size=7, masking=NO_MASKS).take(2 * num_examples // 7 + 1)
-    seen = [
-        tuple(ids[: mask.sum()])
-        for batch in batches.as_numpy_iterator()
-        for ids, mask in zip(batch["input_ids"], batch["input_mask"], strict=True)
-    ]
+    seen = [sequence for batch in batches.as_numpy_iterator() for sequence in _sequences(batch)]
     first, second = seen[:num_examples], seen[num_examples : 2 * num_examples]
     assert Counter(first) == expected
     assert Counter(second) == expected
@@ -91,10 +87,72 @@ def test_every_epoch_sees_every_example_once_in_another_order(
 def test_positioned_dataset_equals_skipping_from_step_0(
     records_dir: Path, monkeypatch: pytest.MonkeyPatch, start_step: int, window: int
 ) -> None:
-    monkeypatch.setattr(pretraining, "SHUFFLE_WINDOW", window)
+    monkeypatch.setattr(epochs, "SHUFFLE_WINDOW", window)
     skipped = training(records_dir).skip(start_step).take(3)
     positioned = training(records_dir, start_step=start_step).take(3)
     assert_equal_batches(list(positioned.as_numpy_iterator()), list(skipped.as_numpy_iterator()))
+
+
+def test_several_groups_of_files_are_read_once_an_epoch_and_positioned(
+    records_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_step = 25
+    monkeypatch.setattr(epochs, "SHUFFLE_WINDOW", 20)
+    monkeypatch.setattr(epochs, "MAX_OPEN_FILES", 2)  # Of three: two groups.
+    expected = Counter(tuple(ids) for ids in _input_ids(read_all(records_dir, "train")))
+    num_examples = sum(expected.values())
+    one_epoch = training(records_dir, batch_size=num_examples, masking=NO_MASKS)
+    assert Counter(_sequences(next(one_epoch.as_numpy_iterator()))) == expected
+    skipped = training(records_dir).skip(start_step).take(3)
+    positioned = training(records_dir, start_step=start_step).take(3)
+    assert_equal_batches(list(positioned.as_numpy_iterator()), list(skipped.as_numpy_iterator()))
+
+
+@pytest.mark.parametrize("num_workers", [1, 2, 4])
+def test_workers_read_together_exactly_what_one_would(records_dir: Path, num_workers: int) -> None:
+    num_examples = records.read_manifest(records_dir).num_examples("train")
+    num_steps = num_examples // 16 + 2  # Into the second epoch.
+    whole = list(training(records_dir, start_step=2).take(num_steps).as_numpy_iterator())
+    parts = [
+        training(records_dir, start_step=2, num_workers=num_workers, worker_index=index)
+        .take(num_steps)
+        .as_numpy_iterator()
+        for index in range(num_workers)
+    ]
+    joined = [
+        {name: np.concatenate([part[name] for part in rows]) for name in rows[0]}
+        for rows in zip(*parts, strict=True)
+    ]
+    assert_equal_batches(joined, whole)
+
+
+def test_workers_evaluate_together_exactly_what_one_would(records_dir: Path) -> None:
+    def batches(**worker: int) -> list[Any]:
+        dataset = pretraining.evaluation_batches(
+            records_dir, batch_size=8, masking=MASKING, seed=3, **worker
+        )
+        return list(dataset.as_numpy_iterator())
+
+    parts = [batches(num_workers=2, worker_index=index) for index in range(2)]
+    joined = [
+        {name: np.concatenate([part[name] for part in rows]) for name in rows[0]}
+        for rows in zip(*parts, strict=True)
+    ]
+    assert_equal_batches(joined, batches())
+
+
+@pytest.mark.parametrize(
+    ("num_workers", "worker_index", "message"),
+    [
+        (3, 0, r"multiple of num_workers\. Received: batch_size=16, num_workers=3"),
+        (2, 2, r"worker_index must be from 0 to num_workers - 1 = 1\. Received: 2"),
+    ],
+)
+def test_workers_that_cannot_share_a_batch_are_refused(
+    records_dir: Path, num_workers: int, worker_index: int, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        training(records_dir, num_workers=num_workers, worker_index=worker_index)
 
 
 def test_batches_depend_on_the_seed_and_not_on_tensorflows_global_one(records_dir: Path) -> None:
@@ -171,6 +229,13 @@ def test_unigram_entropy_equals_a_count_by_hand(records_dir: Path, tokenizer: To
     assert entropy == pytest.approx(expected / sum(held_out.values()))
 
 
+def _sequences(batch: Any) -> list[tuple[int, ...]]:
+    return [
+        tuple(ids[: mask.sum()])
+        for ids, mask in zip(batch["input_ids"], batch["input_mask"], strict=True)
+    ]
+
+
 def _input_ids(serialized: list[bytes]) -> list[list[int]]:
     return [
         list(tf.train.Example.FromString(record).features.feature["input_ids"].int64_list.value)
@@ -190,3 +255,11 @@ def test_baselines_hold_the_share_of_the_more_frequent_answer(records_dir: Path)
     majority = max(np.bincount(labels, minlength=2)) / len(labels)
     assert found["next_sentence_majority"] == pytest.approx(majority)
     assert found["unigram_entropy"] == pretraining.unigram_entropy(records_dir)
+
+
+@pytest.mark.parametrize("unit", ["word", "ngram", "span"])
+def test_units_of_words_know_the_vocabulary(records_dir: Path, unit: Any) -> None:
+    masking = MaskingConfig(unit=unit, max_predictions_per_seq=6)
+    batches = training(records_dir, masking=masking)
+    assert batches.element_spec["masked_lm_positions"].shape == [16, 6]
+    assert next(batches.as_numpy_iterator())["masked_lm_weights"].sum() > 0

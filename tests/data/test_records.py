@@ -88,6 +88,59 @@ def test_truncated_and_missing_shards_are_named(tmp_path: Path) -> None:
         records.shard_paths(tmp_path, "train")
 
 
+def flip_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_a_changed_byte_is_found_before_reading_and_names_the_shard(
+    tmp_path: Path, compression: str
+) -> None:
+    write(tmp_path, compression)
+    records.shard_paths(tmp_path, "train")  # Found whole, which is remembered.
+    flip_a_byte(tmp_path / "train-00000-of-00001.tfrecord")
+    with pytest.raises(ValueError, match=r"of-00001\.tfrecord: a shard must have the content"):
+        records.shard_paths(tmp_path, "train")
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_a_byte_that_changes_while_reading_names_the_shard(
+    tmp_path: Path, compression: str
+) -> None:
+    write(tmp_path, compression)
+    (path,) = records.shard_paths(tmp_path, "train")
+    dataset = tf.data.TFRecordDataset(str(path), records.tf_compression(compression))
+    flip_a_byte(path)
+    with (
+        pytest.raises(ValueError, match=r"of-00001\.tfrecord: a shard must have the content"),
+        records.damage_named(tmp_path),
+    ):
+        list(dataset)
+
+
+def test_errors_that_are_not_of_the_records_pass(tmp_path: Path) -> None:
+    write(tmp_path)
+    with (
+        pytest.raises(tf.errors.InvalidArgumentError, match="something else"),
+        records.damage_named(tmp_path),
+    ):
+        raise tf.errors.InvalidArgumentError(None, None, "something else")
+
+
+def test_checksums_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path)
+    read: list[Path] = []
+    monkeypatch.setattr(records, "_check_content", lambda path, sha256: read.append(path))
+    for _ in range(3):
+        (path,) = records.shard_paths(tmp_path, "train")
+    assert read == [path]
+    path.touch()
+    records.shard_paths(tmp_path, "train")
+    assert read == [path, path]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

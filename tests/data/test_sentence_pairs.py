@@ -1,3 +1,5 @@
+"""Pairs and full sequences, case by case; their distribution: test_google_semantics.py."""
+
 import random
 from typing import Any
 
@@ -27,52 +29,6 @@ def numbered_documents(
     ]
 
 
-def google_pairs(
-    documents: list[list[list[int]]], *, max_seq_length: int, short_seq_prob: float, seed: int
-) -> list[Pair]:
-    """Google's create_instances_from_document and truncate_seq_pair, without the masks."""
-    rng = random.Random(seed)
-    max_tokens = max_seq_length - 3
-    pairs = []
-    for index, document in enumerate(documents):
-        target = max_tokens
-        if rng.random() < short_seq_prob:
-            target = rng.randint(2, max_tokens)
-        chunk: list[list[int]] = []
-        length = i = 0
-        while i < len(document):
-            chunk.append(document[i])
-            length += len(document[i])
-            if i == len(document) - 1 or length >= target:
-                a_end = rng.randint(1, len(chunk) - 1) if len(chunk) >= 2 else 1
-                first = [token for sentence in chunk[:a_end] for token in sentence]
-                second: list[int] = []
-                is_random = len(chunk) == 1 or rng.random() < 0.5
-                if is_random:
-                    for _ in range(10):
-                        other = rng.randint(0, len(documents) - 1)
-                        if other != index:
-                            break
-                    start = rng.randint(0, len(documents[other]) - 1)
-                    for sentence in documents[other][start:]:
-                        second += sentence
-                        if len(second) >= target - len(first):
-                            break
-                    i -= len(chunk) - a_end
-                else:
-                    second = [token for sentence in chunk[a_end:] for token in sentence]
-                while len(first) + len(second) > max_tokens:
-                    longer = first if len(first) > len(second) else second
-                    if rng.random() < 0.5:
-                        del longer[0]
-                    else:
-                        longer.pop()
-                pairs.append(Pair(first, second, is_random))
-                chunk, length = [], 0
-            i += 1
-    return pairs
-
-
 def test_following_pairs_split_the_document_in_order() -> None:
     documents = [[[1, 2], [3], [4, 5, 6]], [[7, 8, 9]]]
     pairs = make(documents, max_seq_length=16, random_next_share=0.0, short_seq_prob=0.0)
@@ -100,13 +56,84 @@ def test_a_single_document_is_refused_only_where_pairs_are_asked_for() -> None:
     with pytest.raises(ValueError, match=r"at least 2 documents.*examples\.next_sentence=false"):
         make(document)
     assert make(document, next_sentence=False) == [Pair([1, 2, 3], [], False)]
+    swapped = make(document, negative_pairs="swapped", random_next_share=1.0)
+    assert swapped == [Pair([3], [1, 2], True)]
 
 
 def test_full_sequences_hold_whole_consecutive_sentences() -> None:
     document = [[1] * 4, [2] * 4, [3] * 4, [4] * 30, [5]]
     pairs = make([document], max_seq_length=12, next_sentence=False, short_seq_prob=0.0)
-    assert [pair.first for pair in pairs] == [[1] * 4 + [2] * 4, [3] * 4, [4] * 10, [5]]
+    assert [pair.first for pair in pairs] == [
+        [1] * 4 + [2] * 4,
+        [3] * 4,
+        *[[4] * 10] * 3,
+        [5],
+    ]
     assert all(pair.second == [] for pair in pairs)
+
+
+def test_full_sequences_hold_every_token_once_and_no_two_documents() -> None:
+    draw = random.Random(3)
+    documents = numbered_documents(40, num_sentences=9, length=7)
+    documents += [
+        [list(range(100_000 + d * 1000, 100_000 + d * 1000 + draw.randint(1, 300)))]
+        for d in range(20)
+    ]
+    pairs = make(documents, max_seq_length=32, next_sentence=False, short_seq_prob=0.1)
+    starts = {document[0][0] for document in documents}
+    assert [token for pair in pairs for token in pair.first] == [
+        token for document in documents for sentence in document for token in sentence
+    ]
+    for pair in pairs:
+        assert len(pair.first) <= 30
+        assert (np.diff(pair.first) == 1).all(), "consecutive tokens"
+        assert starts.isdisjoint(pair.first[1:]), "of one document"
+
+
+def test_full_sequences_are_filled_as_far_as_whole_sentences_go() -> None:
+    documents = numbered_documents(40, num_sentences=50, length=7)
+    pairs = make(documents, max_seq_length=32, next_sentence=False, short_seq_prob=0.0)
+    lengths = [len(pair.first) for pair in pairs]
+    assert lengths == ([28] * 12 + [14]) * 40
+
+
+def test_swapped_pairs_are_the_two_parts_of_a_chunk_in_either_order() -> None:
+    documents = numbered_documents(400, num_sentences=12, length=3)
+    pairs = make(documents, max_seq_length=15, negative_pairs="swapped", short_seq_prob=0.0)
+    in_order = [
+        pair.second + pair.first if pair.is_random_next else [*pair.first, *pair.second]
+        for pair in pairs
+    ]
+    assert [token for tokens in in_order for token in tokens] == list(range(400 * 36))
+    assert all(pair.first and pair.second for pair in pairs)
+    assert all(pair.is_random_next == (pair.first[0] > pair.second[0]) for pair in pairs)
+    # 1,200 coins: five standard deviations are .07.
+    share = np.mean([pair.is_random_next for pair in pairs])
+    assert share == pytest.approx(0.5, abs=0.07)
+    for share, label in [(0.0, False), (1.0, True)]:
+        pairs = make(documents, negative_pairs="swapped", random_next_share=share)
+        assert {pair.is_random_next for pair in pairs if pair.second} == {label}
+
+
+def test_a_single_sentence_has_no_order() -> None:
+    documents = [[list(range(50))], [[60, 61], [62]]]
+    lone, pair = make(documents, max_seq_length=16, negative_pairs="swapped", random_next_share=1.0)
+    assert lone.second == []
+    assert not lone.is_random_next
+    assert len(lone.first) == 13
+    assert pair == Pair([62], [60, 61], True)
+
+
+def test_swapped_parts_are_truncated_like_any() -> None:
+    documents = numbered_documents(50, num_sentences=3, length=30)
+    pairs = make(documents, max_seq_length=23, negative_pairs="swapped", short_seq_prob=0.0)
+    assert all(len(pair.first) + len(pair.second) <= 20 for pair in pairs)
+    assert any(len(pair.first) + len(pair.second) == 20 for pair in pairs)
+
+
+def test_swapped_needs_pairs() -> None:
+    with pytest.raises(ValueError, match=r"negative_pairs=swapped needs pairs.*next_sentence=true"):
+        ExamplesConfig(negative_pairs="swapped", next_sentence=False)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
@@ -133,35 +160,6 @@ def test_truncation_takes_from_the_longer_side_at_both_ends() -> None:
         for a, b, limit in [(9, 9, 7), (9, 9, 8), (2, 9, 7), (9, 2, 7), (3, 4, 7), (4, 5, 7)]
     ]
     assert lengths == [(4, 3), (4, 4), (2, 5), (5, 2), (3, 4), (4, 3)]
-
-
-def test_distribution_equals_googles_algorithm() -> None:
-    draw = random.Random(5)
-    documents = [
-        [[d] * draw.randint(1, 30) for _ in range(draw.randint(1, 12))] for d in range(1500)
-    ]
-    ours = make(documents, seed=1, max_seq_length=64, short_seq_prob=0.2)
-    googles = google_pairs(documents, max_seq_length=64, short_seq_prob=0.2, seed=2)
-    assert len(ours) == pytest.approx(len(googles), rel=0.04)
-
-    def summary(pairs: list[Pair]) -> np.ndarray:
-        rows = [
-            (
-                pair.is_random_next,
-                len(pair.first),
-                len(pair.second),
-                len(pair.first) + len(pair.second) == 61,
-                len(pair.first) ** 2,
-                len(pair.second) ** 2,
-                len(pair.second) * pair.is_random_next,
-            )
-            for pair in pairs
-        ]
-        return np.array(rows, float)
-
-    left, right = summary(ours), summary(googles)
-    error = np.sqrt(left.var(axis=0) / len(left) + right.var(axis=0) / len(right))
-    assert (np.abs(left.mean(axis=0) - right.mean(axis=0)) < 4 * error).all()
 
 
 def test_pairs_are_a_function_of_the_generator() -> None:

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 import unicodedata
@@ -26,6 +27,46 @@ def test_control_tokens_come_first_then_user_tokens() -> None:
     tokens = learn(TEXTS, user_tokens=("BERT", "버트"))
     assert tokens[:7] == [*CONTROL, "BERT", "버트"]
     assert len(tokens) == len(set(tokens)) <= 90
+
+
+@pytest.mark.parametrize(
+    ("num_reserved", "mask_id", "last"),
+    [(0, 4, "[MASK]"), (3, 7, "[MASK]"), (101, 103, "[unused100]")],
+)
+def test_reserved_tokens_stand_where_googles_do(num_reserved: int, mask_id: int, last: str) -> None:
+    tokens = learn(TEXTS, num_reserved_tokens=num_reserved, user_tokens=("BERT",), size=300)
+    ids = [tokens.index(token) for token in CONTROL]
+    assert ids == [0, mask_id - 3, mask_id - 2, mask_id - 1, mask_id]
+    num_fixed = len(CONTROL) + num_reserved
+    assert tokens[num_fixed - 1 : num_fixed + 1] == [last, "BERT"]
+    reserved = [token for token in tokens if token.startswith("[unused")]
+    assert reserved == [f"[unused{number}]" for number in range(num_reserved)]
+    assert Tokenizer(tokens).mask_id == mask_id
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, None),
+        (
+            {"lower_case": True},
+            r"Received: true, and 50\.00% of the words have Hangul \(kept whole",
+        ),
+        ({"lower_case": True, "strip_accents": True}, r"Hangul, which .* takes apart into jamo"),
+    ],
+)
+def test_lower_casing_hangul_warns(
+    settings: dict[str, bool], message: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    texts = ["Good film 좋은 영화"] * 2
+    learn(texts, tokenizer=TokenizerConfig.model_validate(settings))
+    warnings = [line for line in caplog.messages if "Hangul" in line]
+    assert len(warnings) == (message is not None)
+    if message:
+        assert re.search(message, warnings[0])
+    caplog.clear()
+    learn(["Good film, good end"] * 2, tokenizer=TokenizerConfig.model_validate(settings))
+    assert "Hangul" not in caplog.text
 
 
 def test_frequent_words_become_whole_and_every_character_is_covered() -> None:
@@ -105,6 +146,10 @@ def test_wrong_settings_are_refused() -> None:
         learn(["", " \n"])
     with pytest.raises(ValueError, match=r"Received: 'C\+\+', which becomes \['C', '\+', '\+'\]"):
         learn(TEXTS, user_tokens=("C++",))
+    with pytest.raises(ValueError, match=r"longer than .*=5: .*Received: 'longer', 6 characters"):
+        learn(TEXTS, user_tokens=("longer",), tokenizer=TokenizerConfig(max_word_characters=5))
+    with pytest.raises(ValueError, match=r"size must hold the \d{3} control, reserved"):
+        learn(TEXTS, num_reserved_tokens=99)
 
 
 def test_writing_and_reading_keep_the_list(tmp_path: Path) -> None:

@@ -1,0 +1,204 @@
+"""Corpus paths in, the files they name out; a text file in, its decoded lines out.
+
+Compressed files are unpacked while they are read, so nothing but a buffer is held. A file that was
+cut short is refused at its end: half of a corpus is no corpus.
+"""
+
+import codecs
+import contextlib
+import glob
+import gzip
+import io
+import logging
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
+
+import zstandard
+
+logger = logging.getLogger(__name__)
+
+COMPRESSIONS = (".gz", ".zst")
+SUFFIXES = (
+    *(kind + packing for packing in ("", *COMPRESSIONS) for kind in (".txt", ".jsonl")),
+    ".parquet",
+)
+PACKED_CHUNK_BYTES = 1 << 11
+"""Read at a time of a .zst: text that repeats itself may unpack to thousands of times as much."""
+
+
+class Line(NamedTuple):
+    """A line of a text file, or the text of a row."""
+
+    number: int
+    """From 1, of the line or row."""
+    text: str
+    is_repaired: bool
+    """Whether U+FFFD stands in it for bytes that were no UTF-8."""
+
+
+def list_files(paths: Iterable[str | Path]) -> list[Path]:
+    """Every corpus file that `paths` name, sorted, each once.
+
+    A path is a file, a folder (read recursively; files of other kinds in it are passed over) or a
+    glob (`**` crosses folders).
+
+    Raises:
+        FileNotFoundError: nothing is there, or a folder or glob holds no corpus file.
+        ValueError: no path at all, or a file that was named itself is of another kind.
+    """
+    found: set[Path] = set()
+    for path in paths:
+        found.update(_files_of(Path(path)))
+    if not found:
+        raise ValueError(
+            "corpus.paths must name at least one file, folder or glob. Received: nothing. "
+            "Set corpus.paths, such as corpus.paths=[corpus/]."
+        )
+    return sorted(found)
+
+
+def kind_of(path: Path) -> str:
+    """`.txt`, `.jsonl` or `.parquet`, whatever it is packed with."""
+    name = path.name
+    for packing in COMPRESSIONS:
+        name = name.removesuffix(packing)
+    return Path(name).suffix
+
+
+def read_lines(path: Path, *, encoding_errors: str) -> Iterator[tuple[int, str]]:
+    """Line numbers (from 1) and lines, as `read_text`."""
+    for line in read_text(path, encoding_errors=encoding_errors):
+        yield line.number, line.text
+
+
+def read_text(path: Path, *, encoding_errors: str) -> Iterator[Line]:
+    """Lines of a plain, .gz or .zst file; a UTF-8 byte order mark is dropped.
+
+    Only a line feed ends a line: U+2028 and its like stay inside.
+
+    Raises:
+        ValueError: a packed file is cut short or damaged, or see `decode`.
+    """
+    with open_bytes(path) as stream:
+        yield from decode_lines(_whole_lines(path, stream), path, encoding_errors=encoding_errors)
+
+
+def decode_lines(
+    lines: Iterable[bytes], name: str | Path, *, encoding_errors: str
+) -> Iterator[Line]:
+    """Lines as text, numbered from 1; the log says how many were repaired."""
+    num_repaired = 0
+    for number, raw in enumerate(lines, start=1):
+        if number == 1:
+            raw = raw.removeprefix(codecs.BOM_UTF8)
+        line = decode(raw, name, number=number, encoding_errors=encoding_errors)
+        num_repaired += line.is_repaired
+        yield line
+    if num_repaired:
+        logger.warning("%s: invalid UTF-8 replaced by U+FFFD in %d line(s).", name, num_repaired)
+
+
+def decode(raw: bytes, name: str | Path, *, number: int, encoding_errors: str) -> Line:
+    """Bytes that are not UTF-8 raise ValueError ("error") or become U+FFFD ("replace")."""
+    try:
+        return Line(number, raw.decode("utf-8"), False)
+    except UnicodeDecodeError as error:
+        if encoding_errors == "error":
+            raise ValueError(
+                f"{name}:{number}: text must be UTF-8. Received: {error.reason} at byte "
+                f"{error.start} of the line. Convert the file, or, in a corpus, set "
+                "corpus.encoding_errors=replace."
+            ) from error
+        return Line(number, raw.decode("utf-8", errors="replace"), True)
+
+
+@contextlib.contextmanager
+def open_bytes(path: Path) -> Iterator[BinaryIO]:
+    """A plain, .gz or .zst file as unpacked bytes."""
+    with path.open("rb") as stream:
+        if path.suffix == ".gz":
+            yield cast(BinaryIO, gzip.GzipFile(fileobj=stream))
+        elif path.suffix == ".zst":
+            yield cast(BinaryIO, io.BufferedReader(_ZstStream(stream), 1 << 17))
+        else:
+            yield stream
+
+
+class _ZstStream(io.RawIOBase):
+    """The content of one or more Zstandard frames in a row.
+
+    `zstandard`'s own reader takes a frame that was cut short for finished.
+    """
+
+    def __init__(self, packed: BinaryIO) -> None:
+        self._packed = packed
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._is_inside = False
+        self._rest = b""
+        self._unpacked = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._unpacked:
+            packed = self._rest or self._packed.read(PACKED_CHUNK_BYTES)
+            if not packed:
+                if self._is_inside:
+                    raise EOFError("the file ends before its last frame does")
+                return 0
+            if self._frame.eof:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            self._unpacked = memoryview(self._frame.decompress(packed))
+            self._rest = self._frame.unused_data if self._frame.eof else b""
+            self._is_inside = not self._frame.eof
+        size = min(len(buffer), len(self._unpacked))
+        buffer[:size] = self._unpacked[:size]
+        self._unpacked = self._unpacked[size:]
+        return size
+
+
+def _whole_lines(path: Path, stream: BinaryIO) -> Iterator[bytes]:
+    try:
+        yield from stream
+    except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
+        raise ValueError(
+            f"{path}: a {path.suffix} file must be whole. Received: {error}. Write the file again."
+        ) from error
+
+
+def _files_of(path: Path) -> list[Path]:
+    if path.is_file():
+        return [_corpus_file(path)]
+    if path.is_dir():
+        files = [file for file in path.rglob("*") if _is_corpus_file(file) and file.is_file()]
+    elif glob.has_magic(str(path)):
+        root = Path(path.anchor)
+        matches = root.glob(str(path.relative_to(root)))
+        files = [_corpus_file(match) for match in matches if match.is_file()]
+    else:
+        raise FileNotFoundError(
+            f"{path}: a corpus path must exist. Received: no such file or folder. "
+            "Set corpus.paths to an existing file, folder or glob."
+        )
+    if not files:
+        raise FileNotFoundError(
+            f"{path}: a corpus path must hold at least one of {', '.join(SUFFIXES)}. "
+            "Received: none. Set corpus.paths to a folder or glob with such files."
+        )
+    return files
+
+
+def _corpus_file(path: Path) -> Path:
+    if not _is_corpus_file(path):
+        raise ValueError(
+            f"{path}: a corpus file must be one of {', '.join(SUFFIXES)}. Received: {path.name!r}. "
+            "Convert or rename it."
+        )
+    return path
+
+
+def _is_corpus_file(path: Path) -> bool:
+    return path.name.endswith(SUFFIXES)

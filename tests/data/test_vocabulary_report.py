@@ -1,0 +1,39 @@
+import pytest
+
+from bert_tf.data.tokenizer import Tokenizer
+from bert_tf.data.vocabulary import CONTROL_TOKENS
+from bert_tf.data.vocabulary_report import measure_vocabulary
+
+TOKENS = [*CONTROL_TOKENS, "low", "##er", "##est", "new", "l", "n", ".", "[unused0]"]
+
+
+def test_shares_are_those_worked_out_by_hand() -> None:
+    report = measure_vocabulary(Tokenizer(TOKENS), ["low lower new 中", "", "newest."])
+    assert (report.num_documents, report.num_words, report.num_tokens) == (3, 6, 8)
+    assert report.num_unknown == 1
+    assert report.num_whole_words == 3, "low, new and the full stop"
+    assert report.coverage == pytest.approx(5 / 6)
+    assert report.unknown_rate == pytest.approx(1 / 8)
+    assert report.fertility == pytest.approx(8 / 6)
+    assert report.num_characters == 19
+    assert dict(report.missing_characters) == {
+        "o": 2,
+        "w": 4,
+        "e": 4,
+        "r": 1,
+        "中": 1,
+        "s": 1,
+        "t": 1,
+    }
+
+
+def test_no_text_gives_zeros() -> None:
+    report = measure_vocabulary(Tokenizer(TOKENS), [])
+    assert (report.coverage, report.unknown_rate, report.fertility) == (0.0, 0.0, 0.0)
+    assert "no held-out text" in report.summary()
+
+
+def test_many_documents_give_the_sum_of_their_counts() -> None:
+    texts = ["low lower", "newest 中 ."] * 300
+    report = measure_vocabulary(Tokenizer(TOKENS), texts)
+    assert (report.num_documents, report.num_words, report.num_tokens) == (600, 1500, 2100)
