@@ -54,6 +54,29 @@ class ForeignCheckpoint:
         return Model(network, self.description, self.tokenizer)
 
 
+@dataclass(frozen=True)
+class NameTables:
+    """A format's names of our weights (see `entries_from_table`), part by part."""
+
+    encoder: Mapping[str, str]
+    pooler: Mapping[str, str]
+    masked_lm: Mapping[str, str]
+    next_sentence: Mapping[str, str]
+    heads: Mapping[str, Mapping[str, str]]
+    """Of other kinds of models than `pretraining` and `encoder`."""
+
+    def of(self, description: ModelDescription) -> dict[str, str]:
+        """The names of all weights of a model."""
+        is_pretraining = description.kind == "pretraining"
+        return {
+            **self.encoder,
+            **(self.pooler if description.has_pooler else {}),
+            **(self.masked_lm if is_pretraining and description.has_masked_lm else {}),
+            **(self.next_sentence if is_pretraining and description.has_next_sentence else {}),
+            **self.heads.get(description.kind, {}),
+        }
+
+
 def with_placeholders(tokens: Sequence[str], *, vocab_size: int, source: str) -> list[str]:
     """`tokens`, filled up to the rows of the embedding table with `[unused…]`.
 

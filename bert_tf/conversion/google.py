@@ -22,6 +22,7 @@ from bert_tf.conversion import tensorflow_checkpoint
 from bert_tf.conversion.checkpoint import (
     ForeignCheckpoint,
     Model,
+    NameTables,
     read_json,
     refuse,
     unlike_bert,
@@ -88,6 +89,13 @@ ANSWER_NAMES = {
     "head/dense/kernel": "cls/squad/output_weights",
     "head/dense/bias": "cls/squad/output_bias",
 }
+NAMES = NameTables(
+    encoder=ENCODER_NAMES,
+    pooler=POOLER_NAMES,
+    masked_lm=MASKED_LM_NAMES,
+    next_sentence=NEXT_SENTENCE_NAMES,
+    heads={"classification": CLASSIFIER_NAMES, "question_answering": ANSWER_NAMES},
+)
 TRANSPOSED = ("next_sentence/dense/kernel", "head/dense/kernel")
 NOT_WEIGHTS = (
     *("adam_m", "adam_v", "lamb_m", "lamb_v", "global_step"),
@@ -320,18 +328,8 @@ def _numbers(num_classes: int) -> tuple[str, ...]:
 
 def entries(description: ModelDescription) -> list[Entry]:
     """Which variables of Google's make up each weight of a model."""
-    table = dict(ENCODER_NAMES)
-    if description.has_pooler:
-        table |= POOLER_NAMES
-    if description.kind == "pretraining":
-        table |= MASKED_LM_NAMES if description.has_masked_lm else {}
-        table |= NEXT_SENTENCE_NAMES if description.has_next_sentence else {}
-    elif description.kind == "question_answering":
-        table |= ANSWER_NAMES
-    elif description.kind == "classification":
-        table |= CLASSIFIER_NAMES
     return entries_from_table(
-        table,
+        NAMES.of(description),
         num_layers=description.architecture.num_hidden_layers,
         layout=lambda ours: {"is_transposed": ours in TRANSPOSED},
     )

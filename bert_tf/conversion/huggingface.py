@@ -20,6 +20,7 @@ from bert_tf.conversion import huggingface_tokenizer, sentence_transformers
 from bert_tf.conversion.checkpoint import (
     ForeignCheckpoint,
     Model,
+    NameTables,
     read_json,
     refuse,
     unlike_bert,
@@ -90,6 +91,17 @@ ANSWER_NAMES = {
     "head/dense/kernel": "qa_outputs.weight",
     "head/dense/bias": "qa_outputs.bias",
 }
+NAMES = NameTables(
+    encoder=ENCODER_NAMES,
+    pooler=POOLER_NAMES,
+    masked_lm=MASKED_LM_NAMES,
+    next_sentence=NEXT_SENTENCE_NAMES,
+    heads={
+        "classification": CLASSIFIER_NAMES,
+        "token_classification": CLASSIFIER_NAMES,
+        "question_answering": ANSWER_NAMES,
+    },
+)
 TIED = {
     "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
     "cls.predictions.decoder.bias": "cls.predictions.bias",
@@ -357,18 +369,8 @@ def _describe_classes(
 
 def entries(description: ModelDescription) -> list[Entry]:
     """Which tensors of theirs make up each weight of a model."""
-    table = dict(ENCODER_NAMES)
-    if description.has_pooler:
-        table |= POOLER_NAMES
-    if description.kind == "pretraining":
-        table |= MASKED_LM_NAMES if description.has_masked_lm else {}
-        table |= NEXT_SENTENCE_NAMES if description.has_next_sentence else {}
-    elif description.kind == "question_answering":
-        table |= ANSWER_NAMES
-    elif description.kind != "encoder":
-        table |= CLASSIFIER_NAMES
     return entries_from_table(
-        table,
+        NAMES.of(description),
         num_layers=description.architecture.num_hidden_layers,
         layout=lambda ours: {"is_transposed": ours.endswith("kernel")},
     )
