@@ -136,7 +136,7 @@ def serialize(example: Example) -> bytes:
     """
     features = _feature(b"input_ids", example.input_ids)
     if example.next_sentence_label is not None:
-        features += _feature(b"next_sentence_labels", [example.next_sentence_label])
+        features += _label_feature(example.next_sentence_label)
     features += _feature(b"segment_ids", example.segment_ids)
     return b"".join((b"\x0a", _varint(len(features)), features))
 
@@ -294,6 +294,11 @@ def _feature(name: bytes, values: list[int]) -> bytes:
     key = _field(1, name)
     size += len(of_feature) + len(key)
     return b"".join((b"\x0a", _varint(size), key, of_feature, of_list, of_values, packed))
+
+
+@functools.cache
+def _label_feature(label: int) -> bytes:
+    return _feature(b"next_sentence_labels", [label])
 
 
 def _pack(values: list[int]) -> bytes:

@@ -89,8 +89,14 @@ def spool_corpus(
         return Spooled.model_validate_json(path.read_text(encoding="utf-8"))
     share, seed = config.corpus.held_out_share, config.seed
 
+    latest: tuple[corpus.Document | None, str] = (None, "")
+
     def split_of(document: corpus.Document) -> str:
-        return "eval" if corpus.is_held_out(document, share=share, seed=seed) else "train"
+        nonlocal latest
+        if document is not latest[0]:  # each is asked about twice: to count it, and to deal it
+            is_held_out = corpus.is_held_out(document, share=share, seed=seed)
+            latest = document, "eval" if is_held_out else "train"
+        return latest[1]
 
     def on_document(number: int) -> None:
         if on_progress is not None and number % 1000 == 0:
