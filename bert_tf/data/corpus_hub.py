@@ -103,7 +103,7 @@ def _named_errors(path: str) -> Iterator[None]:
 
 def _import_datasets() -> Any:
     try:
-        import datasets  # type: ignore[import-untyped]
+        import datasets
     except ImportError as error:
         raise ImportError(
             f"A corpus path `{PREFIX}…` needs the package datasets. Received: it is not installed. "

@@ -126,8 +126,8 @@ def _read_parquet(path: Path, *, text_field: str, encoding_errors: str) -> Itera
 
 def _parquet_column(path: Path, text_field: str) -> Iterator[bytes | None]:
     # Slow to import, and needed for this kind of file only.
-    import pyarrow  # type: ignore[import-untyped]
-    import pyarrow.parquet  # type: ignore[import-untyped]
+    import pyarrow
+    import pyarrow.parquet
 
     with path.open("rb") as stream:
         try:
@@ -148,7 +148,7 @@ def _parquet_column(path: Path, text_field: str) -> Iterator[bytes | None]:
 
 
 def _check_column(path: Path, schema: Any, text_field: str) -> None:
-    import pyarrow.types as types  # type: ignore[import-untyped]
+    import pyarrow.types as types
 
     kinds = [field.type for field in schema if field.name == text_field]
     kinds = [kind.value_type if types.is_dictionary(kind) else kind for kind in kinds]
