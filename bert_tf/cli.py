@@ -211,8 +211,8 @@ def convert(
     """Turn a checkpoint of one library into one of another.
 
     Reads folders of Hugging Face, of keras-nlp, of Google's TensorFlow 1 code, of
-    tf-models-official and of this package. Weights, heads and tokenizer go over whole, or the
-    command fails and writes nothing.
+    tf-models-official and of this package. What would be read otherwise is refused, and nothing
+    is written; a head or setting that the new format has no place for is named in a warning.
     """
     with show_errors():
         from bert_tf.conversion.convert import convert_checkpoint
