@@ -249,7 +249,7 @@ class TrainingConfig(Section):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Matrix products' type; auto takes bfloat16 where the hardware has it."""
     rematerialize: bool = False
-    """Recompute each Transformer layer in the backward pass: less memory, same numbers, about 40%
+    """Recompute each Transformer layer in the backward pass: less memory, same numbers, about 30%
     more time."""
     num_logical_devices: pydantic.PositiveInt | None = None
     """Splits the CPU into this many replicas. Default: all visible GPUs, or one CPU."""
