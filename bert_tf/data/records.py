@@ -28,7 +28,7 @@ import pydantic
 import tensorflow as tf
 
 from bert_tf.config import Section
-from bert_tf.files import write_whole
+from bert_tf.files import appearing, write_whole
 
 SCHEMA_VERSION = 1
 MANIFEST_FILE = "manifest.json"
@@ -104,10 +104,9 @@ def write_shard(
 ) -> Shard:
     """Write a shard whole or not at all; an existing one is replaced."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     num_examples = num_tokens = 0
-    try:
-        options = tf.io.TFRecordOptions(compression_type=tf_compression(compression))
+    options = tf.io.TFRecordOptions(compression_type=tf_compression(compression))
+    with appearing(path) as temporary:
         with tf.io.TFRecordWriter(str(temporary), options) as writer:
             for example in examples:
                 writer.write(serialize(example))
@@ -116,9 +115,6 @@ def write_shard(
         with temporary.open("rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         num_bytes = temporary.stat().st_size
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return Shard(
         name=path.name,
         split=split,
