@@ -5,6 +5,7 @@ row form can ask any of them. Text is tokenised in the graph by the training tok
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -37,7 +38,7 @@ class ServingModel(tf.Module):
         self.weights = [weight.value for weight in model.weights]  # tracked, so they are saved
         self.vocabulary = tf.constant(tokenizer.vocabulary)
         text = _TextToInputs(tokenizer, max_seq_length=max_seq_length)
-        builders: dict[str, Callable[..., Signatures]] = {
+        builders: dict[str, Callable[[_Parts], Signatures]] = {
             "classification": _classification,
             "encoder": _encoder,
             "pretraining": _pretraining,
@@ -45,7 +46,7 @@ class ServingModel(tf.Module):
             "token_classification": _tokens,
         }
         self.answers = builders[description.kind](
-            model, text, description, vocabulary=self.vocabulary, top_k=top_k
+            _Parts(model, text, description, self.vocabulary, top_k)
         )
 
 
@@ -70,19 +71,23 @@ class _TextToInputs:
         )
 
 
-def _classification(
-    model: keras.Model,
-    text_to_inputs: _TextToInputs,
-    description: ModelDescription,
-    *,
-    vocabulary: tf.Tensor,
-    top_k: int,
-) -> Signatures:
-    del vocabulary, top_k
-    names = tf.constant(description.class_names)
+@dataclass(frozen=True)
+class _Parts:
+    """What signatures are made of."""
+
+    model: keras.Model
+    text_to_inputs: _TextToInputs
+    description: ModelDescription
+    vocabulary: tf.Tensor
+    top_k: int
+    """Tokens that `fill_mask` gives."""
+
+
+def _classification(parts: _Parts) -> Signatures:
+    names = tf.constant(parts.description.class_names)
 
     def answer(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        probabilities = tf.nn.softmax(model(inputs, training=False))  # (batch, classes)
+        probabilities = tf.nn.softmax(parts.model(inputs, training=False))  # (batch, classes)
         best = tf.argmax(probabilities, axis=-1)  # (batch,)
         return {
             "label": tf.gather(names, best),
@@ -91,67 +96,44 @@ def _classification(
             "labels": tf.repeat(names[tf.newaxis], tf.shape(probabilities)[0], axis=0),
         }
 
-    if description.has_text_pairs:
+    if parts.description.has_text_pairs:
         default = _with_texts(
-            lambda text, text_pair: answer(text_to_inputs(text, text_pair)), pair=True
+            lambda text, text_pair: answer(parts.text_to_inputs(text, text_pair)), pair=True
         )
     else:
-        default = _with_texts(lambda text: answer(text_to_inputs(text)), pair=False)
+        default = _with_texts(lambda text: answer(parts.text_to_inputs(text)), pair=False)
     return {DEFAULT: default, "token_ids": _with_token_ids(answer)}
 
 
-def _encoder(
-    model: keras.Model,
-    text_to_inputs: _TextToInputs,
-    description: ModelDescription,
-    *,
-    vocabulary: tf.Tensor,
-    top_k: int,
-) -> Signatures:
-    del description, vocabulary, top_k
+def _encoder(parts: _Parts) -> Signatures:
 
     def embed(text: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"embedding": model(text_to_inputs(text), training=False)["embedding"]}
+        return {"embedding": parts.model(parts.text_to_inputs(text), training=False)["embedding"]}
 
     def encode(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return dict(model(inputs, training=False))
+        return dict(parts.model(inputs, training=False))
 
     embedder = _with_texts(embed, pair=False)
     return {DEFAULT: embedder, "embed": embedder, "token_ids": _with_token_ids(encode)}
 
 
-def _tokens(
-    model: keras.Model,
-    text_to_inputs: _TextToInputs,
-    description: ModelDescription,
-    *,
-    vocabulary: tf.Tensor,
-    top_k: int,
-) -> Signatures:
+def _tokens(parts: _Parts) -> Signatures:
     """Scores of tokens belong to the caller's token ids: there is no text signature."""
-    del text_to_inputs, description, vocabulary, top_k
 
     def score(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {"logits": model(inputs, training=False)}  # (batch, length, classes)
+        return {"logits": parts.model(inputs, training=False)}  # (batch, length, classes)
 
     scorer = _with_token_ids(score)
     return {DEFAULT: scorer, "token_ids": scorer}
 
 
-def _pretraining(
-    model: keras.Model,
-    text_to_inputs: _TextToInputs,
-    description: ModelDescription,
-    *,
-    vocabulary: tf.Tensor,
-    top_k: int,
-) -> Signatures:
-    mask_id = text_to_inputs.tokenizer.mask_id
-    top_k = min(top_k, len(text_to_inputs.tokenizer.vocabulary))
+def _pretraining(parts: _Parts) -> Signatures:
+    mask_id = parts.text_to_inputs.tokenizer.mask_id
+    top_k = min(parts.top_k, len(parts.text_to_inputs.tokenizer.vocabulary))
 
     def fill_mask(text: tf.Tensor) -> dict[str, tf.Tensor]:
         """The likeliest tokens at the first [MASK] of each text."""
-        inputs = text_to_inputs(text, with_masks=True)
+        inputs = parts.text_to_inputs(text, with_masks=True)
         is_mask = tf.equal(inputs["input_ids"], mask_id)
         check = tf.debugging.Assert(
             tf.reduce_all(tf.reduce_any(is_mask, axis=1)),
@@ -160,24 +142,26 @@ def _pretraining(
         with tf.control_dependencies([check]):
             position = tf.argmax(tf.cast(is_mask, tf.int32), axis=1, output_type=tf.int32)
         inputs["masked_lm_positions"] = position[:, tf.newaxis]
-        logits = model(inputs, training=False)["masked_lm_logits"][:, 0]  # (batch, vocabulary)
+        logits = parts.model(inputs, training=False)["masked_lm_logits"][
+            :, 0
+        ]  # (batch, vocabulary)
         scores, ids = tf.math.top_k(tf.nn.softmax(logits), k=top_k)
-        return {"tokens": tf.gather(vocabulary, ids), "scores": scores}
+        return {"tokens": tf.gather(parts.vocabulary, ids), "scores": scores}
 
     def next_sentence(text: tf.Tensor, text_pair: tf.Tensor) -> dict[str, tf.Tensor]:
-        inputs = text_to_inputs(text, text_pair)
+        inputs = parts.text_to_inputs(text, text_pair)
         inputs["masked_lm_positions"] = tf.zeros_like(inputs["input_ids"][:, :1])
-        logits = model(inputs, training=False)["next_sentence_logits"]
+        logits = parts.model(inputs, training=False)["next_sentence_logits"]
         # Class 0 of the head is "follows" (see BertPretrainer).
         return {"is_next_probability": tf.nn.softmax(logits)[:, 0]}
 
     def encode(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return dict(model.encoder(inputs, training=False))
+        return dict(parts.model.encoder(inputs, training=False))
 
     answers = {"token_ids": _with_token_ids(encode)}
-    if description.has_next_sentence:
+    if parts.description.has_next_sentence:
         answers["next_sentence"] = _with_texts(next_sentence, pair=True)
-    if description.has_masked_lm:
+    if parts.description.has_masked_lm:
         answers[FILL_MASK] = _with_texts(fill_mask, pair=False)
     return {DEFAULT: answers.get(FILL_MASK) or answers["next_sentence"], **answers}
 
