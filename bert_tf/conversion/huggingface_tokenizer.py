@@ -56,12 +56,13 @@ def read_tokenizer(path: Path, *, vocab_size: int) -> Tokenizer | None:
         lists.append(_tokens(backend, source=str(path / TOKENIZER_FILE)))
     if not lists:
         return None
-    faults = _foreign_tokens(path, config, backend) + _foreign_settings(config, backend)
+    forms, bert, faults = _normalizers(backend)
+    faults += _foreign_tokens(path, config, backend)
+    faults += _foreign_settings(config, backend, forms, bert)
     if lists[0] != lists[-1]:
         faults.append(f"{VOCABULARY_FILE} and {TOKENIZER_FILE} with other tokens or ids")
-    lower_case, strip_accents, contradictions = _cases(config, backend)
+    (lower_case, strip_accents), contradictions = _cases(config, backend, bert)
     refuse(str(path), faults + contradictions, what="the tokenizer must be BERT's WordPiece.")
-    forms, _, _ = _normalizers(backend)
     return Tokenizer(
         with_placeholders(lists[0], vocab_size=vocab_size, source=str(path)),
         lower_case=lower_case,
@@ -147,9 +148,13 @@ def _foreign_tokens(path: Path, config: Mapping[str, Any], backend: Mapping[str,
     return faults
 
 
-def _foreign_settings(config: Mapping[str, Any], backend: Mapping[str, Any]) -> list[str]:
+def _foreign_settings(
+    config: Mapping[str, Any],
+    backend: Mapping[str, Any],
+    forms: list[str],
+    bert: Mapping[str, Any],
+) -> list[str]:
     """What is set otherwise than in every BERT tokenizer."""
-    _, bert, faults = _normalizers(backend)
     model = backend.get("model") or {}
     before = (backend.get("pre_tokenizer") or {}).get("type")
     after = (backend.get("post_processor") or {}).get("type")
@@ -167,36 +172,36 @@ def _foreign_settings(config: Mapping[str, Any], backend: Mapping[str, Any]) -> 
         ("unk_token of the model", model.get("unk_token", vocabulary.UNK), (vocabulary.UNK,)),
         ("continuing_subword_prefix", model.get("continuing_subword_prefix", "##"), ("##",)),
     )
-    faults += [f"{name}={value!r}" for name, value, known in checks if value not in known]
+    faults = [f"{name}={value!r}" for name, value, known in checks if value not in known]
     if is_bert and _max_word_characters(backend) != DEFAULT_MAX_WORD_CHARACTERS:
         faults.append(f"max_input_chars_per_word={_max_word_characters(backend)} with a Bert class")
-    if is_bert and _normalizers(backend)[0]:
-        faults.append(f"normalizer {_normalizers(backend)[0][0]} with a Bert class")
+    if is_bert and forms:
+        faults.append(f"normalizer {forms[0]} with a Bert class")
     return faults
 
 
-def _cases(config: Mapping[str, Any], backend: Mapping[str, Any]) -> tuple[bool, bool, list[str]]:
+def _cases(
+    config: Mapping[str, Any], backend: Mapping[str, Any], bert: Mapping[str, Any]
+) -> tuple[tuple[bool, bool], list[str]]:
     """Whether text is lower-cased and loses accents, and where the files contradict each other."""
-    _, bert, _ = _normalizers(backend)
-    said = {
-        "lower_case": (config.get("do_lower_case", True), bert.get("lowercase", True)),
-        "strip_accents": (config.get("strip_accents"), bert.get("strip_accents")),
-    }
-    by_class = _class_name(config) in BERT_CLASSES or not backend
-    lower_case, strip_accents = (pair[0 if by_class else 1] for pair in said.values())
-    strips = lower_case if strip_accents is None else strip_accents
+    by_config = _case(config.get("do_lower_case", True), config.get("strip_accents"))
+    by_backend = _case(bert.get("lowercase", True), bert.get("strip_accents"))
+    rules_config = _class_name(config) in BERT_CLASSES or not backend
+    ruling = by_config if rules_config else by_backend
     faults = []
-    if by_class and bert:
-        theirs = bert.get("lowercase", True), bert.get("strip_accents")
-        theirs = theirs[0], theirs[0] if theirs[1] is None else theirs[1]
-        if theirs != (lower_case, strips):
-            faults.append(
-                f"lower case {lower_case} and accents stripped {strips} by {CONFIG_FILE} (or its "
-                f"defaults), but {theirs[0]} and {theirs[1]} by {TOKENIZER_FILE}"
-            )
-    if strips and not lower_case:
+    if rules_config and bert and by_backend != by_config:
+        faults.append(
+            f"lower case {by_config[0]} and accents stripped {by_config[1]} by {CONFIG_FILE} (or "
+            f"its defaults), but {by_backend[0]} and {by_backend[1]} by {TOKENIZER_FILE}"
+        )
+    if ruling == (False, True):
         faults.append("strip_accents=True with do_lower_case=False")
-    return lower_case, strips, faults
+    return ruling, faults
+
+
+def _case(lower_case: bool, strip_accents: bool | None) -> tuple[bool, bool]:
+    """Unsaid, accents go with the capitals."""
+    return lower_case, lower_case if strip_accents is None else strip_accents
 
 
 def _class_name(config: Mapping[str, Any]) -> str:
