@@ -109,6 +109,45 @@ class BertEncoder(keras.layers.Layer):
         return cls(ModelConfig(**config.pop("config")), **config)
 
 
+class ModelWithEncoder(keras.Model):
+    """What every model has: the encoder as `encoder`, its settings, a configuration to copy it.
+
+    A model adds its heads, and its own arguments to `get_config`.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        has_pooler: bool = True,
+        rematerialize: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.config = config
+        self.has_pooler = has_pooler
+        self.encoder = BertEncoder(
+            config,
+            has_pooler=has_pooler,
+            rematerialize=rematerialize,
+            name="encoder",
+            dtype=self.dtype_policy,
+        )
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "dtype": self.dtype_policy,
+            "config": self.config.model_dump(),
+            "has_pooler": self.has_pooler,
+            "rematerialize": self.encoder.rematerialize,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(ModelConfig(**config.pop("config")), **config)
+
+
 def _attention_mask(inputs):
     sequence_ids = inputs.get("sequence_ids")
     return combine_masks(

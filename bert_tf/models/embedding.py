@@ -2,16 +2,15 @@
 
 from typing import Any
 
-import keras
 from keras import ops
 
 from bert_tf.config import ModelConfig
-from bert_tf.models.bert import BertEncoder
+from bert_tf.models.bert import ModelWithEncoder
 
 POOLINGS = ("pooler", "cls", "mean", "mean_sqrt_len", "max")
 
 
-class BertEmbedder(keras.Model):
+class BertEmbedder(ModelWithEncoder):
     """The encoder's outputs and one embedding of each sequence.
 
     Inputs: the encoder's (see `BertEncoder`).
@@ -29,26 +28,16 @@ class BertEmbedder(keras.Model):
         pooling: str,
         normalize: bool,
         has_pooler: bool = True,
-        rematerialize: bool = False,
         **kwargs: Any,
     ):
-        super().__init__(**{"name": "embedder", **kwargs})
+        super().__init__(config, has_pooler=has_pooler, **{"name": "embedder", **kwargs})
         if pooling not in POOLINGS or (pooling == "pooler" and not has_pooler):
             raise ValueError(
                 f"pooling must be one of {', '.join(POOLINGS)}, and `pooler` needs a pooler. "
                 f"Received: pooling={pooling!r}, has_pooler={has_pooler}."
             )
-        self.config = config
         self.pooling = pooling
         self.normalize = normalize
-        self.has_pooler = has_pooler
-        self.encoder = BertEncoder(
-            config,
-            has_pooler=has_pooler,
-            rematerialize=rematerialize,
-            name="encoder",
-            dtype=self.dtype_policy,
-        )
 
     def build(self, inputs_shape):
         self.encoder.build(inputs_shape)
@@ -66,18 +55,7 @@ class BertEmbedder(keras.Model):
         return {**encoded, "embedding": embedding}
 
     def get_config(self):
-        return {
-            "name": self.name,
-            "dtype": self.dtype_policy,
-            "config": self.config.model_dump(),
-            "pooling": self.pooling,
-            "normalize": self.normalize,
-            "has_pooler": self.has_pooler,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(ModelConfig(**config.pop("config")), **config)
+        return {**super().get_config(), "pooling": self.pooling, "normalize": self.normalize}
 
 
 def pool_tokens(hidden, input_mask, *, pooling):

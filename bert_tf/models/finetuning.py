@@ -2,14 +2,12 @@
 
 from typing import Any
 
-import keras
-
 from bert_tf.config import ModelConfig
 from bert_tf.layers.heads import ClassificationHead
-from bert_tf.models.bert import BertEncoder
+from bert_tf.models.bert import ModelWithEncoder
 
 
-class BertClassifier(keras.Model):
+class BertClassifier(ModelWithEncoder):
     """Scores of the classes of a text, or of a pair of texts.
 
     Inputs: the encoder's (see `BertEncoder`). Output: logits (batch, classes), float32.
@@ -26,34 +24,23 @@ class BertClassifier(keras.Model):
         num_classes: int,
         dropout_rate: float,
         has_pooler: bool = True,
-        rematerialize: bool = False,
         **kwargs: Any,
     ):
-        super().__init__(**{"name": "classifier", **kwargs})
+        super().__init__(config, has_pooler=has_pooler, **{"name": "classifier", **kwargs})
         if self._needs_pooler and not has_pooler:
             raise ValueError(
                 "has_pooler must be true: the class scores are read from the pooled output. "
                 "Received: has_pooler=False."
             )
-        self.config = config
         self.num_classes = num_classes
         self.dropout_rate = dropout_rate
-        self.has_pooler = has_pooler
-        policy = self.dtype_policy
-        self.encoder = BertEncoder(
-            config,
-            has_pooler=has_pooler,
-            rematerialize=rematerialize,
-            name="encoder",
-            dtype=policy,
-        )
         self.head = ClassificationHead(
             config.hidden_size,
             num_classes=num_classes,
             dropout_rate=dropout_rate,
             initializer_range=config.initializer_range,
             name="head",
-            dtype=policy,
+            dtype=self.dtype_policy,
         )
 
     def build(self, inputs_shape):
@@ -66,17 +53,10 @@ class BertClassifier(keras.Model):
 
     def get_config(self):
         return {
-            "name": self.name,
-            "dtype": self.dtype_policy,
-            "config": self.config.model_dump(),
+            **super().get_config(),
             "num_classes": self.num_classes,
             "dropout_rate": self.dropout_rate,
-            "has_pooler": self.has_pooler,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(ModelConfig(**config.pop("config")), **config)
 
 
 class BertTokenClassifier(BertClassifier):

@@ -2,14 +2,12 @@
 
 from typing import Any
 
-import keras
-
 from bert_tf.config import ModelConfig
 from bert_tf.layers.heads import ClassificationHead, MaskedLanguageModelHead
-from bert_tf.models.bert import BertEncoder, vocab_size
+from bert_tf.models.bert import ModelWithEncoder, vocab_size
 
 
-class BertPretrainer(keras.Model):
+class BertPretrainer(ModelWithEncoder):
     """Masked-token and next-sentence scores from one pass over the encoder.
 
     Inputs: the encoder's (see `BertEncoder`) and, with the masked-LM head, `masked_lm_positions`,
@@ -28,27 +26,17 @@ class BertPretrainer(keras.Model):
         has_masked_lm: bool = True,
         has_next_sentence: bool = True,
         has_pooler: bool = True,
-        rematerialize: bool = False,
         **kwargs: Any,
     ):
-        super().__init__(**{"name": "pretrainer", **kwargs})
+        super().__init__(config, has_pooler=has_pooler, **{"name": "pretrainer", **kwargs})
         if has_next_sentence and not has_pooler:
             raise ValueError(
                 "has_pooler must be true with has_next_sentence: that head reads the pooled "
                 "output. Received: has_pooler=False."
             )
-        self.config = config
         self.has_masked_lm = has_masked_lm
         self.has_next_sentence = has_next_sentence
-        self.has_pooler = has_pooler
         policy = self.dtype_policy
-        self.encoder = BertEncoder(
-            config,
-            has_pooler=has_pooler,
-            rematerialize=rematerialize,
-            name="encoder",
-            dtype=policy,
-        )
         if has_masked_lm:
             self.masked_lm = MaskedLanguageModelHead(
                 vocab_size=vocab_size(config),
@@ -94,14 +82,7 @@ class BertPretrainer(keras.Model):
 
     def get_config(self):
         return {
-            "name": self.name,
-            "dtype": self.dtype_policy,
-            "config": self.config.model_dump(),
+            **super().get_config(),
             "has_masked_lm": self.has_masked_lm,
             "has_next_sentence": self.has_next_sentence,
-            "has_pooler": self.has_pooler,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(ModelConfig(**config.pop("config")), **config)
