@@ -22,6 +22,8 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.machine import describe_machine, peak_bytes
+
 MAX_SEQ_LENGTH = 128
 VOCABULARY_SIZE = 8000
 MEGABYTE = 1_000_000
@@ -153,14 +155,8 @@ def _timed(run) -> dict[str, float]:  # type: ignore[no-untyped-def]
     return {
         "seconds": time.perf_counter() - started,
         "cpu": time.process_time() - cpu,
-        "megabytes": (_peak_bytes() - before) / MEGABYTE,
+        "megabytes": (peak_bytes() - before) / MEGABYTE,
     }
-
-
-def _peak_bytes() -> int:
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
 
 
 def _measure(**options: object) -> dict[str, float]:
@@ -176,7 +172,7 @@ def _measure(**options: object) -> dict[str, float]:
 
 def _print(arguments: argparse.Namespace, rows: list[tuple[str, int, dict[str, float]]]) -> None:
     print(
-        f"{Path(arguments.text).name} x {arguments.repeat}, {psutil.cpu_count()} cores, "
+        f"{Path(arguments.text).name} x {arguments.repeat}, {describe_machine()}, "
         f"{datetime.now(UTC):%Y-%m-%d}\n\n"
         "| | text, MB | seconds | MB/s | CPU seconds | MB a CPU second | peak, MB |\n"
         "|---|---|---|---|---|---|---|"

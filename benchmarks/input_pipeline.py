@@ -10,7 +10,6 @@ CPU shares its cores with the pipeline. Checksums are timed apart: a process com
 
 import argparse
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,13 +20,14 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-import psutil
 import tensorflow as tf
 
+from benchmarks.machine import describe_machine
+from benchmarks.pretraining_step import make_our_step
 from bert_tf.config import MaskingConfig, ModelConfig
 from bert_tf.data import google_records, pretraining, records
 from bert_tf.data.vocabulary import CLS, MASK, PAD, SEP, UNK
-from bert_tf.training.strategy import dtype_policy
+from bert_tf.training.strategy import dtype_policy, split_batches
 
 VOCAB_SIZE, NUM_PREDICTIONS = 30522, 20
 MakeBatches = Callable[[int], tf.data.Dataset]
@@ -42,7 +42,7 @@ def main() -> None:
             name: _prepared(folder / name, arguments, compression=name) for name in ("none", "gzip")
         }
         print(
-            f"{datetime.now(tz=UTC):%Y-%m-%d}, {platform.processor()}, {psutil.cpu_count()} cores; "
+            f"{datetime.now(tz=UTC):%Y-%m-%d}, {describe_machine()}; "
             f"{arguments.num_records} records of {arguments.length} tokens in "
             f"{arguments.num_shards} shards, batches of {arguments.batch_size}\n"
         )
@@ -94,34 +94,9 @@ def _print_steps(folder: Path, arguments: argparse.Namespace) -> None:
 
 def _training_step(size: str, arguments: argparse.Namespace) -> Callable[[Any], float]:
     """A function of global batches: sequences a second over `--steps` steps."""
-    from bert_tf.config import PretrainingOptimizerConfig
-    from bert_tf.models.folder import ModelDescription, build_model
-    from bert_tf.training.metrics import PretrainingObjective
-    from bert_tf.training.optimizer import AdamW, variables_without_decay
-    from bert_tf.training.step import make_train_step
-    from bert_tf.training.strategy import make_strategy, split_batches
-
-    strategy = make_strategy()
-    architecture = ModelConfig.model_validate({"size": size, "vocab_size": VOCAB_SIZE})
-    description = ModelDescription(
-        kind="pretraining", architecture=architecture, max_seq_length=arguments.length
-    )
-    with strategy.scope():
-        model = build_model(description, dtype=dtype_policy("auto"))
-        optimizer = AdamW(
-            model.trainable_variables,
-            config=PretrainingOptimizerConfig(),
-            num_steps=10_000,
-            without_decay=variables_without_decay(model),
-        )
-    train_step = make_train_step(
-        model,
-        PretrainingObjective(),
-        optimizer,
-        strategy=strategy,
-        num_parts=1,
-        max_grad_norm=1.0,
-        seed=0,
+    config = ModelConfig.model_validate({"size": size, "vocab_size": VOCAB_SIZE})
+    train_step, strategy = make_our_step(
+        config, length=arguments.length, policy=dtype_policy("auto")
     )
 
     def rate(batches: tf.data.Dataset) -> float:

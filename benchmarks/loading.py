@@ -10,7 +10,6 @@ file count.
 
 import argparse
 import json
-import platform
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
+
+from benchmarks.machine import describe_machine, peak_bytes
 
 FORMATS = ("bert-tf", "huggingface", "google", "keras-nlp")
 
@@ -47,8 +48,8 @@ def main() -> None:
                 ).stdout
                 results[name].append(json.loads(output.splitlines()[-1]))
     print(
-        f"{arguments.size}, float32, {datetime.now(tz=UTC):%Y-%m-%d}, {platform.processor()}, "
-        f"{psutil.cpu_count()} cores, medians of {arguments.rounds}\n\n"
+        f"{arguments.size}, float32, {datetime.now(tz=UTC):%Y-%m-%d}, {describe_machine()}, "
+        f"medians of {arguments.rounds}\n\n"
         "| format | seconds | extra memory, times the weights' size |\n|---|---|---|"
     )
     for name, rounds in results.items():
@@ -95,13 +96,7 @@ def load(path: str) -> dict[str, float]:
     model = load_checkpoint(path)
     seconds = time.perf_counter() - started
     size = 4 * model.network.count_params()
-    return {"seconds": seconds, "extra": (_peak_bytes() - before - size) / size}
-
-
-def _peak_bytes() -> int:
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
+    return {"seconds": seconds, "extra": (peak_bytes() - before - size) / size}
 
 
 if __name__ == "__main__":

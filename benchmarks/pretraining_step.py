@@ -9,12 +9,10 @@ has no next-sentence head, so its step does less than the others'.
 
 import argparse
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -23,6 +21,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.machine import describe_machine
 from bert_tf.config import ModelConfig, OptimizerConfig
 from bert_tf.models.folder import ModelDescription, build_model
 from bert_tf.training.metrics import PretrainingObjective
@@ -76,12 +75,19 @@ def make_batch(
 
 def our_step(config: ModelConfig, batch: dict[str, np.ndarray], policy: str) -> Step:
     """The package's own step, as `bert-tf pretrain` runs it."""
+    step, strategy = make_our_step(config, length=batch["input_ids"].shape[1], policy=policy)
+    batches = iter(split_batches(lambda: tf.data.Dataset.from_tensors(batch).repeat(), strategy))
+    return lambda: step(batches, tf.constant(1, tf.int64))
+
+
+def make_our_step(
+    config: ModelConfig, *, length: int, policy: str, rematerialize: bool = False
+) -> tuple[Callable[..., Any], tf.distribute.Strategy]:
+    """The training step of a new model, and the strategy that its batches are split for."""
     strategy = make_strategy()
-    description = ModelDescription(
-        kind="pretraining", architecture=config, max_seq_length=batch["input_ids"].shape[1]
-    )
+    description = ModelDescription(kind="pretraining", architecture=config, max_seq_length=length)
     with strategy.scope():
-        model = build_model(description, dtype=policy)
+        model = build_model(description, dtype=policy, rematerialize=rematerialize)
         optimizer = AdamW(
             model.trainable_variables,
             config=OptimizerConfig(learning_rate=LEARNING_RATE),
@@ -97,8 +103,7 @@ def our_step(config: ModelConfig, batch: dict[str, np.ndarray], policy: str) -> 
         max_grad_norm=1.0,
         seed=0,
     )
-    batches = iter(split_batches(lambda: tf.data.Dataset.from_tensors(batch).repeat(), strategy))
-    return lambda: step(batches, tf.constant(1, tf.int64))
+    return step, strategy
 
 
 def keras_nlp_step(config: ModelConfig, batch: dict[str, np.ndarray], policy: str) -> Step:
@@ -197,7 +202,7 @@ def _print(
 ) -> None:
     print(
         f"{arguments.size}, {arguments.batch_size} x {arguments.length}, {arguments.precision}, "
-        f"median of {arguments.rounds}; {_machine()}; {datetime.now(UTC):%Y-%m-%d}\n"
+        f"median of {arguments.rounds}; {describe_machine()}; {datetime.now(UTC):%Y-%m-%d}\n"
     )
     print("| | seconds a step | sequences/s | first step, s | bert_tf is faster by |")
     print("|---|---|---|---|---|")
@@ -205,13 +210,6 @@ def _print(
         rate = arguments.batch_size / seconds
         ratio = seconds / medians["bert_tf"]
         print(f"| {name} | {seconds:.3f} | {rate:.1f} | {first[name]:.1f} | {ratio:.2f} |")
-
-
-def _machine() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return f"{os.cpu_count()} x {names[0] if names else platform.processor()}"
 
 
 def _parse() -> argparse.Namespace:

@@ -10,7 +10,6 @@ step (weights, moments, the libraries) is subtracted in the column "of a step".
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -24,13 +23,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.pretraining_step import _machine, make_batch
-from bert_tf.config import ModelConfig, OptimizerConfig
-from bert_tf.models.folder import ModelDescription, build_model
-from bert_tf.training.metrics import PretrainingObjective
-from bert_tf.training.optimizer import AdamW, variables_without_decay
-from bert_tf.training.step import make_train_step
-from bert_tf.training.strategy import make_strategy, split_batches
+from benchmarks.machine import describe_machine, peak_bytes
+from benchmarks.pretraining_step import make_batch, make_our_step
+from bert_tf.config import ModelConfig
+from bert_tf.training.strategy import split_batches
 
 VARIANTS = {"kept": False, "recomputed": True}
 
@@ -53,30 +49,12 @@ def measure(arguments: argparse.Namespace, *, rematerialize: bool) -> dict[str, 
     keras.utils.set_random_seed(0)
     config = ModelConfig(size=arguments.size, vocab_size=30522)
     batch = make_batch(config, batch_size=arguments.batch_size, length=arguments.length, seed=0)
-    strategy = make_strategy()
-    description = ModelDescription(
-        kind="pretraining", architecture=config, max_seq_length=arguments.length
-    )
     policy = {"bfloat16": "mixed_bfloat16", "float32": "float32"}[arguments.precision]
-    with strategy.scope():
-        model = build_model(description, dtype=policy, rematerialize=rematerialize)
-        optimizer = AdamW(
-            model.trainable_variables,
-            config=OptimizerConfig(),
-            num_steps=10_000,
-            without_decay=variables_without_decay(model),
-        )
-    step = make_train_step(
-        model,
-        PretrainingObjective(),
-        optimizer,
-        strategy=strategy,
-        num_parts=1,
-        max_grad_norm=1.0,
-        seed=0,
+    step, strategy = make_our_step(
+        config, length=arguments.length, policy=policy, rematerialize=rematerialize
     )
     batches = iter(split_batches(lambda: tf.data.Dataset.from_tensors(batch).repeat(), strategy))
-    before, numbers, seconds, cpu_seconds = _peak_mebibytes(), [], [], []
+    before, numbers, seconds, cpu_seconds = peak_bytes() / 2**20, [], [], []
     for index in range(arguments.steps + 1):
         started_at, cpu_before = time.perf_counter(), time.process_time()
         sums, _, norm = step(batches, tf.constant(index, tf.int64))
@@ -85,7 +63,7 @@ def measure(arguments: argparse.Namespace, *, rematerialize: bool) -> dict[str, 
         cpu_seconds.append(time.process_time() - cpu_before)
     return {
         "before": before,
-        "peak": _peak_mebibytes(),
+        "peak": peak_bytes() / 2**20,
         "seconds": seconds[1:],  # the first builds the graph
         "cpu_seconds": cpu_seconds[1:],
         "first_loss": numbers[0][0],
@@ -101,12 +79,6 @@ def _run(variant: str) -> dict[str, Any]:
     return dict(json.loads(result.stdout.splitlines()[-1]))
 
 
-def _peak_mebibytes() -> float:
-    # Linux counts in KiB, macOS in bytes.
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-
 def _print(arguments: argparse.Namespace, results: dict[str, list[dict[str, Any]]]) -> None:
     rows = {}
     for name, runs in results.items():
@@ -118,7 +90,7 @@ def _print(arguments: argparse.Namespace, results: dict[str, list[dict[str, Any]
         rows[name] = np.array([peak, own, seconds, cpu_seconds, loss, norm])
     print(
         f"{arguments.size}, {arguments.batch_size} x {arguments.length}, {arguments.precision}, "
-        f"{arguments.rounds} runs of {arguments.steps} steps each, medians; {_machine()}; "
+        f"{arguments.rounds} runs of {arguments.steps} steps each, medians; {describe_machine()}; "
         f"{datetime.now(UTC):%Y-%m-%d}\n"
     )
     print(
