@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.config import ModelConfig
 from bert_tf.layers.dropout import dropout_seed
 from bert_tf.models.bert import BertEncoder
+from tests.references import ARCHITECTURE
 from tests.training.runs import make_run, train_and_read
 
 SEED = [3, 4]
@@ -24,16 +24,12 @@ UPSTREAM = np.random.default_rng(0).normal(size=(2, 11, 24)).astype(np.float32) 
 
 def make_encoder(*, rematerialize: bool, dtype: str = "float32", hidden_dropout: float = 0.3):
     keras.utils.set_random_seed(0)
-    config = ModelConfig(
-        num_hidden_layers=2,
-        hidden_size=24,
-        num_attention_heads=3,
-        intermediate_size=40,
-        vocab_size=60,
-        max_position_embeddings=20,
-        hidden_dropout_prob=hidden_dropout,
-        attention_probs_dropout_prob=0.3,
-        initializer_range=0.2,
+    config = ARCHITECTURE.model_copy(
+        update={
+            "hidden_dropout_prob": hidden_dropout,
+            "attention_probs_dropout_prob": 0.3,
+            "initializer_range": 0.2,
+        }
     )
     encoder = BertEncoder(config, rematerialize=rematerialize, dtype=dtype)
     encoder.build(None)
