@@ -67,7 +67,7 @@ def main() -> None:
 
 def learn(text: str, *, boundary: str, output: str) -> dict[str, float]:
     """A vocabulary for both."""
-    from bert_tf.data.tokenizer import learn_tokenizer
+    from bert_tf.data.text.tokenizer import learn_tokenizer
 
     learn_tokenizer(_config(text, boundary=boundary), output)
     return {}
@@ -79,7 +79,7 @@ def prepare(
     """Ours, end to end."""
     import tensorflow as tf
 
-    from bert_tf.data.preparation import prepare_records
+    from bert_tf.data.preparation.prepare import prepare_records
 
     if num_workers == 1:
         os.sched_setaffinity(0, {0})
@@ -100,8 +100,8 @@ def prepare_as_google(
     from official.nlp.data import create_pretraining_data as google
     from official.nlp.tools.tokenization import FullTokenizer
 
-    from bert_tf.data import corpus
-    from bert_tf.data.sentences import split_sentences
+    from bert_tf.data.corpora import corpus
+    from bert_tf.data.text.sentences import split_sentences
 
     os.sched_setaffinity(0, {0})
     sentences = Path(f"{output}.txt")

@@ -25,8 +25,9 @@ import tensorflow as tf
 from benchmarks.machine import describe_machine
 from benchmarks.pretraining_step import make_our_step
 from bert_tf.config import MaskingConfig, ModelConfig
-from bert_tf.data import google_records, pretraining, records
-from bert_tf.data.vocabulary import CLS, MASK, PAD, SEP, UNK
+from bert_tf.data import records
+from bert_tf.data.batches import google_records, pretraining
+from bert_tf.data.text.vocabulary import CLS, MASK, PAD, SEP, UNK
 from bert_tf.training.strategy import dtype_policy, split_batches
 
 VOCAB_SIZE, NUM_PREDICTIONS = 30522, 20

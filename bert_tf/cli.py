@@ -68,7 +68,7 @@ def _stage(command: Callable[..., None]) -> click.Command:
 @_stage
 def vocab(config: "Config", output_dir: str) -> None:
     """Learn a WordPiece vocabulary from a corpus."""
-    from bert_tf.data.tokenizer import learn_tokenizer
+    from bert_tf.data.text.tokenizer import learn_tokenizer
 
     with _progress() as show:
         tokenizer = learn_tokenizer(config, output_dir, on_progress=show)
@@ -89,10 +89,10 @@ def prepare(config: "Config", output_dir: str, engine: str, ray_address: str | N
 
     The records do not depend on the engine. A cluster's nodes must all see OUTPUT_DIR.
     """
-    from bert_tf.data.cluster import LOCAL, run_on_ray
-    from bert_tf.data.corpus_selection import read_summary
-    from bert_tf.data.preparation import prepare_records
-    from bert_tf.data.workers import run_locally
+    from bert_tf.data.corpora.selection import read_summary
+    from bert_tf.data.preparation.cluster import LOCAL, run_on_ray
+    from bert_tf.data.preparation.prepare import prepare_records
+    from bert_tf.data.preparation.workers import run_locally
 
     if ray_address and engine != "ray":
         raise click.UsageError("--ray-address needs --engine ray.")

@@ -14,7 +14,7 @@ from bert_tf.process import show_errors
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from bert_tf.data.inspection import InspectedExample
+    from bert_tf.data.inspection.examples import InspectedExample
     from bert_tf.data.records import Split
 
 _SEGMENT_STYLES = {"A": "cyan", "B": "green"}
@@ -64,7 +64,7 @@ def inspect(
         if report is not None:
             _write_report(records, report, count_sentences=sentences)
             return
-        from bert_tf.data.inspection import read_examples
+        from bert_tf.data.inspection.examples import read_examples
 
         examples = read_examples(records, split=split, num=num, seed=seed, overrides=overrides)
         for number, example in enumerate(examples, start=1):
@@ -95,7 +95,7 @@ def make_text(example: "InspectedExample", *, heading: str = "") -> "Text":
 
 
 def _write_report(records: str, output_dir: str, *, count_sentences: bool) -> None:
-    from bert_tf.data.records_report import report_records
+    from bert_tf.data.inspection.report import report_records
     from bert_tf.progress import ProgressDisplay
 
     with contextlib.ExitStack() as stack:

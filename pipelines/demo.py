@@ -113,7 +113,7 @@ class _Flow:
 
     def vocabulary(self, text: Step) -> Step:
         """A WordPiece vocabulary of the corpus."""
-        from bert_tf.data.tokenizer import learn_tokenizer
+        from bert_tf.data.text.tokenizer import learn_tokenizer
 
         config = self._with(corpus={"paths": (str(text.directory / "corpus.txt"),)})
         return self._run(
@@ -125,7 +125,7 @@ class _Flow:
 
     def records(self, text: Step, vocabulary: Step) -> Step:
         """Sentence pairs as TFRecord files; some documents are held out."""
-        from bert_tf.data.preparation import prepare_records
+        from bert_tf.data.preparation.prepare import prepare_records
 
         config = self._with(
             corpus={"paths": (str(text.directory / "corpus.txt"),)},

@@ -33,7 +33,7 @@ def ask(
     The summary holds how many of the same texts the served model and the from-scratch one (asked
     in this process) labelled right, whether gRPC agreed with REST, and some texts with answers.
     """
-    from bert_tf.data.tasks import read_labelled
+    from bert_tf.data.batches.tasks import read_labelled
     from bert_tf.export.saved_model import predict_texts
 
     questions = read_labelled(

@@ -13,9 +13,9 @@ from rich.console import Console
 from bert_tf.cli import main
 from bert_tf.cli_inspect import make_text
 from bert_tf.config import validate_config
-from bert_tf.data.inspection import read_examples
-from bert_tf.data.preparation import prepare_records
-from bert_tf.data.tokenizer import learn_tokenizer
+from bert_tf.data.inspection.examples import read_examples
+from bert_tf.data.preparation.prepare import prepare_records
+from bert_tf.data.text.tokenizer import learn_tokenizer
 
 WORDS = ["cat", "house", "river", "나무", "바다", "stone"]
 

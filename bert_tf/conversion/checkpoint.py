@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from bert_tf.config import ModelConfig
-from bert_tf.data.tokenizer import Tokenizer
+from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.models.folder import ModelDescription, build_model
 from bert_tf.models.tensors import Entry, Reader, Shape, load_tensors, weights_by_name
 

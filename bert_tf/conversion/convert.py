@@ -11,8 +11,8 @@ import pydantic
 
 from bert_tf.conversion import google, huggingface, keras_nlp, model_garden
 from bert_tf.conversion.checkpoint import ForeignCheckpoint, Model
-from bert_tf.data.tokenizer import Tokenizer
-from bert_tf.data.vocabulary import VOCABULARY_FILE
+from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.vocabulary import VOCABULARY_FILE
 from bert_tf.models.folder import DESCRIPTION_FILE, load_description, load_model, save_model
 
 OWN = "bert-tf"

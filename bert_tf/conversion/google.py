@@ -28,8 +28,8 @@ from bert_tf.conversion.checkpoint import (
     unlike_bert,
     with_placeholders,
 )
-from bert_tf.data import vocabulary
-from bert_tf.data.tokenizer import Tokenizer
+from bert_tf.data.text import vocabulary
+from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.files import write_whole
 from bert_tf.models.folder import ModelDescription
 from bert_tf.models.tensors import (

@@ -12,8 +12,8 @@ from typing import Any
 import tokenizers
 
 from bert_tf.conversion.checkpoint import read_json, refuse, with_placeholders
-from bert_tf.data import vocabulary
-from bert_tf.data.tokenizer import Tokenizer
+from bert_tf.data.text import vocabulary
+from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.files import write_whole
 
 VOCABULARY_FILE = "vocab.txt"

@@ -7,8 +7,8 @@ import logging
 from typing import Any
 
 from bert_tf.conversion.checkpoint import refuse, with_placeholders
-from bert_tf.data import vocabulary
-from bert_tf.data.tokenizer import Tokenizer
+from bert_tf.data.text import vocabulary
+from bert_tf.data.text.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the tokenizer's ops for loading)
 
 from bert_tf.config import CONFIG_FILE, Config, required, write_config
-from bert_tf.data.tokenizer import Tokenizer
+from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.export.signatures import DEFAULT, FILL_MASK, ServingModel
 from bert_tf.models.folder import load_description, load_model
 

@@ -11,8 +11,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from bert_tf.data.packing import pack
-from bert_tf.data.tokenizer import Tokenizer
+from bert_tf.data.text.packing import pack
+from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.models.bert import ENCODER_INPUTS
 from bert_tf.models.folder import ModelDescription
 
@@ -168,7 +168,7 @@ def _pretraining(parts: _Parts) -> Signatures:
 
 def _with_texts(function: Callable, *, pair: bool) -> Any:
     names: Sequence[str] = ("text", "text_pair") if pair else ("text",)
-    return tf.function(function).get_concrete_function(
+    return tf.function(function, autograph=False).get_concrete_function(
         *(tf.TensorSpec([None], tf.string, name=name) for name in names)
     )
 
@@ -179,6 +179,6 @@ def _with_token_ids(function: Callable) -> Any:
             {"input_ids": input_ids, "input_mask": input_mask, "segment_ids": segment_ids}
         )
 
-    return tf.function(from_ids).get_concrete_function(
+    return tf.function(from_ids, autograph=False).get_concrete_function(
         *(tf.TensorSpec([None, None], tf.int32, name=name) for name in ENCODER_INPUTS)
     )

@@ -5,10 +5,10 @@ from pathlib import Path
 import tensorflow as tf
 
 from bert_tf.config import Config, required
-from bert_tf.data.google_records import is_static
-from bert_tf.data.sources import Source, open_prepared, open_static
-from bert_tf.data.tasks import read_labelled
-from bert_tf.data.tokenizer import Tokenizer
+from bert_tf.data.batches.google_records import is_static
+from bert_tf.data.batches.sources import Source, open_prepared, open_static
+from bert_tf.data.batches.tasks import read_labelled
+from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.models.folder import ModelDescription, load_description, load_model
 from bert_tf.training.confusion import CONFUSION_MATRIX_FILE
 from bert_tf.training.finetuning import evaluation_data, report_classes

@@ -11,14 +11,14 @@ import numpy as np
 import tensorflow as tf
 
 from bert_tf.config import Config, FinetuningConfig, required
-from bert_tf.data.tasks import (
+from bert_tf.data.batches.tasks import (
     LabelledText,
     check_labels,
     class_names,
     classification_batches,
     read_labelled,
 )
-from bert_tf.data.tokenizer import Tokenizer
+from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.models.bert import with_stored_architecture, with_vocab_size
 from bert_tf.models.folder import (
     WEIGHTS_FILE,

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from bert_tf.config import Config, required
-from bert_tf.data.google_records import is_static
-from bert_tf.data.sources import Source, open_prepared, open_static
-from bert_tf.data.tokenizer import Tokenizer
+from bert_tf.data.batches.google_records import is_static
+from bert_tf.data.batches.sources import Source, open_prepared, open_static
+from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.models.bert import with_vocab_size
 from bert_tf.models.folder import ModelDescription, build_model, save_model
 from bert_tf.training.checkpoints import bind_settings
@@ -59,7 +60,7 @@ def pretrain(
             model = build_model(
                 description, dtype=policy, rematerialize=section.training.rematerialize
             )
-        eval_batches = source.eval_batches
+        train_batches, eval_batches = _batches(config, source)
         metrics = train(
             Run(
                 model=model,
@@ -68,16 +69,8 @@ def pretrain(
                 config=section.training,
                 num_steps=section.num_train_steps,
                 seed=config.seed,
-                train_batches=lambda step: source.train_batches(
-                    batch_size=section.training.batch_size, seed=config.seed, start_step=step
-                ),
-                eval_batches=eval_batches
-                and functools.partial(
-                    eval_batches,
-                    batch_size=section.training.batch_size,
-                    seed=config.seed,
-                    max_steps=section.max_eval_steps,
-                ),
+                train_batches=train_batches,
+                eval_batches=eval_batches,
                 output_dir=output_dir,
                 log_metrics=log.log_metrics,
                 on_progress=on_progress,
@@ -113,6 +106,23 @@ def _open_source(config: Config) -> Source:
             f"its own held-out records. Received: {section.eval_records!r}. Take it out."
         )
     return source
+
+
+def _batches(
+    config: Config, source: Source
+) -> tuple[Callable[..., tf.data.Dataset], Callable[..., tf.data.Dataset] | None]:
+    """Functions of a step and of nothing; both take num_workers and worker_index, too."""
+    section = config.pretraining
+    options = {"batch_size": section.training.batch_size, "seed": config.seed}
+
+    def train_batches(step: int, **worker: int) -> tf.data.Dataset:
+        return source.train_batches(**options, start_step=step, **worker)
+
+    if source.eval_batches is None:
+        return train_batches, None
+    return train_batches, functools.partial(
+        source.eval_batches, **options, max_steps=section.max_eval_steps
+    )
 
 
 def _describe(config: Config, source: Source) -> ModelDescription:

@@ -76,13 +76,28 @@ def has_bfloat16_units() -> bool:
 
 
 def split_batches(
-    make_batches: Callable[[], tf.data.Dataset], strategy: tf.distribute.Strategy
+    make_batches: Callable[..., tf.data.Dataset], strategy: tf.distribute.Strategy
 ) -> tf.distribute.DistributedDataset:
     """Global batches dealt to the replicas in order: replica r gets rows [r*b, (r+1)*b).
 
-    Every tensor's first dimension is the global batch, a multiple of the number of replicas.
+    `make_batches` is called without arguments and gives the global batches. Where there are several
+    input pipelines, each calls it with its `num_workers` and `worker_index` and gets its rows only.
+    Every tensor's first dimension is the batch, a multiple of the number of replicas.
     """
-    num_replicas = strategy.num_replicas_in_sync
+
+    def worker_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        num_workers = context.num_input_pipelines
+        worker = {"num_workers": num_workers, "worker_index": context.input_pipeline_id}
+        return _deal(
+            make_batches(**worker) if num_workers > 1 else make_batches(),
+            num_replicas=context.num_replicas_in_sync // num_workers,
+        )
+
+    return strategy.distribute_datasets_from_function(worker_batches)
+
+
+def _deal(batches: tf.data.Dataset, *, num_replicas: int) -> tf.data.Dataset:
+    """Batches of a worker, those of its replicas one after the other."""
 
     def deal(batch: Any) -> Any:
         return tf.nest.map_structure(
@@ -92,21 +107,17 @@ def split_batches(
             batch,
         )
 
-    def replica_batches(_context: tf.distribute.InputContext) -> tf.data.Dataset:
-        batches = make_batches()
-        if num_replicas > 1:
-            spec = tf.nest.map_structure(
-                lambda s: tf.TensorSpec([None, *s.shape[1:]], s.dtype), batches.element_spec
+    if num_replicas > 1:
+        spec = tf.nest.map_structure(
+            lambda s: tf.TensorSpec([None, *s.shape[1:]], s.dtype), batches.element_spec
+        )
+        batches = batches.map(deal).unbatch()
+        batches = batches.map(
+            lambda batch: tf.nest.map_structure(
+                lambda x, s: tf.ensure_shape(x, s.shape), batch, spec
             )
-            batches = batches.map(deal).unbatch()
-            batches = batches.map(
-                lambda batch: tf.nest.map_structure(
-                    lambda x, s: tf.ensure_shape(x, s.shape), batch, spec
-                )
-            )
-        return batches.prefetch(2 * num_replicas)
-
-    return strategy.distribute_datasets_from_function(replica_batches)
+        )
+    return batches.prefetch(2 * num_replicas)
 
 
 def _split_cpu(count: int) -> None:

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.conversion.checkpoint import Model
-from bert_tf.data.packing import pack
+from bert_tf.data.text.packing import pack
 
 
 def folder() -> Path:

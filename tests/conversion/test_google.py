@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from bert_tf.conversion import google, model_garden
 from bert_tf.conversion.convert import convert_checkpoint, detect_format, load_checkpoint
-from bert_tf.data.tokenizer import Tokenizer
+from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.models.tensors import stored_tensors, weights_by_name
 from tests.conversion.our_results import our_results
 

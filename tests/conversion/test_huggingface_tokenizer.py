@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bert_tf.conversion import huggingface_tokenizer
-from bert_tf.data.tokenizer import Tokenizer
-from bert_tf.data.vocabulary import CONTROL_TOKENS
+from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.vocabulary import CONTROL_TOKENS
 
 TOKENS = [*CONTROL_TOKENS, "cat", "##s", "the", "[unused0]"]
 

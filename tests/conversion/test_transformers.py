@@ -7,8 +7,8 @@ from bert_tf.config import ModelConfig
 from bert_tf.conversion import huggingface
 from bert_tf.conversion.checkpoint import Model
 from bert_tf.conversion.convert import load_checkpoint
-from bert_tf.data.tokenizer import Tokenizer
-from bert_tf.data.vocabulary import CONTROL_TOKENS
+from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.vocabulary import CONTROL_TOKENS
 from bert_tf.models.folder import ModelDescription, build_model
 from bert_tf.models.tensors import weights_by_name
 from tests.conversion import huggingface_reference as reference

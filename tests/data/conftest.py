@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from bert_tf.config import Config, TokenizerConfig, VocabularyConfig, validate_config
-from bert_tf.data.preparation import prepare_records
-from bert_tf.data.tokenizer import Tokenizer
-from bert_tf.data.vocabulary import learn_vocabulary
+from bert_tf.data.preparation.prepare import prepare_records
+from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.vocabulary import learn_vocabulary
 
 NOUNS = ["cat", "dog", "house", "river", "나무", "바다", "하늘", "사람", "stone", "garden"]
 VERBS = ["sees", "finds", "makes", "likes", "보았다", "만들었다", "좋아한다"]

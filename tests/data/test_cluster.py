@@ -8,14 +8,15 @@ import psutil
 import pytest
 
 from bert_tf.config import Config, ExamplesConfig, TokenizerConfig
-from bert_tf.data import corpus, shards, spool
-from bert_tf.data.tokenizer import Tokenizer
+from bert_tf.data.corpora import corpus
+from bert_tf.data.preparation import shards, spool
+from bert_tf.data.text.tokenizer import Tokenizer
 from tests.data.conftest import make_text
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("ray", reason="needs the cluster extra")
 
-from bert_tf.data.cluster import run_on_ray  # noqa: E402
+from bert_tf.data.preparation.cluster import run_on_ray  # noqa: E402
 
 
 def make_tasks(

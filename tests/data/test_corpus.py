@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bert_tf.config import CorpusConfig
-from bert_tf.data import corpus
+from bert_tf.data.corpora import corpus
 
 WIKITEXT_FILE = Path(__file__).parents[2].parent / "shared/data/en/wikitext2_valid.txt"
 

@@ -11,7 +11,8 @@ import pytest
 import zstandard
 
 from bert_tf.config import CorpusConfig
-from bert_tf.data import corpus, corpus_files
+from bert_tf.data.corpora import corpus
+from bert_tf.data.corpora import files as corpus_files
 
 TEXT = "\ufeffFirst.\nSecond.\n\n" + "한국어 " * 1000 + "\n\n" + "Last." * 5000
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from bert_tf.config import Config, CorpusConfig
-from bert_tf.data import corpus, records
-from bert_tf.data.corpus_hub import HubName
-from bert_tf.data.preparation import prepare_records
+from bert_tf.data import records
+from bert_tf.data.corpora import corpus
+from bert_tf.data.corpora.hub import HubName
+from bert_tf.data.preparation.prepare import prepare_records
 from tests.data.conftest import make_text
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from bert_tf.config import Config, CorpusConfig
-from bert_tf.data import corpus, corpus_selection
-from bert_tf.data.corpus_selection import DigestSet, read_summary
-from bert_tf.data.preparation import prepare_records
+from bert_tf.data.corpora import corpus
+from bert_tf.data.corpora import selection as corpus_selection
+from bert_tf.data.corpora.selection import DigestSet, read_summary
+from bert_tf.data.preparation.prepare import prepare_records
 from tests.data.conftest import make_text
 
 

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from bert_tf.config import Config
-from bert_tf.data import corpus, records, spool
-from bert_tf.data.preparation import prepare_records
-from bert_tf.data.standard_input import StandardInput
+from bert_tf.data import records
+from bert_tf.data.corpora import corpus
+from bert_tf.data.corpora.standard_input import StandardInput
+from bert_tf.data.preparation import spool
+from bert_tf.data.preparation.prepare import prepare_records
 from tests.data.conftest import make_text
 
 TEXT = make_text(num_documents=200).encode()

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.data import epochs, google_records, google_schema
-from bert_tf.data.tokenizer import Tokenizer
-from bert_tf.data.vocabulary import VOCABULARY_FILE
+from bert_tf.data.batches import epochs, google_records, google_schema
+from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.vocabulary import VOCABULARY_FILE
 from tests.data.conftest import make_text
 
 LENGTH, PREDICTIONS = 32, 5

@@ -16,8 +16,9 @@ import tensorflow as tf
 from scipy import stats
 
 from bert_tf.config import ExamplesConfig, MaskingConfig
-from bert_tf.data.masking import mask_tokens
-from bert_tf.data.sentence_pairs import make_pairs
+from bert_tf.data.batches.masking import mask_tokens
+from bert_tf.data.preparation.sentence_pairs import make_pairs
+from bert_tf.data.preparation.token_block import TokenBlock
 
 Row = list[int]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -78,9 +79,10 @@ def google_pairs(google: Any, documents: list[list[Row]]) -> list[tuple[Row, Row
 
 def our_pairs(documents: list[list[Row]]) -> list[tuple[Row, Row, bool]]:
     config = ExamplesConfig(max_seq_length=MAX_SEQ_LENGTH)
-    return [
-        tuple(pair) for pair in make_pairs(documents, config=config, rng=np.random.default_rng(1))
-    ]
+    block = TokenBlock.from_lists(documents)
+    ids = block.ids.tolist()
+    pairs = make_pairs(block, config=config, rng=np.random.default_rng(1))
+    return [(ids[a:b], ids[c:d], bool(label)) for a, b, c, d, label in zip(*pairs, strict=True)]
 
 
 def assert_same_counts(*samples: Counter[Any]) -> None:

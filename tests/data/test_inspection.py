@@ -8,11 +8,11 @@ import tensorflow as tf
 
 from bert_tf.config import Config
 from bert_tf.data import records
-from bert_tf.data.corpus import read_documents
-from bert_tf.data.inspection import InspectedExample, Piece, join_pieces, read_examples
-from bert_tf.data.preparation import prepare_records
-from bert_tf.data.records_report import report_records
-from bert_tf.data.sentences import split_sentences
+from bert_tf.data.corpora.corpus import read_documents
+from bert_tf.data.inspection.examples import InspectedExample, Piece, join_pieces, read_examples
+from bert_tf.data.inspection.report import report_records
+from bert_tf.data.preparation.prepare import prepare_records
+from bert_tf.data.text.sentences import split_sentences
 
 from .conftest import make_config
 

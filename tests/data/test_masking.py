@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.config import MaskingConfig, load_config
-from bert_tf.data.masking import mask_tokens
-from bert_tf.data.tokenizer import Tokenizer
-from bert_tf.data.vocabulary import CONTROL_TOKENS
+from bert_tf.data.batches.masking import mask_tokens
+from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.vocabulary import CONTROL_TOKENS
 
 PAD, CLS, SEP, MASK = 0, 2, 3, 4  # As in CONTROL_TOKENS, where 1 is [UNK].
 VOCAB_SIZE = 1000

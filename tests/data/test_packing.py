@@ -2,7 +2,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from bert_tf.data.packing import bucket_length, pack, pad_to, trim_pair
+from bert_tf.data.text.packing import bucket_length, pack, pad_to, trim_pair
 
 CLS, SEP = 101, 102
 

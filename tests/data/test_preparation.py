@@ -5,13 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from bert_tf.config import Config, load_config
-from bert_tf.data import corpus, preparation, records, shards, spool, workers
-from bert_tf.data.preparation import prepare_records
-from bert_tf.data.tokenizer import Tokenizer
+from bert_tf.data import records
+from bert_tf.data.corpora import corpus
+from bert_tf.data.preparation import prepare as preparation
+from bert_tf.data.preparation import shards, spool, workers
+from bert_tf.data.preparation.prepare import prepare_records
+from bert_tf.data.text.tokenizer import Tokenizer
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 PROCESS_FILES = ("config.yaml",)
@@ -250,7 +254,7 @@ def test_a_vocabulary_is_asked_for(tmp_path: Path, corpus_config: Config) -> Non
 def test_documents_are_dealt_in_turn_and_read_back_in_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spool, "BLOCK_BYTES", 40)
+    monkeypatch.setattr(spool, "BLOCK_BYTES", 50)
     monkeypatch.setattr(spool, "MIN_BLOCK_DOCUMENTS", 2)
     monkeypatch.setattr(spool, "BUFFER_BYTES", 16)
     documents = [corpus.Document((f"{n:09d}", "두 번째"), "a:1") for n in range(21)]
@@ -259,15 +263,32 @@ def test_documents_are_dealt_in_turn_and_read_back_in_blocks(
     )
     assert counts == {"train": 21, "eval": 0}
     blocks = list(spool.read_blocks(spool.spool_path(tmp_path, "train", 0)))
-    # Each document is 9 + 10 bytes: three fill a block; the last two make one of their own.
-    assert [len(block) for block in blocks] == [3, 3, 3, 2]
-    numbers = [int(document[0]) for block in blocks for document in block]
+    # Each document takes 9 + 1 + 10 + 2 bytes: the third is cut, so it is read to its end.
+    assert [block.document_splits.tolist() for block in blocks] == [[0, 2, 4, 6]] * 3 + [[0, 2, 4]]
+    numbers = [int(paragraph) for block in blocks for paragraph in block.paragraphs[::2]]
     assert numbers == list(range(0, 21, 2))
-    assert blocks[0][0][1].decode() == "두 번째"
+    assert {paragraph.decode() for block in blocks for paragraph in block.paragraphs[1::2]} == {
+        "두 번째"
+    }
     monkeypatch.setattr(spool, "MIN_BLOCK_DOCUMENTS", 3)
     blocks = list(spool.read_blocks(spool.spool_path(tmp_path, "train", 0)))
-    assert [len(block) for block in blocks] == [3, 3, 5], "a small last block joins the one before"
+    assert [len(block.document_splits) - 1 for block in blocks] == [3, 3, 5], "the last was small"
     assert list(spool.read_blocks(spool.spool_path(tmp_path, "eval", 0))) == []
+
+
+def test_no_cut_between_blocks_parts_a_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = [corpus.Document(("a" * n, "b", "c" * (7 - n)), "a:1") for n in range(1, 7)] * 2
+    spool.spool_documents(documents, tmp_path, num_shards={"all": 1}, split_of=lambda _: "all")
+    expected = [paragraph.encode() for document in documents for paragraph in document.paragraphs]
+    monkeypatch.setattr(spool, "MIN_BLOCK_DOCUMENTS", 1)
+    for size in range(1, 40):
+        monkeypatch.setattr(spool, "BLOCK_BYTES", size)
+        blocks = list(spool.read_blocks(spool.spool_path(tmp_path, "all", 0)))
+        assert [paragraph for block in blocks for paragraph in block.paragraphs] == expected
+        sizes = [size for block in blocks for size in np.diff(block.document_splits).tolist()]
+        assert sizes == [3] * len(documents), size
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the shared data beside the repository")

@@ -9,9 +9,10 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.config import Config, MaskingConfig
-from bert_tf.data import epochs, pretraining, records
-from bert_tf.data.preparation import prepare_records
-from bert_tf.data.tokenizer import Tokenizer
+from bert_tf.data import records
+from bert_tf.data.batches import epochs, pretraining
+from bert_tf.data.preparation.prepare import prepare_records
+from bert_tf.data.text.tokenizer import Tokenizer
 
 MASKING = MaskingConfig(max_predictions_per_seq=6)
 NO_MASKS = MaskingConfig(mask_share=0.0, random_share=0.0, max_predictions_per_seq=6)
@@ -106,53 +107,6 @@ def test_several_groups_of_files_are_read_once_an_epoch_and_positioned(
     skipped = training(records_dir).skip(start_step).take(3)
     positioned = training(records_dir, start_step=start_step).take(3)
     assert_equal_batches(list(positioned.as_numpy_iterator()), list(skipped.as_numpy_iterator()))
-
-
-@pytest.mark.parametrize("num_workers", [1, 2, 4])
-def test_workers_read_together_exactly_what_one_would(records_dir: Path, num_workers: int) -> None:
-    num_examples = records.read_manifest(records_dir).num_examples("train")
-    num_steps = num_examples // 16 + 2  # Into the second epoch.
-    whole = list(training(records_dir, start_step=2).take(num_steps).as_numpy_iterator())
-    parts = [
-        training(records_dir, start_step=2, num_workers=num_workers, worker_index=index)
-        .take(num_steps)
-        .as_numpy_iterator()
-        for index in range(num_workers)
-    ]
-    joined = [
-        {name: np.concatenate([part[name] for part in rows]) for name in rows[0]}
-        for rows in zip(*parts, strict=True)
-    ]
-    assert_equal_batches(joined, whole)
-
-
-def test_workers_evaluate_together_exactly_what_one_would(records_dir: Path) -> None:
-    def batches(**worker: int) -> list[Any]:
-        dataset = pretraining.evaluation_batches(
-            records_dir, batch_size=8, masking=MASKING, seed=3, **worker
-        )
-        return list(dataset.as_numpy_iterator())
-
-    parts = [batches(num_workers=2, worker_index=index) for index in range(2)]
-    joined = [
-        {name: np.concatenate([part[name] for part in rows]) for name in rows[0]}
-        for rows in zip(*parts, strict=True)
-    ]
-    assert_equal_batches(joined, batches())
-
-
-@pytest.mark.parametrize(
-    ("num_workers", "worker_index", "message"),
-    [
-        (3, 0, r"multiple of num_workers\. Received: batch_size=16, num_workers=3"),
-        (2, 2, r"worker_index must be from 0 to num_workers - 1 = 1\. Received: 2"),
-    ],
-)
-def test_workers_that_cannot_share_a_batch_are_refused(
-    records_dir: Path, num_workers: int, worker_index: int, message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        training(records_dir, num_workers=num_workers, worker_index=worker_index)
 
 
 def test_batches_depend_on_the_seed_and_not_on_tensorflows_global_one(records_dir: Path) -> None:

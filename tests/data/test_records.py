@@ -4,17 +4,19 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.data import records
+from bert_tf.data.records import shard_files
 
-EXAMPLES = [
-    records.Example([2, 7, 3, 300, 70_000, 3], [0, 0, 0, 1, 1, 1], 1),
-    records.Example([2, 127, 128, 3], [0, 0, 0, 0], None),
-    records.Example([2, 3, 3], [0, 0, 1], 0),
+ROWS = [
+    ([2, 7, 3, 300, 70_000, 3], 3, 1),
+    ([2, 127, 128, 16_383, 16_384, 2_097_152, 2**31 - 1, 3], 8, records.NO_LABEL),
+    ([2, 3, 3], 2, 0),
 ]
+EXAMPLES = records.Examples.from_rows(ROWS)
 
 
 def write(directory: Path, compression: str = "none") -> records.Shard:
     path = directory / "train-00000-of-00001.tfrecord"
-    shard = records.write_shard(path, EXAMPLES, split="train", compression=compression)
+    shard = records.write_shard(path, [EXAMPLES, EXAMPLES], split="train", compression=compression)
     manifest = records.Manifest(
         schema_version=records.SCHEMA_VERSION,
         plan={
@@ -29,48 +31,55 @@ def write(directory: Path, compression: str = "none") -> records.Shard:
     return shard
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_bytes_are_a_tensorflow_example(example: records.Example) -> None:
-    message = tf.train.Example.FromString(records.serialize(example))
-    features = {
-        name: list(feature.int64_list.value) for name, feature in message.features.feature.items()
-    }
-    expected = {"input_ids": example.input_ids, "segment_ids": example.segment_ids}
-    if example.next_sentence_label is not None:
-        expected["next_sentence_labels"] = [example.next_sentence_label]
-    assert features == expected
-    assert message.SerializeToString(deterministic=True) == records.serialize(example)
+def segments(row: tuple[list[int], int, int]) -> list[int]:
+    ids, first_length, _ = row
+    return [0] * first_length + [1] * (len(ids) - first_length)
+
+
+def test_bytes_are_tensorflow_examples() -> None:
+    for row, record in zip(ROWS, records.serialize(EXAMPLES), strict=True):
+        message = tf.train.Example.FromString(record)
+        features = {
+            name: list(feature.int64_list.value)
+            for name, feature in message.features.feature.items()
+        }
+        ids, _, label = row
+        expected = {"input_ids": ids, "segment_ids": segments(row)}
+        if label != records.NO_LABEL:
+            expected["next_sentence_labels"] = [label]
+        assert features == expected
+        assert message.SerializeToString(deterministic=True) == record
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])
 def test_what_is_written_is_read_back(tmp_path: Path, compression: str) -> None:
     shard = write(tmp_path, compression)
-    assert (shard.num_examples, shard.num_tokens, shard.split) == (3, 13, "train")
+    assert (shard.num_examples, shard.num_tokens, shard.split) == (6, 34, "train")
     (path,) = records.shard_paths(tmp_path, "train")
     dataset = tf.data.TFRecordDataset(str(path), records.tf_compression(compression))
-    parsed = records.parse(next(iter(dataset.batch(3))))
-    assert parsed["input_ids"].to_list() == [example.input_ids for example in EXAMPLES]
-    assert parsed["segment_ids"].to_list() == [example.segment_ids for example in EXAMPLES]
-    assert parsed["next_sentence_labels"].numpy().tolist() == [1, -1, 0]
+    parsed = records.parse(next(iter(dataset.batch(6))))
+    assert parsed["input_ids"].to_list() == [ids for ids, _, _ in ROWS] * 2
+    assert parsed["segment_ids"].to_list() == [segments(row) for row in ROWS] * 2
+    assert parsed["next_sentence_labels"].numpy().tolist() == [1, -1, 0] * 2
     assert records.shard_paths(tmp_path, "eval") == []
 
 
 def test_the_manifest_counts(tmp_path: Path) -> None:
     write(tmp_path)
     manifest = records.read_manifest(tmp_path)
-    assert manifest.num_examples("train") == 3
-    assert manifest.num_tokens("train") == 13
+    assert manifest.num_examples("train") == 6
+    assert manifest.num_tokens("train") == 34
     assert manifest.num_examples("eval") == 0
     assert manifest.max_seq_length == 8
 
 
 def test_a_failed_shard_leaves_nothing_behind(tmp_path: Path) -> None:
-    def examples():  # type: ignore[no-untyped-def]
-        yield EXAMPLES[0]
+    def blocks():  # type: ignore[no-untyped-def]
+        yield EXAMPLES
         raise RuntimeError("no more")
 
     with pytest.raises(RuntimeError, match="no more"):
-        records.write_shard(tmp_path / "a.tfrecord", examples(), split="train")
+        records.write_shard(tmp_path / "a.tfrecord", blocks(), split="train")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -132,7 +141,7 @@ def test_errors_that_are_not_of_the_records_pass(tmp_path: Path) -> None:
 def test_checksums_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path)
     read: list[Path] = []
-    monkeypatch.setattr(records, "_check_content", lambda path, sha256: read.append(path))
+    monkeypatch.setattr(shard_files, "_check_content", lambda path, sha256: read.append(path))
     for _ in range(3):
         (path,) = records.shard_paths(tmp_path, "train")
     assert read == [path]

@@ -1,18 +1,31 @@
 """Pairs and full sequences, case by case; their distribution: test_google_semantics.py."""
 
 import random
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from bert_tf.config import ExamplesConfig
-from bert_tf.data.sentence_pairs import Pair, make_pairs, truncate_pair
+from bert_tf.data import records
+from bert_tf.data.preparation.sentence_pairs import make_pairs, to_examples, truncated_lengths
+from bert_tf.data.preparation.token_block import TokenBlock
+
+
+class Pair(NamedTuple):
+    """The tokens that a pair's bounds mean."""
+
+    first: list[int]
+    second: list[int]
+    is_random_next: bool
 
 
 def make(documents: list[list[list[int]]], *, seed: int = 0, **settings: Any) -> list[Pair]:
     config = ExamplesConfig.model_validate(settings)
-    return list(make_pairs(documents, config=config, rng=np.random.default_rng(seed)))
+    block = TokenBlock.from_lists(documents)
+    ids = block.ids.tolist()
+    pairs = make_pairs(block, config=config, rng=np.random.default_rng(seed))
+    return [Pair(ids[a:b], ids[c:d], bool(label)) for a, b, c, d, label in zip(*pairs, strict=True)]
 
 
 def numbered_documents(
@@ -148,18 +161,41 @@ def test_long_sentences_are_truncated_to_fit(share: float) -> None:
 
 
 def test_truncation_takes_from_the_longer_side_at_both_ends() -> None:
-    rng = np.random.default_rng(0)
-    kept = [truncate_pair(list(range(30)), [1, 2, 3], max_tokens=13, rng=rng) for _ in range(2000)]
-    assert all(len(first) == 10 and second == [1, 2, 3] for first, second in kept)
-    fronts = np.array([first[0] for first, _ in kept])
+    documents = [[[-1, -2, -3], list(range(30))]] * 2000
+    pairs = make(documents, max_seq_length=16, short_seq_prob=0.0, random_next_share=0.0)
+    assert all(first == [-1, -2, -3] and len(second) == 10 for first, second, _ in pairs)
+    fronts = np.array([second[0] for _, second, _ in pairs])
     # Twenty coins: mean 10, variance 5.
     assert fronts.mean() == pytest.approx(10, abs=0.25)
     assert fronts.var() == pytest.approx(5, abs=0.8)
-    lengths = [
-        tuple(map(len, truncate_pair(list(range(a)), list(range(b)), max_tokens=limit, rng=rng)))
+
+
+def test_the_longer_part_gives_and_the_second_of_equal_ones() -> None:
+    kept = [
+        tuple(map(int, truncated_lengths(np.array(a), np.array(b), max_tokens=limit)))
         for a, b, limit in [(9, 9, 7), (9, 9, 8), (2, 9, 7), (9, 2, 7), (3, 4, 7), (4, 5, 7)]
     ]
-    assert lengths == [(4, 3), (4, 4), (2, 5), (5, 2), (3, 4), (4, 3)]
+    assert kept == [(4, 3), (4, 4), (2, 5), (5, 2), (3, 4), (4, 3)]
+
+
+def test_empty_sentences_and_documents_are_left_out() -> None:
+    block = TokenBlock.from_lists([[[]], [[1, 2], [], [3]], [], [[], [4]], [[]]])
+    assert block.ids.tolist() == [1, 2, 3, 4]
+    assert block.sentence_splits.tolist() == [0, 2, 3, 4]
+    assert block.document_splits.tolist() == [0, 2, 3]
+    assert TokenBlock.from_lists([[[]], []]).num_documents == 0
+
+
+def test_examples_have_special_tokens_and_a_label_where_there_is_a_pair() -> None:
+    documents = [[[5, 6], [7]], [[8]]]
+    block = TokenBlock.from_lists(documents)
+    config = ExamplesConfig(negative_pairs="swapped", random_next_share=1.0, short_seq_prob=0.0)
+    pairs = make_pairs(block, config=config, rng=np.random.default_rng(0))
+    examples = to_examples(block.ids, pairs, cls_id=2, sep_id=3)
+    assert examples.input_ids.tolist() == [2, 7, 3, 5, 6, 3, 2, 8, 3]
+    assert examples.row_splits.tolist() == [0, 6, 9]
+    assert examples.first_lengths.tolist() == [3, 3]
+    assert examples.labels.tolist() == [1, records.NO_LABEL]
 
 
 def test_pairs_are_a_function_of_the_generator() -> None:

@@ -1,9 +1,11 @@
+from itertools import product
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
-from bert_tf.data.sentences import split_sentences
+from bert_tf.data.text import sentences
+from bert_tf.data.text.sentences import split_sentences
 
 
 @pytest.mark.parametrize(
@@ -68,10 +70,32 @@ def test_sentences(text: str, expected: list[str]) -> None:
 def test_no_character_but_white_space_is_lost_on_real_text(shared_data: Path) -> None:
     lines = (shared_data / "ko" / "reviews.txt").read_text("utf-8").splitlines()[:3000]
     lines += (shared_data / "en" / "wikitext2_valid.txt").read_text("utf-8").splitlines()[:500]
-    for line, sentences in zip(lines, split_sentences(tf.constant(lines)).to_list(), strict=True):
-        assert "".join(line.split()) == "".join(b"".join(sentences).decode().split())
+    for line, parts in zip(lines, split_sentences(tf.constant(lines)).to_list(), strict=True):
+        assert "".join(line.split()) == "".join(b"".join(parts).decode().split())
 
 
 def test_rows_stay_apart_and_invalid_utf8_is_replaced() -> None:
     sentences = split_sentences(tf.constant([b"A b. C", b"", b"x\xff. y"]))
     assert sentences.to_list() == [[b"A b.", b"C"], [], ["x\ufffd.".encode(), b"y"]]
+
+
+def test_what_is_taken_for_valid_utf8_is_what_a_conversion_leaves_as_it_is() -> None:
+    edges = [0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0]
+    leads = [0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED, 0xEE, 0xEF, 0xF0, 0xF1, 0xF3, 0xF4]
+    leads += [0xF5, 0xFF]
+    texts = [
+        bytes([lead, *rest])
+        for lead in leads
+        for length in (0, 1, 2, 3)
+        for rest in product(edges, repeat=length)
+    ]
+    texts += [b"", "\ufeff한글\uffff\U0010ffff".encode(), b"a\n\xff"]
+    decoded = [text.decode("utf-8", errors="replace").encode() for text in texts]
+    valid = [text for text, ours in zip(texts, decoded, strict=True) if text == ours]
+    found = tf.strings.regex_full_match(tf.constant(texts), sentences.VALID_UTF8).numpy()
+    assert [text for text, is_valid in zip(texts, found, strict=True) if is_valid] == valid
+    assert 0 < len(valid) < len(texts)
+    replaced = sentences.replace_invalid_utf8(tf.constant(texts)).numpy().tolist()
+    assert [text for text, new in zip(texts, replaced, strict=True) if text == new] == valid
+    assert all(text.decode() for text in replaced if text)
+    assert sentences.replace_invalid_utf8(tf.constant(valid)).numpy().tolist() == valid

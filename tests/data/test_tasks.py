@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.data import tasks
-from bert_tf.data.tokenizer import Tokenizer
+from bert_tf.data.batches import tasks
+from bert_tf.data.text.tokenizer import Tokenizer
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 FIELDS = {"text_field": "text", "label_field": "label"}

@@ -9,8 +9,8 @@ import tensorflow as tf
 import tokenizers
 
 from bert_tf.config import TokenizerConfig
-from bert_tf.data.tokenizer import Tokenizer
-from bert_tf.data.vocabulary import CONTROL_TOKENS, MASK
+from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.vocabulary import CONTROL_TOKENS, MASK
 
 WORDS = """un ##want ##ed ##a runn ##ing want , . ! ? [ ] ( ) ' - # the cafe café resume Café É é e
 영화 ##가 재미 ##있다 가 각 ##각 한 ##글 中 文 あ ##い MASK SEP mask sep straße ss"""

@@ -19,8 +19,8 @@ import tokenizers
 from official.nlp.tools import tokenization as google_code
 
 from bert_tf.config import TokenizerConfig, VocabularyConfig
-from bert_tf.data.tokenizer import Tokenizer
-from bert_tf.data.vocabulary import CONTROL_TOKENS, learn_vocabulary, make_normalizer
+from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.vocabulary import CONTROL_TOKENS, learn_vocabulary, make_normalizer
 
 GOOGLE_LIMIT, HF_LIMIT = 200, 100
 CASED, UNCASED = (False, False), (True, True)

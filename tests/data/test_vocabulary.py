@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.config import TokenizerConfig, VocabularyConfig
-from bert_tf.data.tokenizer import Tokenizer
-from bert_tf.data.vocabulary import learn_vocabulary, read_vocabulary, write_vocabulary
+from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.vocabulary import learn_vocabulary, read_vocabulary, write_vocabulary
 
 TEXTS = [
     "low low low low low lower lower newest newest newest newest newest newest widest widest",
@@ -84,7 +84,7 @@ def test_the_same_corpus_gives_the_same_list_in_any_process(tmp_path: Path) -> N
     script = (
         "import sys, pathlib\n"
         "from bert_tf.config import TokenizerConfig, VocabularyConfig\n"
-        "from bert_tf.data.vocabulary import learn_vocabulary\n"
+        "from bert_tf.data.text.vocabulary import learn_vocabulary\n"
         "texts = pathlib.Path(sys.argv[1]).read_text(encoding='utf-8').splitlines()\n"
         "config = VocabularyConfig(size=80, limit_alphabet=40)\n"
         "tokens = learn_vocabulary(texts, config=config, tokenizer=TokenizerConfig())\n"

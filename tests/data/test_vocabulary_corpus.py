@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bert_tf.config import Config, validate_config
-from bert_tf.data.corpus import is_held_out, read_documents
-from bert_tf.data.tokenizer import learn_tokenizer
-from bert_tf.data.vocabulary_corpus import VocabularyCorpus
+from bert_tf.data.corpora.corpus import is_held_out, read_documents
+from bert_tf.data.text.tokenizer import learn_tokenizer
+from bert_tf.data.text.vocabulary_corpus import VocabularyCorpus
 
 from .conftest import make_text
 

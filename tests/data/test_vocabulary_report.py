@@ -1,8 +1,8 @@
 import pytest
 
-from bert_tf.data.tokenizer import Tokenizer
-from bert_tf.data.vocabulary import CONTROL_TOKENS
-from bert_tf.data.vocabulary_report import measure_vocabulary
+from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.vocabulary import CONTROL_TOKENS
+from bert_tf.data.text.vocabulary_report import measure_vocabulary
 
 TOKENS = [*CONTROL_TOKENS, "low", "##er", "##est", "new", "l", "n", ".", "[unused0]"]
 

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.config import Config, validate_config
-from bert_tf.data.pretraining import training_batches
-from bert_tf.data.vocabulary import CLS, MASK, PAD, SEP, UNK
+from bert_tf.data.batches.pretraining import training_batches
+from bert_tf.data.text.vocabulary import CLS, MASK, PAD, SEP, UNK
 from bert_tf.training.evaluation import evaluate_model
 from bert_tf.training.pretraining import pretrain
 
@@ -125,7 +125,7 @@ def test_records_that_do_not_go_together_are_refused(
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from bert_tf.data.preparation import prepare_records
+    from bert_tf.data.preparation.prepare import prepare_records
 
     folder = tmp_path_factory.mktemp("prepared")
     (folder / "vocab.txt").write_text("\n".join(TOKENS) + "\n", encoding="utf-8")
@@ -168,7 +168,7 @@ def test_a_shard_damaged_while_training_reads_it_is_named(
         flip_a_byte(folder / "train-00001-of-00002.tfrecord")
         return batches
 
-    monkeypatch.setattr("bert_tf.data.pretraining.training_batches", damage_then_read)
+    monkeypatch.setattr("bert_tf.data.batches.pretraining.training_batches", damage_then_read)
     config = make_config(tmp_path, pretraining={"records": str(folder), "eval_records": None})
     with pytest.raises(ValueError, match=r"train-00001-of-00002\.tfrecord: a shard must have the"):
         pretrain(config, tmp_path / "encoder")

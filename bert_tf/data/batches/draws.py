@@ -1,0 +1,52 @@
+"""Random numbers for some rows of a batch, the same as the whole batch would get there.
+
+Philox numbers its values: those of a row follow from the seed and the row's place, and nobody has
+to draw the rows of others. `tf.random.stateless_uniform` offers the same values from the first on.
+"""
+
+from typing import NamedTuple, Self
+
+import tensorflow as tf
+
+PHILOX = 1
+VALUES_PER_COUNT = 4
+
+
+class Draws(NamedTuple):
+    """What the rows from `first_row` on draw under `seed`, int32 or int64 (2)."""
+
+    seed: tf.Tensor
+    first_row: int = 0
+
+    def split(self, num: int) -> list[Self]:
+        """As many independent ones for the same rows."""
+        seeds = tf.unstack(tf.random.split(self.seed, num=num))
+        return [self._replace(seed=seed) for seed in seeds]
+
+    def uniform(self, shape: tf.Tensor) -> tf.Tensor:
+        """Float32 from 0 to below 1. `shape`: rows first."""
+        key, counter, num_over = self._position(shape)
+        values = tf.raw_ops.StatelessRandomUniformV2(
+            shape=[tf.reduce_prod(shape) + num_over], key=key, counter=counter, alg=PHILOX
+        )
+        return tf.reshape(values[num_over:], shape)
+
+    def integers(self, shape: tf.Tensor, *, limit: int) -> tf.Tensor:
+        """Int32 from 0 to below `limit`. `shape`: rows first."""
+        key, counter, num_over = self._position(shape)
+        values = tf.raw_ops.StatelessRandomUniformIntV2(
+            shape=[tf.reduce_prod(shape) + num_over],
+            key=key,
+            counter=counter,
+            alg=PHILOX,
+            minval=0,
+            maxval=limit,
+        )
+        return tf.reshape(values[num_over:], shape)
+
+    def _position(self, shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Key, counter, and how many values of that count belong to the rows before."""
+        key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=self.seed)
+        num_before = self.first_row * tf.reduce_prod(shape[1:])
+        counts = tf.cast(num_before // VALUES_PER_COUNT, tf.uint64)
+        return key, counter + tf.stack([counts, 0]), num_before % VALUES_PER_COUNT

@@ -1,0 +1,224 @@
+"""Raw text in, a stream of documents out.
+
+A document is a sequence of paragraphs. In .txt a line is a paragraph, and
+`corpus.document_boundary` says what ends a document; in .jsonl, .parquet and hub data sets every
+row is a document and its text's lines are paragraphs. A line is never joined with the next one:
+text wrapped at a column is unwrapped by whoever wrapped it. Nothing is held but the document at
+hand.
+
+WikiText (Merity et al. 2016) has its articles in a row, each under a ` = Title = ` between blank
+lines, with ` = = Section = = ` headings of their own. Headings are no sentences: as for BERT's own
+Wikipedia (Devlin et al. 2019, section 3.1) they are left out. Its tokens (` @-@ `, `<unk>`) stay.
+"""
+
+import itertools
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from bert_tf.config import CorpusConfig
+from bert_tf.data.corpora.document import Document, is_held_out
+from bert_tf.data.corpora.files import (
+    Line,
+    decode_lines,
+    kind_of,
+    list_files,
+    read_lines,
+    read_text,
+)
+from bert_tf.data.corpora.hub import PREFIX, HubName, read_hub_rows
+from bert_tf.data.corpora.rows import json_texts, read_json_lines, read_rows
+from bert_tf.data.corpora.selection import Fate, select_documents
+from bert_tf.data.corpora.standard_input import NAME, STANDARD_INPUT, StandardInput
+
+__all__ = [
+    "Document",
+    "is_held_out",
+    "list_files",
+    "list_sources",
+    "read_documents",
+    "read_json_lines",
+    "read_lines",
+]
+
+logger = logging.getLogger(__name__)
+
+HEADING = re.compile(r"=((?: =)*) (?!=)\S(?:.*\S)?\1 =")
+"""A stripped line; the group is empty for a title."""
+
+
+def list_sources(paths: Iterable[str]) -> list[str | Path]:
+    """Standard input ("-") if it is asked for, hub names, then files, sorted, each once.
+
+    Raises:
+        FileNotFoundError, ValueError: see `list_files`; standard input is named twice; a hub name
+            is none.
+    """
+    paths = list(paths)
+    num_inputs = paths.count(STANDARD_INPUT)
+    if num_inputs > 1:
+        raise ValueError(
+            f"corpus.paths must name {NAME} ({STANDARD_INPUT!r}) once: it can be read once. "
+            f"Received: {num_inputs} times. Leave it once."
+        )
+    hub_names = sorted({path for path in paths if path.startswith(PREFIX)})
+    for name in hub_names:
+        HubName.parse(name)
+    others = [STANDARD_INPUT] * num_inputs + hub_names
+    files = [path for path in paths if path not in others]
+    return [*others, *(list_files(files) if files or not others else [])]
+
+
+def read_documents(
+    config: CorpusConfig,
+    *,
+    standard_input: StandardInput | None = None,
+    on_fate: Callable[[Document, Fate], None] | None = None,
+) -> Iterator[Document]:
+    """Documents in the order of `list_sources`, streaming, without those that `config` drops.
+
+    `on_fate` hears of every document, the dropped ones, too. A file without a document is passed
+    over with a warning.
+
+    Raises:
+        FileNotFoundError: see `list_sources`.
+        ValueError: no path, no document in any file, a damaged file, invalid UTF-8 under
+            `encoding_errors: error` (or half a surrogate pair in .jsonl, which no UTF-8 can
+            hold), a row without the text field, or a path "-" without `standard_input`.
+    """
+    documents = _read_all(config, standard_input=standard_input)
+    return select_documents(documents, config=config, on_fate=on_fate)
+
+
+def _read_all(config: CorpusConfig, *, standard_input: StandardInput | None) -> Iterator[Document]:
+    sources = list_sources(config.paths)
+    num_documents = 0
+    for source in sources:
+        num_before = num_documents
+        for document in _read_source(source, config=config, standard_input=standard_input):
+            num_documents += 1
+            yield document
+        if num_documents == num_before:
+            logger.warning("%s: no document in it, passed over.", _name(source))
+    if not num_documents:
+        raise ValueError(
+            f"{_name(sources[0])}: a corpus needs at least one document. Received: "
+            f"{len(sources)} file(s) with nothing but white space. Set corpus.paths to files with "
+            "text."
+        )
+
+
+def _read_source(
+    source: str | Path, *, config: CorpusConfig, standard_input: StandardInput | None
+) -> Iterator[Document]:
+    lines, has_rows = _open_source(source, config=config, standard_input=standard_input)
+    name = _name(source)
+    if config.document_boundary == "wikitext":
+        return _article_documents(name, _row_lines(lines) if has_rows else lines)
+    if has_rows:
+        return _row_documents(name, lines)
+    if config.document_boundary == "line":
+        return _line_documents(name, lines)
+    return _block_documents(name, lines, blank_line_ends=config.document_boundary == "blank_line")
+
+
+def _open_source(
+    source: str | Path, *, config: CorpusConfig, standard_input: StandardInput | None
+) -> tuple[Iterable[Line], bool]:
+    """Lines of text or the texts of rows, and whether they are rows."""
+    text_field, errors = config.text_field, config.encoding_errors
+    if isinstance(source, Path):
+        if kind_of(source) == ".txt":
+            return read_text(source, encoding_errors=errors), False
+        return read_rows(source, text_field=text_field, encoding_errors=errors), True
+    if source != STANDARD_INPUT:
+        return read_hub_rows(source, text_field=text_field, encoding_errors=errors), True
+    if standard_input is None:
+        raise ValueError(
+            f"corpus.paths may name {NAME} ({STANDARD_INPUT!r}) for `bert-tf prepare` only, which "
+            "reads its corpus once. Received: it here. Write it to a file and set corpus.paths to "
+            "that."
+        )
+    lines = decode_lines(standard_input, NAME, encoding_errors=errors)
+    if config.standard_input_kind == "txt":
+        return lines, False
+    return json_texts(lines, NAME, text_field=text_field, encoding_errors=errors), True
+
+
+def _name(source: str | Path) -> str:
+    return NAME if source == STANDARD_INPUT else str(source)
+
+
+def _row_lines(rows: Iterable[Line]) -> Iterator[Line]:
+    for row in rows:
+        first, *others = row.text.removesuffix("\n").split("\n")
+        yield row._replace(text=first)
+        for other in others:
+            yield Line(row.number, other, False)
+
+
+def _row_documents(name: str, rows: Iterable[Line]) -> Iterator[Document]:
+    for row in rows:
+        paragraphs = tuple(part.strip() for part in row.text.splitlines() if part.strip())
+        if paragraphs:
+            yield Document(paragraphs, f"{name}:{row.number}", int(row.is_repaired))
+
+
+def _line_documents(name: str, lines: Iterable[Line]) -> Iterator[Document]:
+    for line in lines:
+        text = line.text.strip()
+        if text:
+            yield Document((text,), f"{name}:{line.number}", int(line.is_repaired))
+
+
+def _block_documents(
+    name: str, lines: Iterable[Line], *, blank_line_ends: bool
+) -> Iterator[Document]:
+    gathered: list[Line] = []
+    for line in lines:
+        if line.text.strip():
+            gathered.append(line)
+        elif blank_line_ends and gathered:
+            yield _joined(name, gathered)
+            gathered = []
+    if gathered:
+        yield _joined(name, gathered)
+
+
+def _article_documents(name: str, lines: Iterable[Line]) -> Iterator[Document]:
+    """Articles; what stands before the first title is one, too, and one without text is none."""
+    gathered: list[Line] = []
+    for line, is_heading, is_title in _marked_headings(lines):
+        if is_title and gathered:
+            yield _joined(name, gathered)
+            gathered = []
+        if line.text.strip() and not is_heading:
+            gathered.append(line)
+    if gathered:
+        yield _joined(name, gathered)
+
+
+def _joined(name: str, lines: list[Line]) -> Document:
+    return Document(
+        tuple(line.text.strip() for line in lines),
+        f"{name}:{lines[0].number}",
+        sum(line.is_repaired for line in lines),
+    )
+
+
+def _marked_headings(lines: Iterable[Line]) -> Iterator[tuple[Line, bool, bool]]:
+    """Each line with whether it is a heading, and whether that is a title.
+
+    Only between blank lines (or the file's ends) is it one: tables have lines such as "= 3 =".
+    """
+    before = ""
+    at_hand: Line | None = None
+    for line in itertools.chain(lines, [None]):
+        if at_hand is not None:
+            text = at_hand.text.strip()
+            is_alone = not before and (line is None or not line.text.strip())
+            heading = HEADING.fullmatch(text) if is_alone else None
+            yield at_hand, heading is not None, heading is not None and not heading[1]
+            before = text
+        at_hand = line

@@ -1,0 +1,165 @@
+"""Documents in, those that are kept out; near-empty ones and repetitions are dropped and counted.
+
+Texts are compared in NFC: a text and its decomposed twin are the same.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from bert_tf.config import CorpusConfig, Section
+from bert_tf.data.corpora.document import Document
+from bert_tf.files import write_whole
+
+SUMMARY_FILE = "corpus_summary.json"
+DIGEST_BYTES = 16
+FIRST_SLOTS = 1 << 16
+
+Fate = Literal["kept", "near_empty", "duplicate"]
+
+
+class SplitSummary(Section):
+    """What became of the documents of one split."""
+
+    documents_read: int = 0
+    near_empty_dropped: int = 0
+    duplicates_dropped: int = 0
+    lines_with_replaced_bytes: int = 0
+    """In all documents read; see `corpus.encoding_errors`."""
+
+
+class CorpusSummary(Section):
+    """`corpus_summary.json` in a records folder."""
+
+    train: SplitSummary = SplitSummary()
+    eval: SplitSummary = SplitSummary()
+
+    def describe(self) -> str:
+        """A line for people: "12 of 90 documents dropped (10 duplicates, …), …"."""
+        total = Counter(self.train.model_dump())
+        total.update(self.eval.model_dump())
+        num_dropped = total["duplicates_dropped"] + total["near_empty_dropped"]
+        return (
+            f"{num_dropped:,} of {total['documents_read']:,} documents dropped "
+            f"({total['duplicates_dropped']:,} duplicates, {total['near_empty_dropped']:,} "
+            f"near-empty), {total['lines_with_replaced_bytes']:,} lines with replaced bytes"
+        )
+
+
+class SummaryCounter:
+    """Counts the fates of documents, each under its split."""
+
+    def __init__(self, split_of: Callable[[Document], str]) -> None:
+        self._split_of = split_of
+        self._counts: dict[str, Counter[str]] = {"train": Counter(), "eval": Counter()}
+
+    def count(self, document: Document, fate: Fate) -> None:
+        """Take note of one document."""
+        counts = self._counts[self._split_of(document)]
+        counts["documents_read"] += 1
+        counts["near_empty_dropped"] += fate == "near_empty"
+        counts["duplicates_dropped"] += fate == "duplicate"
+        counts["lines_with_replaced_bytes"] += document.num_repaired_lines
+
+    def summary(self) -> CorpusSummary:
+        """The counts so far."""
+        return CorpusSummary.model_validate(self._counts)
+
+
+def select_documents(
+    documents: Iterable[Document],
+    *,
+    config: CorpusConfig,
+    on_fate: Callable[[Document, Fate], None] | None = None,
+) -> Iterator[Document]:
+    """Documents without those that `config` drops; of equal ones the first is kept.
+
+    Raises:
+        ValueError: none is left.
+    """
+    seen = DigestSet()
+    is_any_kept = False
+    document = None
+    for document in documents:
+        fate = _fate(document, config=config, seen=seen)
+        if on_fate is not None:
+            on_fate(document, fate)
+        if fate == "kept":
+            is_any_kept = True
+            yield document
+    if document is not None and not is_any_kept:
+        raise ValueError(
+            f"{document.source}: a corpus needs at least one document of "
+            f"corpus.min_document_characters={config.min_document_characters}. Received: none up "
+            "to this one, the last. Lower it, or join documents with corpus.document_boundary."
+        )
+
+
+def write_summary(summary: CorpusSummary, directory: str | Path) -> Path:
+    """Write `corpus_summary.json`, whole or not at all."""
+    text = summary.model_dump_json(indent=2) + "\n"
+    return write_whole(Path(directory) / SUMMARY_FILE, text)
+
+
+def read_summary(directory: str | Path) -> CorpusSummary | None:
+    """The summary in a records folder; None if it was made before there was one."""
+    path = Path(directory) / SUMMARY_FILE
+    if not path.is_file():
+        return None
+    return CorpusSummary.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+class DigestSet:
+    """Texts seen, as digests of 128 bits in one open-addressed table.
+
+    At most 43 bytes a text, 64 while the table grows: a set of Python's takes over 100.
+    """
+
+    def __init__(self) -> None:
+        self._num_slots = FIRST_SLOTS
+        self._table = bytearray(FIRST_SLOTS * DIGEST_BYTES)
+        self._num_digests = 0
+
+    def add(self, text: str) -> bool:
+        """Whether `text` is new."""
+        if 4 * self._num_digests >= 3 * self._num_slots:
+            self._grow()
+        digest = hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).digest()
+        is_new = self._put(digest)
+        self._num_digests += is_new
+        return is_new
+
+    def _put(self, digest: bytes) -> bool:
+        """An empty slot is all zeros, which no text's digest is for all that is known."""
+        slot = int.from_bytes(digest[:8], "little") % self._num_slots
+        while True:
+            start = slot * DIGEST_BYTES
+            there = self._table[start : start + DIGEST_BYTES]
+            if there == digest:
+                return False
+            if not any(there):
+                self._table[start : start + DIGEST_BYTES] = digest
+                return True
+            slot = (slot + 1) % self._num_slots
+
+    def _grow(self) -> None:
+        old = self._table
+        self._num_slots *= 2
+        self._table = bytearray(self._num_slots * DIGEST_BYTES)
+        for start in range(0, len(old), DIGEST_BYTES):
+            digest = bytes(old[start : start + DIGEST_BYTES])
+            if any(digest):
+                self._put(digest)
+
+
+def _fate(document: Document, *, config: CorpusConfig, seen: DigestSet) -> Fate:
+    if not config.min_document_characters and not config.drop_duplicates:
+        return "kept"
+    text = document.compared_text
+    if len(text) < config.min_document_characters:
+        return "near_empty"
+    if config.drop_duplicates and not seen.add(text):
+        return "duplicate"
+    return "kept"

@@ -1,0 +1,96 @@
+"""`manifest.json` beside the shards: what they hold and how they were made."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+
+from bert_tf.config import Section
+from bert_tf.data.records.example import SCHEMA_VERSION
+from bert_tf.files import write_whole
+
+MANIFEST_FILE = "manifest.json"
+Split = Literal["train", "eval"]
+
+
+class Shard(Section):
+    """One finished file."""
+
+    name: str
+    split: Split
+    num_examples: int
+    num_tokens: int
+    num_bytes: int
+    sha256: str
+
+
+class Manifest(Section):
+    """What a records folder holds. `plan` is all that the records are a function of."""
+
+    schema_version: int
+    plan: dict[str, Any]
+    num_documents: dict[Split, int]
+    shards: tuple[Shard, ...]
+
+    @property
+    def max_seq_length(self) -> int:
+        """The length that the records were made for."""
+        return int(self.plan["examples"]["max_seq_length"])
+
+    @property
+    def next_sentence(self) -> bool:
+        """Whether the records carry next-sentence labels."""
+        return bool(self.plan["examples"]["next_sentence"])
+
+    @property
+    def compression(self) -> str:
+        """`none` or `gzip`."""
+        return str(self.plan["records"]["compression"])
+
+    @property
+    def vocabulary_sha256(self) -> str:
+        """Of the `vocab.txt` that the ids belong to."""
+        return str(self.plan["tokenizer"]["vocabulary_sha256"])
+
+    def num_examples(self, split: str) -> int:
+        """Records of a split."""
+        return sum(shard.num_examples for shard in self.shards if shard.split == split)
+
+    def num_tokens(self, split: str) -> int:
+        """Tokens of a split, [CLS] and [SEP] included."""
+        return sum(shard.num_tokens for shard in self.shards if shard.split == split)
+
+
+def write_manifest(manifest: Manifest, directory: str | Path) -> Path:
+    """Write `manifest.json`, whole or not at all. It is written last: with it, records are done."""
+    return write_whole(Path(directory) / MANIFEST_FILE, manifest.model_dump_json(indent=2) + "\n")
+
+
+def read_manifest(directory: str | Path) -> Manifest:
+    """The manifest of a records folder.
+
+    Raises:
+        FileNotFoundError: there is none: never prepared, or interrupted.
+        ValueError: it is damaged, or of another schema version.
+    """
+    path = Path(directory) / MANIFEST_FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: prepared records must have a manifest. Received: no such file. "
+            "Run `bert-tf prepare` with this output folder; after an interruption it goes on."
+        )
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+        version = tree.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise ValueError(
+                f"{path}: records must have schema version {SCHEMA_VERSION}. Received: {version}. "
+                "Prepare them again with this version of the package."
+            )
+        return Manifest.model_validate(tree)
+    except (json.JSONDecodeError, AttributeError, pydantic.ValidationError) as error:
+        raise ValueError(
+            f"{path}: a manifest must be as `bert-tf prepare` wrote it. Received: {error}. "
+            "Prepare the records again."
+        ) from error
