@@ -106,43 +106,58 @@ class MultiHeadAttention(keras.layers.Layer):
 
     def call(self, query, memory=None, attention_mask=None, return_weights=False, training=False):
         query, key, value = self._project(query, memory)  # (B, N, F, H), 2 x (B, N, T, H)
-        scores = self._scores(query, key)  # (B, N, F, T)
-        if attention_mask is not None:
-            scores = ops.where(attention_mask, scores, MASKED_SCORE)
-        weights = ops.softmax(scores, axis=-1)  # (B, N, F, T)
-        dropped = self.dropout(ops.cast(weights, self.compute_dtype), training=training)
+        if self.compute_dtype == "float16":
+            # The bare product overflows at 65504.
+            scores = ops.matmul(query * self._factor, ops.swapaxes(key, -1, -2))
+            scores, factor = ops.clip(scores, -LARGEST_FLOAT16, LARGEST_FLOAT16), 1.0
+        else:
+            scores, factor = ops.matmul(query, ops.swapaxes(key, -1, -2)), self._factor
+        weights = None
+        if training and not return_weights and keras.backend.backend() == "tensorflow":
+            dropped = self._fused_weights(scores, attention_mask, factor=factor)
+        else:
+            weights = _softmax(scores, attention_mask, factor=factor)  # (B, N, F, T)
+            dropped = self.dropout(ops.cast(weights, self.compute_dtype), training=training)
         context = ops.matmul(dropped, value)  # (B, N, F, H)
         context = ops.transpose(context, (0, 2, 1, 3))  # (B, F, N, H)
         context = ops.reshape(context, (*ops.shape(context)[:2], self.hidden_size))
         output = self.output_projection(context)  # (B, F, W)
         return (output, weights) if return_weights else output
 
-    def _scores(self, query, key):
-        """Q K^T / sqrt(H), float32; a product in the compute dtype."""
-        # Scaled first: in float16 the bare product overflows at 65504.
-        scaled = query * (1.0 / math.sqrt(self.hidden_size // self.num_heads))  # (B, N, F, H)
-        scores = ops.matmul(scaled, ops.swapaxes(key, -1, -2))  # (B, N, F, T)
-        if self.compute_dtype == "float16":
-            scores = ops.clip(scores, -LARGEST_FLOAT16, LARGEST_FLOAT16)
-        return ops.cast(scores, "float32")
+    @property
+    def _factor(self):
+        return 1.0 / math.sqrt(self.hidden_size // self.num_heads)
+
+    def _fused_weights(self, scores, attention_mask, *, factor):
+        from bert_tf.layers import fused_tensorflow
+
+        return fused_tensorflow.attention_weights(
+            scores,
+            attention_mask,
+            self.dropout.next_seed(),
+            factor=factor,
+            masked_score=MASKED_SCORE,
+            **self.dropout.settings,
+        )
 
     def _project(self, query, memory):
         if memory is None:
-            return ops.split(self._heads(self.query_key_value(query), parts=3), 3, axis=1)
+            return self._heads(self.query_key_value(query), parts=3)
         kernel = ops.cast(self.query_key_value.kernel, self.compute_dtype)
         bias = ops.cast(self.query_key_value.bias, self.compute_dtype)
         width = self.hidden_size
         asked = ops.matmul(query, kernel[:, :width]) + bias[:width]
         answers = ops.matmul(memory, kernel[:, width:]) + bias[width:]
-        key, value = ops.split(self._heads(answers, parts=2), 2, axis=1)
-        return self._heads(asked, parts=1), key, value
+        return self._heads(asked, parts=1) + self._heads(answers, parts=2)
 
     def _heads(self, projected, *, parts):
-        """(B, T, parts * W) -> (B, parts * N, T, H)."""
+        """(B, T, parts * W) -> `parts` times (B, N, T, H)."""
         batch, length = ops.shape(projected)[:2]
         head_size = self.hidden_size // self.num_heads
-        heads = ops.reshape(projected, (batch, length, parts * self.num_heads, head_size))
-        return ops.transpose(heads, (0, 2, 1, 3))
+        heads = ops.reshape(projected, (batch, length, parts, self.num_heads, head_size))
+        heads = ops.transpose(heads, (2, 0, 3, 1, 4))
+        # Along the first axis: a part is a piece of memory, and nothing is copied.
+        return [ops.squeeze(part, 0) for part in ops.split(heads, parts, axis=0)]
 
     def get_config(self):
         return {
@@ -152,3 +167,11 @@ class MultiHeadAttention(keras.layers.Layer):
             "dropout_rate": self.dropout_rate,
             "initializer_range": self.initializer_range,
         }
+
+
+def _softmax(scores, attention_mask, *, factor):
+    """Attention weights, float32, whatever the type of the scores."""
+    scores = ops.cast(scores, "float32") * factor
+    if attention_mask is not None:
+        scores = ops.where(attention_mask, scores, MASKED_SCORE)
+    return ops.softmax(scores, axis=-1)

@@ -15,6 +15,8 @@ import keras
 import ml_dtypes  # noqa: F401  (teaches NumPy bfloat16)
 import numpy as np
 
+from bert_tf.layers.dropout_mask import dropout_mask
+
 _scope = threading.local()  # a replica of tf.distribute.MirroredStrategy traces in a thread
 
 
@@ -43,7 +45,9 @@ class Dropout(keras.layers.Layer):
 
     Input and output: any shape, compute dtype. The scale must be a number of the compute dtype
     (1.109375 in bfloat16 for 1 / 0.9), and the share dropped is what makes the mean exact with it
-    (0.0986); masks are drawn in float32, whatever the compute dtype.
+    (0.0986); the product is made in float32, whatever the compute dtype.
+
+    A fused kernel that drops by itself takes `settings` and `next_seed`, and gets the same mask.
     """
 
     def __init__(self, rate: float, **kwargs: Any):
@@ -58,10 +62,25 @@ class Dropout(keras.layers.Layer):
     def call(self, inputs, training=False):
         if not training or self.rate == 0.0:
             return inputs
+        seed, settings = self.next_seed(), self.settings
+        if keras.backend.backend() == "tensorflow":
+            from bert_tf.layers import fused_tensorflow
+
+            return fused_tensorflow.dropout(inputs, seed, **settings)
+        mask = dropout_mask(keras.ops.shape(inputs), seed, **settings)
+        return keras.ops.cast(keras.ops.cast(inputs, "float32") * mask, inputs.dtype)
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """`rate` and `scale` of `dropout_mask`."""
+        if self.rate == 0.0:
+            return {"rate": 0.0, "scale": 1.0}
         scale = float(np.asarray(1.0 / (1.0 - self.rate)).astype(self.compute_dtype))
-        draws = keras.random.uniform(keras.ops.shape(inputs), seed=self.seed_generator)
-        is_kept = keras.ops.less(draws, 1.0 / scale)
-        return inputs * scale * keras.ops.cast(is_kept, inputs.dtype)
+        return {"rate": 1.0 - 1.0 / scale, "scale": scale}
+
+    def next_seed(self) -> Any:
+        """The seed of the next mask, int32 (2,)."""
+        return keras.ops.cast(self.seed_generator.next(), "int32")
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -10,6 +10,32 @@ from bert_tf.layers.dropout import Dropout
 from bert_tf.layers.projection import dense
 
 
+def drop_add_norm(
+    update: Any,
+    residual: Any,
+    dropout: Dropout,
+    layer_norm: keras.layers.LayerNormalization,
+    training: bool,
+) -> Any:
+    """`layer_norm(residual + dropout(update))`; in training by a fused kernel where there is one.
+
+    `update`, `residual`, output: (batch, length, width), compute dtype.
+    """
+    if not (training and keras.backend.backend() == "tensorflow"):
+        return layer_norm(residual + dropout(update, training=training))
+    from bert_tf.layers import fused_tensorflow
+
+    return fused_tensorflow.drop_add_norm(
+        update,
+        residual,
+        layer_norm.gamma.value,
+        layer_norm.beta.value,
+        dropout.next_seed(),
+        epsilon=layer_norm.epsilon,
+        **dropout.settings,
+    )
+
+
 class TransformerLayer(keras.layers.Layer):
     """Self-attention and feed-forward network, each with dropout, residual sum and LayerNorm.
 
@@ -89,24 +115,30 @@ class TransformerLayer(keras.layers.Layer):
 
     def call(self, hidden, attention_mask=None, return_weights=False, training=False):
         def attend(x):
-            attended, weights = self.attention(
-                x, attention_mask=attention_mask, return_weights=True, training=training
+            return self.attention(
+                x, attention_mask=attention_mask, return_weights=return_weights, training=training
             )
-            return self.attention_dropout(attended, training=training), weights
 
+        asked = self.attention_layer_norm(hidden) if self.norm_first else hidden
+        attended, weights = attend(asked) if return_weights else (attend(asked), None)
         if self.norm_first:
-            attended, weights = attend(self.attention_layer_norm(hidden))
-            hidden = hidden + attended
-            hidden = hidden + self._feed_forward(self.output_layer_norm(hidden), training)
+            hidden = hidden + self.attention_dropout(attended, training=training)
+            expanded = self._feed_forward(self.output_layer_norm(hidden), training)
+            hidden = hidden + self.output_dropout(expanded, training=training)
         else:
-            attended, weights = attend(hidden)
-            hidden = self.attention_layer_norm(hidden + attended)
-            hidden = self.output_layer_norm(hidden + self._feed_forward(hidden, training))
+            hidden = drop_add_norm(
+                attended, hidden, self.attention_dropout, self.attention_layer_norm, training
+            )
+            expanded = self._feed_forward(hidden, training)
+            hidden = drop_add_norm(
+                expanded, hidden, self.output_dropout, self.output_layer_norm, training
+            )
         return (hidden, weights) if return_weights else hidden
 
     def _feed_forward(self, x, training):
-        expanded = activate(self.intermediate(x), self.activation, training=training)
-        return self.output_dropout(self.output_projection(expanded), training=training)
+        return self.output_projection(
+            activate(self.intermediate(x), self.activation, training=training)
+        )
 
     def get_config(self):
         return {**super().get_config(), **self._settings}

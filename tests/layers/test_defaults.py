@@ -9,10 +9,10 @@ from collections import Counter
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from scipy import stats
 
 from bert_tf.config import FinetuningConfig, ModelConfig
+from bert_tf.layers import fused_tensorflow
 from bert_tf.models.finetuning import BertClassifier
 from bert_tf.models.pretraining import BertPretrainer
 
@@ -100,16 +100,24 @@ def test_every_layer_norm_adds_1e_12_to_the_variance(norm_first):
         np.testing.assert_allclose(layer(x), expected, rtol=1e-3, atol=1e-4, err_msg=layer.path)
 
 
-def random_draws(model: keras.Model) -> Counter:
-    """How often a training pass draws random numbers, by the shape drawn."""
-    call = tf.function(lambda: model(INPUTS, training=True)).get_concrete_function()
-    graphs = [call.graph, *(f.graph for f in call.graph._functions.values() if hasattr(f, "graph"))]
-    return Counter(
-        tuple(operation.outputs[0].shape)
-        for graph in graphs
-        for operation in graph.get_operations()
-        if "Random" in operation.type and "Uniform" in operation.type
-    )
+def random_draws(model: keras.Model, monkeypatch: pytest.MonkeyPatch) -> Counter:
+    """How often a training pass draws dropout masks, by the shape drawn."""
+    draws: Counter = Counter()
+
+    def count(name: str) -> None:
+        kernel = getattr(fused_tensorflow, name)
+
+        def counting(x, *args, rate, **kwargs):
+            draws[tuple(x.shape)] += rate > 0.0
+            return kernel(x, *args, rate=rate, **kwargs)
+
+        monkeypatch.setattr(fused_tensorflow, name, counting)
+
+    with monkeypatch.context() as monkeypatch:
+        for name in ("dropout", "drop_add_norm", "attention_weights"):
+            count(name)
+        model(INPUTS, training=True)
+    return +draws
 
 
 HIDDEN_SHAPE, SCORES_SHAPE, POOLED_SHAPE = (B, T, 24), (B, 3, T, T), (B, 24)
@@ -117,16 +125,16 @@ HIDDEN_SHAPE, SCORES_SHAPE, POOLED_SHAPE = (B, T, 24), (B, 3, T, T), (B, 24)
 
 @pytest.mark.parametrize("norm_first", [False, True])
 def test_dropout_draws_once_after_the_embeddings_and_three_times_a_layer_and_nowhere_else(
-    norm_first,
+    norm_first, monkeypatch
 ):
-    models = make_models(**SMALL, norm_first=norm_first)
+    def draws(kind="pretrainer", **rates):
+        return random_draws(make_models(**SMALL, norm_first=norm_first, **rates)[kind], monkeypatch)
+
     everywhere = {HIDDEN_SHAPE: 1 + 2 * 2, SCORES_SHAPE: 2}
-    assert random_draws(models["pretrainer"]) == everywhere
-    assert random_draws(models["classifier"]) == everywhere | {POOLED_SHAPE: 1}
-    hidden = make_models(**SMALL, norm_first=norm_first, attention_probs_dropout_prob=0.0)
-    assert random_draws(hidden["pretrainer"]) == {HIDDEN_SHAPE: 5}
-    attention = make_models(**SMALL, norm_first=norm_first, hidden_dropout_prob=0.0)
-    assert random_draws(attention["pretrainer"]) == {SCORES_SHAPE: 2}
+    assert draws() == everywhere
+    assert draws("classifier") == everywhere | {POOLED_SHAPE: 1}
+    assert draws(attention_probs_dropout_prob=0.0) == {HIDDEN_SHAPE: 5}
+    assert draws(hidden_dropout_prob=0.0) == {SCORES_SHAPE: 2}
 
 
 def test_default_rates_are_a_tenth():

@@ -133,7 +133,7 @@ def test_a_run_on_replicas_with_accumulation_is_the_same_run(
         run.model.encoder.rematerialize = rematerialize
         results.append(train_and_read(run))
     (expected, expected_weights), (seen, weights) = results
-    tolerance = 1e-6 if dtype == "float32" else 1e-3
+    tolerance = 5e-6 if dtype == "float32" else 1e-3  # of the loss, after updates
     for name in ("train/loss", "train/gradient_norm"):
         np.testing.assert_allclose(
             [step[name] for step in seen], [step[name] for step in expected], rtol=tolerance

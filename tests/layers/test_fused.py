@@ -1,0 +1,124 @@
+"""The fused kernels of training against the same chains written plainly, in value and gradient."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import stats
+
+from bert_tf.layers import fused_tensorflow
+from bert_tf.layers.dropout_mask import dropout_mask
+
+SEED = tf.constant([3, -5], tf.int32)
+RATES = [{"rate": 0.0, "scale": 1.0}, {"rate": 0.2, "scale": 1.25}]
+TYPES = [(tf.float32, 1e-5), (tf.bfloat16, 0.04)]
+EPSILON = 1e-12
+
+
+def draw(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def value_and_gradients(function: Any, inputs: list[Any], dtype: Any) -> list[np.ndarray]:
+    """Of a sum with fixed weights, so that every element has a gradient of its own."""
+    tensors = [tf.cast(x, dtype) for x in inputs]
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        output = function(*tensors)
+    assert output.dtype == dtype
+    upstream = tf.cast(draw(*output.shape, seed=9), dtype)
+    gradients = tape.gradient(output, tensors, output_gradients=upstream)
+    return [np.asarray(tf.cast(x, tf.float32)) for x in (output, *gradients)]
+
+
+def mask_of(x: tf.Tensor, rates: dict[str, float]) -> tf.Tensor:
+    return dropout_mask(x.shape, SEED, **rates)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), TYPES)
+@pytest.mark.parametrize("rates", RATES)
+def test_drop_add_norm(rates: dict[str, float], dtype: Any, tolerance: float) -> None:
+    def plain(update: Any, residual: Any, gamma: Any, beta: Any) -> Any:
+        total = residual + update * mask_of(update, rates)
+        mean, variance = tf.nn.moments(total, [-1], keepdims=True)
+        return (total - mean) / tf.sqrt(variance + EPSILON) * gamma + beta
+
+    def fused(*inputs: Any) -> Any:
+        return fused_tensorflow.drop_add_norm(*inputs, SEED, epsilon=EPSILON, **rates)
+
+    inputs = [
+        draw(3, 5, 16, seed=1),
+        draw(3, 5, 16, seed=2),
+        1 + draw(16, seed=3),
+        draw(16, seed=4),
+    ]
+    rounded = [np.asarray(tf.cast(tf.cast(x, dtype), tf.float32)) for x in inputs]
+    found = value_and_gradients(fused, inputs, dtype)
+    expected = value_and_gradients(plain, rounded, tf.float32)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=tolerance * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), TYPES)
+@pytest.mark.parametrize("rates", RATES)
+@pytest.mark.parametrize("mask_shape", [None, (2, 1, 1, 7), (2, 1, 5, 7)])
+def test_attention_weights(
+    mask_shape: Any, rates: dict[str, float], dtype: Any, tolerance: float
+) -> None:
+    mask = None
+    if mask_shape is not None:
+        is_allowed = draw(*mask_shape, seed=5) > 0
+        is_allowed[0, ..., :] = False  # a row that may attend to nothing
+        mask = tf.constant(is_allowed)
+
+    def plain(scores: Any) -> Any:
+        scaled = scores * 0.5
+        if mask is not None:
+            scaled = tf.where(mask, scaled, -1e9)
+        return tf.nn.softmax(scaled) * mask_of(scores, rates)
+
+    def fused(scores: Any) -> Any:
+        return fused_tensorflow.attention_weights(
+            scores, mask, SEED, factor=0.5, masked_score=-1e9, **rates
+        )
+
+    scores = draw(2, 3, 5, 7) * 4
+    rounded = np.asarray(tf.cast(tf.cast(scores, dtype), tf.float32))
+    found = value_and_gradients(fused, [scores], dtype)
+    expected = value_and_gradients(plain, [rounded], tf.float32)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16])
+def test_dropout_applies_one_mask_to_value_and_gradient(dtype: Any) -> None:
+    x = draw(64, 33)
+    value, gradient = value_and_gradients(
+        lambda x: fused_tensorflow.dropout(x, SEED, rate=0.2, scale=1.25), [x], dtype
+    )
+    mask = np.asarray(mask_of(tf.zeros([64, 33]), RATES[1]))
+    assert set(np.unique(mask)) == {0.0, 1.25}
+    np.testing.assert_allclose(value, x * mask, atol=0.03)
+    np.testing.assert_allclose(gradient, draw(64, 33, seed=9) * mask, atol=0.03)
+
+
+def test_masks_drop_the_asked_share_independently_of_place_and_seed() -> None:
+    def dropped(*seed: int) -> np.ndarray:
+        return np.asarray(dropout_mask((512, 512), tf.constant(seed), rate=0.1, scale=1.0)) == 0
+
+    masks = [dropped(*seed) for seed in ((0, 0), (0, 1), (1, 0), (1, 1), (-1, 0), (2**31 - 1, 7))]
+    size = masks[0].size
+    for mask in masks:
+        assert stats.binomtest(int(mask.sum()), size, 0.1).pvalue > 1e-4
+        for axis in (0, 1):  # no row and no column is favoured
+            counts = mask.sum(axis)
+            assert stats.kstest((counts - 51.2) / np.sqrt(512 * 0.09), "norm").statistic < 0.08
+        flat = mask.ravel().astype(float)
+        for distance in (1, 2, 3, 4, 8, 16, 64, 512, 513):
+            correlation = np.corrcoef(flat[:-distance], flat[distance:])[0, 1]
+            assert abs(correlation) < 5 / np.sqrt(size), distance
+    for i, one in enumerate(masks):
+        for other in masks[:i]:
+            both = int((one & other).sum())
+            assert stats.binomtest(both, size, 0.01).pvalue > 1e-4
