@@ -1,28 +1,34 @@
 """How soon is the first batch there, and does reading keep up with training?
 
-    python -m benchmarks.input_pipeline [--num-records 2000000 --num-shards 32 --batch-size 256]
+    python -m benchmarks.input_pipeline [--num-records 2000000 --steps mini:32:10 base:8:3]
 
-Writes synthetic records of full length once, in --directory if given. Then, in turn: seconds to
-the first batch at step 0 and deep in an epoch; sequences a second of the pipeline alone, of
-prepared records (plain and GZIP) and of static ones, beside those of a training step, which on a
-CPU shares its cores with the pipeline. Checksums are timed apart: a process computes them once.
+Writes synthetic records of full length, one kind after the other, and removes each once measured:
+at most one is on the disk. In a fresh process for each kind: seconds to the first batch at step 0
+and deep in a late epoch, the pipeline alone at the first step's batch size, and the peak of memory
+above what the imports take. Checksums (static records: counting) are timed apart: a process
+computes them once. CPU is the processor's own time, which other work on the machine hardly
+lengthens. Then training steps on one batch in memory and on records, in turn; on a CPU they share
+their cores with the pipeline.
 """
 
 import argparse
+import json
 import os
+import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.machine import describe_machine
+from benchmarks.machine import describe_machine, peak_bytes
 from benchmarks.pretraining_step import make_our_step
 from bert_tf.config import MaskingConfig, ModelConfig
 from bert_tf.data import records
@@ -30,148 +36,165 @@ from bert_tf.data.batches import google_records, pretraining
 from bert_tf.data.text.vocabulary import CLS, MASK, PAD, SEP, UNK
 from bert_tf.training.strategy import dtype_policy, split_batches
 
-VOCAB_SIZE, NUM_PREDICTIONS = 30522, 20
-MakeBatches = Callable[[int], tf.data.Dataset]
+VOCAB_SIZE, NUM_PREDICTIONS, CLS_ID, SEP_ID, NUM_SPECIAL = 30522, 20, 2, 3, 5
+LATE_EPOCH = 30.9
+MakeBatches = Callable[..., tf.data.Dataset]
 
 
 def main() -> None:
     """Write the records, time, print two Markdown tables."""
     arguments = _parse()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(arguments.directory or temporary)
-        sources = {
-            name: _prepared(folder / name, arguments, compression=name) for name in ("none", "gzip")
-        }
-        print(
-            f"{datetime.now(tz=UTC):%Y-%m-%d}, {describe_machine()}; "
-            f"{arguments.num_records} records of {arguments.length} tokens in "
-            f"{arguments.num_shards} shards, batches of {arguments.batch_size}\n"
-        )
-        print("| records | checksums or counting, s | first batch, s | at 90%, s | sequences/s |")
-        print("|---|---|---|---|---|")
-        for name, folder_of in sources.items():
-            started = time.perf_counter()
-            records.shard_paths(folder_of, "train")
-            seconds = time.perf_counter() - started
-            _print_row(
-                f"prepared, {name}", seconds, _prepared_batches(folder_of, arguments), arguments
-            )
-        started = time.perf_counter()
-        static = google_records.open_static(
-            _static(folder / "static", arguments), vocab_size=VOCAB_SIZE, cls_id=2
-        )
-        seconds = time.perf_counter() - started
-        _print_row("static", seconds, _static_batches(static, arguments), arguments)
-        if arguments.sizes:
-            _print_steps(sources["none"], arguments)
-
-
-def _print_row(
-    name: str, seconds: float, batches: MakeBatches, arguments: argparse.Namespace
-) -> None:
-    deep = int(0.9 * arguments.num_records) // arguments.batch_size
-    first, later = (_seconds_to_first(batches, step) for step in (0, deep))
-    rate = _rate(batches, arguments)
-    print(f"| {name} | {seconds:.1f} | {first:.2f} | {later:.2f} | {rate:,.0f} |", flush=True)
-
-
-def _print_steps(folder: Path, arguments: argparse.Namespace) -> None:
-    """Steps fed by the pipeline, beside the same step on one batch that is in memory."""
+    if arguments.measure:
+        print(json.dumps(_measure(Path(arguments.measure), arguments)))
+        return
+    batch_size = _step(arguments.steps[0])[1]
     print(
-        "\n| training step | sequences/s, same batch | sequences/s, from records | records cost |"
+        f"{datetime.now(tz=UTC):%Y-%m-%d}, {describe_machine()}; {arguments.num_records:,} records "
+        f"of {arguments.length} tokens in {arguments.num_shards} shards\n"
     )
-    print("|---|---|---|---|")
-    for size in arguments.sizes:
-        batches = _prepared_batches(folder, arguments)(0)
-        still = batches.take(1).cache().repeat()
-        step = _training_step(size, arguments)
-        rates: dict[str, list[float]] = {"still": [], "fed": []}
-        for _ in range(arguments.rounds):
-            for name, dataset in (("still", still), ("fed", batches)):
-                rates[name].append(step(dataset))
-        before, after = (float(np.median(rates[name])) for name in ("still", "fed"))
-        print(f"| {size} | {before:,.0f} | {after:,.0f} | {1 - after / before:.1%} |", flush=True)
+    print(
+        "| records | GB | checksums or counting, s | first batch, s | at epoch "
+        f"{LATE_EPOCH}, s | batches/s of {batch_size} | CPU µs a sequence | peak, MB |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory(dir=arguments.directory) as folder:
+        for kind in ("static", "gzip", "none"):
+            path = Path(folder) / kind
+            path.mkdir()
+            _write(path, arguments)
+            _print_row(path)
+            if kind != "none":
+                shutil.rmtree(path)
+        _print_steps(path, arguments)
 
 
-def _training_step(size: str, arguments: argparse.Namespace) -> Callable[[Any], float]:
-    """A function of global batches: sequences a second over `--steps` steps."""
-    config = ModelConfig.model_validate({"size": size, "vocab_size": VOCAB_SIZE})
-    train_step, strategy = make_our_step(
-        config, length=arguments.length, policy=dtype_policy("auto")
+def _print_row(path: Path) -> None:
+    module = [sys.executable, "-m", "benchmarks.input_pipeline"]
+    command = [*module, *sys.argv[1:], "--measure", str(path)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    gigabytes = sum(file.stat().st_size for file in path.iterdir()) / 1e9
+    name = "static" if path.name == "static" else f"prepared, {path.name}"
+    print(
+        f"| {name} | {gigabytes:.2f} | {found['checks']:.1f} | {found['first']:.2f} "
+        f"| {found['late']:.2f} | {found['rate']:,.0f} | {found['cpu']:.1f} "
+        f"| {found['peak']:.0f} |",
+        flush=True,
     )
 
-    def rate(batches: tf.data.Dataset) -> float:
-        iterator = iter(split_batches(lambda: batches, strategy))
-        for _ in range(2):
-            _wait(train_step(iterator, tf.constant(0, tf.int64)))
+
+def _measure(path: Path, arguments: argparse.Namespace) -> dict[str, float]:
+    """Of one kind of records, in this process."""
+    batch_size = _step(arguments.steps[0])[1]
+    tf.zeros(1).numpy()
+    before, started = peak_bytes(), time.perf_counter()
+    if path.name == "static":
+        batches = _static_batches(path)
+    else:
+        records.shard_paths(path, "train")
+        batches = _prepared_batches(path)
+    found = {"checks": time.perf_counter() - started}
+    late = int(LATE_EPOCH * arguments.num_records) // batch_size
+    for name, step in (("first", 0), ("late", late)):
         started = time.perf_counter()
-        for step in range(arguments.steps):
-            result = train_step(iterator, tf.constant(step, tf.int64))
-        _wait(result)
-        return arguments.steps * arguments.batch_size / (time.perf_counter() - started)
-
-    return rate
-
-
-def _wait(result: Any) -> None:
-    tf.nest.map_structure(lambda value: value.numpy(), result)
+        next(iter(batches(batch_size=batch_size, start_step=step)))
+        found[name] = time.perf_counter() - started
+    rate, cpu = _rate(batches, batch_size=batch_size, seconds=arguments.seconds)
+    peak = (peak_bytes() - before) / 1e6
+    return found | {"rate": rate, "cpu": cpu * 1e6 / batch_size, "peak": peak}
 
 
-def _seconds_to_first(batches: MakeBatches, step: int) -> float:
-    started = time.perf_counter()
-    next(iter(batches(step)))
-    return time.perf_counter() - started
-
-
-def _rate(batches: MakeBatches, arguments: argparse.Namespace) -> float:
-    iterator = iter(batches(0))
+def _rate(batches: MakeBatches, *, batch_size: int, seconds: float) -> tuple[float, float]:
+    """Batches a second, and processor seconds a batch, of the pipeline alone."""
+    iterator = iter(batches(batch_size=batch_size))
     for _ in range(20):
         next(iterator)
-    num_batches, started = 0, time.perf_counter()
-    while time.perf_counter() - started < arguments.seconds:
+    num_batches, started, cpu_started = 0, time.perf_counter(), time.process_time()
+    while time.perf_counter() - started < seconds:
         next(iterator)
         num_batches += 1
-    return num_batches * arguments.batch_size / (time.perf_counter() - started)
+    took, cpu = time.perf_counter() - started, time.process_time() - cpu_started
+    return num_batches / took, cpu / num_batches
 
 
-def _prepared_batches(folder: Path, arguments: argparse.Namespace) -> MakeBatches:
-    return lambda step: pretraining.training_batches(
-        folder,
-        batch_size=arguments.batch_size,
-        masking=MaskingConfig(max_predictions_per_seq=NUM_PREDICTIONS),
-        seed=1,
-        start_step=step,
+def _print_steps(path: Path, arguments: argparse.Namespace) -> None:
+    """Steps fed by the pipeline, beside the same step on one batch that is in memory."""
+    print(
+        "\n| training step | steps/s, one batch | steps/s, from records | records cost | batches/s "
+        "of the pipeline alone | times the step | share of a core |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for description in arguments.steps:
+        size, batch_size, num_steps = _step(description)
+        alone, cpu = _rate(
+            _prepared_batches(path), batch_size=batch_size, seconds=arguments.seconds
+        )
+        batches = _prepared_batches(path)(batch_size=batch_size)
+        still = batches.take(1).cache().repeat()
+        make_rate = _training_step(size, num_steps=num_steps, length=arguments.length)
+        measures = [make_rate(still), make_rate(batches)]
+        rates = [[rate() for rate in measures] for _ in range(arguments.rounds)]
+        before, after = np.median(rates, axis=0).tolist()
+        print(
+            f"| {size}, {batch_size} x {arguments.length} | {before:.2f} | {after:.2f} "
+            f"| {1 - after / before:.1%} | {alone:,.0f} | {alone / before:,.0f} "
+            f"| {cpu * before:.2%} |",
+            flush=True,
+        )
+
+
+def _training_step(
+    size: str, *, num_steps: int, length: int
+) -> Callable[[tf.data.Dataset], Callable[[], float]]:
+    """Of global batches, a function that takes steps on them and gives steps a second."""
+    config = ModelConfig.model_validate({"size": size, "vocab_size": VOCAB_SIZE})
+    train_step, strategy = make_our_step(config, length=length, policy=dtype_policy("auto"))
+
+    def make_rate(batches: tf.data.Dataset) -> Callable[[], float]:
+        iterator = iter(split_batches(lambda: batches, strategy))
+
+        def rate() -> float:
+            started = time.perf_counter()
+            for step in range(num_steps):
+                result = train_step(iterator, tf.constant(step, tf.int64))
+            tf.nest.map_structure(lambda value: value.numpy(), result)
+            return num_steps / (time.perf_counter() - started)
+
+        rate()  # Traces and compiles.
+        return rate
+
+    return make_rate
+
+
+def _prepared_batches(folder: Path) -> MakeBatches:
+    return lambda **options: pretraining.training_batches(
+        folder, masking=MaskingConfig(max_predictions_per_seq=NUM_PREDICTIONS), seed=1, **options
     )
 
 
-def _static_batches(static: Any, arguments: argparse.Namespace) -> MakeBatches:
-    return lambda step: google_records.training_batches(
-        static, batch_size=arguments.batch_size, seed=1, start_step=step
-    )
+def _static_batches(folder: Path) -> MakeBatches:
+    static = google_records.open_static(folder, vocab_size=VOCAB_SIZE, cls_id=CLS_ID)
+    return lambda **options: google_records.training_batches(static, seed=1, **options)
 
 
-def _prepared(folder: Path, arguments: argparse.Namespace, *, compression: str) -> Path:
-    """A folder as `bert-tf prepare` writes it; one that is there is taken as it is."""
-    if (folder / records.MANIFEST_FILE).is_file():
-        return folder
-    folder.mkdir(parents=True, exist_ok=True)
-    tokens = [PAD, UNK, CLS, SEP, MASK, *(f"w{index}" for index in range(5, VOCAB_SIZE))]
+def _write(folder: Path, arguments: argparse.Namespace) -> None:
+    if folder.name == "static":
+        _write_static(folder, arguments)
+        return
+    tokens = [PAD, UNK, CLS, SEP, MASK, *(f"w{i}" for i in range(NUM_SPECIAL, VOCAB_SIZE))]
     (folder / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
-    half = arguments.length // 2
-    segments = [0] * half + [1] * (arguments.length - half)
-    pool = [records.Example(ids, segments, 1) for ids in _sequences(arguments)]
     shards = [
         records.write_shard(
             folder / records.shard_name("train", index, num_shards=arguments.num_shards),
-            (pool[number % len(pool)] for number in range(_shard_size(index, arguments))),
+            [_examples(_shard_size(index, arguments), length=arguments.length, seed=index)],
             split="train",
-            compression=compression,
+            compression=folder.name,
         )
         for index in range(arguments.num_shards)
     ]
     plan = {
         "examples": {"max_seq_length": arguments.length, "next_sentence": True},
-        "records": {"compression": compression},
+        "records": {"compression": folder.name},
     }
     records.write_manifest(
         records.Manifest(
@@ -182,28 +205,37 @@ def _prepared(folder: Path, arguments: argparse.Namespace, *, compression: str) 
         ),
         folder,
     )
-    return folder
 
 
-def _static(folder: Path, arguments: argparse.Namespace) -> Path:
-    """Files as Google's create_pretraining_data.py writes them."""
-    if folder.is_dir():
-        return folder
-    folder.mkdir(parents=True)
-    pool = [_static_record(ids, arguments) for ids in _sequences(arguments)]
+def _examples(num: int, *, length: int, seed: int) -> records.Examples:
+    """[CLS] A [SEP] B [SEP]; ids follow Zipf's law, roughly, as those of words do."""
+    rng = np.random.default_rng(seed)
+    logs = rng.uniform(np.log(NUM_SPECIAL), np.log(VOCAB_SIZE), (num, length))
+    ids = np.exp(logs).astype(np.int32)
+    first_lengths = rng.integers(length // 4, length - length // 4, num)
+    ids[:, 0], ids[:, -1] = CLS_ID, SEP_ID
+    ids[np.arange(num), first_lengths - 1] = SEP_ID
+    return records.Examples(
+        ids.ravel(), np.arange(num + 1) * length, first_lengths, rng.integers(0, 2, num)
+    )
+
+
+def _write_static(folder: Path, arguments: argparse.Namespace) -> None:
+    """Files as Google's create_pretraining_data.py writes them, of 2,000 different records."""
+    ids = _examples(2000, length=arguments.length, seed=0).input_ids.reshape(2000, -1)
+    pool = [_static_record(row) for row in ids.tolist()]
     for index in range(arguments.num_shards):
         with tf.io.TFRecordWriter(str(folder / f"{index:03d}.tfrecord")) as writer:
             for number in range(_shard_size(index, arguments)):
                 writer.write(pool[number % len(pool)])
-    return folder
 
 
-def _static_record(ids: list[int], arguments: argparse.Namespace) -> bytes:
+def _static_record(ids: list[int]) -> bytes:
     message = tf.train.Example()
     numbers = {
         "input_ids": ids,
-        "input_mask": [1] * arguments.length,
-        "segment_ids": [0] * arguments.length,
+        "input_mask": [1] * len(ids),
+        "segment_ids": [0] * len(ids),
         "masked_lm_positions": list(range(1, NUM_PREDICTIONS + 1)),
         "masked_lm_ids": ids[1 : NUM_PREDICTIONS + 1],
         "next_sentence_labels": [1],
@@ -215,14 +247,14 @@ def _static_record(ids: list[int], arguments: argparse.Namespace) -> bytes:
     return bytes(message.SerializeToString())
 
 
-def _sequences(arguments: argparse.Namespace) -> list[list[int]]:
-    rng = np.random.default_rng(0)
-    shape = (2000, arguments.length - 2)
-    return [[2, *ids, 3] for ids in rng.integers(5, VOCAB_SIZE, shape).tolist()]
-
-
 def _shard_size(index: int, arguments: argparse.Namespace) -> int:
-    return (arguments.num_records + index) // arguments.num_shards
+    return int(arguments.num_records + index) // int(arguments.num_shards)
+
+
+def _step(description: str) -> tuple[str, int, int]:
+    """Size, batch size and number of steps."""
+    size, batch_size, num_steps = description.split(":")
+    return size, int(batch_size), int(num_steps)
 
 
 def _parse() -> argparse.Namespace:
@@ -230,12 +262,16 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--num-records", type=int, default=2_000_000)
     parser.add_argument("--num-shards", type=int, default=32)
     parser.add_argument("--length", type=int, default=128)
-    parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--seconds", type=float, default=5.0, help="for each pipeline's rate")
-    parser.add_argument("--sizes", nargs="*", default=["tiny", "mini"])
-    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument(
+        "--steps",
+        nargs="+",
+        default=["mini:32:10", "base:8:3"],
+        help="size:batch size:number of steps timed",
+    )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--directory", help="keep the records here and use them again")
+    parser.add_argument("--directory", help="where the records are written for the time")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
