@@ -86,11 +86,10 @@ def test_before_it_is_spooled_it_starts_anew(
     tmp_path: Path, records_dir: Path, config: Config
 ) -> None:
     class Broken(io.BytesIO):
-        def __next__(self) -> bytes:
-            line = super().__next__()
+        def read(self, size: int | None = -1) -> bytes:
             if self.tell() > 4000:
                 raise KeyboardInterrupt
-            return line
+            return super().read(1000)
 
     with pytest.raises(KeyboardInterrupt):
         prepare_records(config, tmp_path, standard_input=Broken(TEXT))

@@ -11,7 +11,10 @@ import pytest
 
 from bert_tf.data.text.tokenizer import Tokenizer
 
-WORDS = "the quick brown fox jumps over a lazy dog near one river bank while rain falls".split()
+WORDS = (
+    *("the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog"),
+    *("near", "one", "river", "bank", "while", "rain", "falls"),
+)
 NUM_KILLS = 6
 
 

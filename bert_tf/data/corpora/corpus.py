@@ -14,13 +14,14 @@ Wikipedia (Devlin et al. 2019, section 3.1) they are left out. Its tokens (` @-@
 import itertools
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bert_tf.config import CorpusConfig
-from bert_tf.data.corpora.document import Document, is_held_out
+from bert_tf.data.corpora.document import Document, held_out_rule, is_held_out
 from bert_tf.data.corpora.files import (
     Line,
+    Lines,
     decode_lines,
     kind_of,
     list_files,
@@ -29,11 +30,12 @@ from bert_tf.data.corpora.files import (
 )
 from bert_tf.data.corpora.hub import PREFIX, HubName, read_hub_rows
 from bert_tf.data.corpora.rows import json_texts, read_json_lines, read_rows
-from bert_tf.data.corpora.selection import Fate, select_documents
+from bert_tf.data.corpora.selection import OnDropped, select_documents
 from bert_tf.data.corpora.standard_input import NAME, STANDARD_INPUT, StandardInput
 
 __all__ = [
     "Document",
+    "held_out_rule",
     "is_held_out",
     "list_files",
     "list_sources",
@@ -74,12 +76,11 @@ def read_documents(
     config: CorpusConfig,
     *,
     standard_input: StandardInput | None = None,
-    on_fate: Callable[[Document, Fate], None] | None = None,
+    on_dropped: OnDropped | None = None,
 ) -> Iterator[Document]:
     """Documents in the order of `list_sources`, streaming, without those that `config` drops.
 
-    `on_fate` hears of every document, the dropped ones, too. A file without a document is passed
-    over with a warning.
+    `on_dropped` hears of those. A file without a document is passed over with a warning.
 
     Raises:
         FileNotFoundError: see `list_sources`.
@@ -87,21 +88,26 @@ def read_documents(
             `encoding_errors: error` (or half a surrogate pair in .jsonl, which no UTF-8 can
             hold), a row without the text field, or a path "-" without `standard_input`.
     """
-    documents = _read_all(config, standard_input=standard_input)
-    return select_documents(documents, config=config, on_fate=on_fate)
+    batches = _read_all(config, standard_input=standard_input)
+    documents = itertools.chain.from_iterable(batches)
+    return select_documents(documents, config=config, on_dropped=on_dropped)
 
 
-def _read_all(config: CorpusConfig, *, standard_input: StandardInput | None) -> Iterator[Document]:
+def _read_all(
+    config: CorpusConfig, *, standard_input: StandardInput | None
+) -> Iterator[Sequence[Document]]:
+    """A few documents at a time: with short ones, handing each on would take half of the time."""
     sources = list_sources(config.paths)
-    num_documents = 0
+    is_any_read = False
     for source in sources:
-        num_before = num_documents
-        for document in _read_source(source, config=config, standard_input=standard_input):
-            num_documents += 1
-            yield document
-        if num_documents == num_before:
+        is_empty = True
+        for batch in _read_source(source, config=config, standard_input=standard_input):
+            is_empty = is_empty and not batch
+            yield batch
+        if is_empty:
             logger.warning("%s: no document in it, passed over.", _name(source))
-    if not num_documents:
+        is_any_read = is_any_read or not is_empty
+    if not is_any_read:
         raise ValueError(
             f"{_name(sources[0])}: a corpus needs at least one document. Received: "
             f"{len(sources)} file(s) with nothing but white space. Set corpus.paths to files with "
@@ -111,39 +117,41 @@ def _read_all(config: CorpusConfig, *, standard_input: StandardInput | None) -> 
 
 def _read_source(
     source: str | Path, *, config: CorpusConfig, standard_input: StandardInput | None
-) -> Iterator[Document]:
-    lines, has_rows = _open_source(source, config=config, standard_input=standard_input)
+) -> Iterator[Sequence[Document]]:
+    lines, rows = _open_source(source, config=config, standard_input=standard_input)
     name = _name(source)
     if config.document_boundary == "wikitext":
-        return _article_documents(name, _row_lines(lines) if has_rows else lines)
-    if has_rows:
-        return _row_documents(name, lines)
+        every = itertools.chain(_text_lines(lines), _row_lines(rows))
+        return ((document,) for document in _article_documents(name, every))
     if config.document_boundary == "line":
-        return _line_documents(name, lines)
-    return _block_documents(name, lines, blank_line_ends=config.document_boundary == "blank_line")
+        batches = _line_documents(name, lines)
+    else:
+        is_block = config.document_boundary == "blank_line"
+        batches = _block_documents(name, lines, blank_line_ends=is_block)
+    return itertools.chain(batches, _row_documents(name, rows))
 
 
 def _open_source(
     source: str | Path, *, config: CorpusConfig, standard_input: StandardInput | None
-) -> tuple[Iterable[Line], bool]:
-    """Lines of text or the texts of rows, and whether they are rows."""
+) -> tuple[Iterable[Lines], Iterable[Line]]:
+    """Lines of text, or the texts of rows: the other is empty."""
     text_field, errors = config.text_field, config.encoding_errors
     if isinstance(source, Path):
         if kind_of(source) == ".txt":
-            return read_text(source, encoding_errors=errors), False
-        return read_rows(source, text_field=text_field, encoding_errors=errors), True
+            return read_text(source, encoding_errors=errors), ()
+        return (), read_rows(source, text_field=text_field, encoding_errors=errors)
     if source != STANDARD_INPUT:
-        return read_hub_rows(source, text_field=text_field, encoding_errors=errors), True
+        return (), read_hub_rows(source, text_field=text_field, encoding_errors=errors)
     if standard_input is None:
         raise ValueError(
             f"corpus.paths may name {NAME} ({STANDARD_INPUT!r}) for `bert-tf prepare` only, which "
             "reads its corpus once. Received: it here. Write it to a file and set corpus.paths to "
             "that."
         )
-    lines = decode_lines(standard_input, NAME, encoding_errors=errors)
+    lines = decode_lines(standard_input.read, NAME, encoding_errors=errors)
     if config.standard_input_kind == "txt":
-        return lines, False
-    return json_texts(lines, NAME, text_field=text_field, encoding_errors=errors), True
+        return lines, ()
+    return (), json_texts(lines, NAME, text_field=text_field, encoding_errors=errors)
 
 
 def _name(source: str | Path) -> str:
@@ -158,32 +166,46 @@ def _row_lines(rows: Iterable[Line]) -> Iterator[Line]:
             yield Line(row.number, other, False)
 
 
-def _row_documents(name: str, rows: Iterable[Line]) -> Iterator[Document]:
-    for row in rows:
-        paragraphs = tuple(part.strip() for part in row.text.splitlines() if part.strip())
+def _text_lines(lines: Iterable[Lines]) -> Iterator[Line]:
+    for chunk in lines:
+        for number, text in chunk.numbered():
+            yield Line(number, text, chunk.is_repaired)
+
+
+def _row_documents(name: str, rows: Iterable[Line]) -> Iterator[Sequence[Document]]:
+    for number, text, is_repaired in rows:
+        paragraphs = [stripped for part in text.splitlines() if (stripped := part.strip())]
         if paragraphs:
-            yield Document(paragraphs, f"{name}:{row.number}", int(row.is_repaired))
+            yield (Document(tuple(paragraphs), f"{name}:{number}", int(is_repaired)),)
 
 
-def _line_documents(name: str, lines: Iterable[Line]) -> Iterator[Document]:
-    for line in lines:
-        text = line.text.strip()
-        if text:
-            yield Document((text,), f"{name}:{line.number}", int(line.is_repaired))
+def _line_documents(name: str, lines: Iterable[Lines]) -> Iterator[Sequence[Document]]:
+    for chunk in lines:
+        num_repaired = int(chunk.is_repaired)
+        yield [
+            Document((stripped,), f"{name}:{number}", num_repaired)
+            for number, text in chunk.numbered()
+            if (stripped := text.strip())
+        ]
 
 
 def _block_documents(
-    name: str, lines: Iterable[Line], *, blank_line_ends: bool
-) -> Iterator[Document]:
-    gathered: list[Line] = []
-    for line in lines:
-        if line.text.strip():
-            gathered.append(line)
-        elif blank_line_ends and gathered:
-            yield _joined(name, gathered)
-            gathered = []
-    if gathered:
-        yield _joined(name, gathered)
+    name: str, lines: Iterable[Lines], *, blank_line_ends: bool
+) -> Iterator[Sequence[Document]]:
+    paragraphs: list[str] = []
+    first_number = num_repaired = 0
+    for chunk in lines:
+        for number, text in chunk.numbered():
+            stripped = text.strip()
+            if stripped:
+                first_number = first_number if paragraphs else number
+                paragraphs.append(stripped)
+                num_repaired += chunk.is_repaired
+            elif blank_line_ends and paragraphs:
+                yield (Document(tuple(paragraphs), f"{name}:{first_number}", num_repaired),)
+                paragraphs, num_repaired = [], 0
+    if paragraphs:
+        yield (Document(tuple(paragraphs), f"{name}:{first_number}", num_repaired),)
 
 
 def _article_documents(name: str, lines: Iterable[Line]) -> Iterator[Document]:

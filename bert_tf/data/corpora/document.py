@@ -1,11 +1,14 @@
 """What a corpus is made of, and on which side of the held-out split it lies."""
 
+import functools
 import hashlib
+import math
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Document:
     """Paragraphs (never empty, without line ends) and where the first one stands."""
 
@@ -23,7 +26,7 @@ class Document:
     @property
     def compared_text(self) -> str:
         """The text in NFC, by which documents are told apart. Never NFD: see Hangul."""
-        return unicodedata.normalize("NFC", self.text)
+        return unicodedata.normalize("NFC", "\n".join(self.paragraphs))
 
 
 def is_held_out(document: Document, *, share: float, seed: int) -> bool:
@@ -31,8 +34,20 @@ def is_held_out(document: Document, *, share: float, seed: int) -> bool:
 
     So the same text is never on both sides, decomposed or not, and a grown corpus keeps its split.
     """
-    if not share:
-        return False
-    key = str(seed).encode()
-    digest = hashlib.blake2b(document.compared_text.encode(), digest_size=8, key=key).digest()
-    return int.from_bytes(digest, "big") < share * 2**64
+    return held_out_rule(share, seed)(document)
+
+
+@functools.lru_cache(maxsize=1)
+def held_out_rule(share: float, seed: int) -> Callable[[Document], bool]:
+    """`is_held_out` of a share and a seed, prepared for many documents."""
+    if share in (0, 1):
+        return lambda document: bool(share)
+    seeded = hashlib.blake2b(digest_size=8, key=str(seed).encode())
+    limit = math.ceil(share * 2**64).to_bytes(8, "big")
+
+    def is_below_limit(document: Document) -> bool:
+        hasher = seeded.copy()
+        hasher.update(document.compared_text.encode())
+        return hasher.digest() < limit
+
+    return is_below_limit

@@ -6,14 +6,15 @@ cut short is refused at its end: half of a corpus is no corpus.
 
 import codecs
 import contextlib
+import functools
 import glob
 import gzip
 import io
 import logging
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple
 
 import zstandard
 
@@ -24,18 +25,33 @@ SUFFIXES = (
     *(kind + packing for packing in ("", *COMPRESSIONS) for kind in (".txt", ".jsonl")),
     ".parquet",
 )
+CHUNK_BYTES = 1 << 14
+"""Of text, read and decoded at a time."""
 PACKED_CHUNK_BYTES = 1 << 11
 """Read at a time of a .zst: text that repeats itself may unpack to thousands of times as much."""
 
 
 class Line(NamedTuple):
-    """A line of a text file, or the text of a row."""
+    """A line of a text file without its line feed, or the text of a row."""
 
     number: int
     """From 1, of the line or row."""
     text: str
     is_repaired: bool
     """Whether U+FFFD stands in it for bytes that were no UTF-8."""
+
+
+class Lines(NamedTuple):
+    """Lines of a text file in a row. One that is repaired comes alone."""
+
+    number: int
+    """Of the first."""
+    texts: list[str]
+    is_repaired: bool
+
+    def numbered(self) -> Iterable[tuple[int, str]]:
+        """Each line with its number."""
+        return enumerate(self.texts, self.number)
 
 
 def list_files(paths: Iterable[str | Path]) -> list[Path]:
@@ -69,11 +85,11 @@ def kind_of(path: Path) -> str:
 
 def read_lines(path: Path, *, encoding_errors: str) -> Iterator[tuple[int, str]]:
     """Line numbers (from 1) and lines, as `read_text`."""
-    for line in read_text(path, encoding_errors=encoding_errors):
-        yield line.number, line.text
+    for lines in read_text(path, encoding_errors=encoding_errors):
+        yield from lines.numbered()
 
 
-def read_text(path: Path, *, encoding_errors: str) -> Iterator[Line]:
+def read_text(path: Path, *, encoding_errors: str) -> Iterator[Lines]:
     """Lines of a plain, .gz or .zst file; a UTF-8 byte order mark is dropped.
 
     Only a line feed ends a line: U+2028 and its like stay inside.
@@ -82,20 +98,33 @@ def read_text(path: Path, *, encoding_errors: str) -> Iterator[Line]:
         ValueError: a packed file is cut short or damaged, or see `decode`.
     """
     with open_bytes(path) as stream:
-        yield from decode_lines(_whole_lines(path, stream), path, encoding_errors=encoding_errors)
+        read = functools.partial(_read_whole, path, stream)
+        yield from decode_lines(read, path, encoding_errors=encoding_errors)
 
 
 def decode_lines(
-    lines: Iterable[bytes], name: str | Path, *, encoding_errors: str
-) -> Iterator[Line]:
-    """Lines as text, numbered from 1; the log says how many were repaired."""
-    num_repaired = 0
-    for number, raw in enumerate(lines, start=1):
+    read: Callable[[int], bytes], name: str | Path, *, encoding_errors: str
+) -> Iterator[Lines]:
+    """Lines as text, numbered from 1; the log says how many were repaired.
+
+    Many are decoded at once, those of a chunk that is no UTF-8 one by one: the faulty one is named,
+    after all before it.
+    """
+    number, num_repaired = 1, 0
+    for chunk in _read_chunks(read):
         if number == 1:
-            raw = raw.removeprefix(codecs.BOM_UTF8)
-        line = decode(raw, name, number=number, encoding_errors=encoding_errors)
-        num_repaired += line.is_repaired
-        yield line
+            chunk = chunk.removeprefix(codecs.BOM_UTF8)
+        try:
+            texts = chunk.decode("utf-8").removesuffix("\n").split("\n")
+        except UnicodeDecodeError:
+            for raw in io.BytesIO(chunk):
+                line = decode(raw, name, number=number, encoding_errors=encoding_errors)
+                num_repaired += line.is_repaired
+                yield Lines(number, [line.text.removesuffix("\n")], line.is_repaired)
+                number += 1
+        else:
+            yield Lines(number, texts, False)
+            number += len(texts)
     if num_repaired:
         logger.warning("%s: invalid UTF-8 replaced by U+FFFD in %d line(s).", name, num_repaired)
 
@@ -115,13 +144,13 @@ def decode(raw: bytes, name: str | Path, *, number: int, encoding_errors: str) -
 
 
 @contextlib.contextmanager
-def open_bytes(path: Path) -> Iterator[BinaryIO]:
+def open_bytes(path: Path) -> Iterator[io.BufferedIOBase]:
     """A plain, .gz or .zst file as unpacked bytes."""
     with path.open("rb") as stream:
         if path.suffix == ".gz":
-            yield cast(BinaryIO, gzip.GzipFile(fileobj=stream))
+            yield gzip.GzipFile(fileobj=stream)
         elif path.suffix == ".zst":
-            yield cast(BinaryIO, io.BufferedReader(_ZstStream(stream), 1 << 17))
+            yield io.BufferedReader(_ZstStream(stream), CHUNK_BYTES)
         else:
             yield stream
 
@@ -160,9 +189,23 @@ class _ZstStream(io.RawIOBase):
         return size
 
 
-def _whole_lines(path: Path, stream: BinaryIO) -> Iterator[bytes]:
+def _read_chunks(read: Callable[[int], bytes]) -> Iterator[bytes]:
+    """About `CHUNK_BYTES` at a time, of whole lines."""
+    begun: list[bytes] = []
+    while piece := read(CHUNK_BYTES):
+        *whole, rest = piece.rpartition(b"\n")
+        if whole[1]:
+            yield b"".join(begun + whole)
+            begun = []
+        begun.append(rest)
+    if any(begun):
+        yield b"".join(begun)
+
+
+def _read_whole(path: Path, stream: io.BufferedIOBase, size: int) -> bytes:
+    """What can be had at once, so that all before a damaged place is used."""
     try:
-        yield from stream
+        return stream.read1(size)
     except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
         raise ValueError(
             f"{path}: a {path.suffix} file must be whole. Received: {error}. Write the file again."

@@ -50,7 +50,7 @@ def read_hub_rows(path: str, *, text_field: str, encoding_errors: str) -> Iterat
             be reached, or a row has no text in `text_field`.
     """
     for number, record in enumerate(_records(path, text_field=text_field), start=1):
-        text = text_of(record, text_field, where=f"{path}:{number}")
+        text = text_of(record, text_field, name=path, number=number)
         raw = text.encode("utf-8", errors="surrogatepass")
         yield decode(raw, path, number=number, encoding_errors=encoding_errors)
 

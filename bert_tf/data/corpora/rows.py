@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bert_tf.data.corpora.files import Line, decode, kind_of, read_text
+from bert_tf.data.corpora.files import Line, Lines, decode, kind_of, read_text
 
 logger = logging.getLogger(__name__)
 
@@ -33,19 +33,19 @@ def read_rows(path: Path, *, text_field: str, encoding_errors: str) -> Iterator[
 
 
 def json_texts(
-    lines: Iterable[Line], name: str | Path, *, text_field: str, encoding_errors: str
+    lines: Iterable[Lines], name: str | Path, *, text_field: str, encoding_errors: str
 ) -> Iterator[Line]:
     """The text of each line of JSON."""
     for number, record, is_repaired in _parse_lines(lines, name, encoding_errors=encoding_errors):
-        yield Line(number, text_of(record, text_field, where=f"{name}:{number}"), is_repaired)
+        yield Line(number, text_of(record, text_field, name=name, number=number), is_repaired)
 
 
-def text_of(record: Mapping[str, Any], text_field: str, *, where: str) -> str:
+def text_of(record: Mapping[str, Any], text_field: str, *, name: str | Path, number: int) -> str:
     """The text of a row. Raises ValueError if there is none."""
     text = record.get(text_field)
     if not isinstance(text, str):
         raise ValueError(
-            f"{where}: a document needs text in field {text_field!r}. Received: "
+            f"{name}:{number}: a document needs text in field {text_field!r}. Received: "
             f"{text!r}, with fields {sorted(record)}. Set corpus.text_field."
         )
     return text
@@ -65,45 +65,47 @@ def read_json_lines(path: Path, *, encoding_errors: str) -> Iterator[tuple[int, 
 
 
 def _parse_lines(
-    lines: Iterable[Line], name: str | Path, *, encoding_errors: str
+    lines: Iterable[Lines], name: str | Path, *, encoding_errors: str
 ) -> Iterator[MarkedRecord]:
     num_replaced = 0
-    for number, line, is_repaired in lines:
-        if not line.strip():
-            continue
-        where = f"{name}:{number}"
-        record = _parse_json_line(line, where=where)
-        if SURROGATE_ESCAPE.search(line):
-            text = json.dumps(record, ensure_ascii=False)
-            lone = LONE_SURROGATE.search(text)
-            if lone and encoding_errors == "error":
-                raise ValueError(
-                    f"{where}: text must be UTF-8. Received: half a surrogate pair, "
-                    f"{lone[0]!a}. Write the whole character, or, in a corpus, set "
-                    "corpus.encoding_errors=replace."
-                )
-            if lone:
-                record = json.loads(LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text))
-                num_replaced += 1
-                is_repaired = True
-        yield number, record, is_repaired
+    for chunk in lines:
+        for number, line in chunk.numbered():
+            if not line or line.isspace():
+                continue
+            record = _parse_json_line(line, name=name, number=number)
+            is_repaired = chunk.is_repaired
+            if "\\u" in line and SURROGATE_ESCAPE.search(line):
+                text = json.dumps(record, ensure_ascii=False)
+                lone = LONE_SURROGATE.search(text)
+                if lone and encoding_errors == "error":
+                    raise ValueError(
+                        f"{name}:{number}: text must be UTF-8. Received: half a surrogate pair, "
+                        f"{lone[0]!a}. Write the whole character, or, in a corpus, set "
+                        "corpus.encoding_errors=replace."
+                    )
+                if lone:
+                    record = json.loads(LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text))
+                    num_replaced += 1
+                    is_repaired = True
+            yield number, record, is_repaired
     if num_replaced:
         logger.warning(
             "%s: half surrogate pairs replaced by U+FFFD in %d line(s).", name, num_replaced
         )
 
 
-def _parse_json_line(line: str, *, where: str) -> dict[str, Any]:
+def _parse_json_line(line: str, *, name: str | Path, number: int) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:
         raise ValueError(
-            f"{where}: a .jsonl line must be one JSON object. Received: {error}. Repair the line."
+            f"{name}:{number}: a .jsonl line must be one JSON object. Received: {error}. "
+            "Repair the line."
         ) from error
     if not isinstance(record, dict):
         raise ValueError(
-            f"{where}: a .jsonl line must be one JSON object. Received: {type(record).__name__}. "
-            "Write each record as {...} on its own line."
+            f"{name}:{number}: a .jsonl line must be one JSON object. Received: "
+            f"{type(record).__name__}. Write each record as {{...}} on its own line."
         )
     return record
 

@@ -5,7 +5,7 @@ Texts are compared in NFC: a text and its decomposed twin are the same.
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +17,8 @@ SUMMARY_FILE = "corpus_summary.json"
 DIGEST_BYTES = 16
 FIRST_SLOTS = 1 << 16
 
-Fate = Literal["kept", "near_empty", "duplicate"]
+Fate = Literal["near_empty", "duplicate"]
+OnDropped = Callable[[Document, Fate], None]
 
 
 class SplitSummary(Section):
@@ -49,22 +50,29 @@ class CorpusSummary(Section):
 
 
 class SummaryCounter:
-    """Counts the fates of documents, each under its split."""
+    """Tells the split of each document, and counts under it what is not as usual."""
 
-    def __init__(self, split_of: Callable[[Document], str]) -> None:
-        self._split_of = split_of
-        self._counts: dict[str, Counter[str]] = {"train": Counter(), "eval": Counter()}
+    def __init__(self, is_held_out: Callable[[Document], bool]) -> None:
+        self._is_held_out = is_held_out
+        self._counts = {split: SplitSummary().model_dump() for split in CorpusSummary.model_fields}
 
-    def count(self, document: Document, fate: Fate) -> None:
-        """Take note of one document."""
-        counts = self._counts[self._split_of(document)]
+    def take(self, document: Document) -> str:
+        """The split of a document. To be asked once: its repaired lines are counted."""
+        split = "eval" if self._is_held_out(document) else "train"
+        if document.num_repaired_lines:
+            self._counts[split]["lines_with_replaced_bytes"] += document.num_repaired_lines
+        return split
+
+    def drop(self, document: Document, fate: Fate) -> None:
+        """Take note of a document that is dropped."""
+        counts = self._counts[self.take(document)]
+        counts["near_empty_dropped" if fate == "near_empty" else "duplicates_dropped"] += 1
         counts["documents_read"] += 1
-        counts["near_empty_dropped"] += fate == "near_empty"
-        counts["duplicates_dropped"] += fate == "duplicate"
-        counts["lines_with_replaced_bytes"] += document.num_repaired_lines
 
-    def summary(self) -> CorpusSummary:
-        """The counts so far."""
+    def summary(self, num_kept: Mapping[str, int]) -> CorpusSummary:
+        """All counts, with the documents of each split that were kept."""
+        for split, count in num_kept.items():
+            self._counts[split]["documents_read"] += count
         return CorpusSummary.model_validate(self._counts)
 
 
@@ -72,23 +80,31 @@ def select_documents(
     documents: Iterable[Document],
     *,
     config: CorpusConfig,
-    on_fate: Callable[[Document, Fate], None] | None = None,
+    on_dropped: OnDropped | None = None,
 ) -> Iterator[Document]:
     """Documents without those that `config` drops; of equal ones the first is kept.
 
     Raises:
         ValueError: none is left.
     """
+    if not config.min_document_characters and not config.drop_duplicates:
+        return iter(documents)
+    return _select(documents, config=config, on_dropped=on_dropped)
+
+
+def _select(
+    documents: Iterable[Document], *, config: CorpusConfig, on_dropped: OnDropped | None
+) -> Iterator[Document]:
     seen = DigestSet()
     is_any_kept = False
     document = None
     for document in documents:
         fate = _fate(document, config=config, seen=seen)
-        if on_fate is not None:
-            on_fate(document, fate)
-        if fate == "kept":
+        if fate is None:
             is_any_kept = True
             yield document
+        elif on_dropped is not None:
+            on_dropped(document, fate)
     if document is not None and not is_any_kept:
         raise ValueError(
             f"{document.source}: a corpus needs at least one document of "
@@ -154,12 +170,11 @@ class DigestSet:
                 self._put(digest)
 
 
-def _fate(document: Document, *, config: CorpusConfig, seen: DigestSet) -> Fate:
-    if not config.min_document_characters and not config.drop_duplicates:
-        return "kept"
+def _fate(document: Document, *, config: CorpusConfig, seen: DigestSet) -> Fate | None:
+    """Why it is dropped, if it is."""
     text = document.compared_text
     if len(text) < config.min_document_characters:
         return "near_empty"
     if config.drop_duplicates and not seen.add(text):
         return "duplicate"
-    return "kept"
+    return None

@@ -8,6 +8,7 @@ missing shard, in worker processes where that pays; write the manifest last.
     records/.prepare/  plan, spool files, one entry for each finished shard; gone at the end
 """
 
+import contextlib
 import logging
 import shutil
 import sys
@@ -31,7 +32,7 @@ from bert_tf.data.preparation.spooling import (
     spool_corpus,
     take_up,
 )
-from bert_tf.data.preparation.workers import Engine, run_locally
+from bert_tf.data.preparation.workers import Engine, run_locally, warm_up
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import VOCABULARY_FILE
 from bert_tf.files import write_whole
@@ -125,17 +126,18 @@ def _make_records(
     take_up(work_dir, plan=plan, output_dir=output_dir)
     tokenizer.save(output_dir)
     write_config(config, output_dir)
-    spooled = spool_corpus(config, work_dir, plan=plan, stream=stream, on_progress=on_progress)
-    tasks = _shard_tasks(
-        config, output_dir=output_dir, num_documents=spooled.num_documents, tokenizer=tokenizer
-    )
-    made = _make_shards(
-        tasks,
-        work_dir=work_dir,
-        engine=engine,
-        num_workers=config.records.num_workers,
-        on_progress=on_progress,
-    )
+    with warm_up(config) if engine is run_locally else contextlib.nullcontext():
+        spooled = spool_corpus(config, work_dir, plan=plan, stream=stream, on_progress=on_progress)
+        tasks = _shard_tasks(
+            config, output_dir=output_dir, num_documents=spooled.num_documents, tokenizer=tokenizer
+        )
+        made = _make_shards(
+            tasks,
+            work_dir=work_dir,
+            engine=engine,
+            num_workers=config.records.num_workers,
+            on_progress=on_progress,
+        )
     return _finish(output_dir, plan=plan, spooled=spooled, made=made)
 
 

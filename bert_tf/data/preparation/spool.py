@@ -17,6 +17,8 @@ from bert_tf.data.corpora import corpus
 BLOCK_BYTES = 1 << 20
 MIN_BLOCK_DOCUMENTS = 32
 BUFFER_BYTES = 1 << 16
+"""For each file, a character counted as one."""
+PROGRESS_DOCUMENTS = 1000
 DOCUMENT_END = b"\n\n"
 
 
@@ -35,35 +37,49 @@ def spool_documents(
     *,
     num_shards: dict[str, int],
     split_of: Callable[[corpus.Document], str],
-    on_document: Callable[[int], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> dict[str, int]:
     """Deal every document to a file of its split. Returns the number of documents of each split.
 
-    Files are appended to and closed again: their number is not bound by what may be open at once.
+    `on_progress` hears of every `PROGRESS_DOCUMENTS`.
     """
-    buffers: dict[Path, bytearray] = {}
-    num_documents = dict.fromkeys(num_shards, 0)
-    paths = {
-        split: [spool_path(directory, split, index) for index in range(count)]
-        for split, count in num_shards.items()
-    }
-    for path in (path for group in paths.values() for path in group):
-        path.write_bytes(b"")
-        buffers[path] = bytearray()
+    piles = {split: _Pile(directory, split, count) for split, count in num_shards.items()}
+    gathered = {split: pile.texts for split, pile in piles.items()}
+    num_characters, limit = 0, BUFFER_BYTES * sum(num_shards.values())
     for number, document in enumerate(documents, start=1):
-        split = split_of(document)
-        path = paths[split][num_documents[split] % num_shards[split]]
-        num_documents[split] += 1
-        buffer = buffers[path]
-        buffer += document.text.encode()
-        buffer += DOCUMENT_END
-        if len(buffer) >= BUFFER_BYTES:
-            _append(path, buffer)
-        if on_document is not None:
-            on_document(number)
-    for path, buffer in buffers.items():
-        _append(path, buffer)
-    return num_documents
+        text = document.text
+        gathered[split_of(document)].append(text)
+        num_characters += len(text)
+        if num_characters >= limit:
+            for pile in piles.values():
+                pile.deal()
+            num_characters = 0
+        if on_progress is not None and number % PROGRESS_DOCUMENTS == 0:
+            on_progress(number)
+    for pile in piles.values():
+        pile.deal()
+    return {split: pile.num_dealt for split, pile in piles.items()}
+
+
+class _Pile:
+    """Documents of a split, gathered before they are dealt to its files in turn."""
+
+    def __init__(self, directory: Path, split: str, num_files: int) -> None:
+        self.texts: list[str] = []
+        self.num_dealt = 0
+        self._paths = [spool_path(directory, split, index) for index in range(num_files)]
+        for path in self._paths:
+            path.write_bytes(b"")
+
+    def deal(self) -> None:
+        """Files are closed again: their number is not bound by what may be open at once."""
+        num_files = len(self._paths)
+        for index, path in enumerate(self._paths):
+            share = self.texts[(index - self.num_dealt) % num_files :: num_files]
+            with path.open("ab") as stream:
+                stream.write("\n\n".join([*share, ""]).encode())
+        self.num_dealt += len(self.texts)
+        self.texts.clear()
 
 
 def spool_path(directory: Path, split: str, index: int) -> Path:
@@ -115,9 +131,3 @@ def _block(content: bytes) -> Block:
         [line for line in lines if line],
         np.concatenate([[0], num_paragraphs[is_end], num_paragraphs[-1:]]),
     )
-
-
-def _append(path: Path, buffer: bytearray) -> None:
-    with path.open("ab") as stream:
-        stream.write(buffer)
-    buffer.clear()

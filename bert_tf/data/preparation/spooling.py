@@ -89,31 +89,21 @@ def spool_corpus(
     path = work_dir / SPOOLED_FILE
     if path.is_file():
         return Spooled.model_validate_json(path.read_text(encoding="utf-8"))
-    share, seed = config.corpus.held_out_share, config.seed
 
-    latest: tuple[corpus.Document | None, str] = (None, "")
-
-    def split_of(document: corpus.Document) -> str:
-        nonlocal latest
-        if document is not latest[0]:  # each is asked about twice: to count it, and to deal it
-            is_held_out = corpus.is_held_out(document, share=share, seed=seed)
-            latest = document, "eval" if is_held_out else "train"
-        return latest[1]
-
-    def on_document(number: int) -> None:
-        if on_progress is not None and number % 1000 == 0:
+    def show(number: int) -> None:
+        if on_progress is not None:
             on_progress("documents", number, None)
 
-    counter = SummaryCounter(split_of)
+    counter = SummaryCounter(corpus.held_out_rule(config.corpus.held_out_share, config.seed))
     num_documents = spool.spool_documents(
-        corpus.read_documents(config.corpus, standard_input=stream, on_fate=counter.count),
+        corpus.read_documents(config.corpus, standard_input=stream, on_dropped=counter.drop),
         work_dir,
         num_shards=num_shards(config),
-        split_of=split_of,
-        on_document=on_document,
+        split_of=counter.take,
+        on_progress=show,
     )
     _check_counts(num_documents, config=config)
-    spooled = Spooled(num_documents=num_documents, summary=counter.summary())
+    spooled = Spooled(num_documents=num_documents, summary=counter.summary(num_documents))
     logger.info("Corpus: %s.", spooled.summary.describe())
     if stream is not None:
         set_standard_input(plan, stream.digest())
