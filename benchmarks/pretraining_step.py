@@ -25,7 +25,7 @@ from benchmarks.machine import describe_machine
 from bert_tf.config import ModelConfig, OptimizerConfig
 from bert_tf.models.folder import ModelDescription, build_model
 from bert_tf.training.metrics import PretrainingObjective
-from bert_tf.training.optimizer import AdamW, variables_without_decay
+from bert_tf.training.optimizers import make_optimizer
 from bert_tf.training.step import make_train_step
 from bert_tf.training.strategy import make_strategy, split_batches
 
@@ -88,11 +88,8 @@ def make_our_step(
     description = ModelDescription(kind="pretraining", architecture=config, max_seq_length=length)
     with strategy.scope():
         model = build_model(description, dtype=policy, rematerialize=rematerialize)
-        optimizer = AdamW(
-            model.trainable_variables,
-            config=OptimizerConfig(learning_rate=LEARNING_RATE),
-            num_steps=10_000,
-            without_decay=variables_without_decay(model),
+        optimizer = make_optimizer(
+            model, config=OptimizerConfig(learning_rate=LEARNING_RATE), num_steps=10_000
         )
     step = make_train_step(
         model,

@@ -224,11 +224,24 @@ class ModelConfig(Section):
 
 
 class OptimizerConfig(Section):
-    """AdamW with linear warm-up and linear decay to zero."""
+    """How weights follow from gradients, and at what learning rate at which step."""
 
+    name: Literal["adamw", "lamb"] = "adamw"
+    """`lamb` scales each matrix's step to its norm: for very large batches."""
     learning_rate: pydantic.PositiveFloat = 1e-4
+    """The peak: the end of the warm-up."""
     warmup_share: Rate = 0.1
     """Share of all steps in which the learning rate rises from zero."""
+    schedule: Literal["linear", "cosine", "polynomial", "constant"] = "linear"
+    """How the learning rate falls after the warm-up. `constant`: not, for `constant_share` of all
+    steps, then linearly."""
+    schedule_power: pydantic.PositiveFloat = 0.5
+    """`schedule: polynomial`: the power of the share of steps left; 0.5 is usual for LAMB."""
+    constant_share: Share = 0.0
+    end_learning_rate: Share = 0.0
+    """Where the learning rate ends, as a share of `learning_rate`."""
+    layer_decay: float = pydantic.Field(default=1.0, gt=0.0, le=1.0)
+    """Each layer below the heads learns at this multiple of the rate of the one above it."""
     weight_decay_rate: pydantic.NonNegativeFloat = 0.01
     beta_1: Rate = 0.9
     beta_2: Rate = 0.999
@@ -237,6 +250,30 @@ class OptimizerConfig(Section):
     """False gives the update of Google's 2018 code, blamed for unstable fine-tuning."""
     max_grad_norm: pydantic.PositiveFloat = 1.0
     """The gradient of the whole batch is scaled down to this global norm."""
+    ema_decay: float | None = pydantic.Field(default=None, gt=0.0, lt=1.0)
+    """Evaluate and save an exponential moving average of the weights: what it keeps of itself a
+    step. Default: the weights themselves."""
+
+    @pydantic.model_validator(mode="after")
+    def _schedule_has_its_numbers(self) -> Self:
+        if self.schedule != "polynomial" and self.schedule_power != 0.5:
+            raise ValueError(
+                "schedule_power is for schedule=polynomial. Received: "
+                f"schedule_power={self.schedule_power}, schedule={self.schedule}. "
+                "Set schedule=polynomial, or leave schedule_power out."
+            )
+        if (self.schedule == "constant") != (self.constant_share > 0.0):
+            raise ValueError(
+                "schedule=constant and a constant_share above 0 need each other. Received: "
+                f"schedule={self.schedule}, constant_share={self.constant_share}. "
+                "Set both, or leave both out."
+            )
+        if self.warmup_share + self.constant_share > 1.0 + 1e-9:
+            raise ValueError(
+                "warmup_share + constant_share must be at most 1. Received: "
+                f"{self.warmup_share} + {self.constant_share}. Lower one of them."
+            )
+        return self
 
 
 class TrainingConfig(Section):

@@ -1,4 +1,4 @@
-"""The state of a run on disk: weights, optimizer moments and the step they belong to.
+"""The state of a run on disk: weights, the optimizer's state and the step they belong to.
 
 A checkpoint names its step, and data order, masks and dropout follow from (seed, step): nothing
 else needs to be kept to go on.
@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from bert_tf.files import write_whole
 from bert_tf.models.tensors import weights_by_name
-from bert_tf.training.optimizer import AdamW
+from bert_tf.training.optimizers import Optimizer
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Checkpoints:
         directory: str | Path,
         *,
         model: Any,
-        optimizer: AdamW,
+        optimizer: Optimizer,
         keep: int,
     ):
         self.directory = Path(directory)
@@ -44,7 +44,9 @@ class Checkpoints:
             name.replace("/", "."): _state(optimizer, index)
             for name, index in zip(names, order, strict=True)
         }
-        self._checkpoint = tf.train.Checkpoint(step=self.step, state=state)
+        self._checkpoint = tf.train.Checkpoint(
+            step=self.step, num_updates=optimizer.num_updates, state=state
+        )
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, str(self.directory), max_to_keep=keep, checkpoint_name="step"
         )
@@ -102,12 +104,8 @@ def bind_settings(output_dir: str | Path, settings: dict[str, Any]) -> None:
     write_whole(path, json.dumps(settings, indent=2))
 
 
-def _state(optimizer: AdamW, index: int) -> dict[str, tf.Variable]:
-    return {
-        "weight": optimizer.variables_[index],
-        "first_moment": optimizer.first_moments[index],
-        "second_moment": optimizer.second_moments[index],
-    }
+def _state(optimizer: Optimizer, index: int) -> dict[str, tf.Variable]:
+    return {"weight": optimizer.weights[index], **optimizer.slots[index]}
 
 
 def _differences(before: Any, after: Any, *, key: str = "") -> list[str]:

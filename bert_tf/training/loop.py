@@ -16,7 +16,7 @@ import tensorflow as tf
 from bert_tf.config import TrainingConfig
 from bert_tf.training.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
 from bert_tf.training.metrics import Objective, Sums, summarize
-from bert_tf.training.optimizer import AdamW, variables_without_decay
+from bert_tf.training.optimizers import describe_decay, make_optimizer
 from bert_tf.training.step import make_eval_step, make_train_step
 from bert_tf.training.strategy import split_batches
 
@@ -67,12 +67,8 @@ def train(run: Run) -> dict[str, float]:
     """
     config = run.config
     with run.strategy.scope():
-        optimizer = AdamW(
-            run.model.trainable_variables,
-            config=config.optimizer,
-            num_steps=run.num_steps,
-            without_decay=variables_without_decay(run.model),
-        )
+        optimizer = make_optimizer(run.model, config=config.optimizer, num_steps=run.num_steps)
+        log.info("%s", describe_decay(optimizer.parameters, config=config.optimizer))
         checkpoints = Checkpoints(
             run.output_dir / CHECKPOINTS_FOLDER,
             model=run.model,

@@ -13,13 +13,13 @@ import tensorflow as tf
 
 from bert_tf.layers.dropout import dropout_seed
 from bert_tf.training.metrics import Objective, Sums, total_loss
-from bert_tf.training.optimizer import AdamW
+from bert_tf.training.optimizers import Optimizer
 
 
 def make_train_step(
     model: keras.Model,
     objective: Objective,
-    optimizer: AdamW,
+    optimizer: Optimizer,
     *,
     strategy: tf.distribute.Strategy,
     num_parts: int,

@@ -1,0 +1,43 @@
+"""The learning rate as a function of the step."""
+
+import math
+
+import tensorflow as tf
+
+from bert_tf.config import OptimizerConfig
+
+
+def learning_rate_at(step: tf.Tensor, *, config: OptimizerConfig, num_steps: int) -> tf.Tensor:
+    """The learning rate of a step, counted from 0: linearly up to the peak, then down.
+
+    With W warm-up steps, C constant ones and N in all, the rate is a share of the peak:
+    (s + 1) / W in the warm-up, so that step W - 1 is the first at the peak; then 1 up to step
+    W + C; then f((N - s) / (N - W - C)), which is 1 there. Nothing jumps. The end value belongs to
+    step N, the first that is not taken: step N - 1 is one step above it.
+
+        linear, constant   f(x) = x
+        polynomial         f(x) = x ** power
+        cosine             f(x) = (1 - cos(pi x)) / 2
+
+    Google's 2018 code and NVIDIA's LAMB measure the decay from step 0 on, so theirs jumps down
+    where the warm-up ends.
+
+    Args:
+        step: an integer tensor of any shape.
+
+    Returns float32 of the shape of `step`.
+
+    Source: google-research/bert, optimization.py (linear); NVIDIA DeepLearningExamples, BERT,
+    optimization.py (polynomial of power 0.5 for LAMB); Loshchilov and Hutter 2017, equation 5.
+    """
+    step = tf.cast(step, tf.float32)
+    num_warmup_steps = int(num_steps * config.warmup_share)
+    num_falling_steps = num_steps - num_warmup_steps - int(num_steps * config.constant_share)
+    rising = (step + 1) / max(num_warmup_steps, 1)
+    left = tf.clip_by_value((num_steps - step) / max(num_falling_steps, 1), 0.0, 1.0)
+    if config.schedule == "polynomial":
+        left = left**config.schedule_power
+    elif config.schedule == "cosine":
+        left = (1.0 - tf.cos(math.pi * left)) / 2.0
+    falling = config.end_learning_rate + (1.0 - config.end_learning_rate) * left
+    return config.learning_rate * tf.clip_by_value(tf.minimum(rising, falling), 0.0, 1.0)
