@@ -14,10 +14,10 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
 """`gelu` is the tanh approximation of google-research/bert."""
 
 
-def activate(x: Any, name: str, *, training: bool) -> Any:
-    """Apply an activation; in training by a fused kernel where there is one."""
+def activate(x: Any, bias: Any, name: str, *, training: bool) -> Any:
+    """The activation of `x + bias`; in training by a fused kernel where there is one."""
     if training and name == "gelu" and keras.backend.backend() == "tensorflow":
         from bert_tf.layers import fused_tensorflow
 
-        return fused_tensorflow.gelu(x)
-    return ACTIVATIONS[name](x)
+        return fused_tensorflow.gelu(x, bias)
+    return ACTIVATIONS[name](x + bias)

@@ -105,6 +105,16 @@ class MultiHeadAttention(keras.layers.Layer):
         self.output_projection.build(width)
 
     def call(self, query, memory=None, attention_mask=None, return_weights=False, training=False):
+        context, weights = self.context(
+            query, memory, attention_mask, return_weights=return_weights, training=training
+        )
+        output = self.output_projection(context)  # (B, F, W)
+        return (output, weights) if return_weights else output
+
+    def context(
+        self, query, memory=None, attention_mask=None, *, return_weights=False, training=False
+    ):
+        """What `call` projects to its output, (B, F, W), and the weights or None."""
         query, key, value = self._project(query, memory)  # (B, N, F, H), 2 x (B, N, T, H)
         if self.compute_dtype == "float16":
             # The bare product overflows at 65504.
@@ -120,9 +130,7 @@ class MultiHeadAttention(keras.layers.Layer):
             dropped = self.dropout(ops.cast(weights, self.compute_dtype), training=training)
         context = ops.matmul(dropped, value)  # (B, N, F, H)
         context = ops.transpose(context, (0, 2, 1, 3))  # (B, F, N, H)
-        context = ops.reshape(context, (*ops.shape(context)[:2], self.hidden_size))
-        output = self.output_projection(context)  # (B, F, W)
-        return (output, weights) if return_weights else output
+        return ops.reshape(context, (*ops.shape(context)[:2], self.hidden_size)), weights
 
     @property
     def _factor(self):

@@ -92,10 +92,15 @@ class Dropout(keras.layers.Layer):
 class _ScopedSeedGenerator(keras.random.SeedGenerator):
     """A seed generator that prefers the seed of `dropout_seed`, salted per layer."""
 
-    salt = 0
+    salt: int | None = None
 
     def next(self, ordered=True):
         seed = current_dropout_seed()
         if seed is None:
             return super().next(ordered=ordered)
+        if self.salt is None:
+            raise ValueError(
+                "A Dropout must be built before it draws: its path tells its masks from others'. "
+                "Received: one that was not. Build it with the layer that holds it."
+            )
         return keras.ops.bitwise_xor(seed, keras.ops.convert_to_tensor([0, self.salt], "int32"))

@@ -33,7 +33,9 @@ class Pooler(keras.layers.Layer):
         self.dense.build((None, self._settings["hidden_size"]))
 
     def call(self, sequence_output):
-        return self.dense(sequence_output[:, 0])
+        # Not by a slice, whose gradient TensorFlow writes slowly.
+        first = ops.zeros((ops.shape(sequence_output)[0], 1), "int32")
+        return self.dense(gather_positions(sequence_output, first))
 
     def get_config(self):
         return {**super().get_config(), **self._settings}
@@ -87,12 +89,17 @@ class MaskedLanguageModelHead(keras.layers.Layer):
             shape=(self._settings["vocab_size"],), initializer="zeros", name="bias"
         )
 
-    def call(self, sequence_output, positions, embedding_table):
+    def call(self, sequence_output, positions, embedding_table, training=False):
         gathered = gather_positions(sequence_output, positions)  # (batch * predictions, hidden)
         transformed = self.layer_norm(self.activation(self.dense(gathered)))
         table = ops.cast(embedding_table, self.compute_dtype)
         logits = ops.matmul(transformed, ops.transpose(table))
-        logits = ops.cast(logits, "float32") + ops.cast(self.bias, "float32")
+        if training and keras.backend.backend() == "tensorflow":
+            from bert_tf.layers import fused_tensorflow
+
+            logits = fused_tensorflow.add_bias_in_float32(logits, self.bias)
+        else:
+            logits = ops.cast(logits, "float32") + ops.cast(self.bias, "float32")
         return ops.reshape(logits, (*ops.shape(positions), self._settings["vocab_size"]))
 
     def get_config(self):

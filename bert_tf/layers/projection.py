@@ -19,3 +19,12 @@ def dense(
         name=name,
         dtype=dtype,
     )
+
+
+def product(x: Any, layer: keras.layers.Dense) -> tuple[Any, Any]:
+    """What a built dense layer gives without its bias, and the bias: for who adds it elsewhere.
+
+    Both in the layer's compute dtype, as the layer itself has them.
+    """
+    kernel = keras.ops.cast(layer.kernel, layer.compute_dtype)
+    return keras.ops.matmul(x, kernel), keras.ops.cast(layer.bias, layer.compute_dtype)

@@ -7,29 +7,31 @@ import keras
 from bert_tf.layers.activations import activate
 from bert_tf.layers.attention import MultiHeadAttention
 from bert_tf.layers.dropout import Dropout
-from bert_tf.layers.projection import dense
+from bert_tf.layers.projection import dense, product
 
 
 def drop_add_norm(
-    update: Any,
+    update_and_bias: tuple[Any, Any],
     residual: Any,
     dropout: Dropout,
     layer_norm: keras.layers.LayerNormalization,
     training: bool,
 ) -> Any:
-    """`layer_norm(residual + dropout(update))`; in training by a fused kernel where there is one.
+    """`layer_norm(residual + dropout(update + bias))`; in training by a fused kernel if there is.
 
-    `update`, `residual`, output: (batch, length, width), compute dtype.
+    `update`, `residual`, output: (batch, length, width), compute dtype; `bias`: (width).
     """
+    update, bias = update_and_bias
     if not (training and keras.backend.backend() == "tensorflow"):
-        return layer_norm(residual + dropout(update, training=training))
+        return layer_norm(residual + dropout(update + bias, training=training))
     from bert_tf.layers import fused_tensorflow
 
     return fused_tensorflow.drop_add_norm(
         update,
+        bias,
         residual,
-        layer_norm.gamma.value,
-        layer_norm.beta.value,
+        layer_norm.gamma,
+        layer_norm.beta,
         dropout.next_seed(),
         epsilon=layer_norm.epsilon,
         **dropout.settings,
@@ -108,23 +110,23 @@ class TransformerLayer(keras.layers.Layer):
     def build(self, hidden_shape, attention_mask_shape=None):
         width = (None, None, self.hidden_size)
         self.attention.build(width)
+        self.attention_dropout.build(width)
         self.attention_layer_norm.build(width)
         self.intermediate.build(width)
         self.output_projection.build((None, None, self.intermediate_size))
+        self.output_dropout.build(width)
         self.output_layer_norm.build(width)
 
     def call(self, hidden, attention_mask=None, return_weights=False, training=False):
-        def attend(x):
-            return self.attention(
-                x, attention_mask=attention_mask, return_weights=return_weights, training=training
-            )
-
         asked = self.attention_layer_norm(hidden) if self.norm_first else hidden
-        attended, weights = attend(asked) if return_weights else (attend(asked), None)
+        context, weights = self.attention.context(
+            asked, attention_mask=attention_mask, return_weights=return_weights, training=training
+        )
+        attended = product(context, self.attention.output_projection)
         if self.norm_first:
-            hidden = hidden + self.attention_dropout(attended, training=training)
+            hidden = hidden + self.attention_dropout(sum(attended), training=training)
             expanded = self._feed_forward(self.output_layer_norm(hidden), training)
-            hidden = hidden + self.output_dropout(expanded, training=training)
+            hidden = hidden + self.output_dropout(sum(expanded), training=training)
         else:
             hidden = drop_add_norm(
                 attended, hidden, self.attention_dropout, self.attention_layer_norm, training
@@ -136,9 +138,9 @@ class TransformerLayer(keras.layers.Layer):
         return (hidden, weights) if return_weights else hidden
 
     def _feed_forward(self, x, training):
-        return self.output_projection(
-            activate(self.intermediate(x), self.activation, training=training)
-        )
+        """Without the last bias, and that bias."""
+        expanded = activate(*product(x, self.intermediate), self.activation, training=training)
+        return product(expanded, self.output_projection)
 
     def get_config(self):
         return {**super().get_config(), **self._settings}

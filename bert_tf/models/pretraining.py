@@ -73,6 +73,7 @@ class BertPretrainer(ModelWithEncoder):
                 encoded["sequence_output"],
                 inputs["masked_lm_positions"],
                 self.encoder.embeddings.word_embeddings.embeddings,
+                training=training,
             )
         if self.has_next_sentence:
             outputs["next_sentence_logits"] = self.next_sentence(

@@ -9,8 +9,9 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
-import keras
 import tensorflow as tf
+
+from bert_tf.layers.fused_tensorflow import cross_entropy
 
 Batch = Mapping[str, tf.Tensor]
 
@@ -94,6 +95,5 @@ def summarize(sums: Sums, weights: Mapping[str, Any]) -> dict[str, float]:
 def _weighted(
     logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    losses = keras.ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-    correct = tf.cast(tf.equal(tf.argmax(logits, -1, tf.int32), labels), tf.float32)
+    losses, correct = cross_entropy(logits, labels)
     return tf.reduce_sum(losses * weights), tf.reduce_sum(correct * weights)

@@ -26,9 +26,12 @@ def test_fused_gelu_equals_autodiff_in_value_and_gradient(dtype, tolerance):
         x = tf.cast(tf.cast(X, dtype), dtype if training else tf.float32)
         with tf.GradientTape() as tape:
             tape.watch(x)
-            y = activate(x, "gelu", training=training)
-        results.append((y, tape.gradient(y, x)))
-    (fused, fused_gradient), (plain, gradient) = results
+            bias = tf.cast(tf.constant([0.25]), x.dtype)
+            tape.watch(bias)
+            y = activate(x[:, tf.newaxis], bias, "gelu", training=training)
+        results.append((y, *tape.gradient(y, [x, bias])))
+    (fused, *gradients), (plain, *expected) = results
     assert fused.dtype == dtype
-    for ours, expected in ((fused, plain), (fused_gradient, gradient)):
-        np.testing.assert_allclose(tf.cast(ours, tf.float32), expected, atol=tolerance)
+    for ours, theirs in zip((fused, gradients[0]), (plain, expected[0]), strict=True):
+        np.testing.assert_allclose(tf.cast(ours, tf.float32), theirs, atol=tolerance)
+    np.testing.assert_allclose(tf.cast(gradients[1], tf.float32), expected[1], rtol=tolerance)

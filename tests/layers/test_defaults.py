@@ -9,10 +9,12 @@ from collections import Counter
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy import stats
 
 from bert_tf.config import FinetuningConfig, ModelConfig
 from bert_tf.layers import fused_tensorflow
+from bert_tf.layers.dropout import dropout_seed
 from bert_tf.models.finetuning import BertClassifier
 from bert_tf.models.pretraining import BertPretrainer
 
@@ -103,20 +105,23 @@ def test_every_layer_norm_adds_1e_12_to_the_variance(norm_first):
 def random_draws(model: keras.Model, monkeypatch: pytest.MonkeyPatch) -> Counter:
     """How often a training pass draws dropout masks, by the shape drawn."""
     draws: Counter = Counter()
+    seeds: list[tuple[int, ...]] = []
 
     def count(name: str) -> None:
         kernel = getattr(fused_tensorflow, name)
 
         def counting(x, *args, rate, **kwargs):
             draws[tuple(x.shape)] += rate > 0.0
+            seeds.append(tuple(np.asarray(args[-1]).tolist()))
             return kernel(x, *args, rate=rate, **kwargs)
 
         monkeypatch.setattr(fused_tensorflow, name, counting)
 
-    with monkeypatch.context() as monkeypatch:
+    with monkeypatch.context() as monkeypatch, dropout_seed(tf.constant([1, 2])):
         for name in ("dropout", "drop_add_norm", "attention_weights"):
             count(name)
         model(INPUTS, training=True)
+    assert len(set(seeds)) == len(seeds), "every place has a mask of its own"
     return +draws
 
 

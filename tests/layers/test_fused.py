@@ -2,13 +2,16 @@
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from scipy import stats
 
 from bert_tf.layers import fused_tensorflow
+from bert_tf.layers.dropout import Dropout, dropout_seed
 from bert_tf.layers.dropout_mask import dropout_mask
+from bert_tf.layers.transformer import drop_add_norm
 
 SEED = tf.constant([3, -5], tf.int32)
 RATES = [{"rate": 0.0, "scale": 1.0}, {"rate": 0.2, "scale": 1.25}]
@@ -39,20 +42,17 @@ def mask_of(x: tf.Tensor, rates: dict[str, float]) -> tf.Tensor:
 @pytest.mark.parametrize(("dtype", "tolerance"), TYPES)
 @pytest.mark.parametrize("rates", RATES)
 def test_drop_add_norm(rates: dict[str, float], dtype: Any, tolerance: float) -> None:
-    def plain(update: Any, residual: Any, gamma: Any, beta: Any) -> Any:
-        total = residual + update * mask_of(update, rates)
+    def plain(update: Any, bias: Any, residual: Any, gamma: Any, beta: Any) -> Any:
+        total = residual + (update + bias) * mask_of(update, rates)
         mean, variance = tf.nn.moments(total, [-1], keepdims=True)
         return (total - mean) / tf.sqrt(variance + EPSILON) * gamma + beta
 
     def fused(*inputs: Any) -> Any:
         return fused_tensorflow.drop_add_norm(*inputs, SEED, epsilon=EPSILON, **rates)
 
-    inputs = [
-        draw(3, 5, 16, seed=1),
-        draw(3, 5, 16, seed=2),
-        1 + draw(16, seed=3),
-        draw(16, seed=4),
-    ]
+    hidden, vector = (3, 5, 16), (16,)
+    shapes = (hidden, vector, hidden, vector, vector)
+    inputs = [draw(*shape, seed=seed) for seed, shape in enumerate(shapes)]
     rounded = [np.asarray(tf.cast(tf.cast(x, dtype), tf.float32)) for x in inputs]
     found = value_and_gradients(fused, inputs, dtype)
     expected = value_and_gradients(plain, rounded, tf.float32)
@@ -122,3 +122,65 @@ def test_masks_drop_the_asked_share_independently_of_place_and_seed() -> None:
         for other in masks[:i]:
             both = int((one & other).sum())
             assert stats.binomtest(both, size, 0.01).pvalue > 1e-4
+
+
+def test_cross_entropy_and_first_argmax() -> None:
+    logits = np.round(draw(4, 6, 9) * 2)  # rounded: with equal ones
+    labels = tf.constant(np.random.default_rng(1).integers(0, 9, (4, 6)), tf.int32)
+    weights = tf.constant(draw(4, 6, seed=2))
+    results = []
+    for function in (
+        fused_tensorflow.cross_entropy,
+        lambda x, y: (
+            tf.nn.sparse_softmax_cross_entropy_with_logits(y, x),
+            tf.cast(tf.argmax(x, -1, tf.int32) == y, tf.float32),
+        ),
+    ):
+        x = tf.constant(logits)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            losses, correct = function(x, labels)
+            total = tf.reduce_sum(losses * weights)
+        results.append((losses, correct, tape.gradient(total, x)))
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert 0 < np.sum(results[0][1]) < 24
+    far = fused_tensorflow.cross_entropy(tf.constant([[1e4, -1e4]]), tf.constant([1]))[0]
+    np.testing.assert_allclose(far, [2e4])
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16])
+def test_bias_is_added_in_float32(dtype: Any) -> None:
+    x, bias = tf.cast(draw(5, 3, 4), dtype), tf.constant(draw(4, seed=1))
+    with tf.GradientTape() as tape:
+        tape.watch([x, bias])
+        y = fused_tensorflow.add_bias_in_float32(x, bias)
+    np.testing.assert_array_equal(y, tf.cast(x, tf.float32) + bias)
+    upstream = tf.constant(draw(5, 3, 4, seed=2))
+    of_x, of_bias = tape.gradient(y, [x, bias], output_gradients=upstream)
+    assert (of_x.dtype, of_bias.dtype) == (dtype, tf.float32)
+    np.testing.assert_array_equal(of_x, tf.cast(upstream, dtype))
+    np.testing.assert_allclose(of_bias, tf.reduce_sum(upstream, (0, 1)), rtol=1e-5)
+
+
+def test_every_layer_has_its_own_weights_under_a_mirrored_strategy() -> None:
+    """A compiled graph must not keep the variables of the layer that it was made for."""
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    with strategy.scope():
+        layers = [keras.layers.LayerNormalization(epsilon=EPSILON) for _ in range(2)]
+        dropout = Dropout(0.0)
+        for number, layer in enumerate(layers, start=1):
+            layer.build((None, None, 4))
+            layer.gamma.assign([float(number)] * 4)
+    x, bias = tf.constant(draw(2, 3, 4)), tf.zeros([4])
+
+    @tf.function
+    def both() -> Any:
+        return strategy.run(
+            lambda: [drop_add_norm((x, bias), x, dropout, layer, True) for layer in layers]
+        )
+
+    with dropout_seed(SEED):
+        dropout.build((None, None, 4))
+        once, twice = both()
+    np.testing.assert_allclose(2 * once, twice, rtol=1e-6)
