@@ -192,7 +192,8 @@ def _print(arguments: argparse.Namespace, rows: list[tuple[str, int, dict[str, f
     one, two = rows[1][2]["seconds"], rows[2][2]["seconds"]
     print(
         f"\nThe peer takes {published / ours:.1f} times our CPU time as published, "
-        f"{once / ours:.1f} times once, on the same text. Two workers are {one / two:.2f} times as fast as one."
+        f"{once / ours:.1f} times once, on the same text. "
+        f"Two workers are {one / two:.2f} times as fast as one."
     )
 
 

@@ -4,10 +4,14 @@
 
 Every peer runs a whole step (forward, backward, update; dropout 0.1; masked tokens at gathered
 positions) on the same random batch, in turn, in one process; medians over the rounds. keras-nlp
-has no next-sentence head, so its step does less than the others'.
+has no next-sentence head, so its step does less than the others'. Hugging Face's PyTorch model
+takes part where torch and transformers are installed (extra `bench`); its masked-token head scores
+every position, as published. The share of the matrix rate is the model's own arithmetic, without
+what is computed twice, by that of one large product of the same type, measured in the same run.
 """
 
 import argparse
+import importlib.util
 import os
 import statistics
 import time
@@ -31,6 +35,7 @@ from bert_tf.training.strategy import make_strategy, split_batches
 
 DROPOUT = 0.1
 LEARNING_RATE = 1e-4
+MATRIX_SIZE = 2048
 Step = Callable[[], Any]
 
 
@@ -45,13 +50,19 @@ def main() -> None:
         "keras-nlp BertMaskedLM": keras_nlp_step,
         "tf-models-official BertPretrainerV2": model_garden_step,
     }
+    if importlib.util.find_spec("transformers"):
+        makers["Hugging Face BertForPreTraining"] = huggingface_step
     steps = {name: make(config, batch, policy) for name, make in makers.items()}
     first = {name: _time(step) for name, step in steps.items()}
     seconds: dict[str, list[float]] = {name: [] for name in steps}
+    matrix_seconds = []
     for _ in range(arguments.rounds):
         for name, step in steps.items():
             seconds[name].append(_time(step))
-    _print(arguments, {name: statistics.median(s) for name, s in seconds.items()}, first)
+        matrix_seconds.append(_matrix_product_seconds(arguments.precision))
+    medians = {name: statistics.median(s) for name, s in seconds.items()}
+    rate = 2 * MATRIX_SIZE**3 / statistics.median(matrix_seconds)
+    _print(arguments, medians, first, flops=step_flops(config, batch), matrix_rate=rate)
 
 
 def make_batch(
@@ -71,6 +82,18 @@ def make_batch(
         "next_sentence_labels": rng.integers(0, 2, batch_size, np.int32),
         "next_sentence_weights": np.ones(batch_size, np.float32),
     }
+
+
+def step_flops(config: ModelConfig, batch: dict[str, np.ndarray]) -> float:
+    """Multiplications and additions of the matrix products of a step, backward pass included."""
+    batch_size, length = batch["input_ids"].shape
+    num_predictions = batch["masked_lm_ids"].size
+    width, layers = config.hidden_size, config.num_hidden_layers
+    of_layers = layers * (4 * width**2 + 2 * width * config.intermediate_size)
+    of_attention = layers * 2 * length * width
+    of_head = width**2 + width * (config.vocab_size or 0)
+    forward = 2 * (batch_size * length * (of_layers + of_attention) + num_predictions * of_head)
+    return 3.0 * forward
 
 
 def our_step(config: ModelConfig, batch: dict[str, np.ndarray], policy: str) -> Step:
@@ -188,6 +211,53 @@ def model_garden_step(config: ModelConfig, batch: dict[str, np.ndarray], policy:
     return step
 
 
+def huggingface_step(config: ModelConfig, batch: dict[str, np.ndarray], policy: str) -> Step:
+    """`BertForPreTraining` in PyTorch, autocast to the precision, fused AdamW."""
+    import torch
+    import transformers
+
+    model = transformers.BertForPreTraining(
+        transformers.BertConfig(
+            vocab_size=config.vocab_size,
+            hidden_size=config.hidden_size,
+            num_hidden_layers=config.num_hidden_layers,
+            num_attention_heads=config.num_attention_heads,
+            intermediate_size=config.intermediate_size,
+            hidden_act="gelu_new",
+        )
+    ).train()
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=LEARNING_RATE, weight_decay=0.01, fused=True
+    )
+    labels = np.full(batch["input_ids"].shape, -100, np.int64)  # -100: not predicted
+    np.put_along_axis(labels, batch["masked_lm_positions"], batch["masked_lm_ids"], axis=1)
+    inputs = {
+        "input_ids": torch.tensor(batch["input_ids"], dtype=torch.long),
+        "attention_mask": torch.tensor(batch["input_mask"], dtype=torch.long),
+        "token_type_ids": torch.tensor(batch["segment_ids"], dtype=torch.long),
+        "labels": torch.tensor(labels),
+        "next_sentence_label": torch.tensor(batch["next_sentence_labels"], dtype=torch.long),
+    }
+
+    def step() -> float:
+        with torch.autocast("cpu", torch.bfloat16, enabled=policy == "mixed_bfloat16"):
+            loss = model(**inputs).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return loss.item()
+
+    return step
+
+
+def _matrix_product_seconds(precision: str) -> float:
+    """One product of two square matrices."""
+    matrix = tf.cast(tf.ones([MATRIX_SIZE, MATRIX_SIZE]), precision)
+    tf.matmul(matrix, matrix).numpy()
+    return _time(lambda: tf.matmul(matrix, matrix))
+
+
 def _time(step: Step) -> float:
     started_at = time.perf_counter()
     tf.nest.map_structure(np.asarray, step())
@@ -195,18 +265,30 @@ def _time(step: Step) -> float:
 
 
 def _print(
-    arguments: argparse.Namespace, medians: dict[str, float], first: dict[str, float]
+    arguments: argparse.Namespace,
+    medians: dict[str, float],
+    first: dict[str, float],
+    *,
+    flops: float,
+    matrix_rate: float,
 ) -> None:
     print(
         f"{arguments.size}, {arguments.batch_size} x {arguments.length}, {arguments.precision}, "
-        f"median of {arguments.rounds}; {describe_machine()}; {datetime.now(UTC):%Y-%m-%d}\n"
+        f"median of {arguments.rounds}; {describe_machine()}; {datetime.now(UTC):%Y-%m-%d}; "
+        f"matrix rate {matrix_rate / 1e9:.0f} GFLOP/s\n"
     )
-    print("| | seconds a step | sequences/s | first step, s | bert_tf is faster by |")
-    print("|---|---|---|---|---|")
+    print(
+        "| | seconds a step | sequences/s | share of the matrix rate | first step, s | "
+        "bert_tf is faster by |\n|---|---|---|---|---|---|"
+    )
     for name, seconds in medians.items():
         rate = arguments.batch_size / seconds
+        share = flops / seconds / matrix_rate
         ratio = seconds / medians["bert_tf"]
-        print(f"| {name} | {seconds:.3f} | {rate:.1f} | {first[name]:.1f} | {ratio:.2f} |")
+        print(
+            f"| {name} | {seconds:.3f} | {rate:.1f} | {share:.0%} | {first[name]:.1f} "
+            f"| {ratio:.2f} |"
+        )
 
 
 def _parse() -> argparse.Namespace:

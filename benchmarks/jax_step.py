@@ -1,0 +1,285 @@
+"""How long is one pretraining step on Keras' JAX backend, and how much of the machine does it use?
+
+    python -m benchmarks.jax_step [--size base --batch-size 256 --precision bfloat16]
+
+Needs the layers of this package, keras, jax, numpy, ml_dtypes, pydantic and pyyaml, but not
+TensorFlow. A whole step (forward with dropout 0.1, both losses, backward, clipping by the global
+norm, AdamW) on one random batch, compiled as one program, its buffers donated; the median over
+rounds of several steps. A large matrix product of the same type takes turns with it: what the
+machine gives.
+
+Model FLOPs of a step, counted from shapes, where a product of (m, k) and (k, n) is 2mkn and the
+backward pass two such for each of the forward pass. With L layers, width W, intermediate size I,
+length T, vocabulary V:
+
+    tokens      6 * L * (4 * W^2 + 2 * W * I)     query, key, value, output, feed-forward network
+    tokens      12 * L * T * W                    scores, and weights times values
+    predictions 6 * (W^2 + V * W)                 the masked-token head at gathered positions
+    sequences   6 * (W^2 + 2 * W)                 pooler and next-sentence head
+
+Lookups, everything element-wise and what `--rematerialize` computes again are no model FLOPs.
+MFU (model FLOPs utilisation) is their rate as a share of the matrix product's.
+
+Source of the term: Chowdhery et al. 2022 (PaLM), appendix B.
+"""
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+os.environ["KERAS_BACKEND"] = "jax"
+
+import jax
+import keras
+import numpy as np
+from jax import numpy as jnp
+
+from benchmarks.machine import describe_machine
+from bert_tf.config import ModelConfig, OptimizerConfig
+from bert_tf.layers.dropout import dropout_seed
+from bert_tf.models.pretraining import BertPretrainer
+
+POLICIES = {"bfloat16": "mixed_bfloat16", "float32": "float32"}
+MATRIX_PRODUCTS = 8  # one after another, so that starting them costs nothing
+# Google's own guard against a batch without predictions (run_pretraining.py).
+EMPTY_GUARD = 1e-5
+
+Batch = Mapping[str, Any]
+
+
+class State(NamedTuple):
+    """What a step changes: a list each, in the order of `model.trainable_variables`."""
+
+    weights: list[jax.Array]
+    first_moments: list[jax.Array]
+    second_moments: list[jax.Array]
+    num_updates: jax.Array
+
+
+def main() -> None:
+    """Time step and matrix product in turn and print a Markdown table."""
+    arguments = _parse()
+    config = ModelConfig(size=arguments.size, vocab_size=30522)
+    batch = make_batch(config, batch_size=arguments.batch_size, length=arguments.length, seed=0)
+    run_steps = _steps_runner(config, batch, arguments)
+    multiply, matrix_flops = _matrix_product(arguments)
+    first = _time(run_steps, 1)
+    _time(multiply)
+    steps, products = [], []
+    for _ in range(arguments.rounds):
+        steps.append(_time(run_steps, arguments.steps) / arguments.steps)
+        products.append(_time(multiply))
+    _print(
+        arguments,
+        seconds=statistics.median(steps),
+        first=first,
+        flops=model_flops(config, batch),
+        matrix_rate=matrix_flops / statistics.median(products),
+    )
+
+
+def make_model(config: ModelConfig, *, precision: str, rematerialize: bool) -> BertPretrainer:
+    """A built model with random weights."""
+    model = BertPretrainer(config, rematerialize=rematerialize, dtype=POLICIES[precision])
+    model.build(None)
+    return model
+
+
+def make_loss(model: BertPretrainer) -> Callable[[list[jax.Array], Batch, jax.Array], jax.Array]:
+    """A function of (weights, batch, dropout seed): the two mean losses, added."""
+    others = [variable.value for variable in model.non_trainable_variables]
+
+    def loss(weights: list[jax.Array], batch: Batch, seed: jax.Array) -> jax.Array:
+        with dropout_seed(seed):
+            outputs, _ = model.stateless_call(weights, others, batch, training=True)
+        return _mean_loss(
+            outputs["masked_lm_logits"], batch["masked_lm_ids"], batch["masked_lm_weights"]
+        ) + _mean_loss(
+            outputs["next_sentence_logits"],
+            batch["next_sentence_labels"],
+            batch["next_sentence_weights"],
+        )
+
+    return loss
+
+
+def make_step(
+    model: BertPretrainer, config: OptimizerConfig
+) -> Callable[[State, Batch, jax.Array], tuple[State, jax.Array]]:
+    """A compiled function of (state, batch, dropout seed): the next state, in place, and the loss.
+
+    The learning rate is `config.learning_rate` at every step.
+    """
+    loss = make_loss(model)
+
+    def step(state: State, batch: Batch, seed: jax.Array) -> tuple[State, jax.Array]:
+        value, gradients = jax.value_and_grad(loss)(state.weights, batch, seed)
+        return update(state, clip(gradients, config.max_grad_norm), config), value
+
+    return jax.jit(step, donate_argnums=0)
+
+
+def initial_state(model: BertPretrainer) -> State:
+    """The model's weights, copied since a step donates them, and moments of zero."""
+    weights = [jnp.array(variable.value, copy=True) for variable in model.trainable_variables]
+    return State(
+        weights,
+        [jnp.zeros_like(weight) for weight in weights],
+        [jnp.zeros_like(weight) for weight in weights],
+        jnp.zeros((), jnp.int32),
+    )
+
+
+def clip(gradients: list[jax.Array], max_norm: float) -> list[jax.Array]:
+    """`gradients` scaled down to the global norm `max_norm` where theirs is greater."""
+    norm = jnp.sqrt(sum(jnp.sum(jnp.square(gradient)) for gradient in gradients))
+    return [gradient * (max_norm / jnp.maximum(norm, max_norm)) for gradient in gradients]
+
+
+def update(state: State, gradients: list[jax.Array], config: OptimizerConfig) -> State:
+    """AdamW as `bert_tf.training.optimizers` has it; vectors are not decayed."""
+    num_updates = state.num_updates + 1
+    count = num_updates.astype(jnp.float32)
+    correction = jnp.sqrt(1.0 - config.beta_2**count) / (1.0 - config.beta_1**count)
+    weights, firsts, seconds = [], [], []
+    for weight, first, second, gradient in zip(*state[:3], gradients, strict=True):
+        first = config.beta_1 * first + (1.0 - config.beta_1) * gradient
+        second = config.beta_2 * second + (1.0 - config.beta_2) * jnp.square(gradient)
+        decay = config.learning_rate * config.weight_decay_rate if weight.ndim > 1 else 0.0
+        move = config.learning_rate * correction * first / (jnp.sqrt(second) + config.epsilon)
+        weights.append(weight - decay * weight - move)
+        firsts.append(first)
+        seconds.append(second)
+    return State(weights, firsts, seconds, num_updates)
+
+
+def model_flops(config: ModelConfig, batch: Batch) -> int:
+    """Floating-point operations of one step, by the formula at the head of this file."""
+    batch_size, length = batch["input_ids"].shape
+    width, num_layers = config.hidden_size, config.num_hidden_layers
+    layer = 4 * width**2 + 2 * width * config.intermediate_size
+    of_token = 6 * num_layers * layer + 12 * num_layers * length * width
+    of_prediction = 6 * (width**2 + config.vocab_size * width)
+    of_sequence = 6 * (width**2 + 2 * width)
+    num_predictions = batch["masked_lm_positions"].size
+    return (
+        of_token * batch_size * length + of_prediction * num_predictions + of_sequence * batch_size
+    )
+
+
+def make_batch(
+    config: ModelConfig, *, batch_size: int, length: int, seed: int
+) -> dict[str, np.ndarray]:
+    """A random batch without padding, 15% of the positions predicted."""
+    rng = np.random.default_rng(seed)
+    shape, predictions = (batch_size, length), (batch_size, max(1, round(0.15 * length)))
+    return {
+        "input_ids": rng.integers(5, config.vocab_size, shape, np.int32),
+        "input_mask": np.ones(shape, np.int32),
+        "segment_ids": np.tile((np.arange(length) > length // 2).astype(np.int32), (batch_size, 1)),
+        "masked_lm_positions": np.sort(rng.integers(1, length, predictions, np.int32), axis=1),
+        "masked_lm_ids": rng.integers(5, config.vocab_size, predictions, np.int32),
+        "masked_lm_weights": np.ones(predictions, np.float32),
+        "next_sentence_labels": rng.integers(0, 2, batch_size, np.int32),
+        "next_sentence_weights": np.ones(batch_size, np.float32),
+    }
+
+
+def _mean_loss(logits: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Array:
+    is_label = jnp.arange(logits.shape[-1]) == labels[..., None]
+    of_label = jnp.sum(jnp.where(is_label, logits, 0.0), axis=-1)
+    losses = jax.nn.logsumexp(logits, axis=-1) - of_label
+    return jnp.sum(losses * weights) / (jnp.sum(weights) + EMPTY_GUARD)
+
+
+def _steps_runner(
+    config: ModelConfig, batch: Batch, arguments: argparse.Namespace
+) -> Callable[[int], jax.Array]:
+    """A function that takes so many steps and gives the loss of the last."""
+    keras.utils.set_random_seed(0)
+    model = make_model(config, precision=arguments.precision, rematerialize=arguments.rematerialize)
+    step, state = make_step(model, OptimizerConfig()), initial_state(model)
+    batch = jax.device_put(dict(batch))
+
+    def run(num_steps: int) -> jax.Array:
+        nonlocal state
+        for _ in range(num_steps):
+            state, loss = step(state, batch, jnp.stack([0, state.num_updates]))
+        return jax.block_until_ready((state, loss))[1]
+
+    return run
+
+
+def _matrix_product(arguments: argparse.Namespace) -> tuple[Callable[[], jax.Array], int]:
+    """`MATRIX_PRODUCTS` products of square matrices one after another, and their FLOPs."""
+    size = arguments.matrix_size
+    x = jax.random.normal(jax.random.key(0), (size, size)).astype(arguments.precision)
+    y = (jax.random.normal(jax.random.key(1), (size, size)) / size**0.5).astype(arguments.precision)
+
+    @jax.jit
+    def multiply(x: jax.Array, y: jax.Array) -> jax.Array:
+        for _ in range(MATRIX_PRODUCTS):
+            x = x @ y
+        return x
+
+    return lambda: jax.block_until_ready(multiply(x, y)), MATRIX_PRODUCTS * 2 * size**3
+
+
+def _time(run: Callable[..., Any], *arguments: Any) -> float:
+    started_at = time.perf_counter()
+    run(*arguments)
+    return time.perf_counter() - started_at
+
+
+def _print(
+    arguments: argparse.Namespace,
+    *,
+    seconds: float,
+    first: float,
+    flops: int,
+    matrix_rate: float,
+) -> None:
+    device = jax.devices()[0]
+    peak = (device.memory_stats() or {}).get("peak_bytes_in_use")
+    sequences = arguments.batch_size / seconds
+    print(
+        f"{arguments.precision}, median of {arguments.rounds} rounds of {arguments.steps} steps; "
+        f"{device.device_kind} ({device.platform}), {describe_machine()}; jax {jax.__version__}, "
+        f"keras {keras.__version__}; {datetime.now(UTC):%Y-%m-%d}\n"
+    )
+    print(
+        "| model | batch | layers' values | seconds a step | sequences/s | tokens/s "
+        "| model TFLOP a step | TFLOP/s | matrix product, TFLOP/s | MFU | peak GiB "
+        "| first step, s |"
+    )
+    print("|---" * 12 + "|")
+    print(
+        f"| {arguments.size} | {arguments.batch_size} x {arguments.length} "
+        f"| {'recomputed' if arguments.rematerialize else 'kept'} | {seconds:.4f} "
+        f"| {sequences:,.1f} | {sequences * arguments.length:,.0f} | {flops / 1e12:.4f} "
+        f"| {flops / seconds / 1e12:.3f} | {matrix_rate / 1e12:.3f} "
+        f"| {flops / seconds / matrix_rate:.1%} | {f'{peak / 2**30:.1f}' if peak else '–'} "
+        f"| {first:.1f} |"
+    )
+
+
+def _parse() -> argparse.Namespace:
+    on_cpu = jax.default_backend() == "cpu"
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", default="mini" if on_cpu else "base")
+    parser.add_argument("--batch-size", type=int, default=8 if on_cpu else 256)
+    parser.add_argument("--length", type=int, default=128)
+    parser.add_argument("--precision", choices=tuple(POLICIES), default="bfloat16")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=1 if on_cpu else 10, help="in a round")
+    parser.add_argument("--matrix-size", type=int, default=1024 if on_cpu else 8192)
+    parser.add_argument("--rematerialize", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
