@@ -6,7 +6,7 @@ Needs the layers of this package, keras, jax, numpy, ml_dtypes, pydantic and pyy
 TensorFlow. A whole step (forward with dropout 0.1, both losses, backward, clipping by the global
 norm, AdamW) on one random batch, compiled as one program, its buffers donated; the median over
 rounds of several steps. A large matrix product of the same type takes turns with it: what the
-machine gives.
+machine gives. Both are at jax's default precision, which for float32 may be less on a GPU.
 
 Model FLOPs of a step, counted from shapes, where a product of (m, k) and (k, n) is 2mkn and the
 backward pass two such for each of the forward pass. With L layers, width W, intermediate size I,

@@ -1,5 +1,6 @@
 """Random bits for dropout that cost a few integer operations each and need no memory."""
 
+import math
 from typing import Any
 
 from keras import ops
@@ -15,7 +16,9 @@ def dropout_mask(shape: Any, seed: Any, *, rate: float, scale: float) -> Any:
     C. Wellons, "Prospecting for Hash Functions" (2018), lowbias32.
     """
     keys = ops.cast(seed, "uint32")
-    places = ops.cast(ops.reshape(ops.arange(ops.prod(shape), dtype="int32"), shape), "uint32")
+    # JAX must know the number when it compiles; TensorFlow may give a tensor for the whole shape.
+    num_places = math.prod(shape) if isinstance(shape, tuple) else ops.prod(shape)
+    places = ops.cast(ops.reshape(ops.arange(num_places, dtype="int32"), shape), "uint32")
     bits = _mix(_mix(places ^ keys[0]) ^ keys[1])
     is_kept = bits >= _uint32(min(round(rate * 2**32), 2**32 - 1))
     return ops.cast(is_kept, "float32") * scale
