@@ -35,10 +35,10 @@ os.environ["KERAS_BACKEND"] = "jax"
 
 import jax
 import keras
-import numpy as np
 from jax import numpy as jnp
 
 from benchmarks.machine import describe_machine
+from benchmarks.workload import make_batch, model_flops
 from bert_tf.config import ModelConfig, OptimizerConfig
 from bert_tf.layers.dropout import dropout_seed
 from bert_tf.models.pretraining import BertPretrainer
@@ -155,38 +155,6 @@ def update(state: State, gradients: list[jax.Array], config: OptimizerConfig) ->
         firsts.append(first)
         seconds.append(second)
     return State(weights, firsts, seconds, num_updates)
-
-
-def model_flops(config: ModelConfig, batch: Batch) -> int:
-    """Floating-point operations of one step, by the formula at the head of this file."""
-    batch_size, length = batch["input_ids"].shape
-    width, num_layers = config.hidden_size, config.num_hidden_layers
-    layer = 4 * width**2 + 2 * width * config.intermediate_size
-    of_token = 6 * num_layers * layer + 12 * num_layers * length * width
-    of_prediction = 6 * (width**2 + config.vocab_size * width)
-    of_sequence = 6 * (width**2 + 2 * width)
-    num_predictions = batch["masked_lm_positions"].size
-    return (
-        of_token * batch_size * length + of_prediction * num_predictions + of_sequence * batch_size
-    )
-
-
-def make_batch(
-    config: ModelConfig, *, batch_size: int, length: int, seed: int
-) -> dict[str, np.ndarray]:
-    """A random batch without padding, 15% of the positions predicted."""
-    rng = np.random.default_rng(seed)
-    shape, predictions = (batch_size, length), (batch_size, max(1, round(0.15 * length)))
-    return {
-        "input_ids": rng.integers(5, config.vocab_size, shape, np.int32),
-        "input_mask": np.ones(shape, np.int32),
-        "segment_ids": np.tile((np.arange(length) > length // 2).astype(np.int32), (batch_size, 1)),
-        "masked_lm_positions": np.sort(rng.integers(1, length, predictions, np.int32), axis=1),
-        "masked_lm_ids": rng.integers(5, config.vocab_size, predictions, np.int32),
-        "masked_lm_weights": np.ones(predictions, np.float32),
-        "next_sentence_labels": rng.integers(0, 2, batch_size, np.int32),
-        "next_sentence_weights": np.ones(batch_size, np.float32),
-    }
 
 
 def _mean_loss(logits: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Array:

@@ -100,7 +100,7 @@ def _batches(
     rows = pack_batches(
         batches, num_parts=1, masked_lm_prob=config.masking.masked_lm_prob, pad_id=0
     )
-    many: list[Any] = list(rows.take(NUM_BATCHES + 1).as_numpy_iterator())
+    many: list[Any] = list(rows.take(NUM_BATCHES).as_numpy_iterator())
     stream = rows.as_numpy_iterator()
     next(stream)
     started_at = time.perf_counter()

@@ -26,6 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.machine import describe_machine
+from benchmarks.workload import make_batch, model_flops
 from bert_tf.config import ModelConfig, OptimizerConfig
 from bert_tf.models.folder import ModelDescription, build_model
 from bert_tf.training.metrics import PretrainingObjective
@@ -62,38 +63,7 @@ def main() -> None:
         matrix_seconds.append(_matrix_product_seconds(arguments.precision))
     medians = {name: statistics.median(s) for name, s in seconds.items()}
     rate = 2 * MATRIX_SIZE**3 / statistics.median(matrix_seconds)
-    _print(arguments, medians, first, flops=step_flops(config, batch), matrix_rate=rate)
-
-
-def make_batch(
-    config: ModelConfig, *, batch_size: int, length: int, seed: int
-) -> dict[str, np.ndarray]:
-    """A random batch without padding, 15% of the positions predicted."""
-    rng = np.random.default_rng(seed)
-    num_predictions = max(1, round(0.15 * length))
-    shape, predictions = (batch_size, length), (batch_size, num_predictions)
-    return {
-        "input_ids": rng.integers(5, config.vocab_size, shape, np.int32),
-        "input_mask": np.ones(shape, np.int32),
-        "segment_ids": np.tile((np.arange(length) > length // 2).astype(np.int32), (batch_size, 1)),
-        "masked_lm_positions": np.sort(rng.integers(1, length, predictions, np.int32), axis=1),
-        "masked_lm_ids": rng.integers(5, config.vocab_size, predictions, np.int32),
-        "masked_lm_weights": np.ones(predictions, np.float32),
-        "next_sentence_labels": rng.integers(0, 2, batch_size, np.int32),
-        "next_sentence_weights": np.ones(batch_size, np.float32),
-    }
-
-
-def step_flops(config: ModelConfig, batch: dict[str, np.ndarray]) -> float:
-    """Multiplications and additions of the matrix products of a step, backward pass included."""
-    batch_size, length = batch["input_ids"].shape
-    num_predictions = batch["masked_lm_ids"].size
-    width, layers = config.hidden_size, config.num_hidden_layers
-    of_layers = layers * (4 * width**2 + 2 * width * config.intermediate_size)
-    of_attention = layers * 2 * length * width
-    of_head = width**2 + width * (config.vocab_size or 0)
-    forward = 2 * (batch_size * length * (of_layers + of_attention) + num_predictions * of_head)
-    return 3.0 * forward
+    _print(arguments, medians, first, flops=model_flops(config, batch), matrix_rate=rate)
 
 
 def our_step(config: ModelConfig, batch: dict[str, np.ndarray], policy: str) -> Step:

@@ -24,7 +24,8 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.machine import describe_machine, peak_bytes
-from benchmarks.pretraining_step import make_batch, make_our_step
+from benchmarks.pretraining_step import make_our_step
+from benchmarks.workload import make_batch
 from bert_tf.config import ModelConfig
 from bert_tf.training.strategy import split_batches
 

@@ -40,8 +40,9 @@ sys.modules["tensorflow"] = None  # an import of it fails
 from pathlib import Path
 import numpy as np
 from benchmarks.jax_step import (
-    clip, initial_state, make_loss, make_model, make_step, model_flops, update
+    clip, initial_state, make_loss, make_model, make_step, update
 )
+from benchmarks.workload import model_flops
 import jax
 from jax import numpy as jnp
 from bert_tf.config import ModelConfig, OptimizerConfig

@@ -1,0 +1,45 @@
+"""What the step benchmarks compute: a random batch, and how much arithmetic a step on it is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bert_tf.config import ModelConfig
+
+
+def make_batch(
+    config: ModelConfig, *, batch_size: int, length: int, seed: int
+) -> dict[str, np.ndarray]:
+    """A random batch without padding, 15% of the positions predicted."""
+    rng = np.random.default_rng(seed)
+    num_predictions = max(1, round(0.15 * length))
+    shape, predictions = (batch_size, length), (batch_size, num_predictions)
+    return {
+        "input_ids": rng.integers(5, config.vocab_size, shape, np.int32),
+        "input_mask": np.ones(shape, np.int32),
+        "segment_ids": np.tile((np.arange(length) > length // 2).astype(np.int32), (batch_size, 1)),
+        "masked_lm_positions": np.sort(rng.integers(1, length, predictions, np.int32), axis=1),
+        "masked_lm_ids": rng.integers(5, config.vocab_size, predictions, np.int32),
+        "masked_lm_weights": np.ones(predictions, np.float32),
+        "next_sentence_labels": rng.integers(0, 2, batch_size, np.int32),
+        "next_sentence_weights": np.ones(batch_size, np.float32),
+    }
+
+
+def model_flops(config: ModelConfig, batch: Mapping[str, Any]) -> int:
+    """Floating-point operations of one step, matrix products only, backward pass included.
+
+    A product of (m, k) and (k, n) is 2mkn, and the backward pass twice that. Lookups, what is
+    element-wise and what is computed twice do not count: Chowdhery et al. 2022 (PaLM), appendix B.
+    """
+    batch_size, length = batch["input_ids"].shape
+    width, num_layers = config.hidden_size, config.num_hidden_layers
+    layer = 4 * width**2 + 2 * width * config.intermediate_size
+    of_token = 6 * num_layers * layer + 12 * num_layers * length * width
+    of_prediction = 6 * (width**2 + config.vocab_size * width)
+    of_sequence = 6 * (width**2 + 2 * width)
+    num_predictions = batch["masked_lm_positions"].size
+    return (
+        of_token * batch_size * length + of_prediction * num_predictions + of_sequence * batch_size
+    )
