@@ -283,8 +283,11 @@ class TrainingConfig(Section):
     """Examples a step over all replicas and accumulated micro-batches."""
     accumulation_steps: pydantic.PositiveInt = 1
     optimizer: OptimizerConfig = OptimizerConfig()
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Matrix products' type; auto takes bfloat16 where the hardware has it."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Matrix products' type; auto takes bfloat16 where the hardware has it. float16 scales the loss
+    by what its gradients bear."""
+    max_skipped_steps: pydantic.PositiveInt = 10
+    """A step without a finite loss and gradient changes nothing; this many in a row end the run."""
     rematerialize: bool = False
     """Recompute each Transformer layer in the backward pass: less memory, same numbers, about 30%
     more time."""
@@ -295,6 +298,13 @@ class TrainingConfig(Section):
     """Default: at the end only."""
     checkpoint_every_steps: pydantic.PositiveInt = 500
     keep_checkpoints: pydantic.PositiveInt = 3
+    """The newest; the next two settings keep more."""
+    keep_every_steps: pydantic.PositiveInt | None = None
+    """Checkpoints of steps that this divides stay for good."""
+    keep_best: str | None = None
+    """A metric of the evaluation, such as masked_lm_loss or classification_accuracy. Every
+    evaluation has a checkpoint then, and the best stays, which `checkpoints/best.json` names: of a
+    loss or a perplexity the lowest, of others the highest."""
 
     @pydantic.model_validator(mode="after")
     def _batch_divides(self) -> Self:
@@ -319,6 +329,9 @@ class PretrainingTrainingConfig(TrainingConfig):
     batch_size: pydantic.PositiveInt = 256
     optimizer: PretrainingOptimizerConfig = PretrainingOptimizerConfig()
     evaluate_every_steps: pydantic.PositiveInt | None = 5000
+    pack_sequences: bool = False
+    """Lay the sequences of a batch into as few rows as hold them instead of padding each: the same
+    loss and gradients (but for dropout's draws), in less time where texts are short."""
 
 
 class FinetuningOptimizerConfig(OptimizerConfig):
@@ -361,6 +374,9 @@ class FinetuningConfig(Section):
     label_field: str = "label"
     max_seq_length: int = pydantic.Field(default=128, ge=8)
     num_epochs: pydantic.PositiveFloat = 3.0
+    group_by_length: bool = True
+    """Batches of texts of like length, so that little padding is computed; every text is still seen
+    once an epoch, in random order. False: a plain shuffle."""
     classifier_dropout_prob: Rate = 0.1
     training: FinetuningTrainingConfig = FinetuningTrainingConfig()
 

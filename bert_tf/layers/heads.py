@@ -13,7 +13,9 @@ from bert_tf.layers.projection import dense
 class Pooler(keras.layers.Layer):
     """tanh(dense(first token)): one vector a sequence.
 
-    Input: (batch, length, hidden). Output: (batch, hidden), compute dtype.
+    Inputs: `sequence_output` (batch, length, hidden); `positions` int32 (batch, sequences), the
+    first tokens of the sequences that share a row, or None for one sequence a row.
+    Output: (batch, hidden), with `positions` (batch, sequences, hidden), compute dtype.
 
     Source: google-research/bert, modeling.py.
     """
@@ -29,13 +31,16 @@ class Pooler(keras.layers.Layer):
             activation="tanh",
         )
 
-    def build(self, sequence_output_shape):
+    def build(self, sequence_output_shape, positions_shape=None):
         self.dense.build((None, self._settings["hidden_size"]))
 
-    def call(self, sequence_output):
-        # Not by a slice, whose gradient TensorFlow writes slowly.
-        first = ops.zeros((ops.shape(sequence_output)[0], 1), "int32")
-        return self.dense(gather_positions(sequence_output, first))
+    def call(self, sequence_output, positions=None):
+        if positions is None:
+            # Not by a slice, whose gradient TensorFlow writes slowly.
+            first = ops.zeros((ops.shape(sequence_output)[0], 1), "int32")
+            return self.dense(gather_positions(sequence_output, first))
+        pooled = self.dense(gather_positions(sequence_output, positions))
+        return ops.reshape(pooled, (*ops.shape(positions), self._settings["hidden_size"]))
 
     def get_config(self):
         return {**super().get_config(), **self._settings}
@@ -109,7 +114,8 @@ class MaskedLanguageModelHead(keras.layers.Layer):
 class ClassificationHead(keras.layers.Layer):
     """Class scores from the pooled output: the next-sentence head and every classifier.
 
-    Input: (batch, hidden). Output: logits (batch, classes), float32.
+    Input: (batch, hidden), or (batch, sequences, hidden) of packed rows. Output: logits, float32,
+    of the same shape but for `classes` in the place of `hidden`.
 
     Source: Devlin et al. 2019, sections 3.1 (next sentence, no dropout) and 4.1 (classifiers).
     """

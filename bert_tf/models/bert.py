@@ -19,10 +19,11 @@ class BertEncoder(keras.layers.Layer):
 
     Inputs: a dict of int32 tensors (batch, length): `input_ids`; `input_mask`, 1 at tokens and 0
     at padding; `segment_ids`. Optional, for rows that hold several sequences: `position_ids`, which
-    restart, and `sequence_ids`; attention stays among positions of the same id.
+    restart; `sequence_ids`, attention stays among positions of the same id; `sequence_positions`
+    (batch, sequences), where each sequence's first token is.
     Output: a dict of `sequence_output` (batch, length, hidden) and, unless `has_pooler` is false,
-    `pooled_output` (batch, hidden), compute dtype. A row is pooled at its first token, however many
-    sequences it holds.
+    `pooled_output`, compute dtype: (batch, hidden), of each row's first token, or with
+    `sequence_positions` (batch, sequences, hidden).
 
     Args:
         rematerialize: in training, keep each layer's input only and compute the layer again in the
@@ -80,7 +81,7 @@ class BertEncoder(keras.layers.Layer):
             hidden = self.final_layer_norm(hidden)
         outputs = {"sequence_output": hidden}
         if self.pooler is not None:
-            outputs["pooled_output"] = self.pooler(hidden)
+            outputs["pooled_output"] = self.pooler(hidden, inputs.get("sequence_positions"))
         return outputs
 
     def _transform(self, hidden, *, mask, training):

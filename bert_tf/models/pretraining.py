@@ -13,8 +13,9 @@ class BertPretrainer(ModelWithEncoder):
     Inputs: the encoder's (see `BertEncoder`) and, with the masked-LM head, `masked_lm_positions`,
     int32 (batch, predictions).
     Output: a dict of `masked_lm_logits` (batch, predictions, vocabulary) and
-    `next_sentence_logits` (batch, 2), float32, each if the model has that head. Class 1 means a
-    random second text, class 0 one that follows, as in google-research/bert.
+    `next_sentence_logits` (batch, 2), or (batch, sequences, 2) with `sequence_positions`, float32,
+    each if the model has that head. Class 1 means a random second text, class 0 one that follows,
+    as in google-research/bert.
 
     Source: Devlin et al. 2019, section 3.1.
     """

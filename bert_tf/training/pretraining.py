@@ -7,17 +7,25 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from bert_tf.config import Config, required
+from bert_tf.config import Config, MaskingConfig, ModelConfig, OptimizerConfig, required
 from bert_tf.data.batches.google_records import is_static
+from bert_tf.data.batches.row_packing import pack_batches
 from bert_tf.data.batches.sources import Source, open_prepared, open_static
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.models.bert import with_vocab_size
 from bert_tf.models.folder import ModelDescription, build_model, save_model
-from bert_tf.training.checkpoints import bind_settings
 from bert_tf.training.loop import Progress, Run, train
 from bert_tf.training.metrics import PretrainingObjective
 from bert_tf.training.reporting import report_run
+from bert_tf.training.settings import bind_settings, defaults_of
 from bert_tf.training.strategy import check_batch_size, dtype_policy, make_strategy
+
+# What a run had that began before a setting existed.
+_IMPLIED_SETTINGS = {
+    "architecture": defaults_of(ModelConfig),
+    "masking": defaults_of(MaskingConfig),
+    "optimizer": defaults_of(OptimizerConfig),
+}
 
 
 def pretrain(
@@ -47,7 +55,7 @@ def pretrain(
     source = _open_source(config)
     description = _describe(config, source)
     policy = dtype_policy(section.training.precision)
-    bind_settings(output_dir, _settings(config, source, description, policy=policy))
+    bind_settings(output_dir, _settings(config, source, description), implied=_IMPLIED_SETTINGS)
     resolved = config.model_copy(update={"model": description.architecture})
     with (
         report_run(resolved, output_dir, stage="pretrain", tracking_uri=tracking_uri) as log,
@@ -60,7 +68,7 @@ def pretrain(
             model = build_model(
                 description, dtype=policy, rematerialize=section.training.rematerialize
             )
-        train_batches, eval_batches = _batches(config, source)
+        train_batches, eval_batches = _batches(config, source, strategy)
         metrics = train(
             Run(
                 model=model,
@@ -109,19 +117,47 @@ def _open_source(config: Config) -> Source:
 
 
 def _batches(
-    config: Config, source: Source
+    config: Config, source: Source, strategy: tf.distribute.Strategy
 ) -> tuple[Callable[..., tf.data.Dataset], Callable[..., tf.data.Dataset] | None]:
     """Functions of a step and of nothing; both take num_workers and worker_index, too."""
     section = config.pretraining
     options = {"batch_size": section.training.batch_size, "seed": config.seed}
 
     def train_batches(step: int, **worker: int) -> tf.data.Dataset:
-        return source.train_batches(**options, start_step=step, **worker)
+        batches = source.train_batches(**options, start_step=step, **worker)
+        return _packed(batches, config, source, strategy, **worker)
 
     if source.eval_batches is None:
         return train_batches, None
-    return train_batches, functools.partial(
+    make_batches = functools.partial(
         source.eval_batches, **options, max_steps=section.max_eval_steps
+    )
+
+    def eval_batches(**worker: int) -> tf.data.Dataset:
+        return _packed(make_batches(**worker), config, source, strategy, **worker)
+
+    return train_batches, eval_batches
+
+
+def _packed(
+    batches: tf.data.Dataset,
+    config: Config,
+    source: Source,
+    strategy: tf.distribute.Strategy,
+    *,
+    num_workers: int = 1,
+    worker_index: int = 0,
+) -> tf.data.Dataset:
+    """`batches` in rows that every replica and micro-batch of the worker gets as many of."""
+    del worker_index
+    training = config.pretraining.training
+    if not training.pack_sequences:
+        return batches
+    return pack_batches(
+        batches,
+        num_parts=strategy.num_replicas_in_sync // num_workers * training.accumulation_steps,
+        masked_lm_prob=config.masking.masked_lm_prob,
+        pad_id=source.tokenizer.pad_id,
     )
 
 
@@ -142,9 +178,7 @@ def _describe(config: Config, source: Source) -> ModelDescription:
     )
 
 
-def _settings(
-    config: Config, source: Source, description: ModelDescription, *, policy: str
-) -> dict[str, object]:
+def _settings(config: Config, source: Source, description: ModelDescription) -> dict[str, object]:
     training = config.pretraining.training
     return {
         "seed": config.seed,
@@ -154,5 +188,5 @@ def _settings(
         "num_train_steps": config.pretraining.num_train_steps,
         "batch_size": training.batch_size,
         "optimizer": training.optimizer.model_dump(mode="json"),
-        "precision": policy,
+        "precision": dtype_policy(training.precision),
     }
