@@ -387,8 +387,7 @@ def _start_pretraining(
 
 def _wait_for_checkpoint(output_dir: Path, process: subprocess.Popen) -> None:
     give_up_at = time.monotonic() + 120
-    # Of a checkpoint's files, "checkpoint", which names the whole ones, comes last.
-    while not (output_dir / "checkpoints" / "checkpoint").is_file():
+    while not list((output_dir / "checkpoints").glob("step-*.index")):  # the last of its files
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < give_up_at, "no checkpoint in two minutes"
         time.sleep(0.05)

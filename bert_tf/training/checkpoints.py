@@ -1,11 +1,16 @@
 """The state of a run on disk: weights, the optimizer's state and the step they belong to.
 
 A checkpoint names its step, and data order, masks and dropout follow from (seed, step): nothing
-else needs to be kept to go on.
+else needs to be kept to go on. Its files are written aside and moved into place, the index last:
+what has an index and data is a checkpoint.
 """
 
 import json
 import logging
+import math
+import re
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +18,27 @@ import tensorflow as tf
 
 from bert_tf.files import write_whole
 from bert_tf.models.tensors import weights_by_name
+from bert_tf.training.loss_scale import LossScale
 from bert_tf.training.optimizers import Optimizer
 
 log = logging.getLogger(__name__)
 
 CHECKPOINTS_FOLDER = "checkpoints"
-SETTINGS_FILE = "settings.json"
+BEST_FILE = "best.json"
 
 # What TensorFlow raises on damaged, truncated and incomplete files.
 _UNREADABLE = (tf.errors.OpError, AssertionError, IndexError, RuntimeError, ValueError)
 
 
 class Checkpoints:
-    """The newest `keep` checkpoints of one run in `directory`."""
+    """The checkpoints of one run in `directory`.
+
+    Args:
+        loss_scale: of a run in float16.
+        keep: how many of the newest stay.
+        keep_every_steps: those of steps that it divides stay as well.
+        keep_best: the metric after which one more stays, see `note_metrics`.
+    """
 
     def __init__(
         self,
@@ -33,22 +46,24 @@ class Checkpoints:
         *,
         model: Any,
         optimizer: Optimizer,
+        loss_scale: LossScale | None = None,
         keep: int,
+        keep_every_steps: int | None = None,
+        keep_best: str | None = None,
     ):
         self.directory = Path(directory)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-        names = list(weights_by_name(model))
+        self._keep = keep
+        self._keep_every_steps = keep_every_steps
+        self._keep_best = keep_best
         trainable = {id(variable): i for i, variable in enumerate(model.trainable_variables)}
-        order = [trainable[id(weight)] for weight in weights_by_name(model).values()]
-        state = {
-            name.replace("/", "."): _state(optimizer, index)
-            for name, index in zip(names, order, strict=True)
+        self._state = {
+            name.replace("/", "."): _state(optimizer, trainable[id(weight)])
+            for name, weight in weights_by_name(model).items()
         }
+        of_scale = {} if loss_scale is None else {"loss_scale": loss_scale}
         self._checkpoint = tf.train.Checkpoint(
-            step=self.step, num_updates=optimizer.num_updates, state=state
-        )
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, str(self.directory), max_to_keep=keep, checkpoint_name="step"
+            step=self.step, num_updates=optimizer.num_updates, state=self._state, **of_scale
         )
 
     def restore_newest(self) -> int:
@@ -57,9 +72,11 @@ class Checkpoints:
         Raises:
             ValueError: there are checkpoints, and none is whole.
         """
-        for path in reversed(self._manager.checkpoints):
+        steps = checkpoint_steps(self.directory)
+        for step in reversed(steps):
+            path = self._path(step)
             try:
-                self._checkpoint.restore(path).assert_consumed()
+                self._checkpoint.restore(str(path)).assert_consumed()
             except _UNREADABLE as error:
                 log.warning(
                     "%s: a checkpoint must be whole. Received: %s. Going back to the one before.",
@@ -68,53 +85,110 @@ class Checkpoints:
                 )
                 continue
             return int(self.step.numpy())
-        if self._manager.checkpoints:
+        if steps:
             raise ValueError(
                 f"{self.directory}: at least one checkpoint must be whole. Received: "
-                f"{len(self._manager.checkpoints)}, none of them readable. Delete the folder to "
+                f"{len(steps)}, none of them readable. Delete the folder to "
                 "start again from the first step."
             )
         return 0
 
     def save(self, step: int) -> Path:
-        """Write the state after `step` steps; older checkpoints beyond `keep` go."""
+        """Write the state after `step` steps; older checkpoints that need not stay go.
+
+        Raises:
+            FloatingPointError: the state is not finite; nothing was written.
+        """
+        self._refuse_non_finite(step)
         self.step.assign(step)
-        return Path(self._manager.save(checkpoint_number=step))
+        self._checkpoint.save_counter.assign_add(1)  # TensorFlow expects one on loading
+        path = self._path(step)
+        aside = self.directory / f".{path.name}.tmp"
+        for left_over in self.directory.glob(".step-*.tmp"):  # of a killed process
+            shutil.rmtree(left_over)
+        self._checkpoint.write(str(aside / path.name))
+        index = f"{path.name}.index"
+        (self.directory / index).unlink(missing_ok=True)  # of a damaged one
+        for file in sorted(aside.glob(f"{path.name}.data-*")):
+            file.replace(self.directory / file.name)
+        (aside / index).replace(self.directory / index)
+        shutil.rmtree(aside)
+        self._delete_old(step)
+        return path
 
+    def note_metrics(self, metrics: Mapping[str, float], *, step: int) -> None:
+        """What an evaluation of the checkpoint of `step` gave: the best one stays.
 
-def bind_settings(output_dir: str | Path, settings: dict[str, Any]) -> None:
-    """Note what a resumed run in `output_dir` must share; call it before anything is written.
-
-    Raises:
-        ValueError: the folder's checkpoints belong to other settings; shows the difference.
-    """
-    directory = Path(output_dir) / CHECKPOINTS_FOLDER
-    path = directory / SETTINGS_FILE
-    settings = json.loads(json.dumps(settings))
-    if path.is_file() and tf.train.latest_checkpoint(str(directory)):
-        before = json.loads(path.read_text(encoding="utf-8"))
-        if before != settings:
+        Raises:
+            ValueError: the evaluation has no such metric.
+        """
+        name = self._keep_best
+        if name is None:
+            return
+        if name not in metrics:
             raise ValueError(
-                f"{directory}: a resumed run must have the settings it began with. Received:\n  "
-                + "\n  ".join(_differences(before, settings))
-                + "\nRestore them, or use another --output-dir."
+                "keep_best must be a metric of the evaluation. Received: "
+                f"{name!r}. Use one of {', '.join(sorted(metrics))}."
             )
-        return
-    directory.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(settings, indent=2))
+        best, value = self._best(), metrics[name]
+        if math.isfinite(value) and (not best or _is_better(value, best["value"], name=name)):
+            content = {"metric": name, "step": step, "value": value}
+            write_whole(self.directory / BEST_FILE, json.dumps(content, indent=2) + "\n")
+            self._delete_old(step)
+
+    def _path(self, step: int) -> Path:
+        return self.directory / f"step-{step}"
+
+    def _best(self) -> dict[str, Any]:
+        """What `best.json` says of the metric that counts, or nothing."""
+        path = self.directory / BEST_FILE
+        best: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+        return best if best.get("metric") == self._keep_best else {}
+
+    def _refuse_non_finite(self, step: int) -> None:
+        for name, variables in self._state.items():
+            for kind, variable in variables.items():
+                if not math.isfinite(tf.nn.l2_loss(variable)):
+                    raise FloatingPointError(
+                        f"What is saved must be finite. Received: other numbers in {name}, "
+                        f"{kind.replace('_', ' ')}, after step {step}. The checkpoints in "
+                        f"{self.directory} are from before. Lower the learning rate."
+                    )
+
+    def _delete_old(self, step: int) -> None:
+        """Those after `step` are damaged ones that the run went back from: it will write them."""
+        steps = [other for other in checkpoint_steps(self.directory) if other <= step]
+        stay = {*steps[-self._keep :], self._best().get("step")}
+        if self._keep_every_steps:
+            stay |= {other for other in steps if other % self._keep_every_steps == 0}
+        for other, files in _files_by_step(self.directory).items():
+            if other <= step and other not in stay:
+                for file in files:
+                    file.unlink()
+
+
+def checkpoint_steps(directory: str | Path) -> list[int]:
+    """Steps of the checkpoints in a folder, the oldest first, whether or not they can be read."""
+    return [
+        step
+        for step, files in sorted(_files_by_step(Path(directory)).items())
+        if {file.suffix == ".index" for file in files} == {True, False}
+    ]
+
+
+def _files_by_step(directory: Path) -> dict[int, list[Path]]:
+    """Each step's files, the index first: without it the others are no checkpoint."""
+    found: dict[int, list[Path]] = {}
+    for file in sorted(directory.glob("step-*"), key=lambda file: file.suffix != ".index"):
+        if match := re.fullmatch(r"step-(\d+)\.(index|data-\d+-of-\d+)", file.name):
+            found.setdefault(int(match[1]), []).append(file)
+    return found
 
 
 def _state(optimizer: Optimizer, index: int) -> dict[str, tf.Variable]:
     return {"weight": optimizer.weights[index], **optimizer.slots[index]}
 
 
-def _differences(before: Any, after: Any, *, key: str = "") -> list[str]:
-    if isinstance(before, dict) and isinstance(after, dict):
-        return [
-            line
-            for name in sorted(before.keys() | after.keys())
-            for line in _differences(
-                before.get(name), after.get(name), key=f"{key}.{name}" if key else name
-            )
-        ]
-    return [] if before == after else [f"{key}: was {before!r}, is {after!r}"]
+def _is_better(value: float, best: float, *, name: str) -> bool:
+    is_cost = name.endswith(("loss", "perplexity"))
+    return value < best if is_cost else value > best

@@ -3,22 +3,26 @@
 Restore the newest checkpoint; then step, log, evaluate and checkpoint until the last step.
 """
 
+import functools
 import logging
 import math
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
 from bert_tf.config import TrainingConfig
 from bert_tf.training.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
-from bert_tf.training.metrics import Objective, Sums, summarize
-from bert_tf.training.optimizers import describe_decay, make_optimizer
-from bert_tf.training.step import make_eval_step, make_train_step
+from bert_tf.training.evaluation_pass import Evaluation
+from bert_tf.training.loss_scale import make_loss_scale
+from bert_tf.training.metrics import Objective
+from bert_tf.training.optimizers import Optimizer, describe_decay, make_optimizer
+from bert_tf.training.step import make_train_step
 from bert_tf.training.strategy import split_batches
+from bert_tf.training.window import SkippedSteps, Window
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +47,10 @@ class Run:
     config: TrainingConfig
     num_steps: int
     seed: int
-    train_batches: Callable[[int], tf.data.Dataset]
-    """Step -> endless global batches from that step on."""
-    eval_batches: Callable[[], tf.data.Dataset] | None
+    train_batches: Callable[..., tf.data.Dataset]
+    """Step -> endless global batches from that step on; like `eval_batches` with what
+    `split_batches` adds."""
+    eval_batches: Callable[..., tf.data.Dataset] | None
     output_dir: Path
     log_metrics: Callable[[dict[str, float], int], None] = lambda metrics, step: None
     on_progress: Callable[[Progress], None] = lambda progress: None
@@ -59,26 +64,76 @@ class TrainingInterruptedError(Exception):
 def train(run: Run) -> dict[str, float]:
     """Train from the newest checkpoint, or from the model's weights as they are, to the end.
 
+    With moving averages every evaluation is of those, and at the end the model has them.
+
     Returns the metrics of the last evaluation, or of the last logged steps without one.
 
     Raises:
         TrainingInterruptedError: a stop was requested; a checkpoint was written.
-        FloatingPointError: the loss is not finite any more; the last checkpoint is kept.
+        FloatingPointError: too many steps in a row without a finite loss and gradient; the last
+            good checkpoint is kept.
     """
+    config = run.config
+    train_step, optimizer, checkpoints, evaluation = _prepare(run)
+    step = first_step = checkpoints.restore_newest()
+    if first_step:
+        log.info("Going on at step %d of %d.", first_step, run.num_steps)
+    batches = iter(split_batches(functools.partial(run.train_batches, first_step), run.strategy))
+    window = Window(batch_size=config.batch_size)
+    skipped = SkippedSteps(config.max_skipped_steps, checkpoints=checkpoints.directory)
+    metrics: dict[str, float] = {}
+    while step < run.num_steps:
+        window.add(skipped.noted(train_step(batches, tf.constant(step, tf.int64))))
+        step += 1
+        is_last = step == run.num_steps
+        if is_last or _is_due(step, config.log_every_steps):
+            skipped.look(step)
+            metrics = window.close() | {"skipped_steps": step - int(optimizer.num_updates.numpy())}
+            _report(run, metrics, step)
+        is_stopping = not is_last and run.is_stop_requested()
+        is_evaluating = not is_last and _is_due(step, config.evaluate_every_steps)
+        must_save = is_last or is_stopping or (is_evaluating and config.keep_best is not None)
+        if must_save or _is_due(step, config.checkpoint_every_steps):
+            skipped.look(step)
+            if must_save or not skipped.in_a_row:  # those before the trouble are worth more
+                checkpoints.save(step)
+            window.restart_clock()
+        if is_stopping:
+            raise TrainingInterruptedError(
+                f"Stopped after step {step} of {run.num_steps}; checkpoint written."
+            )
+        if evaluation and is_evaluating:
+            with optimizer.averaged_weights():
+                metrics = _evaluate(run, evaluation, checkpoints, step=step)
+            window.restart_clock()
+    optimizer.adopt_averages()
+    if evaluation:
+        metrics = _evaluate(run, evaluation, checkpoints, step=step, is_news=step > first_step)
+    return metrics
+
+
+class _Parts(NamedTuple):
+    train_step: Callable[[Any, tf.Tensor], Any]
+    optimizer: Optimizer
+    checkpoints: Checkpoints
+    evaluation: Evaluation | None
+
+
+def _prepare(run: Run) -> _Parts:
     config = run.config
     with run.strategy.scope():
         optimizer = make_optimizer(run.model, config=config.optimizer, num_steps=run.num_steps)
         log.info("%s", describe_decay(optimizer.parameters, config=config.optimizer))
+        loss_scale = make_loss_scale(run.model)
         checkpoints = Checkpoints(
             run.output_dir / CHECKPOINTS_FOLDER,
             model=run.model,
             optimizer=optimizer,
+            loss_scale=loss_scale,
             keep=config.keep_checkpoints,
+            keep_every_steps=config.keep_every_steps,
+            keep_best=config.keep_best,
         )
-    step = first_step = checkpoints.restore_newest()
-    if first_step:
-        log.info("Going on at step %d of %d.", first_step, run.num_steps)
-    batches = iter(split_batches(lambda: run.train_batches(first_step), run.strategy))
     train_step = make_train_step(
         run.model,
         run.objective,
@@ -87,110 +142,34 @@ def train(run: Run) -> dict[str, float]:
         num_parts=config.accumulation_steps,
         max_grad_norm=config.optimizer.max_grad_norm,
         seed=run.seed,
+        loss_scale=loss_scale,
     )
     evaluation = run.eval_batches and Evaluation(
         run.model, run.objective, run.eval_batches, strategy=run.strategy
     )
-    window = _Window(batch_size=config.batch_size)
-    metrics: dict[str, float] = {}
-    while step < run.num_steps:
-        window.add(*train_step(batches, tf.constant(step, tf.int64)))
-        step += 1
-        is_last = step == run.num_steps
-        if is_last or step % config.log_every_steps == 0:
-            metrics = window.close()
-            _refuse_non_finite(metrics, step=step, directory=checkpoints.directory)
-            run.log_metrics(_with_prefix(metrics, "train"), step)
-            run.on_progress(Progress(step, run.num_steps, metrics["sequences_per_second"], metrics))
-        is_stopping = not is_last and run.is_stop_requested()
-        if is_last or is_stopping or _is_due(step, config.checkpoint_every_steps):
-            _refuse_non_finite(window.last(), step=step, directory=checkpoints.directory)
-            checkpoints.save(step)
-            window.restart_clock()
-        if is_stopping:
-            raise TrainingInterruptedError(
-                f"Stopped after step {step} of {run.num_steps}; checkpoint written."
-            )
-        if evaluation and (is_last or _is_due(step, config.evaluate_every_steps)):
-            metrics = evaluation()
-            run.log_metrics(_with_prefix(metrics, "eval"), step)
-            window.restart_clock()
-    if not metrics and evaluation:
-        metrics = evaluation()
+    if evaluation is None and config.keep_best is not None:
+        raise ValueError(
+            "keep_best needs held-out data to rate checkpoints on. Received: "
+            f"keep_best={config.keep_best!r} and none. Provide some, or leave keep_best out."
+        )
+    return _Parts(train_step, optimizer, checkpoints, evaluation)
+
+
+def _evaluate(
+    run: Run, evaluation: Evaluation, checkpoints: Checkpoints, *, step: int, is_news: bool = True
+) -> dict[str, float]:
+    """Metrics of the model as it is, logged if they are news; the best checkpoint is noted."""
+    metrics = evaluation()
+    checkpoints.note_metrics(metrics, step=step)
+    if is_news:
+        run.log_metrics(_with_prefix(metrics, "eval"), step)
     return metrics
 
 
-class Evaluation:
-    """Metrics over all of `batches`, each prediction counted once (see `metrics.summarize`).
-
-    Calling it makes one pass; the graph is built at the first call only.
-    """
-
-    def __init__(
-        self,
-        model: keras.Model,
-        objective: Objective,
-        batches: Callable[[], tf.data.Dataset],
-        *,
-        strategy: tf.distribute.Strategy,
-    ):
-        self._batches = batches
-        self._strategy = strategy
-        self._eval_step = make_eval_step(model, objective, strategy)
-
-    def __call__(self) -> dict[str, float]:
-        totals = None
-        iterator = iter(split_batches(self._batches, self._strategy))
-        while True:
-            try:
-                sums = self._eval_step(iterator)
-            except (StopIteration, tf.errors.OutOfRangeError):
-                break
-            totals = sums if totals is None else tf.nest.map_structure(tf.add, totals, sums)
-        if totals is None:
-            raise ValueError("Evaluation needs at least one batch. Received: none.")
-        return summarize(*totals)
-
-
-@dataclass
-class _Window:
-    """Sums over the steps between two log lines, and the time that they took."""
-
-    batch_size: int
-    sums: list[tuple[Sums, dict[str, tf.Tensor]]] = field(default_factory=list)
-    newest: tuple[Sums, dict[str, tf.Tensor], dict[str, tf.Tensor]] | None = None
-    """The last step's sums, weights and extras; they outlive the window."""
-    seconds: float = 0.0
-    started_at: float = field(default_factory=time.perf_counter)
-
-    def add(self, sums: Sums, weights: dict[str, tf.Tensor], extras: dict[str, tf.Tensor]) -> None:
-        self.newest = (sums, weights, extras)
-        self.sums.append((sums, weights))
-        self._note_time()
-
-    def restart_clock(self) -> None:
-        self.started_at = time.perf_counter()
-
-    def last(self) -> dict[str, float]:
-        """Metrics of the newest step alone; waits for it."""
-        if self.newest is None:
-            raise ValueError("A window must have seen a step. Received: none.")
-        sums, weights, extras = self.newest
-        return summarize(sums, weights) | {name: float(value) for name, value in extras.items()}
-
-    def close(self) -> dict[str, float]:
-        """Metrics over the steps since the last call; waits for them."""
-        pooled = summarize(*tf.nest.map_structure(lambda *parts: sum(parts), *self.sums))
-        metrics = self.last() | pooled
-        self._note_time()
-        metrics["seconds_per_step"] = self.seconds / len(self.sums)
-        metrics["sequences_per_second"] = self.batch_size * len(self.sums) / self.seconds
-        self.sums, self.seconds = [], 0.0
-        return metrics
-
-    def _note_time(self) -> None:
-        self.seconds += time.perf_counter() - self.started_at
-        self.restart_clock()
+def _report(run: Run, metrics: dict[str, float], step: int) -> None:
+    run.log_metrics(_with_prefix(metrics, "train"), step)
+    shown = {"loss": math.nan} | metrics  # no loss where every step was skipped
+    run.on_progress(Progress(step, run.num_steps, metrics["sequences_per_second"], shown))
 
 
 def _is_due(step: int, every: int | None) -> bool:
@@ -199,13 +178,3 @@ def _is_due(step: int, every: int | None) -> bool:
 
 def _with_prefix(metrics: dict[str, float], prefix: str) -> dict[str, float]:
     return {f"{prefix}/{name}": value for name, value in metrics.items()}
-
-
-def _refuse_non_finite(metrics: dict[str, float], *, step: int, directory: Path) -> None:
-    for name in ("loss", "gradient_norm"):
-        if not math.isfinite(metrics[name]):
-            raise FloatingPointError(
-                f"The {name.replace('_', ' ')} must be finite. Received: {metrics[name]} at step "
-                f"{step} or shortly before. The checkpoints in {directory} are from before. Lower "
-                "the learning rate or use precision=float32."
-            )

@@ -2,7 +2,7 @@
 
 Take the batch, give each replica its rows, cut those into micro-batches, sum the gradients of
 loss / (weight of the whole batch), reduce them over the replicas once, clip once by their global
-norm, update once.
+norm, update once. Where loss or gradient is not finite, nothing is updated.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from bert_tf.layers.dropout import dropout_seed
+from bert_tf.training.loss_scale import LossScale
 from bert_tf.training.metrics import Objective, Sums, total_loss
 from bert_tf.training.optimizers import Optimizer
 
@@ -25,29 +26,20 @@ def make_train_step(
     num_parts: int,
     max_grad_norm: float,
     seed: int,
+    loss_scale: LossScale | None = None,
 ) -> Callable[[Any, tf.Tensor], Any]:
     """One step over the next global batch of a distributed iterator.
 
     Args:
         num_parts: micro-batches a replica's rows are cut into.
         seed: dropout masks are a function of it, the step, the replica and the micro-batch.
+        loss_scale: for a model that computes in float16.
 
     Returns a function of (iterator, step int64) that gives the batch's `Sums`, its weights, and
-    `learning_rate` and `gradient_norm` (before clipping).
+    `learning_rate`, `gradient_norm` (before clipping), `is_skipped` (loss or gradient was not
+    finite), `is_overflow` (skipped, but a lower scale may mend it) and, with one, `loss_scale`.
     """
-    variables = model.trainable_variables
-
-    def part_of_step(batch: Any, weights: Any, seed: tf.Tensor) -> tuple[list[tf.Tensor], Sums]:
-        """Gradients (dense) and sums of one micro-batch."""
-        with dropout_seed(seed), tf.GradientTape() as tape:
-            sums = objective.sums(model(batch, training=True), batch)
-            loss = total_loss(sums.loss, weights)
-        gradients = tape.gradient(loss, [variable.value for variable in variables])
-        dense = [
-            tf.zeros(variable.shape) if gradient is None else tf.convert_to_tensor(gradient)
-            for gradient, variable in zip(gradients, variables, strict=True)
-        ]
-        return dense, sums
+    part_of_step = _make_part_of_step(model, objective, loss_scale)
 
     def replica_step(batch: Any, step: tf.Tensor) -> tuple[Sums, Any, Any]:
         weights = _reduce(objective.weights(batch))
@@ -57,9 +49,18 @@ def make_train_step(
         else:
             gradients, sums = _accumulate(part_of_step, batch, weights, step_seed, num_parts)
         gradients, sums = _reduce((gradients, sums))
-        gradients, norm = tf.clip_by_global_norm(gradients, max_grad_norm)
-        rate = optimizer.apply(gradients, step=step)
-        return sums, weights, {"learning_rate": rate, "gradient_norm": norm}
+        is_overflow, extras = tf.constant(False), {}
+        if loss_scale is not None:
+            extras["loss_scale"] = loss_scale.scale.read_value()
+            gradients = [gradient / extras["loss_scale"] for gradient in gradients]
+        norm = tf.linalg.global_norm(gradients)
+        is_finite = tf.math.is_finite(norm) & tf.math.is_finite(total_loss(sums.loss, weights))
+        gradients, _ = tf.clip_by_global_norm(gradients, max_grad_norm, use_norm=norm)
+        rate = optimizer.apply(gradients, step=step, is_finite=is_finite)
+        if loss_scale is not None:
+            is_overflow = loss_scale.update(is_finite)
+        extras |= {"learning_rate": rate, "gradient_norm": norm}
+        return sums, weights, extras | {"is_skipped": ~is_finite, "is_overflow": is_overflow}
 
     @tf.function
     def train_step(iterator: Any, step: tf.Tensor) -> Any:
@@ -82,6 +83,28 @@ def make_eval_step(
         return _local(strategy, strategy.run(replica_step, args=(next(iterator),)))
 
     return eval_step
+
+
+def _make_part_of_step(
+    model: keras.Model, objective: Objective, loss_scale: LossScale | None
+) -> Callable[[Any, Any, tf.Tensor], tuple[list[tf.Tensor], Sums]]:
+    variables = model.trainable_variables
+
+    def part_of_step(batch: Any, weights: Any, seed: tf.Tensor) -> tuple[list[tf.Tensor], Sums]:
+        """Gradients (dense, times the loss scale) and sums of one micro-batch."""
+        with dropout_seed(seed), tf.GradientTape() as tape:
+            sums = objective.sums(model(batch, training=True), batch)
+            loss = total_loss(sums.loss, weights)
+            if loss_scale is not None:
+                loss *= loss_scale.scale
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        dense = [
+            tf.zeros(variable.shape) if gradient is None else tf.convert_to_tensor(gradient)
+            for gradient, variable in zip(gradients, variables, strict=True)
+        ]
+        return dense, sums
+
+    return part_of_step
 
 
 def _accumulate(

@@ -54,10 +54,10 @@ def check_batch_size(config: TrainingConfig, strategy: tf.distribute.Strategy) -
 
 
 def dtype_policy(precision: str) -> str:
-    """The Keras dtype policy for `auto`, `float32` or `bfloat16`; auto asks the hardware."""
+    """The Keras dtype policy for a `precision` of the configuration; `auto` asks the hardware."""
     if precision == "auto":
         precision = "bfloat16" if has_bfloat16_units() else "float32"
-    return "mixed_bfloat16" if precision == "bfloat16" else "float32"
+    return precision if precision == "float32" else f"mixed_{precision}"
 
 
 def has_bfloat16_units() -> bool:

@@ -1,11 +1,15 @@
 """One definition of a step, whatever computes it; and runs that go on where they stopped."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.training.checkpoints import bind_settings
-from bert_tf.training.loop import Evaluation, TrainingInterruptedError, train
+from bert_tf.config import OptimizerConfig
+from bert_tf.training.checkpoints import checkpoint_steps
+from bert_tf.training.evaluation_pass import Evaluation
+from bert_tf.training.loop import TrainingInterruptedError, train
 from bert_tf.training.metrics import PretrainingObjective
 from tests.training.runs import make_run, random_batches, train_and_read
 
@@ -81,26 +85,45 @@ def test_only_damaged_checkpoints_are_an_error(tmp_path):
         train(make_run(tmp_path, num_steps=2))
 
 
-def test_a_resume_with_other_settings_is_refused_with_the_difference(tmp_path):
-    bind_settings(tmp_path, {"optimizer": {"learning_rate": 0.1}})
-    bind_settings(tmp_path, {"optimizer": {"learning_rate": 0.3}})  # nothing was trained yet
-    train(make_run(tmp_path, num_steps=2))
-    bind_settings(tmp_path, {"optimizer": {"learning_rate": 0.3}})
-    with pytest.raises(ValueError, match=r"optimizer.learning_rate: was 0.3, is 0.2"):
-        bind_settings(tmp_path, {"optimizer": {"learning_rate": 0.2}})
+def test_the_best_checkpoint_stays_and_averages_are_evaluated_and_left_in_the_model(tmp_path):
+    def start(**options):
+        training = {
+            "optimizer": OptimizerConfig(learning_rate=0.5, warmup_share=0.0, ema_decay=0.5),
+            "evaluate_every_steps": 1,
+            "checkpoint_every_steps": 100,
+            "keep_checkpoints": 1,
+            "keep_best": "loss",
+        }
+        return make_run(tmp_path, num_steps=3, training=training, **options)
+
+    losses = {}
+
+    def note(metrics, step):
+        if "eval/loss" in metrics:
+            losses[step] = metrics["eval/loss"]
+
+    run = start(log_metrics=note)
+    metrics = train(run)
+    assert list(losses) == [1, 2, 3]
+    assert metrics["loss"] == losses[3]
+    best = json.loads((tmp_path / "checkpoints" / "best.json").read_text())
+    assert best == {"metric": "loss", "step": best["step"], "value": min(losses.values())}
+    assert losses[best["step"]] == best["value"]
+    assert checkpoint_steps(tmp_path / "checkpoints") == sorted({best["step"], 3})
+
+    def evaluate(model):
+        batches = lambda: random_batches(5000).take(3)  # noqa: E731
+        return Evaluation(model, PretrainingObjective(), batches, strategy=run.strategy)()
+
+    assert evaluate(run.model) == metrics, "the metrics are those of the model that is left"
+    again = start()
+    assert train(again) == metrics, "a finished run only evaluates"
 
 
-def test_old_checkpoints_go(tmp_path):
-    train(make_run(tmp_path, num_steps=8, training={"keep_checkpoints": 2}))
-    names = sorted(path.name for path in (tmp_path / "checkpoints").glob("*.index"))
-    assert names == ["step-6.index", "step-8.index"]
-
-
-def test_a_finished_run_only_evaluates(tmp_path):
-    metrics = train(make_run(tmp_path, num_steps=2))
-    seen, _ = train_and_read(make_run(tmp_path, num_steps=2))
-    assert seen == []
-    assert train(make_run(tmp_path, num_steps=2)) == metrics
+def test_best_needs_data_and_a_metric_of_the_evaluation(tmp_path):
+    training = {"keep_best": "accuracy"}
+    with pytest.raises(ValueError, match="keep_best needs held-out data"):
+        train(make_run(tmp_path, training=training, eval_batches=None))
 
 
 def test_evaluation_does_not_depend_on_the_number_of_replicas(tmp_path):
@@ -120,24 +143,31 @@ def test_evaluation_does_not_depend_on_the_number_of_replicas(tmp_path):
         assert results[1][name] == pytest.approx(value, rel=1e-5), name
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_good_checkpoints(tmp_path):
+def test_steps_that_are_not_finite_are_skipped_and_a_run_of_them_stops_the_job(tmp_path, caplog):
     def batches(step: int) -> tf.data.Dataset:
         def spoil(index, batch):
-            is_bad = tf.cast(index + step >= 3, tf.float32)
+            index += step
+            is_bad = tf.cast((index == 1) | (index >= 4), tf.float32)
             return batch | {"masked_lm_weights": batch["masked_lm_weights"] / (1.0 - is_bad)}
 
         return random_batches(step).enumerate().map(spoil)
 
-    run = make_run(
-        tmp_path,
-        num_steps=50,
-        train_batches=batches,
-        training={"log_every_steps": 20, "checkpoint_every_steps": 1},
-    )
-    with pytest.raises(FloatingPointError, match=r"must be finite. Received: nan at step 4"):
+    training = {"log_every_steps": 2, "checkpoint_every_steps": 1, "max_skipped_steps": 3}
+    run = make_run(tmp_path, num_steps=50, train_batches=batches, training=training)
+    seen = []
+    object.__setattr__(run, "log_metrics", lambda metrics, step: seen.append(metrics))
+    with pytest.raises(
+        FloatingPointError,
+        match=r"must be finite. Received: others in 3 steps in "
+        r"a row, up to step 7; .*checkpoints holds the last good checkpoint",
+    ):
         train(run)
-    names = sorted(path.name for path in (tmp_path / "checkpoints").glob("*.index"))
-    assert names == ["step-1.index", "step-2.index", "step-3.index"]
+    assert checkpoint_steps(tmp_path / "checkpoints") == [1, 3, 4], "none while steps are skipped"
+    assert [metrics["train/skipped_steps"] for metrics in seen] == [1, 1, 3]
+    assert np.isfinite([metrics["train/loss"] for metrics in seen[:2]]).all()
+    assert "train/loss" not in seen[2], "no step of the window was done"
+    assert "Step 2 was skipped: its loss or gradient is not finite." in caplog.text
+    assert all(np.isfinite(weight.numpy()).all() for weight in run.model.weights)
 
 
 def test_bfloat16_trains_close_to_float32(tmp_path):

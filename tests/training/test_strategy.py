@@ -20,6 +20,7 @@ def test_each_replica_gets_its_rows_in_order():
 def test_precision_names_a_policy(monkeypatch):
     assert dtype_policy("float32") == "float32"
     assert dtype_policy("bfloat16") == "mixed_bfloat16"
+    assert dtype_policy("float16") == "mixed_float16"
     has_units = strategies.has_bfloat16_units()
     assert dtype_policy("auto") == ("mixed_bfloat16" if has_units else "float32")
 
