@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bert_tf.config import Config, FinetuningConfig, required
+from bert_tf.config import Config, FinetuningConfig, ModelConfig, OptimizerConfig, required
 from bert_tf.data.batches.tasks import (
     LabelledText,
     check_labels,
@@ -28,7 +28,6 @@ from bert_tf.models.folder import (
     load_encoder,
     save_model,
 )
-from bert_tf.training.checkpoints import bind_settings
 from bert_tf.training.confusion import (
     CONFUSION_MATRIX_FILE,
     confusion_matrix,
@@ -38,7 +37,15 @@ from bert_tf.training.confusion import (
 from bert_tf.training.loop import Progress, Run, train
 from bert_tf.training.metrics import ClassificationObjective
 from bert_tf.training.reporting import report_run
+from bert_tf.training.settings import bind_settings, defaults_of
 from bert_tf.training.strategy import check_batch_size, dtype_policy, make_strategy
+
+# What a run had that began before a setting existed.
+_IMPLIED_SETTINGS = {
+    "description": defaults_of(ModelDescription) | {"architecture": defaults_of(ModelConfig)},
+    "group_by_length": False,
+    "optimizer": defaults_of(OptimizerConfig),
+}
 
 
 def finetune(
@@ -70,23 +77,8 @@ def finetune(
     policy = dtype_policy(section.training.precision)
     num_examples = len(train_data.texts)
     num_steps = math.ceil(section.num_epochs * num_examples / section.training.batch_size)
-    bind_settings(
-        output_dir,
-        {
-            "seed": config.seed,
-            "description": description.model_dump(mode="json"),
-            "weights_sha256": None if section.from_scratch else _weights_digest(section),
-            "vocabulary_sha256": _digest(tokenizer.vocabulary),
-            "tokenizer": tokenizer.settings,
-            "train_data_sha256": _digest(
-                [train_data.texts, train_data.text_pairs, train_data.labels]
-            ),
-            "num_steps": num_steps,
-            "batch_size": section.training.batch_size,
-            "optimizer": section.training.optimizer.model_dump(mode="json"),
-            "precision": policy,
-        },
-    )
+    settings = _settings(config, train_data, description, tokenizer=tokenizer)
+    bind_settings(output_dir, settings | {"num_steps": num_steps}, implied=_IMPLIED_SETTINGS)
     resolved = config.model_copy(
         update={
             "model": description.architecture,
@@ -108,6 +100,7 @@ def finetune(
             description,
             tokenizer=tokenizer,
             batch_size=section.training.batch_size,
+            group_by_length=section.group_by_length,
         )
         metrics = train(
             Run(
@@ -117,15 +110,8 @@ def finetune(
                 config=section.training,
                 num_steps=num_steps,
                 seed=config.seed,
-                train_batches=lambda step: classification_batches(
-                    train_data,
-                    tokenizer=tokenizer,
-                    class_names=list(description.class_names),
-                    max_seq_length=description.max_seq_length,
-                    batch_size=section.training.batch_size,
-                    seed=config.seed,
-                    is_training=True,
-                    start_step=step,
+                train_batches=_training_batches(
+                    config, train_data, description, tokenizer=tokenizer
                 ),
                 eval_batches=lambda: eval_batches,
                 output_dir=output_dir,
@@ -142,15 +128,24 @@ def finetune(
 
 
 def evaluation_data(
-    data: LabelledText, description: ModelDescription, *, tokenizer: Tokenizer, batch_size: int
+    data: LabelledText,
+    description: ModelDescription,
+    *,
+    tokenizer: Tokenizer,
+    batch_size: int,
+    group_by_length: bool = False,
 ) -> tf.data.Dataset:
-    """One pass over labelled texts as the model was trained to read them; tokenised once."""
+    """One pass over labelled texts as the model was trained to read them; tokenised once.
+
+    In order, or the longest first, which is faster; labels go with their texts either way.
+    """
     return classification_batches(
         data,
         tokenizer=tokenizer,
         class_names=list(description.class_names),
         max_seq_length=description.max_seq_length,
         batch_size=batch_size,
+        group_by_length=group_by_length,
         is_training=False,
     )
 
@@ -240,6 +235,45 @@ def _describe(config: Config, train_data: LabelledText) -> tuple[Tokenizer, Mode
         has_text_pairs=train_data.text_pairs is not None,
         classifier_dropout_prob=section.classifier_dropout_prob,
     )
+
+
+def _training_batches(
+    config: Config, data: LabelledText, description: ModelDescription, *, tokenizer: Tokenizer
+) -> Callable[[int], tf.data.Dataset]:
+    """Step -> endless batches from that step on."""
+
+    def batches_from(step: int) -> tf.data.Dataset:
+        return classification_batches(
+            data,
+            tokenizer=tokenizer,
+            class_names=list(description.class_names),
+            max_seq_length=description.max_seq_length,
+            batch_size=config.finetuning.training.batch_size,
+            group_by_length=config.finetuning.group_by_length,
+            seed=config.seed,
+            is_training=True,
+            start_step=step,
+        )
+
+    return batches_from
+
+
+def _settings(
+    config: Config, train_data: LabelledText, description: ModelDescription, *, tokenizer: Tokenizer
+) -> dict[str, object]:
+    section = config.finetuning
+    return {
+        "seed": config.seed,
+        "description": description.model_dump(mode="json"),
+        "weights_sha256": None if section.from_scratch else _weights_digest(section),
+        "vocabulary_sha256": _digest(tokenizer.vocabulary),
+        "tokenizer": tokenizer.settings,
+        "train_data_sha256": _digest([train_data.texts, train_data.text_pairs, train_data.labels]),
+        "batch_size": section.training.batch_size,
+        "group_by_length": section.group_by_length,
+        "optimizer": section.training.optimizer.model_dump(mode="json"),
+        "precision": dtype_policy(section.training.precision),
+    }
 
 
 def _weights_digest(section: FinetuningConfig) -> str:

@@ -1,25 +1,25 @@
 """Labelled texts in, classification batches out.
 
 A .tsv has a header, one record a line and no quoting; a .jsonl has one object a line; either may
-be .gz. Texts are tokenized once, all together, and kept as ragged ids.
+be .gz. Texts are tokenized once, all together, and kept as ragged ids; see `length_groups` for
+which of them make a batch.
 """
 
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
+from bert_tf.data.batches import length_groups
 from bert_tf.data.corpora import corpus
-from bert_tf.data.seeds import derive_seed
 from bert_tf.data.text import packing
 from bert_tf.data.text.tokenizer import Tokenizer
 
 SUFFIXES = (".tsv", ".jsonl", ".tsv.gz", ".jsonl.gz")
-MAX_LENGTHS = 8
-"""A batch is padded to one of so many lengths: each is a graph of its own."""
 
 
 @dataclass(frozen=True)
@@ -125,64 +125,66 @@ def classification_batches(
     max_seq_length: int,
     batch_size: int,
     is_training: bool,
+    group_by_length: bool = False,
     seed: int | None = None,
     start_step: int = 0,
 ) -> tf.data.Dataset:
     """Batches padded to the longest text in them, rounded up to one of a few lengths.
 
     Training: endless, every example once an epoch in an order that is a function of (seed, epoch);
-    the first batch is that of `start_step`, and a batch may span two epochs. Otherwise one pass in
-    order, the last batch filled up with copies of weight 0. Too long texts are cut at the end, of
-    a pair the longer first.
+    the first batch is that of `start_step`, and a batch may span two epochs. Otherwise one pass,
+    the last batch filled up with copies of weight 0. `group_by_length`: texts of like length are
+    batched together, in training still in random order (see `length_groups`), otherwise the longest
+    first; without it one pass is in order. Too long texts are cut at the end, of a pair the longer
+    first.
 
     Elements: `input_ids`, `input_mask`, `segment_ids` int32 (B, length); `labels` int32 (B), the
     index in `class_names`; `weights` float32 (B).
+
+    Memory, the whole time: of the texts as cut, 4 bytes a token, and about 24 a text (32 a pair).
 
     Raises:
         ValueError: a label is not in `class_names` (see `check_labels`), or training has no seed.
     """
     check_labels(data, class_names=class_names)
-    ids = {name: index for index, name in enumerate(class_names)}
-    labels = tf.constant([ids[label] for label in data.labels], tf.int32)
-    first = _tokenize(data.texts, tokenizer=tokenizer, max_tokens=max_seq_length)
-    second = None
-    if data.text_pairs is not None:
-        second = _tokenize(data.text_pairs, tokenizer=tokenizer, max_tokens=max_seq_length)
-    multiple = bucket_multiple(max_seq_length)
-
-    def make_batch(rows: tf.Tensor, weights: tf.Tensor) -> dict[str, tf.Tensor]:
-        features = packing.pack(
-            tf.gather(first, rows),
-            None if second is None else tf.gather(second, rows),
-            max_seq_length=max_seq_length,
-            cls_id=tokenizer.cls_id,
-            sep_id=tokenizer.sep_id,
-            pad_id=tokenizer.pad_id,
-        )
-        longest = tf.shape(features["input_ids"])[1]
-        length = packing.bucket_length(longest, max_seq_length=max_seq_length, multiple=multiple)
-        features = packing.pad_to(features, length, pad_id=tokenizer.pad_id)
-        features["labels"] = tf.gather(labels, rows)
-        features["weights"] = weights
-        for name, values in features.items():
-            features[name] = tf.ensure_shape(values, [batch_size, None][: values.shape.rank])
-        return features
-
+    encoded = _encode(
+        data, tokenizer=tokenizer, class_names=class_names, max_seq_length=max_seq_length
+    )
     if is_training:
         if seed is None:
             raise ValueError("training batches need a seed. Received: None. Give seed=….")
-        rows = _training_rows(
-            len(data.texts), batch_size=batch_size, seed=seed, start_step=start_step
+        batches = length_groups.training_rows(
+            encoded.lengths,
+            batch_size=batch_size,
+            seed=seed,
+            start_step=start_step,
+            group_by_length=group_by_length,
         )
     else:
-        rows = _evaluation_rows(len(data.texts), batch_size=batch_size)
-    batches = rows.map(make_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        batches = length_groups.evaluation_rows(
+            encoded.lengths, batch_size=batch_size, group_by_length=group_by_length
+        )
+
+    def make_batch(rows: tf.Tensor, weights: tf.Tensor) -> dict[str, tf.Tensor]:
+        features = _features(encoded, rows, tokenizer=tokenizer, max_seq_length=max_seq_length)
+        features |= {"labels": tf.gather(encoded.labels, rows), "weights": weights}
+        return {
+            name: tf.ensure_shape(values, [batch_size, None][: values.shape.rank])
+            for name, values in features.items()
+        }
+
+    batches = batches.map(make_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def bucket_multiple(max_seq_length: int) -> int:
-    """The step between the lengths of batches: a multiple of 16, at most `MAX_LENGTHS` steps."""
-    return -(-max_seq_length // (16 * MAX_LENGTHS)) * 16
+class _Encoded(NamedTuple):
+    """All texts as numbers."""
+
+    first: tf.RaggedTensor
+    second: tf.RaggedTensor | None
+    labels: tf.Tensor
+    lengths: np.ndarray
+    """The least length that a batch with the text is padded to."""
 
 
 def _tsv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -220,29 +222,35 @@ def _tokenize(texts: list[str], *, tokenizer: Tokenizer, max_tokens: int) -> tf.
     return packing.keep_first(ids, lengths=tf.minimum(ids.row_lengths(), max_tokens))
 
 
-def _training_rows(
-    num_rows: int, *, batch_size: int, seed: int, start_step: int
-) -> tf.data.Dataset:
-    first_epoch, first_row = divmod(start_step * batch_size, num_rows)
-    order_seed = tf.constant(derive_seed(seed, "order"), tf.int64)
+def _encode(
+    data: LabelledText, *, tokenizer: Tokenizer, class_names: Sequence[str], max_seq_length: int
+) -> _Encoded:
+    ids = {name: index for index, name in enumerate(class_names)}
+    first = _tokenize(data.texts, tokenizer=tokenizer, max_tokens=max_seq_length)
+    packed_lengths = first.row_lengths().numpy() + 2  # [CLS] and [SEP]
+    second = None
+    if data.text_pairs is not None:
+        second = _tokenize(data.text_pairs, tokenizer=tokenizer, max_tokens=max_seq_length)
+        packed_lengths += second.row_lengths().numpy() + 1
+    lengths = np.asarray(length_groups.batch_lengths(max_seq_length), np.int32)
+    return _Encoded(
+        first,
+        second,
+        tf.constant([ids[label] for label in data.labels], tf.int32),
+        lengths[np.searchsorted(lengths, np.minimum(packed_lengths, max_seq_length))],
+    )
 
-    def epoch_rows(epoch: tf.Tensor) -> tf.data.Dataset:
-        rows = tf.random.experimental.stateless_shuffle(
-            tf.range(num_rows), seed=tf.stack([order_seed, epoch])
-        )
-        num_seen = tf.where(epoch == first_epoch, first_row, 0)
-        return tf.data.Dataset.from_tensors(rows[num_seen:])
 
-    rows = tf.data.Dataset.counter(first_epoch).flat_map(epoch_rows)
-    rows = rows.rebatch(batch_size, drop_remainder=True)
-    return rows.map(lambda batch: (batch, tf.ones([batch_size])))
-
-
-def _evaluation_rows(num_rows: int, *, batch_size: int) -> tf.data.Dataset:
-    num_batches = -(-num_rows // batch_size)
-
-    def batch_rows(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        rows = tf.cast(index, tf.int32) * batch_size + tf.range(batch_size)
-        return tf.minimum(rows, num_rows - 1), tf.cast(rows < num_rows, tf.float32)
-
-    return tf.data.Dataset.range(num_batches).map(batch_rows)
+def _features(
+    encoded: _Encoded, rows: tf.Tensor, *, tokenizer: Tokenizer, max_seq_length: int
+) -> dict[str, tf.Tensor]:
+    features = packing.pack(
+        tf.gather(encoded.first, rows),
+        None if encoded.second is None else tf.gather(encoded.second, rows),
+        max_seq_length=max_seq_length,
+        cls_id=tokenizer.cls_id,
+        sep_id=tokenizer.sep_id,
+        pad_id=tokenizer.pad_id,
+    )
+    length = tf.reduce_max(tf.gather(encoded.lengths, rows))
+    return packing.pad_to(features, length, pad_id=tokenizer.pad_id)
