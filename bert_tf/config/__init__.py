@@ -1,0 +1,64 @@
+"""Every setting of the package: YAML and `--set a.b=value` in, one frozen validated tree out.
+
+A stage (`vocab`, `prepare`, `pretrain`, …) reads its own section and writes the resolved tree
+beside its result as `config.yaml`. Names are Google's where BERT has one (`hidden_size`,
+`max_seq_length`, `masked_lm_prob`). Nothing is adjusted silently: a wrong value is refused.
+"""
+
+from bert_tf.config.data import (
+    CorpusConfig,
+    ExamplesConfig,
+    MaskingConfig,
+    RecordsConfig,
+    TokenizerConfig,
+    VocabularyConfig,
+)
+from bert_tf.config.model import MODEL_SIZES, ModelConfig
+from bert_tf.config.reading import CONFIG_FILE, load_config, required, validate_config, write_config
+from bert_tf.config.section import Section, Share
+from bert_tf.config.training import (
+    FinetuningOptimizerConfig,
+    FinetuningTrainingConfig,
+    OptimizerConfig,
+    PretrainingOptimizerConfig,
+    PretrainingTrainingConfig,
+    TrainingConfig,
+)
+from bert_tf.config.tree import (
+    Config,
+    EvaluationConfig,
+    ExportConfig,
+    FinetuningConfig,
+    PretrainingConfig,
+    TrackingConfig,
+)
+
+__all__ = [
+    "CONFIG_FILE",
+    "MODEL_SIZES",
+    "Config",
+    "CorpusConfig",
+    "EvaluationConfig",
+    "ExamplesConfig",
+    "ExportConfig",
+    "FinetuningConfig",
+    "FinetuningOptimizerConfig",
+    "FinetuningTrainingConfig",
+    "MaskingConfig",
+    "ModelConfig",
+    "OptimizerConfig",
+    "PretrainingConfig",
+    "PretrainingOptimizerConfig",
+    "PretrainingTrainingConfig",
+    "RecordsConfig",
+    "Section",
+    "Share",
+    "TokenizerConfig",
+    "TrackingConfig",
+    "TrainingConfig",
+    "VocabularyConfig",
+    "load_config",
+    "required",
+    "validate_config",
+    "write_config",
+]

@@ -1,0 +1,136 @@
+"""From raw text to records: the sections of `vocab` and `prepare`, and of masking."""
+
+from typing import Literal, Self
+
+import pydantic
+
+from bert_tf.config.section import Rate, Section, Share
+
+
+class CorpusConfig(Section):
+    """Where raw text comes from and how it falls into documents."""
+
+    paths: tuple[str, ...] = ()
+    """Files, folders (read recursively) and globs: .txt and .jsonl (plain, .gz, .zst), .parquet.
+    "-" is standard input, for `bert-tf prepare`; `hub:NAME[@REVISION][:CONFIG[:SPLIT]]` is what the
+    package `datasets` loads (extra `datasets`)."""
+    standard_input_kind: Literal["txt", "jsonl"] = "txt"
+    """What standard input holds, not packed."""
+    document_boundary: Literal["blank_line", "file", "line", "wikitext"] = "blank_line"
+    """What ends a document in a .txt file. In .jsonl, .parquet and hub data sets every row is one.
+    `wikitext`: articles with ` = Title = ` headings, where there are rows a line of them a row; the
+    headings are left out."""
+    text_field: str = "text"
+    """The field of a .jsonl line, or the column of another table, that holds the text."""
+    encoding_errors: Literal["error", "replace"] = "error"
+    """Invalid UTF-8: stop with file and line, or put U+FFFD and count."""
+    drop_duplicates: bool = False
+    """Of documents with the same text (after NFC) keep the first. Takes up to 64 MB of memory for a
+    million documents."""
+    min_document_characters: pydantic.NonNegativeInt = 0
+    """Drop documents with fewer characters (after NFC, line ends counted)."""
+    paragraphs_are_sentences: bool = False
+    """The corpus is split already: a line of .txt, or of a row's text, is one sentence as it is."""
+    held_out_share: Share = 0.05
+    """Share of documents kept for evaluation, chosen by a hash of the text and the seed."""
+
+
+class VocabularyConfig(Section):
+    """How `bert-tf vocab` learns a WordPiece vocabulary."""
+
+    size: pydantic.PositiveInt = 30522
+    min_frequency: pydantic.PositiveInt = 2
+    limit_alphabet: pydantic.PositiveInt = 6000
+    """Characters kept; rarer ones become [UNK]. Hangul alone has 11,172 syllables."""
+    user_tokens: tuple[str, ...] = ()
+    """Words that must be in the vocabulary whole."""
+    num_reserved_tokens: pydantic.NonNegativeInt = 0
+    """[unusedN] tokens, to be given a meaning later. The first 99 stand between [PAD] and [UNK]:
+    from 99 on [UNK] [CLS] [SEP] [MASK] have the ids 100 to 103, as in Google's vocabularies."""
+    sample_bytes: pydantic.PositiveInt | None = None
+    """Learn from at most this many bytes of text, documents drawn by a hash of their text and the
+    seed. Default: all of it. The memory needed grows with the different words."""
+
+
+class TokenizerConfig(Section):
+    """Text to WordPiece ids. Written as `tokenizer.json` beside every `vocab.txt`."""
+
+    vocabulary: str | None = None
+    """A `vocab.txt`, or a folder with one. A `tokenizer.json` beside it rules the fields below."""
+    lower_case: bool = False
+    strip_accents: bool = False
+    """Remove accents by NFD, as Google's uncased models do. Takes Hangul apart: not for Korean."""
+    unicode_normalization: Literal["NFC", "NFKC", "none"] = "NFC"
+    max_word_characters: int = pydantic.Field(default=200, ge=1, le=400)
+    """A longer word is [UNK]. Google's code: 200; Hugging Face's files for BERT: 100."""
+
+    @pydantic.model_validator(mode="after")
+    def _accents_need_lower_case(self) -> Self:
+        if self.strip_accents and not self.lower_case:
+            raise ValueError(
+                "strip_accents needs lower_case: BERT's normaliser does both or neither. "
+                "Received: strip_accents=true, lower_case=false. Set tokenizer.lower_case=true."
+            )
+        return self
+
+
+class ExamplesConfig(Section):
+    """Documents to sentence pairs. Defaults: Devlin et al. 2019, appendix A.2."""
+
+    max_seq_length: int = pydantic.Field(default=128, ge=8)
+    """Tokens, [CLS] and both [SEP] included."""
+    next_sentence: bool = True
+    """Pairs with labels; false fills each sequence with consecutive sentences of one document
+    (Liu et al. 2019, RoBERTa, "doc-sentences")."""
+    negative_pairs: Literal["random", "swapped"] = "random"
+    """What the pairs of label 1 are: next-sentence prediction, with a second part of another
+    document, or sentence-order prediction (Lan et al. 2020, ALBERT), with both parts exchanged."""
+    random_next_share: Share = 0.5
+    """Share of label 1 among chunks of two sentences or more. One sentence alone gets a `random`
+    second part; with `swapped` it has none, and no label."""
+    short_seq_prob: Share = 0.1
+
+    @pydantic.model_validator(mode="after")
+    def _swapped_pairs_are_pairs(self) -> Self:
+        if self.negative_pairs == "swapped" and not self.next_sentence:
+            raise ValueError(
+                "negative_pairs=swapped needs pairs. Received: next_sentence=false. "
+                "Set examples.next_sentence=true, or leave negative_pairs out."
+            )
+        return self
+
+
+class MaskingConfig(Section):
+    """Which tokens are predicted and what stands in their place. Defaults: Devlin et al. 2019."""
+
+    unit: Literal["token", "word", "ngram", "span"] = "token"
+    """What is chosen at once: a token, a whole word, 1 to `max_ngram_words` neighbouring words, or
+    1 to `max_span_words`. A word is a piece and the `##` pieces after it."""
+    masked_lm_prob: Rate = 0.15
+    max_predictions_per_seq: pydantic.PositiveInt = 20
+    mask_share: Share = 0.8
+    random_share: Share = 0.1
+    """The rest of the selected tokens stays as it is."""
+    max_ngram_words: int = pydantic.Field(default=3, ge=1, le=10)
+    """`unit: ngram`: n words have a weight of 1/n (Lan et al. 2020, ALBERT)."""
+    max_span_words: int = pydantic.Field(default=10, ge=1, le=20)
+    span_stop_prob: float = pydantic.Field(default=0.2, gt=0.0, lt=1.0)
+    """`unit: span`: the p of the geometric distribution of words (Joshi et al. 2020, SpanBERT)."""
+
+    @pydantic.model_validator(mode="after")
+    def _shares_fit(self) -> Self:
+        if self.mask_share + self.random_share > 1.0 + 1e-9:
+            raise ValueError(
+                "mask_share + random_share must be at most 1. Received: "
+                f"{self.mask_share} + {self.random_share}. Lower one of them."
+            )
+        return self
+
+
+class RecordsConfig(Section):
+    """How `bert-tf prepare` writes TFRecord files."""
+
+    num_shards: pydantic.PositiveInt = 8
+    num_workers: pydantic.NonNegativeInt = 0
+    """Processes; 0 means one a core. The records do not depend on it."""
+    compression: Literal["none", "gzip"] = "none"
