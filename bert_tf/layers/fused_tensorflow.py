@@ -215,5 +215,9 @@ def add_bias_in_float32(x: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, Gradi
 
 
 def _sum_of_rows(x: tf.Tensor) -> tf.Tensor:
-    """(…, width) -> (width)."""
-    return tf.reduce_sum(x, axis=list(range(len(x.shape) - 1)))
+    """(…, width) -> (width).
+
+    As a product with ones: on a CPU the compiler's own sum over rows takes as long as all else.
+    """
+    rows = tf.reshape(x, [-1, x.shape[-1]])
+    return tf.linalg.matvec(rows, tf.ones([tf.shape(rows)[0]]), transpose_a=True)
