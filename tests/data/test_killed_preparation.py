@@ -53,13 +53,13 @@ def test_records_are_the_same_after_any_number_of_kills(
 ) -> None:
     corpus, vocabulary = tmp_path / "corpus.txt", tmp_path / "vocabulary"
     tokenizer.save(vocabulary)
-    write_corpus(corpus, num_documents=120_000)  # 40 MB: workers start, and shards take a while
+    write_corpus(corpus, num_documents=220_000)  # over 64 MB: with worker processes
     draw = random.Random(7)
     num_killed = 0
     for _ in range(NUM_KILLS):
         process = prepare(corpus, vocabulary, tmp_path / "killed")
         try:
-            process.wait(timeout=draw.uniform(2.0, 14.0))
+            process.wait(timeout=draw.uniform(2.0, 8.0))
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)  # its workers notice, and end
             num_killed += 1
