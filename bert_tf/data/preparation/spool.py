@@ -107,20 +107,20 @@ def read_blocks(path: Path) -> Iterator[Block]:
 
 def _read_chunks(path: Path) -> Iterator[bytes]:
     """Whole documents, each time enough of them; the last time there may be too few."""
-    lines: list[bytes] = []
+    pieces: list[bytes] = []
+    num_documents = 0
     with path.open("rb") as stream:
         while piece := stream.read(BLOCK_BYTES):
-            lines += [piece, stream.readline()]
+            lines = [piece, stream.readline()]
             while lines[-1] and not (lines[-1] == b"\n" and lines[-2].endswith(b"\n")):
                 lines.append(stream.readline())
-            chunk = b"".join(lines)
-            if chunk.count(DOCUMENT_END) >= MIN_BLOCK_DOCUMENTS:
-                yield chunk
-                lines = []
-            else:
-                lines = [chunk]
-    if lines:
-        yield b"".join(lines)
+            pieces.append(b"".join(lines))
+            num_documents += pieces[-1].count(DOCUMENT_END)
+            if num_documents >= MIN_BLOCK_DOCUMENTS:
+                yield b"".join(pieces)
+                pieces, num_documents = [], 0
+    if pieces:
+        yield b"".join(pieces)
 
 
 def _block(content: bytes) -> Block:
