@@ -26,7 +26,9 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.machine import describe_machine
-from bert_tf.config import ModelConfig, OptimizerConfig, TokenizerConfig, VocabularyConfig
+from benchmarks.makers import DROPOUT, keras_nlp_backbone, our_train_step
+from benchmarks.workload import POLICIES
+from bert_tf.config import ModelConfig, TokenizerConfig, VocabularyConfig
 from bert_tf.data.batches import length_groups
 from bert_tf.data.batches.tasks import (
     LabelledText,
@@ -36,13 +38,10 @@ from bert_tf.data.batches.tasks import (
 )
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import learn_vocabulary
-from bert_tf.models.folder import ModelDescription, build_model
+from bert_tf.models.folder import ModelDescription
 from bert_tf.training.metrics import ClassificationObjective
-from bert_tf.training.optimizers import make_optimizer
-from bert_tf.training.step import make_train_step
-from bert_tf.training.strategy import make_strategy, split_batches
+from bert_tf.training.strategy import split_batches
 
-DROPOUT = 0.1
 LEARNING_RATE = 5e-5
 TakeSteps = Callable[[], int]
 """Takes some steps; returns how many."""
@@ -116,7 +115,6 @@ def our_steps(
 def _our_step(
     arguments: argparse.Namespace, config: ModelConfig, names: list[str]
 ) -> tuple[Callable[..., Any], tf.distribute.Strategy]:
-    strategy = make_strategy()
     description = ModelDescription(
         kind="classification",
         architecture=config,
@@ -124,21 +122,12 @@ def _our_step(
         class_names=tuple(names),
         classifier_dropout_prob=DROPOUT,
     )
-    with strategy.scope():
-        model = build_model(description, dtype=_policy(arguments))
-        optimizer = make_optimizer(
-            model, config=OptimizerConfig(learning_rate=LEARNING_RATE), num_steps=10_000
-        )
-    step = make_train_step(
-        model,
+    return our_train_step(
+        description,
         ClassificationObjective(),
-        optimizer,
-        strategy=strategy,
-        num_parts=1,
-        max_grad_norm=1.0,
-        seed=0,
+        policy=POLICIES[arguments.precision],
+        learning_rate=LEARNING_RATE,
     )
-    return step, strategy
 
 
 def keras_nlp_steps(
@@ -150,16 +139,7 @@ def keras_nlp_steps(
     preprocessor = keras_nlp.models.BertTextClassifierPreprocessor(
         keras_nlp.models.BertTokenizer(vocabulary=tokens), sequence_length=arguments.length
     )
-    backbone = keras_nlp.models.BertBackbone(
-        vocabulary_size=config.vocab_size,
-        num_layers=config.num_hidden_layers,
-        num_heads=config.num_attention_heads,
-        hidden_dim=config.hidden_size,
-        intermediate_dim=config.intermediate_size,
-        dropout=DROPOUT,
-        max_sequence_length=config.max_position_embeddings,
-        dtype=_policy(arguments),
-    )
+    backbone = keras_nlp_backbone(config, policy=POLICIES[arguments.precision])
     names = class_names(data.labels)
     model = keras_nlp.models.BertTextClassifier(
         backbone, num_classes=len(names), preprocessor=preprocessor, dropout=DROPOUT
@@ -180,10 +160,6 @@ def keras_nlp_steps(
         return int(arguments.steps)
 
     return take_steps
-
-
-def _policy(arguments: argparse.Namespace) -> str:
-    return "mixed_bfloat16" if arguments.precision == "bfloat16" else "float32"
 
 
 def _print(

@@ -38,12 +38,11 @@ import keras
 from jax import numpy as jnp
 
 from benchmarks.machine import describe_machine
-from benchmarks.workload import make_batch, model_flops
+from benchmarks.workload import POLICIES, make_batch, model_flops
 from bert_tf.config import ModelConfig, OptimizerConfig
 from bert_tf.layers.dropout import dropout_seed
 from bert_tf.models.pretraining import BertPretrainer
 
-POLICIES = {"bfloat16": "mixed_bfloat16", "float32": "float32"}
 MATRIX_PRODUCTS = 8  # one after another, so that starting them costs nothing
 # Google's own guard against a batch without predictions (run_pretraining.py).
 EMPTY_GUARD = 1e-5

@@ -27,6 +27,7 @@ import tensorflow as tf
 
 from benchmarks.machine import describe_machine
 from benchmarks.pretraining_step import Step, keras_nlp_step, model_garden_step, our_step
+from benchmarks.workload import POLICIES
 from bert_tf.config import Config, ModelConfig, VocabularyConfig, validate_config
 from bert_tf.data.batches.pretraining import training_batches
 from bert_tf.data.batches.row_packing import pack_batches
@@ -42,7 +43,7 @@ NUM_BATCHES = 20  # Over which the share of full positions and the time of packi
 def main() -> None:
     """Time the peers in turn and print a Markdown table."""
     arguments = _parse()
-    policy = {"bfloat16": "mixed_bfloat16", "float32": "float32"}[arguments.precision]
+    policy = POLICIES[arguments.precision]
     with tempfile.TemporaryDirectory() as folder:
         config = _prepare(arguments, Path(folder))
         padded, packed, share, seconds_to_make = _batches(config, Path(folder), arguments)

@@ -26,15 +26,13 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.machine import describe_machine
-from benchmarks.workload import make_batch, model_flops
-from bert_tf.config import ModelConfig, OptimizerConfig
-from bert_tf.models.folder import ModelDescription, build_model
+from benchmarks.makers import DROPOUT, keras_nlp_backbone, our_train_step
+from benchmarks.workload import POLICIES, make_batch, model_flops
+from bert_tf.config import ModelConfig
+from bert_tf.models.folder import ModelDescription
 from bert_tf.training.metrics import PretrainingObjective
-from bert_tf.training.optimizers import make_optimizer
-from bert_tf.training.step import make_train_step
-from bert_tf.training.strategy import make_strategy, split_batches
+from bert_tf.training.strategy import split_batches
 
-DROPOUT = 0.1
 LEARNING_RATE = 1e-4
 MATRIX_SIZE = 2048
 Step = Callable[[], Any]
@@ -43,7 +41,7 @@ Step = Callable[[], Any]
 def main() -> None:
     """Time the peers in turn and print a Markdown table."""
     arguments = _parse()
-    policy = {"bfloat16": "mixed_bfloat16", "float32": "float32"}[arguments.precision]
+    policy = POLICIES[arguments.precision]
     config = ModelConfig(size=arguments.size, vocab_size=30522)
     batch = make_batch(config, batch_size=arguments.batch_size, length=arguments.length, seed=0)
     makers: dict[str, Callable[..., Step]] = {
@@ -77,39 +75,20 @@ def make_our_step(
     config: ModelConfig, *, length: int, policy: str, rematerialize: bool = False
 ) -> tuple[Callable[..., Any], tf.distribute.Strategy]:
     """The training step of a new model, and the strategy that its batches are split for."""
-    strategy = make_strategy()
-    description = ModelDescription(kind="pretraining", architecture=config, max_seq_length=length)
-    with strategy.scope():
-        model = build_model(description, dtype=policy, rematerialize=rematerialize)
-        optimizer = make_optimizer(
-            model, config=OptimizerConfig(learning_rate=LEARNING_RATE), num_steps=10_000
-        )
-    step = make_train_step(
-        model,
+    return our_train_step(
+        ModelDescription(kind="pretraining", architecture=config, max_seq_length=length),
         PretrainingObjective(),
-        optimizer,
-        strategy=strategy,
-        num_parts=1,
-        max_grad_norm=1.0,
-        seed=0,
+        policy=policy,
+        learning_rate=LEARNING_RATE,
+        rematerialize=rematerialize,
     )
-    return step, strategy
 
 
 def keras_nlp_step(config: ModelConfig, batch: dict[str, np.ndarray], policy: str) -> Step:
     """`BertMaskedLM` with Keras' AdamW through `train_on_batch`, as its users train it."""
     import keras_nlp
 
-    backbone = keras_nlp.models.BertBackbone(
-        vocabulary_size=config.vocab_size,
-        num_layers=config.num_hidden_layers,
-        num_heads=config.num_attention_heads,
-        hidden_dim=config.hidden_size,
-        intermediate_dim=config.intermediate_size,
-        dropout=DROPOUT,
-        max_sequence_length=config.max_position_embeddings,
-        dtype=policy,
-    )
+    backbone = keras_nlp_backbone(config, policy=policy)
     model = keras_nlp.models.BertMaskedLM(backbone, preprocessor=None)
     model.compile(
         optimizer=keras.optimizers.AdamW(LEARNING_RATE, weight_decay=0.01, global_clipnorm=1.0),

@@ -25,7 +25,7 @@ import tensorflow as tf
 
 from benchmarks.machine import describe_machine, peak_bytes
 from benchmarks.pretraining_step import make_our_step
-from benchmarks.workload import make_batch
+from benchmarks.workload import POLICIES, make_batch
 from bert_tf.config import ModelConfig
 from bert_tf.training.strategy import split_batches
 
@@ -50,7 +50,7 @@ def measure(arguments: argparse.Namespace, *, rematerialize: bool) -> dict[str, 
     keras.utils.set_random_seed(0)
     config = ModelConfig(size=arguments.size, vocab_size=30522)
     batch = make_batch(config, batch_size=arguments.batch_size, length=arguments.length, seed=0)
-    policy = {"bfloat16": "mixed_bfloat16", "float32": "float32"}[arguments.precision]
+    policy = POLICIES[arguments.precision]
     step, strategy = make_our_step(
         config, length=arguments.length, policy=policy, rematerialize=rematerialize
     )

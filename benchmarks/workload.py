@@ -7,6 +7,9 @@ import numpy as np
 
 from bert_tf.config import ModelConfig
 
+POLICIES = {"bfloat16": "mixed_bfloat16", "float32": "float32"}
+"""Keras' dtype policy of a precision."""
+
 
 def make_batch(
     config: ModelConfig, *, batch_size: int, length: int, seed: int

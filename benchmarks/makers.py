@@ -1,0 +1,52 @@
+"""What the step benchmarks time: our training step on a new model, keras-nlp's backbone."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from bert_tf.config import ModelConfig, OptimizerConfig
+from bert_tf.models.folder import ModelDescription, build_model
+from bert_tf.training.metrics import Objective
+from bert_tf.training.optimizers import make_optimizer
+from bert_tf.training.step import make_train_step
+from bert_tf.training.strategy import make_strategy
+
+DROPOUT = 0.1
+
+
+def our_train_step(
+    description: ModelDescription,
+    objective: Objective,
+    *,
+    policy: str,
+    learning_rate: float,
+    rematerialize: bool = False,
+) -> tuple[Callable[..., Any], tf.distribute.Strategy]:
+    """The package's step of a new model, and the strategy that its batches are split for."""
+    strategy = make_strategy()
+    with strategy.scope():
+        model = build_model(description, dtype=policy, rematerialize=rematerialize)
+        optimizer = make_optimizer(
+            model, config=OptimizerConfig(learning_rate=learning_rate), num_steps=10_000
+        )
+    step = make_train_step(
+        model, objective, optimizer, strategy=strategy, num_parts=1, max_grad_norm=1.0, seed=0
+    )
+    return step, strategy
+
+
+def keras_nlp_backbone(config: ModelConfig, *, policy: str) -> Any:
+    """keras-nlp's encoder of the same size."""
+    import keras_nlp
+
+    return keras_nlp.models.BertBackbone(
+        vocabulary_size=config.vocab_size,
+        num_layers=config.num_hidden_layers,
+        num_heads=config.num_attention_heads,
+        hidden_dim=config.hidden_size,
+        intermediate_dim=config.intermediate_size,
+        dropout=DROPOUT,
+        max_sequence_length=config.max_position_embeddings,
+        dtype=policy,
+    )
