@@ -15,7 +15,10 @@ import keras
 import tensorflow as tf
 
 from bert_tf.config import TrainingConfig
+from bert_tf.data.batches.ranges import faults_named
+from bert_tf.training.checked_batches import checked
 from bert_tf.training.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
+from bert_tf.training.dry_step import memory_faults_named, try_first_step, with_trials
 from bert_tf.training.evaluation_pass import Evaluation
 from bert_tf.training.loss_scale import make_loss_scale
 from bert_tf.training.metrics import Objective
@@ -61,6 +64,7 @@ class TrainingInterruptedError(Exception):
     """The run was asked to stop, and its checkpoint is written."""
 
 
+@faults_named()
 def train(run: Run) -> dict[str, float]:
     """Train from the newest checkpoint, or from the model's weights as they are, to the end.
 
@@ -78,7 +82,11 @@ def train(run: Run) -> dict[str, float]:
     step = first_step = checkpoints.restore_newest()
     if first_step:
         log.info("Going on at step %d of %d.", first_step, run.num_steps)
-    batches = iter(split_batches(functools.partial(run.train_batches, first_step), run.strategy))
+    make_batches = checked(functools.partial(run.train_batches, first_step), run.model)
+    batches = iter(split_batches(with_trials(make_batches), run.strategy))
+    if step < run.num_steps:
+        of_run = {"model": run.model, "config": config, "strategy": run.strategy}
+        try_first_step(train_step, batches, **of_run, step=step)
     window = Window(batch_size=config.batch_size)
     skipped = SkippedSteps(config.max_skipped_steps, checkpoints=checkpoints.directory)
     metrics: dict[str, float] = {}
@@ -113,7 +121,7 @@ def train(run: Run) -> dict[str, float]:
 
 
 class _Parts(NamedTuple):
-    train_step: Callable[[Any, tf.Tensor], Any]
+    train_step: Callable[..., Any]
     optimizer: Optimizer
     checkpoints: Checkpoints
     evaluation: Evaluation | None
@@ -152,7 +160,8 @@ def _prepare(run: Run) -> _Parts:
             "keep_best needs held-out data to rate checkpoints on. Received: "
             f"keep_best={config.keep_best!r} and none. Provide some, or leave keep_best out."
         )
-    return _Parts(train_step, optimizer, checkpoints, evaluation)
+    explained_step = memory_faults_named(train_step, config=config)
+    return _Parts(explained_step, optimizer, checkpoints, evaluation)
 
 
 def _evaluate(
