@@ -5,17 +5,20 @@ nothing, and the run begins with it. The step is traced and compiled once, for b
 the run are those of a run without.
 """
 
+import contextlib
 import functools
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from bert_tf.config import TrainingConfig
+from bert_tf.training.checked_batches import checked
 from bert_tf.training.memory import StepShape, available_bytes, step_bytes
+from bert_tf.training.strategy import split_batches
 
 log = logging.getLogger(__name__)
 
@@ -40,21 +43,30 @@ def with_trials(make_batches: Callable[..., tf.data.Dataset]) -> Callable[..., t
     return lambda **worker: make_batches(**worker).enumerate().flat_map(repeat_first)
 
 
-def try_first_step(
+def tried_batches(
+    make_batches: Callable[..., tf.data.Dataset],
     train_step: Callable[..., Any],
-    batches: Any,
     *,
     model: keras.Model,
     config: TrainingConfig,
     strategy: tf.distribute.Strategy,
     step: int,
-) -> None:
-    """Take the trials of `with_trials` from an iterator of distributed batches.
+) -> Iterator[Any]:
+    """Batches of a run from `step` on, dealt to replicas, once a step on the first has been tried.
+
+    Their numbers are checked, see `data.batches.ranges`.
+
+    Args:
+        make_batches: see `split_batches`.
+        train_step: of `make_train_step`.
+        config: of the phase that begins.
 
     Raises:
         OutOfMemoryError: on a CPU by the estimate of `memory.step_bytes`, before anything is
-            computed; on GPUs when it happens.
+            computed; on GPUs by `memory_faults_named` when it happens.
     """
+    make_batches = with_trials(checked(make_batches, model))
+    batches = iter(split_batches(make_batches, strategy))
     locals_ = strategy.experimental_local_results(next(batches))
     shape = _largest([_shape(batch, num_parts=config.accumulation_steps) for batch in locals_])
     need = functools.partial(_need, model, num_replicas=len(locals_), config=config)
@@ -74,27 +86,23 @@ def try_first_step(
         time.perf_counter() - started_at,
         _peak_of(gpus) if gpus else f"It takes about {_gib(need(shape))}.",
     )
+    return batches
 
 
-def memory_faults_named(
-    train_step: Callable[..., Any], *, config: TrainingConfig
-) -> Callable[..., Any]:
-    """`train_step`, which says what to do where memory does not suffice."""
-
-    def explained(*arguments: Any, **options: Any) -> Any:
-        try:
-            return train_step(*arguments, **options)
-        except tf.errors.OpError as error:
-            is_exhausted = isinstance(error, tf.errors.ResourceExhaustedError)
-            if not is_exhausted and not any(sign in error.message for sign in _OUT_OF_MEMORY):
-                raise
-            raise OutOfMemoryError(
-                "A step must fit into memory. Received: "
-                f"{_first_line_with_words(error.message)} {_advice(config)} "
-                "What is in the run's checkpoints is whole."
-            ) from error
-
-    return explained
+@contextlib.contextmanager
+def memory_faults_named(config: TrainingConfig) -> Iterator[None]:
+    """Where memory does not suffice for a step, the error says what to do. Also a decorator."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        is_exhausted = isinstance(error, tf.errors.ResourceExhaustedError)
+        if not is_exhausted and not any(sign in error.message for sign in _OUT_OF_MEMORY):
+            raise
+        raise OutOfMemoryError(
+            "A step must fit into memory. Received: "
+            f"{_first_line_with_words(error.message)} {_advice(config)} "
+            "What is in the run's checkpoints is whole."
+        ) from error
 
 
 def _shape(batch: Mapping[str, tf.Tensor], *, num_parts: int) -> StepShape:

@@ -1,5 +1,6 @@
 """What would stop a run in its first step, or be trained on unnoticed, stops it before."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.config import ModelConfig
+from bert_tf.config import ModelConfig, TrainingConfig
 from bert_tf.data.batches.ranges import RangeError
 from bert_tf.training import dry_step, loop, memory
 from bert_tf.training.checkpoints import checkpoint_steps
@@ -17,6 +18,7 @@ from bert_tf.training.loop import train
 from bert_tf.training.loss_scale import LossScale
 from bert_tf.training.memory import StepShape, available_bytes, step_bytes
 from bert_tf.training.metrics import PretrainingObjective, Sums
+from bert_tf.training.strategy import split_batches
 from tests.training.runs import make_run, random_batches, train_and_read
 
 
@@ -24,8 +26,11 @@ from tests.training.runs import make_run, random_batches, train_and_read
 def test_the_numbers_of_a_run_are_those_without_a_dry_step(tmp_path, monkeypatch, num_replicas):
     options = {"num_replicas": num_replicas, "num_steps": 3, "dropout": 0.1, "eval_batches": None}
     seen, weights = train_and_read(make_run(tmp_path / "with", **options))
-    monkeypatch.setattr(loop, "with_trials", lambda make_batches: make_batches)
-    monkeypatch.setattr(loop, "try_first_step", lambda *_, **__: None)
+
+    def untried(make_batches, train_step, *, strategy, **_):
+        return iter(split_batches(make_batches, strategy))
+
+    monkeypatch.setattr(loop, "tried_batches", untried)
     expected, expected_weights = train_and_read(make_run(tmp_path / "without", **options))
     for name in ("step", "train/loss", "train/gradient_norm", "train/learning_rate"):
         assert [step[name] for step in seen] == [step[name] for step in expected], name
@@ -79,20 +84,19 @@ def test_a_step_that_does_not_fit_says_what_to_lower_before_anything_is_trained(
     assert not checkpoint_steps(tmp_path / "checkpoints")
 
 
-def test_only_faults_of_memory_are_taken_for_such(tmp_path):
+def test_only_faults_of_memory_are_taken_for_such():
+    @memory_faults_named(TrainingConfig())
     def fail(message: str):
-        def step():
-            raise tf.errors.InternalError(None, None, message)
-
-        return memory_faults_named(step, config=make_run(tmp_path).config)
+        raise tf.errors.InternalError(None, None, message)
 
     with pytest.raises(OutOfMemoryError, match="CUBLAS_STATUS_ALLOC_FAILED"):
-        fail("Preamble:\nfailed to create cublas handle: CUBLAS_STATUS_ALLOC_FAILED")()
+        fail("Preamble:\nfailed to create cublas handle: CUBLAS_STATUS_ALLOC_FAILED")
     with pytest.raises(tf.errors.InternalError):
-        fail("another fault")()
+        fail("another fault")
 
 
-def test_on_a_cpu_too_large_a_batch_is_refused_with_what_would_fit(tmp_path):
+@pytest.mark.parametrize("is_later_phase", [False, True])
+def test_on_a_cpu_too_large_a_batch_is_refused_with_what_would_fit(tmp_path, is_later_phase):
     rows, length = 512, 8192
 
     def batches(step: int) -> tf.data.Dataset:
@@ -102,8 +106,11 @@ def test_on_a_cpu_too_large_a_batch_is_refused_with_what_would_fit(tmp_path):
         ).repeat()
 
     run = make_run(tmp_path, train_batches=batches, training={"batch_size": rows})
+    if is_later_phase:
+        run = dataclasses.replace(run, phases=make_run(tmp_path).phases + run.phases)
     with pytest.raises(OutOfMemoryError) as refused:
         train(run)
+    assert not checkpoint_steps(tmp_path / "checkpoints"), "refused before the first phase"
     found = re.fullmatch(
         r"A step on 512 x 8192 tokens a replica must fit into memory. Received: about (\S+) GiB "
         r"needed besides weights and moments, (\S+) GiB left. Raise training.accumulation_steps "
