@@ -24,6 +24,7 @@ from bert_tf.process import fail, set_up_process, show_errors, tracking_uri
 if TYPE_CHECKING:
     from bert_tf.config import Config
     from bert_tf.training.loop import Progress
+    from bert_tf.training.profiled_steps import ProfiledSteps
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -113,20 +114,39 @@ def prepare(config: "Config", output_dir: str, engine: str, ray_address: str | N
         click.echo(f"Corpus: {summary.describe()}")
 
 
+def _profiled_steps(_context: Any, _option: Any, text: str | None) -> "ProfiledSteps | None":
+    from bert_tf.training.profiled_steps import ProfiledSteps, ProfileRangeError
+
+    try:
+        return None if text is None else ProfiledSteps.parse(text)
+    except ProfileRangeError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+_profile_option = click.option(
+    "--profile",
+    metavar="START:END",
+    callback=_profiled_steps,
+    help="Trace these steps for TensorBoard and show where their time went, layer by layer.",
+)
+
+
+@_profile_option
 @_stage
-def pretrain(config: "Config", output_dir: str) -> None:
+def pretrain(config: "Config", output_dir: str, profile: "ProfiledSteps | None") -> None:
     """Pretrain on prepared records: masked tokens and next sentences."""
     from bert_tf.training.pretraining import pretrain as run
 
-    _train(run, config, output_dir, stage="pretrain")
+    _train(run, config, output_dir, stage="pretrain", profile=profile)
 
 
+@_profile_option
 @_stage
-def finetune(config: "Config", output_dir: str) -> None:
+def finetune(config: "Config", output_dir: str, profile: "ProfiledSteps | None") -> None:
     """Train a classifier of texts or pairs on a pretrained encoder."""
     from bert_tf.training.finetuning import finetune as run
 
-    _train(run, config, output_dir, stage="finetune")
+    _train(run, config, output_dir, stage="finetune", profile=profile)
 
 
 @_stage
@@ -245,9 +265,15 @@ def send_tracking(output_dir: str) -> None:
 
 
 def _train(
-    run: Callable[..., dict[str, float]], config: "Config", output_dir: str, *, stage: str
+    run: Callable[..., dict[str, float]],
+    config: "Config",
+    output_dir: str,
+    *,
+    stage: str,
+    profile: "ProfiledSteps | None",
 ) -> None:
     from bert_tf.training.loop import TrainingInterruptedError
+    from bert_tf.training.profiled_steps import ProfileRangeError
 
     with _stop_on_signals() as received:
         try:
@@ -260,7 +286,10 @@ def _train(
                         stage, progress.step, progress.num_steps, describe_progress(progress)
                     ),
                     is_stop_requested=lambda: bool(received),
+                    profile=profile,
                 )
+        except ProfileRangeError as error:
+            fail(error, code=2)
         except TrainingInterruptedError as interruption:
             click.echo(f"{interruption} Run the same command to go on.", err=True)
             raise SystemExit(128 + received[0]) from None
@@ -268,14 +297,21 @@ def _train(
 
 
 def describe_progress(progress: "Progress") -> str:
-    """Loss, accuracies and rate of a training run in one line."""
+    """Loss, accuracies, learning rate and speed of a training run in one line."""
+    metrics = progress.metrics
     accuracies = [
         f"{name.removesuffix('_accuracy')} {value:.1%}"
-        for name, value in progress.metrics.items()
+        for name, value in metrics.items()
         if name.endswith("_accuracy")
     ]
-    parts = [f"loss {progress.metrics['loss']:.3f}", *accuracies]
-    return ", ".join([*parts, f"{progress.sequences_per_second:.0f} sequences/s"])
+    parts = [f"loss {metrics['loss']:.3f}", *accuracies]
+    if "learning_rate" in metrics:  # no step was done where it is not
+        parts.append(f"lr {metrics['learning_rate']:.2e}")
+    parts.append(f"{progress.sequences_per_second:,.1f} sequences/s")
+    if "real_tokens_per_second" in metrics:
+        parts.append(f"{metrics['real_tokens_per_second']:,.0f} real tokens/s")
+        parts.append(f"MFU {metrics['model_flops_utilization']:.1%}")
+    return ", ".join(parts)
 
 
 def _read_lines(path: str | None) -> list[str]:

@@ -12,6 +12,8 @@ from bert_tf.models.folder import ModelDescription, build_model, save_model
 from bert_tf.training.loop import Progress, Run, train
 from bert_tf.training.metrics import PretrainingObjective
 from bert_tf.training.phases import OpenPhase, open_phases
+from bert_tf.training.profiled_steps import ProfiledSteps
+from bert_tf.training.profiler import open_profiler
 from bert_tf.training.reporting import report_run
 from bert_tf.training.settings import bind_settings, defaults_of
 from bert_tf.training.strategy import check_batch_size, dtype_policy, make_strategy
@@ -31,6 +33,7 @@ def pretrain(
     tracking_uri: str | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     is_stop_requested: Callable[[], bool] = lambda: False,
+    profile: ProfiledSteps | None = None,
 ) -> dict[str, float]:
     """Pretrain and write the model folder (`model.json`, weights, tokenizer, `metrics.json`).
 
@@ -42,6 +45,7 @@ def pretrain(
         ValueError: the configuration, the records and the checkpoints do not fit together, or a
             shard is damaged; nothing was written then. Or a shard was damaged while training
             read it; the same call goes on from the newest checkpoint once it is whole.
+        ProfileRangeError: `profile` names steps that the run will not train; nothing was written.
         TrainingInterruptedError: a stop was requested; the same call goes on from there.
     """
     output_dir, training = Path(output_dir), config.pretraining.training
@@ -52,6 +56,7 @@ def pretrain(
         check_batch_size(phase.training, strategy)
     description = _describe(config, phases)
     policy = dtype_policy(training.precision)
+    profiler = open_profiler(profile, output_dir, num_steps=config.pretraining.num_train_steps)
     bind_settings(output_dir, _settings(config, phases, description), implied=_IMPLIED_SETTINGS)
     resolved = config.model_copy(update={"model": description.architecture})
     last = phases[-1].source
@@ -78,6 +83,7 @@ def pretrain(
                 log_metrics=log.log_metrics,
                 on_progress=on_progress,
                 is_stop_requested=is_stop_requested,
+                profiler=profiler,
             )
         )
         if last.eval_batches:
