@@ -8,6 +8,8 @@ command needs it.
 import contextlib
 import functools
 import json
+import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +25,7 @@ from bert_tf.process import fail, set_up_process, show_errors, tracking_uri
 
 if TYPE_CHECKING:
     from bert_tf.config import Config
+    from bert_tf.training.cluster import Stage
     from bert_tf.training.loop import Progress
 
 
@@ -90,9 +93,10 @@ def prepare(config: "Config", output_dir: str, engine: str, ray_address: str | N
     The records do not depend on the engine. A cluster's nodes must all see OUTPUT_DIR.
     """
     from bert_tf.data.corpora.selection import read_summary
-    from bert_tf.data.preparation.cluster import LOCAL, run_on_ray
+    from bert_tf.data.preparation.cluster import run_on_ray
     from bert_tf.data.preparation.prepare import prepare_records
     from bert_tf.data.preparation.workers import run_locally
+    from bert_tf.ray_cluster import LOCAL
 
     if ray_address and engine != "ray":
         raise click.UsageError("--ray-address needs --engine ray.")
@@ -113,20 +117,33 @@ def prepare(config: "Config", output_dir: str, engine: str, ray_address: str | N
         click.echo(f"Corpus: {summary.describe()}")
 
 
-@_stage
-def pretrain(config: "Config", output_dir: str) -> None:
+def _training_stage(command: Callable[..., None]) -> click.Command:
+    """The options of a stage that trains."""
+    for option in (
+        click.option("--num-workers", type=click.IntRange(1), help="With --engine ray."),
+        click.option("--ray-address", help="Of a running cluster. Default: one started here."),
+        click.option(
+            "--engine",
+            type=click.Choice(["local", "ray"]),
+            default="local",
+            show_default=True,
+            help="This process (one of several with TF_CONFIG), or workers of a Ray cluster.",
+        ),
+    ):
+        command = option(command)
+    return _stage(command)
+
+
+@_training_stage
+def pretrain(config: "Config", output_dir: str, **engine: Any) -> None:
     """Pretrain on prepared records: masked tokens and next sentences."""
-    from bert_tf.training.pretraining import pretrain as run
-
-    _train(run, config, output_dir, stage="pretrain")
+    _train("pretrain", config, output_dir, **engine)
 
 
-@_stage
-def finetune(config: "Config", output_dir: str) -> None:
+@_training_stage
+def finetune(config: "Config", output_dir: str, **engine: Any) -> None:
     """Train a classifier of texts or pairs on a pretrained encoder."""
-    from bert_tf.training.finetuning import finetune as run
-
-    _train(run, config, output_dir, stage="finetune")
+    _train("finetune", config, output_dir, **engine)
 
 
 @_stage
@@ -245,26 +262,81 @@ def send_tracking(output_dir: str) -> None:
 
 
 def _train(
-    run: Callable[..., dict[str, float]], config: "Config", output_dir: str, *, stage: str
+    stage: "Stage",
+    config: "Config",
+    output_dir: str,
+    *,
+    engine: str,
+    ray_address: str | None,
+    num_workers: int | None,
 ) -> None:
     from bert_tf.training.loop import TrainingInterruptedError
+    from bert_tf.training.rendezvous import StoppedWaitingError
 
+    if (engine == "ray") != (num_workers is not None) or (ray_address and engine != "ray"):
+        raise click.UsageError("--engine ray needs --num-workers, and both options need it.")
+    train = _train_here if engine == "local" else _train_on_ray
     with _stop_on_signals() as received:
         try:
-            with _progress() as show:
-                metrics = run(
-                    config,
-                    output_dir,
-                    tracking_uri=tracking_uri(),
-                    on_progress=lambda progress: show(
-                        stage, progress.step, progress.num_steps, describe_progress(progress)
-                    ),
-                    is_stop_requested=lambda: bool(received),
-                )
-        except TrainingInterruptedError as interruption:
+            metrics = train(
+                stage,
+                config,
+                output_dir,
+                is_stop_requested=lambda: bool(received),
+                **({} if engine == "local" else {"num_workers": num_workers}),
+                **({"address": ray_address} if ray_address else {}),
+            )
+        except (TrainingInterruptedError, StoppedWaitingError) as interruption:
             click.echo(f"{interruption} Run the same command to go on.", err=True)
-            raise SystemExit(128 + received[0]) from None
-    _print_metrics(metrics)
+            # Another worker may have been asked to stop, not this one.
+            raise SystemExit(128 + (received or [signal.SIGTERM])[0]) from None
+    if metrics is not None:
+        _print_metrics(metrics)
+
+
+def _train_here(
+    stage: "Stage", config: "Config", output_dir: str, *, is_stop_requested: Callable[[], bool]
+) -> dict[str, float] | None:
+    """The metrics; None on a worker that is not the chief, which tells the same."""
+    from bert_tf.training.finetuning import finetune as run_finetune
+    from bert_tf.training.pretraining import pretrain as run_pretrain
+    from bert_tf.training.rendezvous import wait_for_workers
+    from bert_tf.training.tf_config import parse_tf_config
+
+    try:
+        worker = parse_tf_config(os.environ.get("TF_CONFIG"))
+    except ValueError as error:
+        fail(error, code=2)
+    if not worker.is_chief:
+        logging.getLogger("bert_tf").setLevel(logging.WARNING)
+    wait_for_workers(worker, is_stop_requested=is_stop_requested)
+    with _progress() if worker.is_chief else _silence() as show:
+        metrics = {"pretrain": run_pretrain, "finetune": run_finetune}[stage](
+            config,
+            output_dir,
+            tracking_uri=tracking_uri(),
+            on_progress=lambda progress: show(
+                stage, progress.step, progress.num_steps, describe_progress(progress)
+            ),
+            is_stop_requested=is_stop_requested,
+            worker=worker,
+        )
+    return metrics if worker.is_chief else None
+
+
+def _train_on_ray(stage: "Stage", *arguments: Any, **options: Any) -> dict[str, float]:
+    from bert_tf.training.cluster import train_on_ray
+
+    with _progress() as show:
+        return train_on_ray(
+            stage,
+            *arguments,
+            tracking_uri=tracking_uri(),
+            on_progress=lambda progress: show(
+                stage, progress.step, progress.num_steps, describe_progress(progress)
+            ),
+            **options,
+        )
 
 
 def describe_progress(progress: "Progress") -> str:
@@ -300,6 +372,12 @@ def _progress() -> Iterator[Callable[..., None]]:
 
     with ProgressDisplay(is_terminal=sys.stderr.isatty()) as display:
         yield display.update
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[Callable[..., None]]:
+    """In the place of `_progress` where another worker shows it."""
+    yield lambda *_: None
 
 
 @contextlib.contextmanager

@@ -38,6 +38,7 @@ class Checkpoints:
         keep: how many of the newest stay.
         keep_every_steps: those of steps that it divides stay as well.
         keep_best: the metric after which one more stays, see `note_metrics`.
+        is_writer: false of a worker that reads them only: another writes the same.
     """
 
     def __init__(
@@ -50,12 +51,14 @@ class Checkpoints:
         keep: int,
         keep_every_steps: int | None = None,
         keep_best: str | None = None,
+        is_writer: bool = True,
     ):
         self.directory = Path(directory)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self._keep = keep
         self._keep_every_steps = keep_every_steps
         self._keep_best = keep_best
+        self._is_writer = is_writer
         trainable = {id(variable): i for i, variable in enumerate(model.trainable_variables)}
         self._state = {
             name.replace("/", "."): _state(optimizer, trainable[id(weight)])
@@ -101,6 +104,8 @@ class Checkpoints:
         """
         self._refuse_non_finite(step)
         self.step.assign(step)
+        if not self._is_writer:
+            return self._path(step)
         self._checkpoint.save_counter.assign_add(1)  # TensorFlow expects one on loading
         path = self._path(step)
         aside = self.directory / f".{path.name}.tmp"
@@ -123,7 +128,7 @@ class Checkpoints:
             ValueError: the evaluation has no such metric.
         """
         name = self._keep_best
-        if name is None:
+        if name is None or not self._is_writer:
             return
         if name not in metrics:
             raise ValueError(

@@ -29,7 +29,9 @@ from bert_tf.training.optimizers import (
     make_schedule,
 )
 from bert_tf.training.step import make_train_step
+from bert_tf.training.tf_config import ALONE, Worker
 from bert_tf.training.window import SkippedSteps, Window
+from bert_tf.training.workers import agreed_stop, check_same_step, loss_named
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +75,8 @@ class Run:
     phases: tuple[Phase, ...]
     seed: int
     output_dir: Path
+    worker: Worker = ALONE
+    """Of several workers only the chief writes."""
     log_metrics: Callable[[dict[str, float], int], None] = lambda metrics, step: None
     on_progress: Callable[[Progress], None] = lambda progress: None
     is_stop_requested: Callable[[], bool] = lambda: False
@@ -99,9 +103,16 @@ def train(run: Run) -> dict[str, float]:
         TrainingInterruptedError: a stop was requested; a checkpoint was written.
         FloatingPointError: too many steps in a row without a finite loss and gradient; the last
             good checkpoint is kept.
+        LostWorkerError: another worker has gone.
     """
+    with loss_named(run.worker):
+        return _train(run)
+
+
+def _train(run: Run) -> dict[str, float]:
     parts = _prepare(run)
     step = first_step = parts.checkpoints.restore_newest()
+    check_same_step(step, run.strategy, run.worker)
     if first_step:
         log.info("Going on at step %d of %d.", first_step, run.num_steps)
     metrics: dict[str, float] = {}
@@ -148,7 +159,7 @@ def _train_phase(
             num_updates = int(parts.optimizer.num_updates.numpy())
             metrics = window.close() | {"skipped_steps": step - num_updates}
             _report(run, metrics, step)
-        is_stopping = not is_last and run.is_stop_requested()
+        is_stopping = not is_last and parts.is_stop_requested()
         is_evaluating = not is_last and (
             is_end_of_phase or _is_due(step, config.evaluate_every_steps)
         )
@@ -178,6 +189,7 @@ class _Parts(NamedTuple):
     optimizer: Optimizer
     checkpoints: Checkpoints
     skipped: SkippedSteps
+    is_stop_requested: Callable[[], bool]
     phases: list[_PhaseParts]
 
 
@@ -201,6 +213,7 @@ def _prepare(run: Run) -> _Parts:
             keep=config.keep_checkpoints,
             keep_every_steps=config.keep_every_steps,
             keep_best=config.keep_best,
+            is_writer=run.worker.is_chief,
         )
     if config.keep_best is not None and any(phase.eval_batches is None for phase in run.phases):
         raise ValueError(
@@ -227,7 +240,8 @@ def _prepare(run: Run) -> _Parts:
         )
         for phase in run.phases
     ]
-    return _Parts(optimizer, checkpoints, skipped, phases)
+    is_stop_requested = agreed_stop(run.is_stop_requested, run.strategy, run.worker)
+    return _Parts(optimizer, checkpoints, skipped, is_stop_requested, phases)
 
 
 def _tried_batches(
