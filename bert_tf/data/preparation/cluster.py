@@ -9,11 +9,12 @@ import dataclasses
 import functools
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from bert_tf.data import records
 from bert_tf.data.preparation import shards
+from bert_tf.data.preparation.engine import FirstPass
 
 LOCAL = "local"
 MAX_RETRIES = 10
@@ -21,9 +22,9 @@ MAX_RETRIES = 10
 
 
 def run_on_ray(
-    tasks: Sequence[shards.ShardTask], *, num_workers: int, address: str = LOCAL
-) -> Iterator[tuple[shards.ShardTask, records.Shard]]:
-    """Finished shards as they come.
+    first_pass: FirstPass, *, num_workers: int, address: str = LOCAL
+) -> Generator[tuple[shards.ShardTask, records.Shard], None, None]:
+    """Finished shards as they come; the first pass is run before, by this process.
 
     Args:
         num_workers: tasks at a time; 0 means one a core of the cluster.
@@ -37,9 +38,9 @@ def run_on_ray(
         ValueError: see `shards.write_shard`.
     """
     ray = _import_ray()
+    waiting = list(first_pass.run())
     with _connected(ray, address=address, num_workers=num_workers):
         make = ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(_write_shard)
-        waiting = list(tasks)
         limit = num_workers or int(ray.cluster_resources().get("CPU", 1))
         running: dict[Any, shards.ShardTask] = {}
         while waiting or running:
