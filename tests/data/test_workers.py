@@ -25,6 +25,9 @@ T = TypeVar("T")
 SCRIPT = """
 import sys
 import time
+
+import matplotlib  # worker processes import it with this script, though they do without it
+
 from bert_tf.config import load_config
 from bert_tf.data.preparation import spool, workers
 from bert_tf.data.preparation.prepare import prepare_records

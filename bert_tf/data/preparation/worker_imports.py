@@ -8,7 +8,7 @@ this module does at import what no other does, and the order of its lines matter
 import gc
 import sys
 
-NOT_NEEDED = ("googleapiclient", "jax", "matplotlib", "pandas", "sklearn")
+NOT_NEEDED = ("cv2", "googleapiclient", "jax", "matplotlib", "pandas", "sklearn")
 """Which TensorFlow and Keras do without if they are not installed."""
 
 gc.disable()
