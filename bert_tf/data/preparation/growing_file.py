@@ -4,7 +4,6 @@ Where it does not go on yet, reading waits: what comes is byte for byte, call fo
 finished file would give. So who follows a spool file cuts the same blocks of it.
 """
 
-import os
 import time
 from pathlib import Path
 from types import TracebackType
@@ -16,20 +15,14 @@ WAIT_SECONDS = 0.02
 class GrowingFile:
     """A binary stream of `path`, which may come into being a little later.
 
-    The file is whole once `end_mark` exists, which its writer makes last. A writer that gives up
-    removes the folder.
-
-    Raises:
-        FileNotFoundError: the file, or before it is there its folder, was removed or replaced.
+    The file is whole once `end_mark` exists, which its writer makes last. A reader whose writer
+    gives up waits until somebody ends it.
     """
 
     def __init__(self, path: Path, *, end_mark: Path) -> None:
-        self._path = path
         self._end_mark = end_mark
         self._is_whole = False
         while not path.exists():
-            if not path.parent.is_dir():
-                raise self._is_gone()
             time.sleep(WAIT_SECONDS)
         self._stream = path.open("rb")
 
@@ -68,19 +61,5 @@ class GrowingFile:
 
     def _look(self) -> bool:
         """Whether the file is whole. To be asked before reading, or what comes last is missed."""
-        if not self._is_whole:
-            self._is_whole = self._end_mark.exists()
-            # A mark beside another file of this name is none of ours.
-            try:
-                is_same = os.path.samestat(self._path.stat(), os.fstat(self._stream.fileno()))
-            except FileNotFoundError:
-                is_same = False
-            if not is_same:
-                raise self._is_gone()
+        self._is_whole = self._is_whole or self._end_mark.exists()
         return self._is_whole
-
-    def _is_gone(self) -> FileNotFoundError:
-        return FileNotFoundError(
-            f"{self._path}: a spool file must stay until its shard is made. Received: it was "
-            "removed. Run the same command again."
-        )

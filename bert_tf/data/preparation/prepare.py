@@ -13,7 +13,7 @@ import contextlib
 import logging
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -155,7 +155,8 @@ def _make_records(
         sure_tasks=[task for task in tasks if task.split == "train" and not is_spooled(work_dir)],
         text_bytes=sum(source.stat().st_size for source in sources if isinstance(source, Path)),
     )
-    with contextlib.closing(engine(first_pass, num_workers=config.records.num_workers)) as results:
+    results = engine(first_pass, num_workers=config.records.num_workers)
+    with _no_leftovers(output_dir), contextlib.closing(results):
         for task, shard in results:
             write_whole(_entry_path(task, work_dir=work_dir), shard.model_dump_json())
             made[task] = shard
@@ -163,6 +164,16 @@ def _make_records(
                 on_progress("shards", sum(map(bool, made.values())), len(made))
     whole = [shard for shard in made.values() if shard is not None]
     return _finish(output_dir, plan=plan, spooled=read_spooled(work_dir), made=whole)
+
+
+@contextlib.contextmanager
+def _no_leftovers(output_dir: Path) -> Iterator[None]:
+    """Whatever becomes of the block, no half of a shard is left of it or of earlier runs."""
+    try:
+        yield
+    finally:
+        for leftover in output_dir.glob(".*.tfrecord.*.tmp"):
+            leftover.unlink(missing_ok=True)
 
 
 def _shard_tasks(
@@ -226,8 +237,6 @@ def _finish(
         )
     write_summary(spooled.summary, output_dir)
     records.write_manifest(manifest, output_dir)
-    for leftover in output_dir.glob(".*.tfrecord.*.tmp"):
-        leftover.unlink()
     logger.info(
         "%d training and %d held-out examples in %d shards.",
         manifest.num_examples("train"),

@@ -94,32 +94,12 @@ def spool_corpus(
 ) -> Spooled:
     """Deal the corpus to spool files, or take what an earlier run dealt.
 
-    Where it cannot be done nothing is left, and who follows the spool files gives up.
-
     Raises:
         FileNotFoundError, ValueError: see `corpus.read_batches`; too few documents.
     """
     if is_spooled(work_dir):
         return read_spooled(work_dir)
-    try:
-        return _spool_corpus(
-            config, work_dir, sources=sources, plan=plan, stream=stream, on_progress=on_progress
-        )
-    except BaseException:
-        if not is_spooled(work_dir):
-            shutil.rmtree(work_dir, ignore_errors=True)
-        raise
 
-
-def _spool_corpus(
-    config: Config,
-    work_dir: Path,
-    *,
-    sources: Sequence[str | Path],
-    plan: dict[str, Any],
-    stream: StandardInput | None,
-    on_progress: OnProgress | None,
-) -> Spooled:
     def show(number: int) -> None:
         if on_progress is not None:
             on_progress("documents", number, None)

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import multiprocessing
 import multiprocessing.forkserver
+import multiprocessing.resource_tracker
 import os
 import signal
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -66,7 +67,10 @@ def _num_processes(text_bytes: int, *, num_tasks: int, num_workers: int) -> int:
 
 @contextlib.contextmanager
 def _pool(num_processes: int) -> Iterator[concurrent.futures.ProcessPoolExecutor]:
-    """Worker processes that end, with what they are at, when the block is left."""
+    """Worker processes that live as long as the block; after an error in it they are killed.
+
+    No shard that they are at would count then, nor those that the pool keeps ready for them.
+    """
     with _fork_server():
         executor = concurrent.futures.ProcessPoolExecutor(
             num_processes,
@@ -75,7 +79,11 @@ def _pool(num_processes: int) -> Iterator[concurrent.futures.ProcessPoolExecutor
         )
         try:
             yield executor
-        except concurrent.futures.process.BrokenProcessPool as error:
+        except BaseException as error:
+            for process in list(executor._processes.values()):
+                process.kill()
+            if not isinstance(error, concurrent.futures.process.BrokenProcessPool):
+                raise
             raise RuntimeError(
                 "a worker process must live until its shard is written. Received: one was killed, "
                 "most often for want of memory. Run the same command again, it goes on with the "
@@ -131,7 +139,9 @@ def _fork_server() -> Iterator[None]:
         yield
         return
     multiprocessing.forkserver.set_forkserver_preload([WORKER_IMPORTS])
-    # Ctrl-C is for this process and the workers, which take it up again in `set_up_worker`.
+    # Ctrl-C is for this process and the workers, which take it up again in `set_up_worker`. What
+    # `ensure_running` would start before the server would unblock it.
+    multiprocessing.resource_tracker.ensure_running()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         multiprocessing.forkserver.ensure_running()
