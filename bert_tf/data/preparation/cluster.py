@@ -7,11 +7,12 @@ that every node sees. A shard is a function of its task: who makes it, and how o
 import dataclasses
 import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from bert_tf.data import records
 from bert_tf.data.preparation import shards
+from bert_tf.data.preparation.engine import FirstPass
 from bert_tf.ray_cluster import LOCAL, connected, import_ray
 
 MAX_RETRIES = 10
@@ -19,9 +20,9 @@ MAX_RETRIES = 10
 
 
 def run_on_ray(
-    tasks: Sequence[shards.ShardTask], *, num_workers: int, address: str = LOCAL
-) -> Iterator[tuple[shards.ShardTask, records.Shard]]:
-    """Finished shards as they come.
+    first_pass: FirstPass, *, num_workers: int, address: str = LOCAL
+) -> Generator[tuple[shards.ShardTask, records.Shard], None, None]:
+    """Finished shards as they come; the first pass is run before, by this process.
 
     Args:
         num_workers: tasks at a time; 0 means one a core of the cluster.
@@ -35,9 +36,9 @@ def run_on_ray(
         ValueError: see `shards.write_shard`.
     """
     ray = import_ray()
+    waiting = list(first_pass.run())
     with connected(ray, address=address, num_cpus=num_workers or len(os.sched_getaffinity(0))):
         make = ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(_write_shard)
-        waiting = list(tasks)
         limit = num_workers or int(ray.cluster_resources().get("CPU", 1))
         running: dict[Any, shards.ShardTask] = {}
         while waiting or running:
