@@ -7,7 +7,7 @@ that every node sees. A shard is a function of its task: who makes it, and how o
 import dataclasses
 import functools
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any
 
 from bert_tf.data import records
