@@ -61,6 +61,7 @@ def take_up(work_dir: Path, *, plan: dict[str, Any], output_dir: Path) -> None:
     """Go on with an interrupted run of the same plan; one that finished no shard binds nobody.
 
     But for standard input that was read to compare it: nothing of it is left to start anew with.
+    What was spooled in part is removed, before a worker takes it for what it is to follow.
     """
     plan_path = work_dir / PLAN_FILE
     is_bound = standard_input_digest(plan) is not None or any(work_dir.glob("*.tfrecord.json"))
