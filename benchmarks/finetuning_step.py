@@ -17,7 +17,6 @@ import statistics
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -26,7 +25,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.machine import describe_machine
-from benchmarks.makers import DROPOUT, keras_nlp_backbone, our_train_step
+from benchmarks.makers import DROPOUT, OurStep, keras_nlp_backbone, our_train_step
 from benchmarks.workload import POLICIES
 from bert_tf.config import ModelConfig, TokenizerConfig, VocabularyConfig
 from bert_tf.data.batches import length_groups
@@ -89,7 +88,7 @@ def our_steps(
 ) -> TakeSteps:
     """The package's own batches and step; a window of batches has its share of every length."""
     names = class_names(data.labels)
-    step, strategy = _our_step(arguments, config, names)
+    step, strategy, *_ = _our_step(arguments, config, names)
     batches = classification_batches(
         data,
         tokenizer=Tokenizer(tokens),
@@ -112,9 +111,7 @@ def our_steps(
     return take_steps
 
 
-def _our_step(
-    arguments: argparse.Namespace, config: ModelConfig, names: list[str]
-) -> tuple[Callable[..., Any], tf.distribute.Strategy]:
+def _our_step(arguments: argparse.Namespace, config: ModelConfig, names: list[str]) -> OurStep:
     description = ModelDescription(
         kind="classification",
         architecture=config,

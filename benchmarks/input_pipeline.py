@@ -30,15 +30,21 @@ import tensorflow as tf
 
 from benchmarks.machine import describe_machine, peak_bytes
 from benchmarks.pretraining_step import make_our_step
-from bert_tf.config import MaskingConfig, ModelConfig
+from benchmarks.synthetic_records import (
+    CLS_ID,
+    NUM_PREDICTIONS,
+    VOCAB_SIZE,
+    MakeBatches,
+    batches_of,
+    examples,
+    write_records,
+)
+from bert_tf.config import ModelConfig
 from bert_tf.data import records
-from bert_tf.data.batches import google_records, pretraining
-from bert_tf.data.text.vocabulary import CLS, MASK, PAD, SEP, UNK
+from bert_tf.data.batches import google_records
 from bert_tf.training.strategy import dtype_policy, split_batches
 
-VOCAB_SIZE, NUM_PREDICTIONS, CLS_ID, SEP_ID, NUM_SPECIAL = 30522, 20, 2, 3, 5
 LATE_EPOCH = 30.9
-MakeBatches = Callable[..., tf.data.Dataset]
 
 
 def main() -> None:
@@ -92,7 +98,7 @@ def _measure(path: Path, arguments: argparse.Namespace) -> dict[str, float]:
         batches = _static_batches(path)
     else:
         records.shard_paths(path, "train")
-        batches = _prepared_batches(path)
+        batches = batches_of(path)
     found = {"checks": time.perf_counter() - started}
     late = int(LATE_EPOCH * arguments.num_records) // batch_size
     for name, step in (("first", 0), ("late", late)):
@@ -126,10 +132,8 @@ def _print_steps(path: Path, arguments: argparse.Namespace) -> None:
     print("|---|---|---|---|---|---|---|")
     for description in arguments.steps:
         size, batch_size, num_steps = _step(description)
-        alone, cpu = _rate(
-            _prepared_batches(path), batch_size=batch_size, seconds=arguments.seconds
-        )
-        batches = _prepared_batches(path)(batch_size=batch_size)
+        alone, cpu = _rate(batches_of(path), batch_size=batch_size, seconds=arguments.seconds)
+        batches = batches_of(path)(batch_size=batch_size)
         still = batches.take(1).cache().repeat()
         make_rate = _training_step(size, num_steps=num_steps, length=arguments.length)
         measures = [make_rate(still), make_rate(batches)]
@@ -148,7 +152,7 @@ def _training_step(
 ) -> Callable[[tf.data.Dataset], Callable[[], float]]:
     """Of global batches, a function that takes steps on them and gives steps a second."""
     config = ModelConfig.model_validate({"size": size, "vocab_size": VOCAB_SIZE})
-    train_step, strategy = make_our_step(config, length=length, policy=dtype_policy("auto"))
+    train_step, strategy, *_ = make_our_step(config, length=length, policy=dtype_policy("auto"))
 
     def make_rate(batches: tf.data.Dataset) -> Callable[[], float]:
         iterator = iter(split_batches(lambda: batches, strategy))
@@ -166,12 +170,6 @@ def _training_step(
     return make_rate
 
 
-def _prepared_batches(folder: Path) -> MakeBatches:
-    return lambda **options: pretraining.training_batches(
-        folder, masking=MaskingConfig(max_predictions_per_seq=NUM_PREDICTIONS), seed=1, **options
-    )
-
-
 def _static_batches(folder: Path) -> MakeBatches:
     static = google_records.open_static(folder, vocab_size=VOCAB_SIZE, cls_id=CLS_ID)
     return lambda **options: google_records.training_batches(static, seed=1, **options)
@@ -181,48 +179,18 @@ def _write(folder: Path, arguments: argparse.Namespace) -> None:
     if folder.name == "static":
         _write_static(folder, arguments)
         return
-    tokens = [PAD, UNK, CLS, SEP, MASK, *(f"w{i}" for i in range(NUM_SPECIAL, VOCAB_SIZE))]
-    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
-    shards = [
-        records.write_shard(
-            folder / records.shard_name("train", index, num_shards=arguments.num_shards),
-            [_examples(_shard_size(index, arguments), length=arguments.length, seed=index)],
-            split="train",
-            compression=folder.name,
-        )
-        for index in range(arguments.num_shards)
-    ]
-    plan = {
-        "examples": {"max_seq_length": arguments.length, "next_sentence": True},
-        "records": {"compression": folder.name},
-    }
-    records.write_manifest(
-        records.Manifest(
-            schema_version=records.SCHEMA_VERSION,
-            plan=plan,
-            num_documents={"train": arguments.num_records, "eval": 0},
-            shards=tuple(shards),
-        ),
+    write_records(
         folder,
-    )
-
-
-def _examples(num: int, *, length: int, seed: int) -> records.Examples:
-    """[CLS] A [SEP] B [SEP]; ids follow Zipf's law, roughly, as those of words do."""
-    rng = np.random.default_rng(seed)
-    logs = rng.uniform(np.log(NUM_SPECIAL), np.log(VOCAB_SIZE), (num, length))
-    ids = np.exp(logs).astype(np.int32)
-    first_lengths = rng.integers(length // 4, length - length // 4, num)
-    ids[:, 0], ids[:, -1] = CLS_ID, SEP_ID
-    ids[np.arange(num), first_lengths - 1] = SEP_ID
-    return records.Examples(
-        ids.ravel(), np.arange(num + 1) * length, first_lengths, rng.integers(0, 2, num)
+        num_records=arguments.num_records,
+        num_shards=arguments.num_shards,
+        length=arguments.length,
+        compression=folder.name,
     )
 
 
 def _write_static(folder: Path, arguments: argparse.Namespace) -> None:
     """Files as Google's create_pretraining_data.py writes them, of 2,000 different records."""
-    ids = _examples(2000, length=arguments.length, seed=0).input_ids.reshape(2000, -1)
+    ids = examples(2000, length=arguments.length, seed=0).input_ids.reshape(2000, -1)
     pool = [_static_record(row) for row in ids.tolist()]
     for index in range(arguments.num_shards):
         with tf.io.TFRecordWriter(str(folder / f"{index:03d}.tfrecord")) as writer:

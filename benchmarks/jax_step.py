@@ -8,19 +8,8 @@ norm, AdamW) on one random batch, compiled as one program, its buffers donated; 
 rounds of several steps. A large matrix product of the same type takes turns with it: what the
 machine gives. Both are at jax's default precision, which for float32 may be less on a GPU.
 
-Model FLOPs of a step, counted from shapes, where a product of (m, k) and (k, n) is 2mkn and the
-backward pass two such for each of the forward pass. With L layers, width W, intermediate size I,
-length T, vocabulary V:
-
-    tokens      6 * L * (4 * W^2 + 2 * W * I)     query, key, value, output, feed-forward network
-    tokens      12 * L * T * W                    scores, and weights times values
-    predictions 6 * (W^2 + V * W)                 the masked-token head at gathered positions
-    sequences   6 * (W^2 + 2 * W)                 pooler and next-sentence head
-
-Lookups, everything element-wise and what `--rematerialize` computes again are no model FLOPs.
-MFU (model FLOPs utilisation) is their rate as a share of the matrix product's.
-
-Source of the term: Chowdhery et al. 2022 (PaLM), appendix B.
+MFU (model FLOPs utilisation) is the rate of the model's own arithmetic, counted as in
+`bert_tf.models.flops`, as a share of the matrix product's.
 """
 
 import argparse

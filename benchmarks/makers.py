@@ -1,18 +1,28 @@
 """What the step benchmarks time: our training step on a new model, keras-nlp's backbone."""
 
-from collections.abc import Callable
-from typing import Any
+import functools
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from bert_tf.config import ModelConfig, OptimizerConfig
 from bert_tf.models.folder import ModelDescription, build_model
 from bert_tf.training.metrics import Objective
-from bert_tf.training.optimizers import make_optimizer
-from bert_tf.training.step import make_train_step
+from bert_tf.training.optimizers import Optimizer, make_optimizer
+from bert_tf.training.step import TrainStep, make_train_step
 from bert_tf.training.strategy import make_strategy
+from bert_tf.training.workload import workload
 
 DROPOUT = 0.1
+
+
+class OurStep(NamedTuple):
+    """The package's step of a new model, and what it is made of."""
+
+    train_step: TrainStep
+    strategy: tf.distribute.Strategy
+    model: Any
+    optimizer: Optimizer
 
 
 def our_train_step(
@@ -22,8 +32,8 @@ def our_train_step(
     policy: str,
     learning_rate: float,
     rematerialize: bool = False,
-) -> tuple[Callable[..., Any], tf.distribute.Strategy]:
-    """The package's step of a new model, and the strategy that its batches are split for."""
+) -> OurStep:
+    """The step as the commands run it; its strategy splits the batches."""
     strategy = make_strategy()
     with strategy.scope():
         model = build_model(description, dtype=policy, rematerialize=rematerialize)
@@ -31,9 +41,16 @@ def our_train_step(
             model, config=OptimizerConfig(learning_rate=learning_rate), num_steps=10_000
         )
     step = make_train_step(
-        model, objective, optimizer, strategy=strategy, num_parts=1, max_grad_norm=1.0, seed=0
+        model,
+        objective,
+        optimizer,
+        strategy=strategy,
+        num_parts=1,
+        max_grad_norm=1.0,
+        seed=0,
+        measure=functools.partial(workload, model),
     )
-    return step, strategy
+    return OurStep(step, strategy, model, optimizer)
 
 
 def keras_nlp_backbone(config: ModelConfig, *, policy: str) -> Any:

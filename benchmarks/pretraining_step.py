@@ -26,7 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.machine import describe_machine
-from benchmarks.makers import DROPOUT, keras_nlp_backbone, our_train_step
+from benchmarks.makers import DROPOUT, OurStep, keras_nlp_backbone, our_train_step
 from benchmarks.workload import POLICIES, make_batch, model_flops
 from bert_tf.config import ModelConfig
 from bert_tf.models.folder import ModelDescription
@@ -66,15 +66,15 @@ def main() -> None:
 
 def our_step(config: ModelConfig, batch: dict[str, np.ndarray], policy: str) -> Step:
     """The package's own step, as `bert-tf pretrain` runs it."""
-    step, strategy = make_our_step(config, length=batch["input_ids"].shape[1], policy=policy)
+    step, strategy, *_ = make_our_step(config, length=batch["input_ids"].shape[1], policy=policy)
     batches = iter(split_batches(lambda: tf.data.Dataset.from_tensors(batch).repeat(), strategy))
     return lambda: step(batches, tf.constant(1, tf.int64))
 
 
 def make_our_step(
     config: ModelConfig, *, length: int, policy: str, rematerialize: bool = False
-) -> tuple[Callable[..., Any], tf.distribute.Strategy]:
-    """The training step of a new model, and the strategy that its batches are split for."""
+) -> OurStep:
+    """The training step of a new model."""
     return our_train_step(
         ModelDescription(kind="pretraining", architecture=config, max_seq_length=length),
         PretrainingObjective(),

@@ -51,7 +51,7 @@ def measure(arguments: argparse.Namespace, *, rematerialize: bool) -> dict[str, 
     config = ModelConfig(size=arguments.size, vocab_size=30522)
     batch = make_batch(config, batch_size=arguments.batch_size, length=arguments.length, seed=0)
     policy = POLICIES[arguments.precision]
-    step, strategy = make_our_step(
+    step, strategy, *_ = make_our_step(
         config, length=arguments.length, policy=policy, rematerialize=rematerialize
     )
     batches = iter(split_batches(lambda: tf.data.Dataset.from_tensors(batch).repeat(), strategy))

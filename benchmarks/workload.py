@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.config import ModelConfig
+from bert_tf.models.flops import training_flops
 
 POLICIES = {"bfloat16": "mixed_bfloat16", "float32": "float32"}
 """Keras' dtype policy of a precision."""
@@ -31,18 +32,15 @@ def make_batch(
 
 
 def model_flops(config: ModelConfig, batch: Mapping[str, Any]) -> int:
-    """Floating-point operations of one step, matrix products only, backward pass included.
-
-    A product of (m, k) and (k, n) is 2mkn, and the backward pass twice that. Lookups, what is
-    element-wise and what is computed twice do not count: Chowdhery et al. 2022 (PaLM), appendix B.
-    """
-    batch_size, length = batch["input_ids"].shape
-    width, num_layers = config.hidden_size, config.num_hidden_layers
-    layer = 4 * width**2 + 2 * width * config.intermediate_size
-    of_token = 6 * num_layers * layer + 12 * num_layers * length * width
-    of_prediction = 6 * (width**2 + config.vocab_size * width)
-    of_sequence = 6 * (width**2 + 2 * width)
-    num_predictions = batch["masked_lm_positions"].size
-    return (
-        of_token * batch_size * length + of_prediction * num_predictions + of_sequence * batch_size
+    """Of one step with both pretraining heads, see `bert_tf.models.flops`."""
+    num_rows, length = batch["input_ids"].shape
+    return int(
+        training_flops(
+            config,
+            num_rows=num_rows,
+            length=length,
+            num_predictions=batch["masked_lm_positions"].size,
+            num_sequences=num_rows,
+            num_classes=2,
+        )
     )

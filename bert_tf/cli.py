@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bert_tf.config import Config
     from bert_tf.training.cluster import Stage
     from bert_tf.training.loop import Progress
+    from bert_tf.training.profiled_steps import ProfiledSteps
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -117,9 +118,24 @@ def prepare(config: "Config", output_dir: str, engine: str, ray_address: str | N
         click.echo(f"Corpus: {summary.describe()}")
 
 
+def _profiled_steps(_context: Any, _option: Any, text: str | None) -> "ProfiledSteps | None":
+    from bert_tf.training.profiled_steps import ProfiledSteps, ProfileRangeError
+
+    try:
+        return None if text is None else ProfiledSteps.parse(text)
+    except ProfileRangeError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 def _training_stage(command: Callable[..., None]) -> click.Command:
     """The options of a stage that trains."""
     for option in (
+        click.option(
+            "--profile",
+            metavar="START:END",
+            callback=_profiled_steps,
+            help="Trace these steps for TensorBoard, and show where time went, layer by layer.",
+        ),
         click.option("--num-workers", type=click.IntRange(1), help="With --engine ray."),
         click.option("--ray-address", help="Of a running cluster. Default: one started here."),
         click.option(
@@ -135,15 +151,15 @@ def _training_stage(command: Callable[..., None]) -> click.Command:
 
 
 @_training_stage
-def pretrain(config: "Config", output_dir: str, **engine: Any) -> None:
+def pretrain(config: "Config", output_dir: str, **options: Any) -> None:
     """Pretrain on prepared records: masked tokens and next sentences."""
-    _train("pretrain", config, output_dir, **engine)
+    _train("pretrain", config, output_dir, **options)
 
 
 @_training_stage
-def finetune(config: "Config", output_dir: str, **engine: Any) -> None:
+def finetune(config: "Config", output_dir: str, **options: Any) -> None:
     """Train a classifier of texts or pairs on a pretrained encoder."""
-    _train("finetune", config, output_dir, **engine)
+    _train("finetune", config, output_dir, **options)
 
 
 @_stage
@@ -269,23 +285,37 @@ def _train(
     engine: str,
     ray_address: str | None,
     num_workers: int | None,
+    profile: "ProfiledSteps | None",
 ) -> None:
     from bert_tf.training.loop import TrainingInterruptedError
+    from bert_tf.training.profiled_steps import ProfileRangeError
     from bert_tf.training.rendezvous import StoppedWaitingError
 
     if (engine == "ray") != (num_workers is not None) or (ray_address and engine != "ray"):
         raise click.UsageError("--engine ray needs --num-workers, and both options need it.")
-    train = _train_here if engine == "local" else _train_on_ray
+    if engine == "ray" and profile is not None:
+        raise click.UsageError("--profile is for --engine local.")
     with _stop_on_signals() as received:
+
+        def is_stop_requested() -> bool:
+            return bool(received)
+
         try:
-            metrics = train(
-                stage,
-                config,
-                output_dir,
-                is_stop_requested=lambda: bool(received),
-                **({} if engine == "local" else {"num_workers": num_workers}),
-                **({"address": ray_address} if ray_address else {}),
-            )
+            if num_workers is None:
+                metrics = _train_here(
+                    stage, config, output_dir, profile=profile, is_stop_requested=is_stop_requested
+                )
+            else:
+                metrics = _train_on_ray(
+                    stage,
+                    config,
+                    output_dir,
+                    num_workers=num_workers,
+                    is_stop_requested=is_stop_requested,
+                    **({"address": ray_address} if ray_address else {}),
+                )
+        except ProfileRangeError as error:
+            fail(error, code=2)
         except (TrainingInterruptedError, StoppedWaitingError) as interruption:
             click.echo(f"{interruption} Run the same command to go on.", err=True)
             # Another worker may have been asked to stop, not this one.
@@ -295,7 +325,12 @@ def _train(
 
 
 def _train_here(
-    stage: "Stage", config: "Config", output_dir: str, *, is_stop_requested: Callable[[], bool]
+    stage: "Stage",
+    config: "Config",
+    output_dir: str,
+    *,
+    is_stop_requested: Callable[[], bool],
+    profile: "ProfiledSteps | None",
 ) -> dict[str, float] | None:
     """The metrics; None on a worker that is not the chief, which tells the same."""
     from bert_tf.training.finetuning import finetune as run_finetune
@@ -319,6 +354,7 @@ def _train_here(
                 stage, progress.step, progress.num_steps, describe_progress(progress)
             ),
             is_stop_requested=is_stop_requested,
+            profile=profile,
             worker=worker,
         )
     return metrics if worker.is_chief else None
@@ -340,14 +376,21 @@ def _train_on_ray(stage: "Stage", *arguments: Any, **options: Any) -> dict[str, 
 
 
 def describe_progress(progress: "Progress") -> str:
-    """Loss, accuracies and rate of a training run in one line."""
+    """Loss, accuracies, learning rate and speed of a training run in one line."""
+    metrics = progress.metrics
     accuracies = [
         f"{name.removesuffix('_accuracy')} {value:.1%}"
-        for name, value in progress.metrics.items()
+        for name, value in metrics.items()
         if name.endswith("_accuracy")
     ]
-    parts = [f"loss {progress.metrics['loss']:.3f}", *accuracies]
-    return ", ".join([*parts, f"{progress.sequences_per_second:.0f} sequences/s"])
+    parts = [f"loss {metrics['loss']:.3f}", *accuracies]
+    if "learning_rate" in metrics:  # no step was done where it is not
+        parts.append(f"lr {metrics['learning_rate']:.2e}")
+    parts.append(f"{progress.sequences_per_second:,.1f} sequences/s")
+    if "real_tokens_per_second" in metrics:
+        parts.append(f"{metrics['real_tokens_per_second']:,.0f} real tokens/s")
+        parts.append(f"MFU {metrics['model_flops_utilization']:.1%}")
+    return ", ".join(parts)
 
 
 def _read_lines(path: str | None) -> list[str]:

@@ -63,8 +63,16 @@ def _line(stage: str, done: int, total: int | None, detail: str, rate: float | N
     if detail:
         parts.append(detail)
     if total and rate and done < total:
-        parts.append(f"{(total - done) / rate:.0f} s left")
+        parts.append(f"{_duration((total - done) / rate)} left")
     return ", ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"
 
 
 def _make_bar() -> Any:

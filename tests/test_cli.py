@@ -197,6 +197,7 @@ def test_the_same_command_again_reuses_what_is_finished(work):
         (["--set", "model.hiden_size=3"], 2, "Did you mean model.hidden_size?"),
         (["--set", "model"], 2, "--set must be KEY=VALUE"),
         (["--config", "/nowhere.yaml"], 2, "a configuration file must exist"),
+        (["--profile", "3:1"], 2, "must be START:END with 1 <= START <= END"),
         ([], 1, "pretraining.records must be set"),
         (["--set", "pretraining.records=/nowhere"], 1, "/nowhere"),
     ],
@@ -254,6 +255,21 @@ def test_ids_that_the_model_does_not_have_are_never_trained_on(work, tmp_path):
     )
     assert re.search(r"input_ids must be from 0 to (\d+)\. Received: \d+\. .*another voc", output)
     assert not (tmp_path / "c" / "model.json").exists()
+
+
+def test_a_profile_shows_where_the_time_of_a_step_goes(work, tmp_path, caplog):
+    arguments = ["finetune", "--config", str(work / "config.yaml"), "--output-dir", str(tmp_path)]
+    arguments += ["--set", "finetuning.num_epochs=0.5"]
+    output = run(*arguments, "--profile", "3:4", exit_code=2)
+    assert "must be within the steps that will be trained, 1 to 3. Received: 3:4." in output
+    assert not (tmp_path / "model.json").exists()
+    run(*arguments, "--profile", "2:3")
+    (table,) = [text for text in caplog.messages if text.startswith("Where the time of a step")]
+    assert "wall time of step 2 to 3" in table
+    assert re.search(r"^layer_0 attention( +\d+\.\d){3} +\d+\.\d%$", table, re.MULTILINE)
+    assert list((tmp_path / "tensorboard" / "plugins" / "profile").glob("*/*.xplane.pb"))
+    line = next(text for text in caplog.messages if text.startswith("finetune: 3 of 3"))
+    assert " real tokens/s, MFU " in line
 
 
 def test_from_scratch_needs_no_pretrained_folder(work, tmp_path):

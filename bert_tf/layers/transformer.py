@@ -91,6 +91,14 @@ class TransformerLayer(keras.layers.Layer):
         self.output_layer_norm.build(width)
 
     def call(self, hidden, attention_mask=None, return_weights=False, training=False):
+        # By these names a profile tells the two halves of a layer apart.
+        with keras.name_scope("attention"):
+            hidden, weights = self._attend(hidden, attention_mask, return_weights, training)
+        with keras.name_scope("feed_forward"):
+            hidden = self._feed_forward(hidden, training)
+        return (hidden, weights) if return_weights else hidden
+
+    def _attend(self, hidden, attention_mask, return_weights, training):
         asked = hidden
         if self.norm_first:
             asked = normalize(hidden, self.attention_layer_norm, training=training)
@@ -99,24 +107,25 @@ class TransformerLayer(keras.layers.Layer):
         )
         attended = product(context, self.attention.output_projection)
         if self.norm_first:
-            hidden = hidden + self.attention_dropout(sum(attended), training=training)
-            asked = normalize(hidden, self.output_layer_norm, training=training)
-            expanded = self._feed_forward(asked, training)
-            hidden = hidden + self.output_dropout(sum(expanded), training=training)
-        else:
-            hidden = drop_add_norm(
-                attended, hidden, self.attention_dropout, self.attention_layer_norm, training
-            )
-            expanded = self._feed_forward(hidden, training)
-            hidden = drop_add_norm(
-                expanded, hidden, self.output_dropout, self.output_layer_norm, training
-            )
-        return (hidden, weights) if return_weights else hidden
+            return hidden + self.attention_dropout(sum(attended), training=training), weights
+        normal = drop_add_norm(
+            attended, hidden, self.attention_dropout, self.attention_layer_norm, training
+        )
+        return normal, weights
 
-    def _feed_forward(self, x, training):
-        """Without the last bias, and that bias."""
-        expanded = activate(*product(x, self.intermediate), self.activation, training=training)
-        return product(expanded, self.output_projection)
+    def _feed_forward(self, hidden, training):
+        asked = hidden
+        if self.norm_first:
+            asked = normalize(hidden, self.output_layer_norm, training=training)
+        inner = product(asked, self.intermediate)
+        expanded = product(
+            activate(*inner, self.activation, training=training), self.output_projection
+        )
+        if self.norm_first:
+            return hidden + self.output_dropout(sum(expanded), training=training)
+        return drop_add_norm(
+            expanded, hidden, self.output_dropout, self.output_layer_norm, training
+        )
 
     def get_config(self):
         return {**super().get_config(), **self._settings}

@@ -3,6 +3,9 @@
 A checkpoint names its step, and data order, masks and dropout follow from (seed, step): nothing
 else needs to be kept to go on. Its files are written aside and moved into place, the index last:
 what has an index and data is a checkpoint.
+
+While training goes on, a thread writes a copy of the state, one checkpoint at a time; a process
+that dies before the files are in place loses that checkpoint only.
 """
 
 import json
@@ -11,8 +14,9 @@ import math
 import re
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import tensorflow as tf
 
@@ -20,6 +24,7 @@ from bert_tf.files import write_whole
 from bert_tf.models.tensors import weights_by_name
 from bert_tf.training.loss_scale import LossScale
 from bert_tf.training.optimizers import Optimizer
+from bert_tf.training.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +38,16 @@ _UNREADABLE = (tf.errors.OpError, AssertionError, IndexError, RuntimeError, Valu
 class Checkpoints:
     """The checkpoints of one run in `directory`.
 
+    Use it as a context manager around the run: what is being written then is waited for.
+
     Args:
         loss_scale: of a run in float16.
         keep: how many of the newest stay.
         keep_every_steps: those of steps that it divides stay as well.
         keep_best: the metric after which one more stays, see `note_metrics`.
         is_writer: false of a worker that reads them only: another writes the same.
+        saves_in_background: take the memory for `save_in_background` now, and not when it is
+            first called.
     """
 
     def __init__(
@@ -52,6 +61,7 @@ class Checkpoints:
         keep_every_steps: int | None = None,
         keep_best: str | None = None,
         is_writer: bool = True,
+        saves_in_background: bool = False,
     ):
         self.directory = Path(directory)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
@@ -64,10 +74,27 @@ class Checkpoints:
             name.replace("/", "."): _state(optimizer, trainable[id(weight)])
             for name, weight in weights_by_name(model).items()
         }
-        of_scale = {} if loss_scale is None else {"loss_scale": loss_scale}
-        self._checkpoint = tf.train.Checkpoint(
-            step=self.step, num_updates=optimizer.num_updates, state=self._state, **of_scale
-        )
+        tree = {"step": self.step, "num_updates": optimizer.num_updates, "state": self._state}
+        if loss_scale is not None:
+            tree["loss_scale"] = loss_scale.state
+        self._checkpoint = tf.train.Checkpoint(**tree)
+        self._snapshot = Snapshot(tree)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._work: Future[Any] | None = None
+        if saves_in_background and is_writer:
+            self._work = self._thread.submit(self._snapshot.allocate)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._thread.shutdown()
+        try:
+            self.wait()
+        except Exception as error:
+            if kind is None:
+                raise
+            log.warning("The last checkpoint was not written: %s", error)
 
     def restore_newest(self) -> int:
         """Load the newest whole checkpoint, if there is one; the step to go on from, or 0.
@@ -101,17 +128,46 @@ class Checkpoints:
 
         Raises:
             FloatingPointError: the state is not finite; nothing was written.
+            OSError, tf.errors.OpError: writing failed, or that of the checkpoint before did.
         """
+        self.wait()
         self._refuse_non_finite(step)
         self.step.assign(step)
         if not self._is_writer:
             return self._path(step)
-        self._checkpoint.save_counter.assign_add(1)  # TensorFlow expects one on loading
+        return self._write(self._checkpoint, step)
+
+    def save_in_background(self, step: int) -> None:
+        """As `save`, but return when the state is copied; the copy is written by a thread.
+
+        Waits for the checkpoint before. Raises as `save`; what goes wrong while the thread writes
+        is raised by the next `save…`, `wait`, `note_metrics` or at the end of the context.
+        """
+        self.wait()
+        self._refuse_non_finite(step)
+        self.step.assign(step)
+        if not self._is_writer:
+            return
+        self._snapshot.take()
+
+        def write() -> None:
+            self._write(tf.train.Checkpoint(**self._snapshot.variables()), step)
+
+        self._work = self._thread.submit(write)
+
+    def wait(self) -> None:
+        """Return when nothing is being written. Raises what went wrong."""
+        work, self._work = self._work, None
+        if work is not None:
+            work.result()
+
+    def _write(self, checkpoint: tf.train.Checkpoint, step: int) -> Path:
+        checkpoint.save_counter.assign_add(1)  # TensorFlow expects one on loading
         path = self._path(step)
         aside = self.directory / f".{path.name}.tmp"
         for left_over in self.directory.glob(".step-*.tmp"):  # of a killed process
             shutil.rmtree(left_over)
-        self._checkpoint.write(str(aside / path.name))
+        checkpoint.write(str(aside / path.name))
         index = f"{path.name}.index"
         (self.directory / index).unlink(missing_ok=True)  # of a damaged one
         for file in sorted(aside.glob(f"{path.name}.data-*")):
@@ -130,6 +186,7 @@ class Checkpoints:
         name = self._keep_best
         if name is None or not self._is_writer:
             return
+        self.wait()
         if name not in metrics:
             raise ValueError(
                 "keep_best must be a metric of the evaluation. Received: "

@@ -63,7 +63,7 @@ def tried_batches(
 
     Raises:
         OutOfMemoryError: on a CPU by the estimate of `memory.step_bytes`, before anything is
-            computed; on GPUs by `memory_faults_named` when it happens.
+            computed; on GPUs when it happens.
     """
     make_batches = with_trials(checked(make_batches, model))
     batches = iter(split_batches(make_batches, strategy))
@@ -79,7 +79,8 @@ def tried_batches(
         )
     started_at = time.perf_counter()
     # Reading a number waits for the step.
-    float(train_step(batches, tf.constant(step, tf.int64), is_dry=True)[2]["gradient_norm"])
+    with memory_faults_named(config):
+        float(train_step(batches, tf.constant(step, tf.int64), is_dry=True)[2]["gradient_norm"])
     log.info(
         "%s runs; tracing, compiling and trying it took %.1f s. %s",
         _title(shape, config),

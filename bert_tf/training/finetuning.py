@@ -37,6 +37,8 @@ from bert_tf.training.confusion import (
 )
 from bert_tf.training.loop import Phase, Progress, Run, train
 from bert_tf.training.metrics import ClassificationObjective
+from bert_tf.training.profiled_steps import ProfiledSteps
+from bert_tf.training.profiler import open_profiler
 from bert_tf.training.reporting import report_run
 from bert_tf.training.settings import bind_settings, defaults_of
 from bert_tf.training.strategy import check_batch_size, dtype_policy, make_strategy
@@ -58,6 +60,7 @@ def finetune(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     is_stop_requested: Callable[[], bool] = lambda: False,
     worker: Worker = ALONE,
+    profile: ProfiledSteps | None = None,
 ) -> dict[str, float]:
     """Train a classifier and write its model folder, metrics and confusion matrix.
 
@@ -69,6 +72,7 @@ def finetune(
     Raises:
         ValueError: data, model folder and configuration do not fit together; nothing was
             written then.
+        ProfileRangeError: `profile` names steps that the run will not train; nothing was written.
         TrainingInterruptedError: a stop was requested; the same call goes on from there.
     """
     output_dir, section = Path(output_dir), config.finetuning
@@ -83,6 +87,7 @@ def finetune(
     num_examples = len(train_data.texts)
     num_steps = math.ceil(section.num_epochs * num_examples / section.training.batch_size)
     settings = _settings(config, train_data, description, tokenizer=tokenizer)
+    profiler = open_profiler(profile if worker.is_chief else None, output_dir, num_steps=num_steps)
     bind_settings(
         output_dir,
         settings | {"num_steps": num_steps},
@@ -144,6 +149,7 @@ def finetune(
                 log_metrics=log.log_metrics,
                 on_progress=on_progress,
                 is_stop_requested=is_stop_requested,
+                profiler=profiler,
             )
         )
         if not worker.is_chief:

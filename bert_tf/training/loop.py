@@ -4,6 +4,7 @@ Restore the newest checkpoint; then, phase after phase, step, log, evaluate and 
 last step.
 """
 
+import contextlib
 import functools
 import logging
 import math
@@ -21,6 +22,7 @@ from bert_tf.training.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
 from bert_tf.training.dry_step import memory_faults_named, tried_batches
 from bert_tf.training.evaluation_pass import Evaluation
 from bert_tf.training.loss_scale import make_loss_scale
+from bert_tf.training.matrix_rate import matrix_rate
 from bert_tf.training.metrics import Objective
 from bert_tf.training.optimizers import (
     Optimizer,
@@ -28,10 +30,12 @@ from bert_tf.training.optimizers import (
     make_optimizer,
     make_schedule,
 )
-from bert_tf.training.step import make_train_step
+from bert_tf.training.profiler import Profiler
+from bert_tf.training.step import TrainStep, make_train_step
 from bert_tf.training.tf_config import ALONE, Worker
 from bert_tf.training.window import SkippedSteps, Window
 from bert_tf.training.workers import agreed_stop, check_same_step, loss_named
+from bert_tf.training.workload import workload
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +84,7 @@ class Run:
     log_metrics: Callable[[dict[str, float], int], None] = lambda metrics, step: None
     on_progress: Callable[[Progress], None] = lambda progress: None
     is_stop_requested: Callable[[], bool] = lambda: False
+    profiler: Profiler | None = None
 
     @property
     def num_steps(self) -> int:
@@ -122,11 +127,13 @@ def _train(run: Run) -> dict[str, float]:
             _tried_batches(run, phase, phase_parts, step=begins_at, begins_at=begins_at)
         begins_at += phase.num_steps
     ends_at = 0
-    for phase, phase_parts in zip(run.phases, parts.phases, strict=True):
-        begins_at, ends_at = ends_at, ends_at + phase.num_steps
-        if step < ends_at:
-            metrics = _train_phase(run, parts, phase, phase_parts, step=step, begins_at=begins_at)
-            step = ends_at
+    with parts.checkpoints, run.profiler or contextlib.nullcontext():
+        for phase, phase_parts in zip(run.phases, parts.phases, strict=True):
+            begins_at, ends_at = ends_at, ends_at + phase.num_steps
+            if step < ends_at:
+                at = {"step": step, "begins_at": begins_at}
+                metrics = _train_phase(run, parts, phase, phase_parts, **at)
+                step = ends_at
     parts.optimizer.adopt_averages()
     if phase_parts.evaluation:
         is_news = step > first_step
@@ -145,13 +152,17 @@ def _train_phase(
 ) -> dict[str, float]:
     """Train from `step` of the run to the end of a phase, which begins at step `begins_at`."""
     config, checkpoints, skipped = run.config, parts.checkpoints, parts.skipped
-    train_step, evaluation = phase_parts
+    evaluation = phase_parts.evaluation
     ends_at = begins_at + phase.num_steps
     batches = _tried_batches(run, phase, phase_parts, step=step, begins_at=begins_at)
-    window = Window(batch_size=phase.batch_size)
+    take_step = memory_faults_named(_config_of(run, phase))(phase_parts.train_step.__call__)
+    if run.profiler:
+        take_step = run.profiler.watch(take_step, phase_parts.train_step.graph)
+    rate = matrix_rate(run.strategy, dtype=run.model.compute_dtype)
+    window = Window(batch_size=phase.batch_size, matrix_rate=rate)
     metrics: dict[str, float] = {}
     while step < ends_at:
-        window.add(skipped.noted(train_step(batches, tf.constant(step, tf.int64))))
+        window.add(skipped.noted(take_step(batches, tf.constant(step, tf.int64))))
         step += 1
         is_last, is_end_of_phase = step == run.num_steps, step == ends_at
         if is_end_of_phase or _is_due(step, config.log_every_steps):
@@ -166,8 +177,10 @@ def _train_phase(
         must_save = is_end_of_phase or is_stopping or (is_evaluating and bool(config.keep_best))
         if must_save or _is_due(step, config.checkpoint_every_steps):
             skipped.look(step)
-            if must_save or not skipped.in_a_row:  # those before the trouble are worth more
+            if is_end_of_phase or is_stopping:
                 checkpoints.save(step)
+            elif must_save or not skipped.in_a_row:  # those before the trouble are worth more
+                checkpoints.save_in_background(step)
             window.restart_clock()
         if is_stopping:
             raise TrainingInterruptedError(
@@ -181,7 +194,7 @@ def _train_phase(
 
 
 class _PhaseParts(NamedTuple):
-    train_step: Callable[..., Any]
+    train_step: TrainStep
     evaluation: Evaluation | None
 
 
@@ -214,6 +227,7 @@ def _prepare(run: Run) -> _Parts:
             keep_every_steps=config.keep_every_steps,
             keep_best=config.keep_best,
             is_writer=run.worker.is_chief,
+            saves_in_background=config.checkpoint_every_steps < run.num_steps,
         )
     if config.keep_best is not None and any(phase.eval_batches is None for phase in run.phases):
         raise ValueError(
@@ -223,17 +237,16 @@ def _prepare(run: Run) -> _Parts:
     skipped = SkippedSteps(config.max_skipped_steps, checkpoints=checkpoints.directory)
     phases = [
         _PhaseParts(
-            memory_faults_named(_config_of(run, phase))(
-                make_train_step(
-                    run.model,
-                    run.objective,
-                    optimizer,
-                    strategy=run.strategy,
-                    num_parts=phase.accumulation_steps,
-                    max_grad_norm=config.optimizer.max_grad_norm,
-                    seed=run.seed,
-                    loss_scale=loss_scale,
-                )
+            make_train_step(
+                run.model,
+                run.objective,
+                optimizer,
+                strategy=run.strategy,
+                num_parts=phase.accumulation_steps,
+                max_grad_norm=config.optimizer.max_grad_norm,
+                seed=run.seed,
+                loss_scale=loss_scale,
+                measure=functools.partial(workload, run.model),
             ),
             phase.eval_batches
             and Evaluation(run.model, run.objective, phase.eval_batches, strategy=run.strategy),

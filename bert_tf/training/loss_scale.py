@@ -22,6 +22,11 @@ class LossScale(tf.Module):
         self.scale = _variable(START, tf.float32)
         self.num_good_steps = _variable(0, tf.int64)
 
+    @property
+    def state(self) -> dict[str, tf.Variable]:
+        """What a checkpoint keeps."""
+        return {"scale": self.scale, "num_good_steps": self.num_good_steps}
+
     def update(self, is_finite: tf.Tensor, *, is_dry: bool | tf.Tensor = False) -> tf.Tensor:
         """Adapt to a step's gradient; called in replica context, the same on all replicas.
 

@@ -12,6 +12,8 @@ from bert_tf.models.folder import ModelDescription, build_model, save_model
 from bert_tf.training.loop import Progress, Run, train
 from bert_tf.training.metrics import PretrainingObjective
 from bert_tf.training.phases import OpenPhase, open_phases
+from bert_tf.training.profiled_steps import ProfiledSteps
+from bert_tf.training.profiler import open_profiler
 from bert_tf.training.reporting import report_run
 from bert_tf.training.settings import bind_settings, defaults_of
 from bert_tf.training.strategy import check_batch_size, dtype_policy, make_strategy
@@ -33,6 +35,7 @@ def pretrain(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     is_stop_requested: Callable[[], bool] = lambda: False,
     worker: Worker = ALONE,
+    profile: ProfiledSteps | None = None,
 ) -> dict[str, float]:
     """Pretrain and write the model folder (`model.json`, weights, tokenizer, `metrics.json`).
 
@@ -45,6 +48,7 @@ def pretrain(
         ValueError: the configuration, the records and the checkpoints do not fit together, or a
             shard is damaged; nothing was written then. Or a shard was damaged while training
             read it; the same call goes on from the newest checkpoint once it is whole.
+        ProfileRangeError: `profile` names steps that the run will not train; nothing was written.
         TrainingInterruptedError: a stop was requested; the same call goes on from there.
     """
     output_dir, training = Path(output_dir), config.pretraining.training
@@ -55,6 +59,11 @@ def pretrain(
         check_batch_size(phase.training, strategy)
     description = _describe(config, phases)
     policy = dtype_policy(training.precision)
+    profiler = open_profiler(
+        profile if worker.is_chief else None,
+        output_dir,
+        num_steps=config.pretraining.num_train_steps,
+    )
     bind_settings(
         output_dir,
         _settings(config, phases, description),
@@ -94,6 +103,7 @@ def pretrain(
                 log_metrics=log.log_metrics,
                 on_progress=on_progress,
                 is_stop_requested=is_stop_requested,
+                profiler=profiler,
             )
         )
         if last.eval_batches:

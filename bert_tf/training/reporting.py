@@ -14,6 +14,7 @@ import tensorflow as tf
 from bert_tf.config import CONFIG_FILE, Config, write_config
 from bert_tf.files import write_whole
 from bert_tf.training.loop import TrainingInterruptedError
+from bert_tf.training.profiler import TENSORBOARD_FOLDER
 from bert_tf.training.tracking import Tracker
 
 METRICS_FILE = "metrics.json"
@@ -90,7 +91,7 @@ def report_run(
             Tracker.open(output_dir, config=config.tracking, tracking_uri=tracking_uri, stage=stage)
         )
         tracker.log_parameters(config.model_dump(mode="json", exclude={"tracking"}))
-        writer = tf.summary.create_file_writer(str(output_dir / "tensorboard"))
+        writer = tf.summary.create_file_writer(str(output_dir / TENSORBOARD_FOLDER))
         stack.callback(writer.close)
         log = RunLog(output_dir, tracker=tracker, writer=writer)
         log.log_files(CONFIG_FILE)

@@ -27,30 +27,32 @@ def make_train_step(
     max_grad_norm: float,
     seed: int,
     loss_scale: LossScale | None = None,
-) -> Callable[..., Any]:
+    measure: Callable[[Any], dict[str, tf.Tensor]] | None = None,
+) -> "TrainStep":
     """One step over the next global batch of a distributed iterator.
 
     Args:
         num_parts: micro-batches a replica's rows are cut into.
         seed: dropout masks are a function of it, the step, the replica and the micro-batch.
         loss_scale: for a model that computes in float16.
+        measure: amounts of a replica's batch, float32 scalars called `num_…`; their sums over the
+            replicas join what a step gives.
 
-    Returns a function of (iterator, step int64) and, by keyword, `is_dry`: compute all of it, but
-    change nothing. It gives the batch's `Sums`, its weights, and `learning_rate`, `gradient_norm`
-    (before clipping), `is_skipped` (loss or gradient was not finite), `is_overflow` (skipped, but
-    a lower scale may mend it) and, with one, `loss_scale`.
+    Calling it with (iterator, step int64) gives the batch's `Sums`, its weights, and
+    `learning_rate`, `gradient_norm` (before clipping), `is_skipped` (loss or gradient was not
+    finite), `is_overflow` (skipped, but a lower scale may mend it) and, with one, `loss_scale`.
     """
     part_of_step = _make_part_of_step(model, objective, loss_scale)
 
     def replica_step(batch: Any, step: tf.Tensor, is_dry: tf.Tensor) -> tuple[Sums, Any, Any]:
-        weights = _reduce(objective.weights(batch))
+        weights, extras = _reduce((objective.weights(batch), measure(batch) if measure else {}))
         step_seed = _step_seed(seed, step)
         if num_parts == 1:
             gradients, sums = part_of_step(batch, weights, step_seed)
         else:
             gradients, sums = _accumulate(part_of_step, batch, weights, step_seed, num_parts)
         gradients, sums = _reduce((gradients, sums))
-        is_overflow, extras = tf.constant(False), {}
+        is_overflow = tf.constant(False)
         if loss_scale is not None:
             extras["loss_scale"] = loss_scale.scale.read_value()
             gradients = [gradient / extras["loss_scale"] for gradient in gradients]
@@ -67,10 +69,23 @@ def make_train_step(
     def traced_step(iterator: Any, step: tf.Tensor, is_dry: tf.Tensor) -> Any:
         return _local(strategy, strategy.run(replica_step, args=(next(iterator), step, is_dry)))
 
-    def train_step(iterator: Any, step: tf.Tensor, *, is_dry: bool = False) -> Any:
-        return traced_step(iterator, step, tf.constant(is_dry))
+    return TrainStep(traced_step)
 
-    return train_step
+
+class TrainStep:
+    """A function of (iterator, step), traced at its first call."""
+
+    def __init__(self, traced_step: Any):
+        self._traced_step = traced_step
+
+    def __call__(self, iterator: Any, step: tf.Tensor, *, is_dry: bool = False) -> Any:
+        """`is_dry`: compute all of it, but change nothing."""
+        return self._traced_step(iterator, step, tf.constant(is_dry))
+
+    def graph(self, iterator: Any, step: tf.Tensor) -> Any:
+        """What is computed, as a GraphDef; names are those of a profile."""
+        concrete = self._traced_step.get_concrete_function(iterator, step, tf.constant(False))
+        return concrete.graph.as_graph_def()
 
 
 def make_eval_step(

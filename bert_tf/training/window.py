@@ -27,6 +27,8 @@ class Window:
     """
 
     batch_size: int
+    matrix_rate: float | None = None
+    """What `model_flops_utilization` is a share of, FLOP/s."""
     steps: list[Step] = field(default_factory=list)
     seconds: float = 0.0
     started_at: float = field(default_factory=time.perf_counter)
@@ -42,8 +44,9 @@ class Window:
     def close(self) -> dict[str, float]:
         """Metrics over the steps since the last call; waits for them.
 
-        `learning_rate` and the like are those of the newest step. With every step skipped there
-        are no losses.
+        `learning_rate` and the like are those of the newest step; what is called `num_…` gives
+        rates: `real_tokens_per_second`, and from `num_flops` the utilisation of the devices. With
+        every step skipped there are no losses.
         """
         done = [step for step in self.steps if not bool(step[2]["is_skipped"])]
         metrics: dict[str, float] = {}
@@ -53,13 +56,27 @@ class Window:
                 lambda *parts: sum(parts), *zip(sums, weights, strict=True)
             )
             metrics = summarize(*pooled)
-            numbers = {n: x for n, x in extras[-1].items() if not n.startswith("is_")}
+            numbers = {n: x for n, x in extras[-1].items() if not n.startswith(("is_", "num_"))}
             metrics |= {name: float(value) for name, value in numbers.items()}
         self._note_time()
         metrics["seconds_per_step"] = self.seconds / len(self.steps)
         metrics["sequences_per_second"] = self.batch_size * len(self.steps) / self.seconds
+        metrics |= self._rates()
         self.steps, self.seconds = [], 0.0
         return metrics
+
+    def _rates(self) -> dict[str, float]:
+        all_extras = [extras for _, _, extras in self.steps]
+        if self.matrix_rate is None or "num_flops" not in all_extras[0]:
+            return {}
+        tokens, flops = (
+            sum(float(extras[name]) for extras in all_extras) / self.seconds
+            for name in ("num_real_tokens", "num_flops")
+        )
+        return {
+            "real_tokens_per_second": tokens,
+            "model_flops_utilization": flops / self.matrix_rate,
+        }
 
     def _note_time(self) -> None:
         self.seconds += time.perf_counter() - self.started_at

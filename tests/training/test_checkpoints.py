@@ -1,6 +1,10 @@
 """Which checkpoints there are, which stay, and that only whole and finite ones appear."""
 
 import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -103,6 +107,121 @@ def test_the_loss_scale_is_part_of_the_state(tmp_path):
     restored = LossScale()
     make_checkpoints(tmp_path, loss_scale=restored)[1].restore_newest()
     assert (float(restored.scale), int(restored.num_good_steps)) == (64.0, 5)
+
+
+def weights_of(model):
+    return model.get_weights()[0][0, 0]
+
+
+def test_what_is_written_in_the_background_is_the_state_when_it_was_saved(tmp_path):
+    scale = LossScale()
+    scale.scale.assign(64.0)
+    model, checkpoints = make_checkpoints(tmp_path, value=1.0, loss_scale=scale, keep=3)
+    with checkpoints:
+        for step in (1, 2, 3):
+            model.set_weights([np.full((3, 4), step), np.full(4, step)])
+            checkpoints.save_in_background(step)
+            model.set_weights([np.full((3, 4), -1.0), np.full(4, -1.0)])  # training goes on
+            scale.scale.assign(scale.scale / 2)
+    assert checkpoint_steps(tmp_path) == [1, 2, 3]
+    assert not list(tmp_path.glob(".*")), "nothing is left aside"
+    for step in (3, 2, 1):
+        restored = LossScale()
+        model, checkpoints = make_checkpoints(tmp_path, value=0, loss_scale=restored, keep=3)
+        assert checkpoints.restore_newest() == step
+        assert weights_of(model) == step
+        assert float(restored.scale) == 128.0 / 2**step
+        (tmp_path / f"step-{step}.index").write_bytes(b"damaged")
+
+
+def test_one_checkpoint_at_a_time_is_written_and_the_best_is_noted_of_a_whole_one(tmp_path):
+    _, checkpoints = make_checkpoints(tmp_path, keep=1, keep_best="loss", saves_in_background=True)
+    with checkpoints:
+        for step, loss in ((1, 3.0), (2, 1.0), (3, 2.0)):
+            checkpoints.save_in_background(step)
+            checkpoints.note_metrics({"loss": loss}, step=step)
+            assert step in checkpoint_steps(tmp_path), "waited for"
+        assert checkpoints.save(4).name == "step-4"
+        assert checkpoint_steps(tmp_path) == [2, 4]
+
+
+def test_a_write_that_failed_is_raised_at_the_next_opportunity(tmp_path, caplog):
+    (tmp_path / ".step-0.tmp").touch()  # what is left over is a folder: this cannot be cleared away
+    for act in (
+        lambda checkpoints: checkpoints.save_in_background(2),
+        lambda checkpoints: checkpoints.save(2),
+        lambda checkpoints: checkpoints.note_metrics({"loss": 1.0}, step=1),
+        lambda checkpoints: checkpoints.__exit__(None, None, None),
+    ):
+        _, checkpoints = make_checkpoints(tmp_path, keep_best="loss")
+        checkpoints.save_in_background(1)
+        with pytest.raises(NotADirectoryError):
+            act(checkpoints)
+    _, checkpoints = make_checkpoints(tmp_path)
+
+    def run() -> None:
+        with checkpoints:
+            checkpoints.save_in_background(1)
+            raise FloatingPointError("the run's own")
+
+    with pytest.raises(FloatingPointError, match="the run's own"):
+        run()
+    assert "The last checkpoint was not written: " in caplog.text
+    assert checkpoint_steps(tmp_path) == []
+
+
+def test_a_state_that_is_not_finite_is_not_saved_in_the_background_either(tmp_path):
+    model, checkpoints = make_checkpoints(tmp_path)
+    model.set_weights([np.full((3, 4), np.nan), np.zeros(4)])
+    with pytest.raises(FloatingPointError, match="must be finite"):
+        checkpoints.save_in_background(2)
+    checkpoints.wait()
+    assert checkpoint_steps(tmp_path) == []
+
+
+KILLED = """
+import os, pathlib, signal, sys, threading, time
+import numpy as np
+from tests.training.test_checkpoints import make_large
+
+def kill_while_writing():
+    while not list((directory / ".step-2.tmp").glob("*")):
+        time.sleep(0.0005)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+directory = pathlib.Path(sys.argv[1])
+model, checkpoints = make_large(directory)
+checkpoints.save(1)
+model.set_weights([np.full((2000, 2000), 2.0)])
+threading.Thread(target=kill_while_writing, daemon=True).start()
+checkpoints.save_in_background(2)
+checkpoints.wait()
+time.sleep(10)
+"""
+
+
+def make_large(directory):
+    """Checkpoints of 48 MB, whose weights are 1."""
+    layer = keras.layers.Dense(2000, name="dense", kernel_initializer="ones", use_bias=False)
+    model = keras.Sequential([keras.Input((2000,)), layer], name="model")
+    optimizer = make_optimizer(model, config=OptimizerConfig(), num_steps=10)
+    return model, Checkpoints(directory, model=model, optimizer=optimizer, keep=2)
+
+
+def test_a_process_killed_while_it_writes_loses_that_checkpoint_only(tmp_path):
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    root = Path(__file__).parents[2]
+    killed = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=240)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert checkpoint_steps(tmp_path) == [1]
+    assert (tmp_path / ".step-2.tmp").is_dir()
+    model, checkpoints = make_large(tmp_path)
+    model.set_weights([np.zeros((2000, 2000))])
+    assert checkpoints.restore_newest() == 1
+    assert weights_of(model) == 1.0
+    checkpoints.save(2)
+    assert checkpoint_steps(tmp_path) == [1, 2]
+    assert not (tmp_path / ".step-2.tmp").exists(), "cleared away"
 
 
 def test_checkpoints_that_tensorflows_manager_wrote_are_read(tmp_path):

@@ -118,10 +118,11 @@ class Optimizer(tf.Module):
                 self.num_updates, lambda count: count.assign_add(1), group=False
             )
 
-        if is_finite is None:
-            update()
-        else:
-            tf.cond(strategy.experimental_local_results(is_finite)[0], update, lambda: None)
+        with tf.name_scope("optimizer"):  # by which a profile tells it apart
+            if is_finite is None:
+                update()
+            else:
+                tf.cond(strategy.experimental_local_results(is_finite)[0], update, lambda: None)
 
     def _update_one(self, parameter: Parameter) -> Callable[..., None]:
         """The update of one replica's copy of a variable."""

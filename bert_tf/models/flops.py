@@ -1,0 +1,53 @@
+"""How much arithmetic a training step is, counted from the shapes of what is computed.
+
+A product of (m, k) and (k, n) is 2mkn floating-point operations, and the backward pass two such
+for each of the forward pass. With L layers, width W, intermediate size I, rows of T positions,
+vocabulary V and C classes:
+
+    positions   6 * L * (4 * W^2 + 2 * W * I)     query, key, value, output, feed-forward network
+    positions   12 * L * T * W                    scores, and weights times values
+    predictions 6 * (W^2 + V * W)                 the masked-token head at gathered positions
+    sequences   6 * (W^2 + C * W)                 pooler, and next-sentence head or classifier
+
+Every position and prediction that is fed counts, padding too, since it is computed: what share of
+them is real is another number (see `training.workload`). Lookups, everything element-wise and what
+is computed twice (`rematerialize`) are no model FLOPs. Their rate as a share of what the hardware
+reaches in one large product is the model FLOPs utilisation, MFU.
+
+Source: Chowdhery et al. 2022 (PaLM), appendix B.
+"""
+
+from typing import Any
+
+from bert_tf.config import ModelConfig
+
+
+def training_flops(
+    config: ModelConfig,
+    *,
+    num_rows: Any,
+    length: Any,
+    num_predictions: Any,
+    num_sequences: Any,
+    num_classes: int,
+) -> Any:
+    """Model FLOPs of one step, backward pass included.
+
+    All but `num_classes` may be whole numbers or scalars of an array library; those as floats,
+    since the result passes what 32 bits hold.
+
+    Args:
+        num_predictions: masked-token predictions of all rows, 0 without that head.
+        num_sequences: of all rows; those that share a row are several.
+        num_classes: that each sequence is scored on; 0 without such a head, and then no pooler.
+    """
+    width, num_layers = config.hidden_size, config.num_hidden_layers
+    layer = 4 * width**2 + 2 * width * config.intermediate_size
+    of_position = 6 * num_layers * layer + 12 * num_layers * width * length
+    of_prediction = 6 * (width**2 + (config.vocab_size or 0) * width)
+    of_sequence = 6 * (width**2 + num_classes * width) if num_classes else 0
+    return (
+        of_position * num_rows * length
+        + of_prediction * num_predictions
+        + of_sequence * num_sequences
+    )

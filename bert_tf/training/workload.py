@@ -1,0 +1,44 @@
+"""How much a step has to do: tokens that are none of them padding, and arithmetic."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from bert_tf.models.flops import training_flops
+
+
+def workload(model: Any, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Of a replica's batch, float32: they add up over replicas and steps.
+
+    `num_real_tokens`: without padding. `num_flops`: see `models.flops`, padding included. Where
+    shapes are known while the graph is made, the second is a constant.
+    """
+    num_rows, length = _sizes(batch["input_ids"])
+    flops = training_flops(
+        model.config,
+        num_rows=num_rows,
+        length=length,
+        num_predictions=_count(batch, "masked_lm_positions", otherwise=0),
+        num_sequences=_count(batch, "sequence_positions", otherwise=num_rows),
+        num_classes=model.num_classes,
+    )
+    return {
+        "num_real_tokens": tf.cast(tf.reduce_sum(batch["input_mask"]), tf.float32),
+        "num_flops": tf.cast(flops, tf.float32)
+        if tf.is_tensor(flops)
+        else tf.constant(float(flops)),
+    }
+
+
+def _count(batch: Mapping[str, tf.Tensor], name: str, *, otherwise: Any) -> Any:
+    if name not in batch:
+        return otherwise
+    num_rows, num_slots = _sizes(batch[name])
+    return num_rows * num_slots
+
+
+def _sizes(tensor: tf.Tensor) -> list[Any]:
+    """A number for each dimension that is known, else a float32 scalar."""
+    dynamic = tf.cast(tf.shape(tensor), tf.float32)
+    return [dynamic[i] if size is None else size for i, size in enumerate(tensor.shape)]
