@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PORT ?= 8500
 REST_PORT ?= 8501
+# Processes that share the test files; each imports TensorFlow.
+TEST_PROCESSES ?= 2
+PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all check format bench serve clean
@@ -30,13 +33,13 @@ demo: $(STAMP) ## raw text to a served model, in about 12 minutes; results in ru
 
 test: $(STAMP) ## the default tests, under 10 minutes on 2 cores
 	@echo "Running the tests ..."
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 test-all: $(STAMP) ## the slow tests, too, with PyTorch for those that compare: about 30 minutes
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 		--editable '.[serving,dev,bench,cluster,datasets]'
 	@echo "Running all tests that need no GPU ..."
-	@$(BIN)/python -m pytest -m 'not gpu'
+	@$(PYTEST) -m 'not gpu'
 
 check: $(STAMP) ## format, lint, types, import direction: what CI runs before the tests
 	@echo "Checking format, lint, types and imports ..."

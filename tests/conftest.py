@@ -11,7 +11,9 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return  # This process runs no test: it hands them to others.
     import tensorflow as tf
 
     cpu = tf.config.list_physical_devices("CPU")[0]

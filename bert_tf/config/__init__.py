@@ -29,6 +29,7 @@ from bert_tf.config.tree import (
     EvaluationConfig,
     ExportConfig,
     FinetuningConfig,
+    PhaseConfig,
     PretrainingConfig,
     TrackingConfig,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "MaskingConfig",
     "ModelConfig",
     "OptimizerConfig",
+    "PhaseConfig",
     "PretrainingConfig",
     "PretrainingOptimizerConfig",
     "PretrainingTrainingConfig",

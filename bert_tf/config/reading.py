@@ -1,6 +1,7 @@
 """YAML and `--set a.b=value` in, a checked tree out; a tree as `config.yaml`."""
 
 import difflib
+import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -114,6 +115,11 @@ def _unknown_keys(
             yield f"{prefix}{key} is not a setting. {hint}"
         elif isinstance(value, Mapping) and _is_section(field.annotation):
             yield from _unknown_keys(field.annotation, value, prefix=f"{prefix}{key}.")
+        elif isinstance(value, list):
+            (of_items, *_) = (*typing.get_args(field.annotation), None)
+            for number, item in enumerate(value):
+                if isinstance(item, Mapping) and _is_section(of_items):
+                    yield from _unknown_keys(of_items, item, prefix=f"{prefix}{key}.{number}.")
 
 
 def _is_section(annotation: Any) -> TypeGuard[type[pydantic.BaseModel]]:

@@ -1,5 +1,7 @@
 """The sections of the commands that train, measure, export and report, and the whole tree."""
 
+from typing import Self
+
 import pydantic
 
 from bert_tf.config.data import (
@@ -15,6 +17,24 @@ from bert_tf.config.section import Rate, Section
 from bert_tf.config.training import FinetuningTrainingConfig, PretrainingTrainingConfig
 
 
+class PhaseConfig(Section):
+    """One part of a pretraining: its records, its steps, and what differs from `pretraining`."""
+
+    records: str
+    """As `pretraining.records`. All phases have one vocabulary."""
+    eval_records: str | None = None
+    num_train_steps: pydantic.PositiveInt
+    batch_size: pydantic.PositiveInt | None = None
+    accumulation_steps: pydantic.PositiveInt | None = None
+    max_predictions_per_seq: pydantic.PositiveInt | None = None
+    """Default: `masking.max_predictions_per_seq`. 20 at length 128, 76 to 80 at 512."""
+    learning_rate: pydantic.PositiveFloat | None = None
+    """Every phase then has a schedule of its own, over its steps, with this peak (usual for LAMB).
+    Default: one schedule over the steps of all phases."""
+    warmup_share: Rate | None = None
+    """Of a schedule of its own. Default: that of `pretraining.training.optimizer`."""
+
+
 class PretrainingConfig(Section):
     """`bert-tf pretrain`: masked-token and next-sentence prediction over prepared records."""
 
@@ -24,8 +44,43 @@ class PretrainingConfig(Section):
     eval_records: str | None = None
     """Held-out static TFRecords, where `records` names such."""
     num_train_steps: pydantic.PositiveInt = 100_000
+    """With `phases` the sum of theirs."""
+    phases: tuple[PhaseConfig, ...] = ()
+    """Instead of `records`: parts one after the other, such as 900,000 steps at length 128 and
+    100,000 at 512. Weights, optimizer and step go on from one to the next."""
     max_eval_steps: pydantic.PositiveInt | None = 100
     training: PretrainingTrainingConfig = PretrainingTrainingConfig()
+
+    @pydantic.model_validator(mode="after")
+    def _phases_stand_alone(self) -> Self:
+        if not self.phases:
+            return self
+        for name in ("records", "eval_records"):
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"{name} must be unset with phases, which name their own. Received: "
+                    f"{getattr(self, name)!r}. Take it out."
+                )
+        total = sum(phase.num_train_steps for phase in self.phases)
+        if "num_train_steps" in self.model_fields_set and self.num_train_steps != total:
+            raise ValueError(
+                "num_train_steps must be the sum of the phases' or left out. Received: "
+                f"{self.num_train_steps}, and phases of {total} in all. Leave it out."
+            )
+        object.__setattr__(self, "num_train_steps", total)
+        have_rate = [phase.learning_rate is not None for phase in self.phases]
+        if any(have_rate) and not all(have_rate):
+            raise ValueError(
+                "learning_rate must be set in every phase (a schedule each) or in none (one "
+                f"schedule for all). Received: in {sum(have_rate)} of {len(have_rate)}. Set or "
+                "leave out the others."
+            )
+        if any(p.warmup_share is not None and p.learning_rate is None for p in self.phases):
+            raise ValueError(
+                "warmup_share of a phase needs its learning_rate: only a schedule of its own has a "
+                "warm-up. Received: warmup_share alone. Set learning_rate in every phase."
+            )
+        return self
 
 
 class FinetuningConfig(Section):

@@ -12,7 +12,7 @@ import keras
 from keras import ops
 
 from bert_tf.layers.dropout import Dropout
-from bert_tf.layers.projection import dense
+from bert_tf.layers.projection import biased_product, dense, matmul
 
 # Finite, so that a row with nothing to attend to gives equal weights instead of NaN.
 MASKED_SCORE = -1e9
@@ -115,20 +115,20 @@ class MultiHeadAttention(keras.layers.Layer):
         self, query, memory=None, attention_mask=None, *, return_weights=False, training=False
     ):
         """What `call` projects to its output, (B, F, W), and the weights or None."""
-        query, key, value = self._project(query, memory)  # (B, N, F, H), 2 x (B, N, T, H)
+        query, key, value = self._project(query, memory, training)  # (B, N, F, H), 2 x (B, N, T, H)
         if self.compute_dtype == "float16":
             # The bare product overflows at 65504.
-            scores = ops.matmul(query * self._factor, ops.swapaxes(key, -1, -2))
+            scores = matmul(query * self._factor, ops.swapaxes(key, -1, -2))
             scores, factor = ops.clip(scores, -LARGEST_FLOAT16, LARGEST_FLOAT16), 1.0
         else:
-            scores, factor = ops.matmul(query, ops.swapaxes(key, -1, -2)), self._factor
+            scores, factor = matmul(query, ops.swapaxes(key, -1, -2)), self._factor
         weights = None
         if training and not return_weights and keras.backend.backend() == "tensorflow":
             dropped = self._fused_weights(scores, attention_mask, factor=factor)
         else:
             weights = _softmax(scores, attention_mask, factor=factor)  # (B, N, F, T)
             dropped = self.dropout(ops.cast(weights, self.compute_dtype), training=training)
-        context = ops.matmul(dropped, value)  # (B, N, F, H)
+        context = matmul(dropped, value)  # (B, N, F, H)
         context = ops.transpose(context, (0, 2, 1, 3))  # (B, F, N, H)
         return ops.reshape(context, (*ops.shape(context)[:2], self.hidden_size)), weights
 
@@ -148,14 +148,15 @@ class MultiHeadAttention(keras.layers.Layer):
             **self.dropout.settings,
         )
 
-    def _project(self, query, memory):
+    def _project(self, query, memory, training):
         if memory is None:
-            return self._heads(self.query_key_value(query), parts=3)
+            projected = biased_product(query, self.query_key_value, training=training)
+            return self._heads(projected, parts=3)
         kernel = ops.cast(self.query_key_value.kernel, self.compute_dtype)
         bias = ops.cast(self.query_key_value.bias, self.compute_dtype)
         width = self.hidden_size
-        asked = ops.matmul(query, kernel[:, :width]) + bias[:width]
-        answers = ops.matmul(memory, kernel[:, width:]) + bias[width:]
+        asked = matmul(query, kernel[:, :width]) + bias[:width]
+        answers = matmul(memory, kernel[:, width:]) + bias[width:]
         return self._heads(asked, parts=1) + self._heads(answers, parts=2)
 
     def _heads(self, projected, *, parts):

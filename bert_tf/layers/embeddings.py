@@ -8,6 +8,8 @@ import numpy as np
 from keras import ops
 
 from bert_tf.layers.dropout import Dropout
+from bert_tf.layers.normalization import normalize
+from bert_tf.layers.projection import matmul
 
 
 class BertEmbeddings(keras.layers.Layer):
@@ -96,13 +98,14 @@ class BertEmbeddings(keras.layers.Layer):
             embedded += self._sinusoids(input_ids, position_ids)
         else:
             embedded = tokens + self._learned_positions(input_ids, position_ids) + segments
-        return self.dropout(self.layer_norm(embedded), training=training)
+        normal = normalize(embedded, self.layer_norm, training=training)
+        return self.dropout(normal, training=training)
 
     def _segments(self, segment_ids):
         # Few rows: a product with one-hot vectors has a far cheaper gradient than a lookup.
         rows = ops.one_hot(segment_ids, self.type_vocab_size, dtype=self.compute_dtype)
         table = ops.cast(self.token_type_embeddings.embeddings, self.compute_dtype)
-        return ops.matmul(rows, table)
+        return matmul(rows, table)
 
     def _learned_positions(self, input_ids, position_ids):
         if position_ids is not None:

@@ -71,6 +71,23 @@ def dropout(x: tf.Tensor, seed: tf.Tensor, *, rate: float, scale: float) -> tf.T
 
 
 @_compiled
+def layer_norm(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, *, epsilon: float) -> tf.Tensor:
+    """LayerNorm over the last axis. `x`, output: (…, width), one type; `gamma`, `beta`: (width)."""
+
+    @tf.custom_gradient
+    def compute(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
+        output, backward = _normalize(tf.cast(x, tf.float32), gamma, beta, x.dtype, epsilon)
+
+        def gradient(upstream: tf.Tensor) -> Any:
+            of_x, of_gamma, of_beta = backward(upstream)
+            return tf.cast(of_x, x.dtype), of_gamma, of_beta
+
+        return output, gradient
+
+    return compute(x, gamma, beta)
+
+
+@_compiled
 def drop_add_norm(
     update: tf.Tensor,
     bias: tf.Tensor,
@@ -100,27 +117,17 @@ def drop_add_norm(
     ) -> tuple[tf.Tensor, Gradient]:
         biased = tf.cast(update, tf.float32) + tf.cast(bias, tf.float32)
         total = tf.cast(residual, tf.float32) + drop(biased)
-        centred = total - tf.reduce_mean(total, axis=-1, keepdims=True)
-        variance = tf.reduce_mean(centred * centred, axis=-1, keepdims=True)
-        inverse = tf.math.rsqrt(variance + epsilon)
-        wide_gamma = tf.cast(gamma, tf.float32)
-        normal = centred * inverse
-        output = tf.cast(normal * wide_gamma + tf.cast(beta, tf.float32), dtype)
-        kept = tf.cast(normal, dtype)
+        output, backward = _normalize(total, gamma, beta, dtype, epsilon)
 
         def gradient(upstream: tf.Tensor) -> Any:
-            wide, normal = tf.cast(upstream, tf.float32), tf.cast(kept, tf.float32)
-            scaled = wide * wide_gamma
-            mean = tf.reduce_mean(scaled, axis=-1, keepdims=True)
-            along = tf.reduce_mean(scaled * normal, axis=-1, keepdims=True)
-            of_total = inverse * (scaled - mean - normal * along)
+            of_total, of_gamma, of_beta = backward(upstream)
             of_update = drop(of_total)
             return (
                 tf.cast(of_update, dtype),
                 tf.cast(_sum_of_rows(of_update), bias.dtype),
                 tf.cast(of_total, dtype),
-                tf.cast(_sum_of_rows(wide * normal), gamma.dtype),
-                tf.cast(_sum_of_rows(wide), beta.dtype),
+                of_gamma,
+                of_beta,
             )
 
         return output, gradient
@@ -205,6 +212,18 @@ def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.T
 
 @_compiled
 @tf.custom_gradient
+def add_bias(x: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
+    """`x + bias`, in the type of `x`. `x`: (…, width); `bias`: (width)."""
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return upstream, tf.cast(_sum_of_rows(tf.cast(upstream, tf.float32)), bias.dtype)
+
+    total = tf.cast(x, tf.float32) + tf.cast(bias, tf.float32)
+    return tf.cast(total, x.dtype), gradient
+
+
+@_compiled
+@tf.custom_gradient
 def add_bias_in_float32(x: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
     """`x + bias`, float32. `x`: (…, width); `bias`: (width)."""
 
@@ -212,6 +231,34 @@ def add_bias_in_float32(x: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, Gradi
         return tf.cast(upstream, x.dtype), tf.cast(_sum_of_rows(upstream), bias.dtype)
 
     return tf.cast(x, tf.float32) + tf.cast(bias, tf.float32), gradient
+
+
+def _normalize(
+    total: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, dtype: tf.DType, epsilon: float
+) -> tuple[tf.Tensor, Gradient]:
+    """LayerNorm of float32, in `dtype`, and its derivative: of `total` (float32), gamma and beta.
+
+    What the derivative keeps is the normalised input, in `dtype`.
+    """
+    centred = total - tf.reduce_mean(total, axis=-1, keepdims=True)
+    variance = tf.reduce_mean(centred * centred, axis=-1, keepdims=True)
+    inverse = tf.math.rsqrt(variance + epsilon)
+    wide_gamma = tf.cast(gamma, tf.float32)
+    normal = centred * inverse
+    kept = tf.cast(normal, dtype)
+
+    def backward(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        wide, normal = tf.cast(upstream, tf.float32), tf.cast(kept, tf.float32)
+        scaled = wide * wide_gamma
+        mean = tf.reduce_mean(scaled, axis=-1, keepdims=True)
+        along = tf.reduce_mean(scaled * normal, axis=-1, keepdims=True)
+        return (
+            inverse * (scaled - mean - normal * along),
+            tf.cast(_sum_of_rows(wide * normal), gamma.dtype),
+            tf.cast(_sum_of_rows(wide), beta.dtype),
+        )
+
+    return tf.cast(normal * wide_gamma + tf.cast(beta, tf.float32), dtype), backward
 
 
 def _sum_of_rows(x: tf.Tensor) -> tf.Tensor:

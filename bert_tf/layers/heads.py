@@ -5,9 +5,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from bert_tf.layers.activations import ACTIVATIONS
+from bert_tf.layers.activations import activate
 from bert_tf.layers.dropout import Dropout
-from bert_tf.layers.projection import dense
+from bert_tf.layers.normalization import normalize
+from bert_tf.layers.projection import dense, matmul, product
 
 
 class Pooler(keras.layers.Layer):
@@ -76,7 +77,7 @@ class MaskedLanguageModelHead(keras.layers.Layer):
             "initializer_range": initializer_range,
             "layer_norm_eps": layer_norm_eps,
         }
-        self.activation = ACTIVATIONS[activation]
+        self.activation = activation
         self.dense = dense(
             hidden_size,
             initializer_range=initializer_range,
@@ -96,9 +97,10 @@ class MaskedLanguageModelHead(keras.layers.Layer):
 
     def call(self, sequence_output, positions, embedding_table, training=False):
         gathered = gather_positions(sequence_output, positions)  # (batch * predictions, hidden)
-        transformed = self.layer_norm(self.activation(self.dense(gathered)))
+        transformed = activate(*product(gathered, self.dense), self.activation, training=training)
+        transformed = normalize(transformed, self.layer_norm, training=training)
         table = ops.cast(embedding_table, self.compute_dtype)
-        logits = ops.matmul(transformed, ops.transpose(table))
+        logits = matmul(transformed, ops.transpose(table))
         if training and keras.backend.backend() == "tensorflow":
             from bert_tf.layers import fused_tensorflow
 

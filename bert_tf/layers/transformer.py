@@ -7,35 +7,8 @@ import keras
 from bert_tf.layers.activations import activate
 from bert_tf.layers.attention import MultiHeadAttention
 from bert_tf.layers.dropout import Dropout
+from bert_tf.layers.normalization import drop_add_norm, normalize
 from bert_tf.layers.projection import dense, product
-
-
-def drop_add_norm(
-    update_and_bias: tuple[Any, Any],
-    residual: Any,
-    dropout: Dropout,
-    layer_norm: keras.layers.LayerNormalization,
-    training: bool,
-) -> Any:
-    """`layer_norm(residual + dropout(update + bias))`; in training by a fused kernel if there is.
-
-    `update`, `residual`, output: (batch, length, width), compute dtype; `bias`: (width).
-    """
-    update, bias = update_and_bias
-    if not (training and keras.backend.backend() == "tensorflow"):
-        return layer_norm(residual + dropout(update + bias, training=training))
-    from bert_tf.layers import fused_tensorflow
-
-    return fused_tensorflow.drop_add_norm(
-        update,
-        bias,
-        residual,
-        layer_norm.gamma,
-        layer_norm.beta,
-        dropout.next_seed(),
-        epsilon=layer_norm.epsilon,
-        **dropout.settings,
-    )
 
 
 class TransformerLayer(keras.layers.Layer):
@@ -118,14 +91,17 @@ class TransformerLayer(keras.layers.Layer):
         self.output_layer_norm.build(width)
 
     def call(self, hidden, attention_mask=None, return_weights=False, training=False):
-        asked = self.attention_layer_norm(hidden) if self.norm_first else hidden
+        asked = hidden
+        if self.norm_first:
+            asked = normalize(hidden, self.attention_layer_norm, training=training)
         context, weights = self.attention.context(
             asked, attention_mask=attention_mask, return_weights=return_weights, training=training
         )
         attended = product(context, self.attention.output_projection)
         if self.norm_first:
             hidden = hidden + self.attention_dropout(sum(attended), training=training)
-            expanded = self._feed_forward(self.output_layer_norm(hidden), training)
+            asked = normalize(hidden, self.output_layer_norm, training=training)
+            expanded = self._feed_forward(asked, training)
             hidden = hidden + self.output_dropout(sum(expanded), training=training)
         else:
             hidden = drop_add_norm(

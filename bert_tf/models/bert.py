@@ -10,6 +10,7 @@ from bert_tf.layers.attention import combine_masks, padding_mask, sequence_mask
 from bert_tf.layers.dropout import current_dropout_seed
 from bert_tf.layers.embeddings import BertEmbeddings
 from bert_tf.layers.heads import Pooler
+from bert_tf.layers.normalization import normalize
 from bert_tf.layers.rematerialization import rematerialize as rematerialize_layer
 from bert_tf.layers.transformer import TransformerLayer
 
@@ -78,7 +79,7 @@ class BertEncoder(keras.layers.Layer):
         )
         hidden = self._transform(hidden, mask=_attention_mask(inputs), training=training)
         if self.final_layer_norm is not None:
-            hidden = self.final_layer_norm(hidden)
+            hidden = normalize(hidden, self.final_layer_norm, training=training)
         outputs = {"sequence_output": hidden}
         if self.pooler is not None:
             outputs["pooled_output"] = self.pooler(hidden, inputs.get("sequence_positions"))

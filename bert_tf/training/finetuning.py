@@ -34,7 +34,7 @@ from bert_tf.training.confusion import (
     draw_confusion_matrix,
     f1_scores,
 )
-from bert_tf.training.loop import Progress, Run, train
+from bert_tf.training.loop import Phase, Progress, Run, train
 from bert_tf.training.metrics import ClassificationObjective
 from bert_tf.training.reporting import report_run
 from bert_tf.training.settings import bind_settings, defaults_of
@@ -102,18 +102,21 @@ def finetune(
             batch_size=section.training.batch_size,
             group_by_length=section.group_by_length,
         )
+        phase = Phase(
+            num_steps=num_steps,
+            batch_size=section.training.batch_size,
+            accumulation_steps=section.training.accumulation_steps,
+            train_batches=_training_batches(config, train_data, description, tokenizer=tokenizer),
+            eval_batches=lambda: eval_batches,
+        )
         metrics = train(
             Run(
                 model=model,
                 objective=ClassificationObjective(),
                 strategy=strategy,
                 config=section.training,
-                num_steps=num_steps,
+                phases=(phase,),
                 seed=config.seed,
-                train_batches=_training_batches(
-                    config, train_data, description, tokenizer=tokenizer
-                ),
-                eval_batches=lambda: eval_batches,
                 output_dir=output_dir,
                 log_metrics=log.log_metrics,
                 on_progress=on_progress,

@@ -1,6 +1,7 @@
 """The training loop: batches in, a trained model and its metrics out.
 
-Restore the newest checkpoint; then step, log, evaluate and checkpoint until the last step.
+Restore the newest checkpoint; then, phase after phase, step, log, evaluate and checkpoint until the
+last step.
 """
 
 import functools
@@ -14,12 +15,17 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from bert_tf.config import TrainingConfig
+from bert_tf.config import OptimizerConfig, TrainingConfig
 from bert_tf.training.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
 from bert_tf.training.evaluation_pass import Evaluation
 from bert_tf.training.loss_scale import make_loss_scale
 from bert_tf.training.metrics import Objective
-from bert_tf.training.optimizers import Optimizer, describe_decay, make_optimizer
+from bert_tf.training.optimizers import (
+    Optimizer,
+    describe_decay,
+    make_optimizer,
+    make_schedule,
+)
 from bert_tf.training.step import make_train_step
 from bert_tf.training.strategy import split_batches
 from bert_tf.training.window import SkippedSteps, Window
@@ -38,23 +44,42 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Phase:
+    """Steps on one kind of batches. A run has one, or several whose sequences differ in length."""
+
+    num_steps: int
+    batch_size: int
+    accumulation_steps: int
+    train_batches: Callable[..., tf.data.Dataset]
+    """Step of the phase -> endless global batches from that step on; like `eval_batches` with what
+    `split_batches` adds."""
+    eval_batches: Callable[..., tf.data.Dataset] | None
+    schedule: OptimizerConfig | None = None
+    """Of the learning rate over the phase's own steps. None: one schedule for the whole run."""
+
+
+@dataclass(frozen=True)
 class Run:
-    """All that one training run is made of."""
+    """All that one training run is made of.
+
+    `config` has what does not change from phase to phase: weights, optimizer and step go on.
+    """
 
     model: keras.Model
     objective: Objective
     strategy: tf.distribute.Strategy
     config: TrainingConfig
-    num_steps: int
+    phases: tuple[Phase, ...]
     seed: int
-    train_batches: Callable[..., tf.data.Dataset]
-    """Step -> endless global batches from that step on; like `eval_batches` with what
-    `split_batches` adds."""
-    eval_batches: Callable[..., tf.data.Dataset] | None
     output_dir: Path
     log_metrics: Callable[[dict[str, float], int], None] = lambda metrics, step: None
     on_progress: Callable[[Progress], None] = lambda progress: None
     is_stop_requested: Callable[[], bool] = lambda: False
+
+    @property
+    def num_steps(self) -> int:
+        """Of all phases."""
+        return sum(phase.num_steps for phase in self.phases)
 
 
 class TrainingInterruptedError(Exception):
@@ -73,26 +98,55 @@ def train(run: Run) -> dict[str, float]:
         FloatingPointError: too many steps in a row without a finite loss and gradient; the last
             good checkpoint is kept.
     """
-    config = run.config
-    train_step, optimizer, checkpoints, evaluation = _prepare(run)
-    step = first_step = checkpoints.restore_newest()
+    parts = _prepare(run)
+    step = first_step = parts.checkpoints.restore_newest()
     if first_step:
         log.info("Going on at step %d of %d.", first_step, run.num_steps)
-    batches = iter(split_batches(functools.partial(run.train_batches, first_step), run.strategy))
-    window = Window(batch_size=config.batch_size)
-    skipped = SkippedSteps(config.max_skipped_steps, checkpoints=checkpoints.directory)
     metrics: dict[str, float] = {}
-    while step < run.num_steps:
+    ends_at = 0
+    for phase, phase_parts in zip(run.phases, parts.phases, strict=True):
+        begins_at, ends_at = ends_at, ends_at + phase.num_steps
+        if step < ends_at:
+            metrics = _train_phase(run, parts, phase, phase_parts, step=step, begins_at=begins_at)
+            step = ends_at
+    parts.optimizer.adopt_averages()
+    if phase_parts.evaluation:
+        is_news = step > first_step
+        metrics = _evaluate(run, parts, phase_parts.evaluation, step=step, is_news=is_news)
+    return metrics
+
+
+def _train_phase(
+    run: Run,
+    parts: "_Parts",
+    phase: Phase,
+    phase_parts: "_PhaseParts",
+    *,
+    step: int,
+    begins_at: int,
+) -> dict[str, float]:
+    """Train from `step` of the run to the end of a phase, which begins at step `begins_at`."""
+    config, checkpoints, skipped = run.config, parts.checkpoints, parts.skipped
+    train_step, evaluation = phase_parts
+    ends_at = begins_at + phase.num_steps
+    make_batches = functools.partial(phase.train_batches, step - begins_at)
+    batches = iter(split_batches(make_batches, run.strategy))
+    window = Window(batch_size=phase.batch_size)
+    metrics: dict[str, float] = {}
+    while step < ends_at:
         window.add(skipped.noted(train_step(batches, tf.constant(step, tf.int64))))
         step += 1
-        is_last = step == run.num_steps
-        if is_last or _is_due(step, config.log_every_steps):
+        is_last, is_end_of_phase = step == run.num_steps, step == ends_at
+        if is_end_of_phase or _is_due(step, config.log_every_steps):
             skipped.look(step)
-            metrics = window.close() | {"skipped_steps": step - int(optimizer.num_updates.numpy())}
+            num_updates = int(parts.optimizer.num_updates.numpy())
+            metrics = window.close() | {"skipped_steps": step - num_updates}
             _report(run, metrics, step)
         is_stopping = not is_last and run.is_stop_requested()
-        is_evaluating = not is_last and _is_due(step, config.evaluate_every_steps)
-        must_save = is_last or is_stopping or (is_evaluating and config.keep_best is not None)
+        is_evaluating = not is_last and (
+            is_end_of_phase or _is_due(step, config.evaluate_every_steps)
+        )
+        must_save = is_end_of_phase or is_stopping or (is_evaluating and bool(config.keep_best))
         if must_save or _is_due(step, config.checkpoint_every_steps):
             skipped.look(step)
             if must_save or not skipped.in_a_row:  # those before the trouble are worth more
@@ -103,26 +157,34 @@ def train(run: Run) -> dict[str, float]:
                 f"Stopped after step {step} of {run.num_steps}; checkpoint written."
             )
         if evaluation and is_evaluating:
-            with optimizer.averaged_weights():
-                metrics = _evaluate(run, evaluation, checkpoints, step=step)
+            with parts.optimizer.averaged_weights():
+                metrics = _evaluate(run, parts, evaluation, step=step)
             window.restart_clock()
-    optimizer.adopt_averages()
-    if evaluation:
-        metrics = _evaluate(run, evaluation, checkpoints, step=step, is_news=step > first_step)
     return metrics
 
 
-class _Parts(NamedTuple):
+class _PhaseParts(NamedTuple):
     train_step: Callable[[Any, tf.Tensor], Any]
+    evaluation: Evaluation | None
+
+
+class _Parts(NamedTuple):
     optimizer: Optimizer
     checkpoints: Checkpoints
-    evaluation: Evaluation | None
+    skipped: SkippedSteps
+    phases: list[_PhaseParts]
 
 
 def _prepare(run: Run) -> _Parts:
     config = run.config
+    schedules = [(phase.schedule, phase.num_steps) for phase in run.phases if phase.schedule]
     with run.strategy.scope():
-        optimizer = make_optimizer(run.model, config=config.optimizer, num_steps=run.num_steps)
+        optimizer = make_optimizer(
+            run.model,
+            config=config.optimizer,
+            num_steps=run.num_steps,
+            schedule=make_schedule(schedules) if schedules else None,
+        )
         log.info("%s", describe_decay(optimizer.parameters, config=config.optimizer))
         loss_scale = make_loss_scale(run.model)
         checkpoints = Checkpoints(
@@ -134,33 +196,38 @@ def _prepare(run: Run) -> _Parts:
             keep_every_steps=config.keep_every_steps,
             keep_best=config.keep_best,
         )
-    train_step = make_train_step(
-        run.model,
-        run.objective,
-        optimizer,
-        strategy=run.strategy,
-        num_parts=config.accumulation_steps,
-        max_grad_norm=config.optimizer.max_grad_norm,
-        seed=run.seed,
-        loss_scale=loss_scale,
-    )
-    evaluation = run.eval_batches and Evaluation(
-        run.model, run.objective, run.eval_batches, strategy=run.strategy
-    )
-    if evaluation is None and config.keep_best is not None:
+    if config.keep_best is not None and any(phase.eval_batches is None for phase in run.phases):
         raise ValueError(
             "keep_best needs held-out data to rate checkpoints on. Received: "
             f"keep_best={config.keep_best!r} and none. Provide some, or leave keep_best out."
         )
-    return _Parts(train_step, optimizer, checkpoints, evaluation)
+    skipped = SkippedSteps(config.max_skipped_steps, checkpoints=checkpoints.directory)
+    phases = [
+        _PhaseParts(
+            make_train_step(
+                run.model,
+                run.objective,
+                optimizer,
+                strategy=run.strategy,
+                num_parts=phase.accumulation_steps,
+                max_grad_norm=config.optimizer.max_grad_norm,
+                seed=run.seed,
+                loss_scale=loss_scale,
+            ),
+            phase.eval_batches
+            and Evaluation(run.model, run.objective, phase.eval_batches, strategy=run.strategy),
+        )
+        for phase in run.phases
+    ]
+    return _Parts(optimizer, checkpoints, skipped, phases)
 
 
 def _evaluate(
-    run: Run, evaluation: Evaluation, checkpoints: Checkpoints, *, step: int, is_news: bool = True
+    run: Run, parts: _Parts, evaluation: Evaluation, *, step: int, is_news: bool = True
 ) -> dict[str, float]:
     """Metrics of the model as it is, logged if they are news; the best checkpoint is noted."""
     metrics = evaluation()
-    checkpoints.note_metrics(metrics, step=step)
+    parts.checkpoints.note_metrics(metrics, step=step)
     if is_news:
         run.log_metrics(_with_prefix(metrics, "eval"), step)
     return metrics

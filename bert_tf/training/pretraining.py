@@ -1,21 +1,17 @@
 """`bert-tf pretrain`: prepared records in, a pretrained encoder with its heads out."""
 
-import functools
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 
-from bert_tf.config import Config, MaskingConfig, ModelConfig, OptimizerConfig, required
-from bert_tf.data.batches.google_records import is_static
-from bert_tf.data.batches.row_packing import pack_batches
-from bert_tf.data.batches.sources import Source, open_prepared, open_static
-from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.config import Config, MaskingConfig, ModelConfig, OptimizerConfig
 from bert_tf.models.bert import with_vocab_size
 from bert_tf.models.folder import ModelDescription, build_model, save_model
 from bert_tf.training.loop import Progress, Run, train
 from bert_tf.training.metrics import PretrainingObjective
+from bert_tf.training.phases import OpenPhase, open_phases
 from bert_tf.training.reporting import report_run
 from bert_tf.training.settings import bind_settings, defaults_of
 from bert_tf.training.strategy import check_batch_size, dtype_policy, make_strategy
@@ -48,45 +44,44 @@ def pretrain(
             read it; the same call goes on from the newest checkpoint once it is whole.
         TrainingInterruptedError: a stop was requested; the same call goes on from there.
     """
-    output_dir, section = Path(output_dir), config.pretraining
+    output_dir, training = Path(output_dir), config.pretraining.training
     # Before anything else uses TensorFlow: logical devices cannot be made later.
-    strategy = make_strategy(num_logical_devices=section.training.num_logical_devices)
-    check_batch_size(section.training, strategy)
-    source = _open_source(config)
-    description = _describe(config, source)
-    policy = dtype_policy(section.training.precision)
-    bind_settings(output_dir, _settings(config, source, description), implied=_IMPLIED_SETTINGS)
+    strategy = make_strategy(num_logical_devices=training.num_logical_devices)
+    phases = open_phases(config)
+    for phase in phases:
+        check_batch_size(phase.training, strategy)
+    description = _describe(config, phases)
+    policy = dtype_policy(training.precision)
+    bind_settings(output_dir, _settings(config, phases, description), implied=_IMPLIED_SETTINGS)
     resolved = config.model_copy(update={"model": description.architecture})
-    with (
-        report_run(resolved, output_dir, stage="pretrain", tracking_uri=tracking_uri) as log,
-        source.damage_named(),
-    ):
-        source.tokenizer.save(output_dir)
+    last = phases[-1].source
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(
+            report_run(resolved, output_dir, stage="pretrain", tracking_uri=tracking_uri)
+        )
+        for phase in phases:
+            stack.enter_context(phase.source.damage_named())
+        last.tokenizer.save(output_dir)
         log.log_files("vocab.txt", "tokenizer.json")
         keras.utils.set_random_seed(config.seed)
         with strategy.scope():
-            model = build_model(
-                description, dtype=policy, rematerialize=section.training.rematerialize
-            )
-        train_batches, eval_batches = _batches(config, source, strategy)
+            model = build_model(description, dtype=policy, rematerialize=training.rematerialize)
         metrics = train(
             Run(
                 model=model,
                 objective=PretrainingObjective(),
                 strategy=strategy,
-                config=section.training,
-                num_steps=section.num_train_steps,
+                config=training,
+                phases=tuple(phase.batches(strategy) for phase in phases),
                 seed=config.seed,
-                train_batches=train_batches,
-                eval_batches=eval_batches,
                 output_dir=output_dir,
                 log_metrics=log.log_metrics,
                 on_progress=on_progress,
                 is_stop_requested=is_stop_requested,
             )
         )
-        if eval_batches:
-            metrics |= source.baselines()
+        if last.eval_batches:
+            metrics |= last.baselines()
         save_model(model, description, output_dir)
         log.log_files("model.json")
         if metrics:  # a finished run without held-out records has its metrics already
@@ -94,74 +89,8 @@ def pretrain(
     return metrics
 
 
-def _open_source(config: Config) -> Source:
-    section = config.pretraining
-    records = required(
-        section.records, key="pretraining.records", what="a folder that `bert-tf prepare` wrote"
-    )
-    if is_static(records):
-        vocabulary = required(
-            config.tokenizer.vocabulary,
-            key="tokenizer.vocabulary",
-            what="the vocab.txt that the static records were made with",
-        )
-        tokenizer = Tokenizer.load(vocabulary, config.tokenizer)
-        return open_static(records, section.eval_records, tokenizer=tokenizer)
-    source = open_prepared(records, masking=config.masking)
-    if section.eval_records is not None:
-        raise ValueError(
-            "pretraining.eval_records must be unset for a folder of `bert-tf prepare`, which has "
-            f"its own held-out records. Received: {section.eval_records!r}. Take it out."
-        )
-    return source
-
-
-def _batches(
-    config: Config, source: Source, strategy: tf.distribute.Strategy
-) -> tuple[Callable[..., tf.data.Dataset], Callable[..., tf.data.Dataset] | None]:
-    """Functions of a step and of nothing; both take num_workers and worker_index, too."""
-    section = config.pretraining
-    options = {"batch_size": section.training.batch_size, "seed": config.seed}
-
-    def train_batches(step: int, **worker: int) -> tf.data.Dataset:
-        batches = source.train_batches(**options, start_step=step, **worker)
-        return _packed(batches, config, source, strategy, **worker)
-
-    if source.eval_batches is None:
-        return train_batches, None
-    make_batches = functools.partial(
-        source.eval_batches, **options, max_steps=section.max_eval_steps
-    )
-
-    def eval_batches(**worker: int) -> tf.data.Dataset:
-        return _packed(make_batches(**worker), config, source, strategy, **worker)
-
-    return train_batches, eval_batches
-
-
-def _packed(
-    batches: tf.data.Dataset,
-    config: Config,
-    source: Source,
-    strategy: tf.distribute.Strategy,
-    *,
-    num_workers: int = 1,
-    worker_index: int = 0,
-) -> tf.data.Dataset:
-    """`batches` in rows that every replica and micro-batch of the worker gets as many of."""
-    del worker_index
-    training = config.pretraining.training
-    if not training.pack_sequences:
-        return batches
-    return pack_batches(
-        batches,
-        num_parts=strategy.num_replicas_in_sync // num_workers * training.accumulation_steps,
-        masked_lm_prob=config.masking.masked_lm_prob,
-        pad_id=source.tokenizer.pad_id,
-    )
-
-
-def _describe(config: Config, source: Source) -> ModelDescription:
+def _describe(config: Config, phases: Sequence[OpenPhase]) -> ModelDescription:
+    source = max((phase.source for phase in phases), key=lambda source: source.max_seq_length)
     architecture = with_vocab_size(config.model, source.tokenizer.vocab_size)
     if source.max_seq_length > architecture.max_position_embeddings:
         raise ValueError(
@@ -178,15 +107,31 @@ def _describe(config: Config, source: Source) -> ModelDescription:
     )
 
 
-def _settings(config: Config, source: Source, description: ModelDescription) -> dict[str, object]:
+def _settings(
+    config: Config, phases: Sequence[OpenPhase], description: ModelDescription
+) -> dict[str, object]:
+    """Only the last phase may grow: the steps before it are done on what they were done on."""
     training = config.pretraining.training
-    return {
+    settings = {
         "seed": config.seed,
         "architecture": description.architecture.model_dump(mode="json"),
         "masking": config.masking.model_dump(mode="json"),
-        "records": source.plan,
         "num_train_steps": config.pretraining.num_train_steps,
-        "batch_size": training.batch_size,
         "optimizer": training.optimizer.model_dump(mode="json"),
         "precision": dtype_policy(training.precision),
+    }
+    if not config.pretraining.phases:
+        (phase,) = phases
+        return settings | {"records": phase.source.plan, "batch_size": phase.training.batch_size}
+    return settings | {
+        "phases": {
+            str(number): {
+                "records": phase.source.plan,
+                "batch_size": phase.training.batch_size,
+                "max_predictions_per_seq": phase.masking.max_predictions_per_seq,
+                "schedule": phase.schedule and phase.schedule.model_dump(mode="json"),
+            }
+            | ({} if phase is phases[-1] else {"num_steps_before_next": phase.num_steps})
+            for number, phase in enumerate(phases)
+        }
     }

@@ -1,15 +1,12 @@
 """Which devices compute, and in which number type."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from bert_tf.config import TrainingConfig
-
-# Matrix units that take bfloat16: Intel AMX, or AVX-512 with its bfloat16 extension.
-_BFLOAT16_CPU_FLAGS = {"amx_bf16", "avx512_bf16"}
+from bert_tf.layers.bfloat16_tensorflow import has_bfloat16_units
 
 
 def make_strategy(*, num_logical_devices: int | None = None) -> tf.distribute.MirroredStrategy:
@@ -58,21 +55,6 @@ def dtype_policy(precision: str) -> str:
     if precision == "auto":
         precision = "bfloat16" if has_bfloat16_units() else "float32"
     return precision if precision == "float32" else f"mixed_{precision}"
-
-
-def has_bfloat16_units() -> bool:
-    """Whether matrix products in bfloat16 run on units of their own (GPU: Ampere or newer)."""
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-        return all(detail.get("compute_capability", (0, 0)) >= (8, 0) for detail in details)
-    cpuinfo = Path("/proc/cpuinfo")
-    if not cpuinfo.is_file():
-        return False
-    flags = next(
-        (line for line in cpuinfo.read_text().splitlines() if line.startswith("flags")), ""
-    )
-    return bool(_BFLOAT16_CPU_FLAGS & set(flags.split()))
 
 
 def split_batches(

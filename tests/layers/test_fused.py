@@ -11,7 +11,7 @@ from scipy import stats
 from bert_tf.layers import fused_tensorflow
 from bert_tf.layers.dropout import Dropout, dropout_seed
 from bert_tf.layers.dropout_mask import dropout_mask
-from bert_tf.layers.transformer import drop_add_norm
+from bert_tf.layers.normalization import drop_add_norm
 
 SEED = tf.constant([3, -5], tf.int32)
 RATES = [{"rate": 0.0, "scale": 1.0}, {"rate": 0.2, "scale": 1.25}]
@@ -56,6 +56,33 @@ def test_drop_add_norm(rates: dict[str, float], dtype: Any, tolerance: float) ->
     rounded = [np.asarray(tf.cast(tf.cast(x, dtype), tf.float32)) for x in inputs]
     found = value_and_gradients(fused, inputs, dtype)
     expected = value_and_gradients(plain, rounded, tf.float32)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=tolerance * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), TYPES)
+def test_layer_norm(dtype: Any, tolerance: float) -> None:
+    def plain(x: Any, gamma: Any, beta: Any) -> Any:
+        mean, variance = tf.nn.moments(x, [-1], keepdims=True)
+        return (x - mean) / tf.sqrt(variance + EPSILON) * gamma + beta
+
+    def fused(*inputs: Any) -> Any:
+        return fused_tensorflow.layer_norm(*inputs, epsilon=EPSILON)
+
+    inputs = [draw(*shape, seed=seed) for seed, shape in enumerate([(3, 5, 16), (16,), (16,)])]
+    rounded = [np.asarray(tf.cast(tf.cast(x, dtype), tf.float32)) for x in inputs]
+    found = value_and_gradients(fused, inputs, dtype)
+    expected = value_and_gradients(plain, rounded, tf.float32)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=tolerance * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), TYPES)
+def test_add_bias(dtype: Any, tolerance: float) -> None:
+    inputs = [draw(3, 5, 16), draw(16, seed=1)]
+    rounded = [np.asarray(tf.cast(tf.cast(x, dtype), tf.float32)) for x in inputs]
+    found = value_and_gradients(fused_tensorflow.add_bias, inputs, dtype)
+    expected = value_and_gradients(lambda x, bias: x + bias, rounded, tf.float32)
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=tolerance * np.abs(theirs).max())
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from bert_tf.config import OptimizerConfig, TrainingConfig
 from bert_tf.models.folder import ModelDescription, build_model
 from bert_tf.models.tensors import weights_by_name
-from bert_tf.training.loop import Run, train
+from bert_tf.training.loop import Phase, Run, train
 from bert_tf.training.metrics import PretrainingObjective
 from bert_tf.training.strategy import make_strategy
 from tests.references import ARCHITECTURE
@@ -73,16 +73,22 @@ def make_run(
         "checkpoint_every_steps": 2,
         "optimizer": OptimizerConfig(learning_rate=1e-2, max_grad_norm=0.5),
     }
+    config = TrainingConfig(**(training | options.pop("training", {})))
+    phase = Phase(
+        num_steps=num_steps,
+        batch_size=config.batch_size,
+        accumulation_steps=config.accumulation_steps,
+        train_batches=options.pop("train_batches", random_batches),
+        eval_batches=options.pop("eval_batches", lambda: random_batches(5000).take(3)),
+    )
     return Run(
         **{
             "model": model,
             "objective": PretrainingObjective(),
             "strategy": strategy,
-            "config": TrainingConfig(**(training | options.pop("training", {}))),
-            "num_steps": num_steps,
+            "config": config,
+            "phases": (phase,),
             "seed": 3,
-            "train_batches": random_batches,
-            "eval_batches": lambda: random_batches(5000).take(3),
             "output_dir": output_dir,
             **options,
         }

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from bert_tf.config import OptimizerConfig
-from bert_tf.training.optimizers import AdamW, Lamb, Optimizer, Parameter
+from bert_tf.training.optimizers import AdamW, Lamb, Optimizer, Parameter, make_schedule
 from bert_tf.training.strategy import make_strategy
 
 SHAPES = {"kernel": (3, 4), "bias": (4,), "query_key_value": (5, 12)}
@@ -80,7 +80,9 @@ def make_updates(*, num_replicas: int = 1, rate_factor: float = 1.0, **settings)
             for name, value in zip(SHAPES, initial_values(), strict=True)
         ]
         kind = {"adamw": AdamW, "lamb": Lamb}[config.name]
-        return Updates(strategy, kind(parameters, config=config, num_steps=10**6))
+        return Updates(
+            strategy, kind(parameters, config=config, schedule=make_schedule([(config, 10**6)]))
+        )
 
 
 def weights_after(num_steps: int, **settings) -> list[np.ndarray]:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from bert_tf.config import OptimizerConfig
 from bert_tf.training.optimizers.parameters import Parameter
-from bert_tf.training.optimizers.schedules import learning_rate_at
+from bert_tf.training.optimizers.schedules import Schedule
 
 Slots = dict[str, tf.Variable]
 
@@ -35,10 +35,12 @@ class Optimizer(tf.Module):
     by (1 - ema_decay) of the way to the weight.
     """
 
-    def __init__(self, parameters: Sequence[Parameter], *, config: OptimizerConfig, num_steps: int):
+    def __init__(
+        self, parameters: Sequence[Parameter], *, config: OptimizerConfig, schedule: Schedule
+    ):
         super().__init__(name=config.name)
         self.config = config
-        self.num_steps = num_steps
+        self.schedule = schedule
         self.parameters = tuple(parameters)
         self.weights = [parameter.variable.value for parameter in parameters]
         self.slots = [_slots(parameter, config) for parameter in parameters]
@@ -72,7 +74,7 @@ class Optimizer(tf.Module):
         Returns the step's learning rate.
         """
         config = self.config
-        rate = learning_rate_at(step, config=config, num_steps=self.num_steps)
+        rate = self.schedule(step)
         count = tf.cast(self.num_updates + 1, tf.float32)
         powers = [
             tf.pow(beta, count) if config.bias_correction else tf.zeros_like(count)

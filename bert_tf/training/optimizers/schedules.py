@@ -1,10 +1,34 @@
 """The learning rate as a function of the step."""
 
+import functools
 import math
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from bert_tf.config import OptimizerConfig
+
+Schedule = Callable[[tf.Tensor], tf.Tensor]
+"""Step, an integer tensor, to learning rate, float32 of its shape."""
+
+
+def make_schedule(parts: Sequence[tuple[OptimizerConfig, int]]) -> Schedule:
+    """One schedule after another: each part is `learning_rate_at` over its number of steps."""
+
+    def rate_at(step: tf.Tensor) -> tf.Tensor:
+        ends_at = 0
+        rates, ends = [], []
+        for config, num_steps in parts:
+            rates.append(learning_rate_at(step - ends_at, config=config, num_steps=num_steps))
+            ends_at += num_steps
+            ends.append(ends_at)
+        # From the last part back: a step belongs to the first part that it is not past.
+        joined = zip(reversed(ends[:-1]), reversed(rates[:-1]), strict=True)
+        return functools.reduce(
+            lambda later, part: tf.where(step < part[0], part[1], later), joined, rates[-1]
+        )
+
+    return rate_at
 
 
 def learning_rate_at(step: tf.Tensor, *, config: OptimizerConfig, num_steps: int) -> tf.Tensor:
