@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -238,6 +240,20 @@ def test_finetuning_refuses_another_architecture_and_takes_other_dropout(work, t
     run(*arguments, *short)
     description = json.loads((tmp_path / "model.json").read_text())
     assert description["architecture"]["hidden_dropout_prob"] == 0.3
+
+
+def test_ids_that_the_model_does_not_have_are_never_trained_on(work, tmp_path):
+    shutil.copytree(work / "encoder", tmp_path / "encoder")
+    path = tmp_path / "encoder" / "vocab.txt"  # gets the token of a common word as its last
+    tokens = path.read_text("utf-8").replace("\n영화\n", "\nrenamed\n") + "영화\n"
+    path.write_text(tokens, encoding="utf-8")
+    output = run(
+        *("finetune", "--config", str(work / "config.yaml"), "--output-dir", str(tmp_path / "c")),
+        *("--set", f"finetuning.pretrained={tmp_path / 'encoder'}"),
+        exit_code=1,
+    )
+    assert re.search(r"input_ids must be from 0 to (\d+)\. Received: \d+\. .*another voc", output)
+    assert not (tmp_path / "c" / "model.json").exists()
 
 
 def test_from_scratch_needs_no_pretrained_folder(work, tmp_path):

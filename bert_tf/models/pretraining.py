@@ -58,6 +58,11 @@ class BertPretrainer(ModelWithEncoder):
                 dtype=policy,
             )
 
+    @property
+    def num_classes(self):
+        """The classes that each sequence is scored on: 2, or 0 without that head."""
+        return 2 if self.has_next_sentence else 0
+
     def build(self, inputs_shape):
         hidden_size = self.config.hidden_size
         self.encoder.build(inputs_shape)

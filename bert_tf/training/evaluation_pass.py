@@ -5,6 +5,8 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from bert_tf.data.batches.ranges import faults_named
+from bert_tf.training.checked_batches import checked
 from bert_tf.training.metrics import Objective, summarize
 from bert_tf.training.step import make_eval_step
 from bert_tf.training.strategy import split_batches
@@ -24,10 +26,11 @@ class Evaluation:
         *,
         strategy: tf.distribute.Strategy,
     ):
-        self._batches = batches
+        self._batches = checked(batches, model)
         self._strategy = strategy
         self._eval_step = make_eval_step(model, objective, strategy)
 
+    @faults_named()
     def __call__(self) -> dict[str, float]:
         totals = None
         iterator = iter(split_batches(self._batches, self._strategy))

@@ -7,7 +7,7 @@ last step.
 import functools
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,9 @@ import keras
 import tensorflow as tf
 
 from bert_tf.config import OptimizerConfig, TrainingConfig
+from bert_tf.data.batches.ranges import faults_named
 from bert_tf.training.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
+from bert_tf.training.dry_step import memory_faults_named, tried_batches
 from bert_tf.training.evaluation_pass import Evaluation
 from bert_tf.training.loss_scale import make_loss_scale
 from bert_tf.training.metrics import Objective
@@ -27,7 +29,6 @@ from bert_tf.training.optimizers import (
     make_schedule,
 )
 from bert_tf.training.step import make_train_step
-from bert_tf.training.strategy import split_batches
 from bert_tf.training.window import SkippedSteps, Window
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class TrainingInterruptedError(Exception):
     """The run was asked to stop, and its checkpoint is written."""
 
 
+@faults_named()
 def train(run: Run) -> dict[str, float]:
     """Train from the newest checkpoint, or from the model's weights as they are, to the end.
 
@@ -103,6 +105,11 @@ def train(run: Run) -> dict[str, float]:
     if first_step:
         log.info("Going on at step %d of %d.", first_step, run.num_steps)
     metrics: dict[str, float] = {}
+    begins_at = 0
+    for phase, phase_parts in zip(run.phases, parts.phases, strict=True):
+        if step < begins_at:  # one to come, whose step may be the largest
+            _tried_batches(run, phase, phase_parts, step=begins_at, begins_at=begins_at)
+        begins_at += phase.num_steps
     ends_at = 0
     for phase, phase_parts in zip(run.phases, parts.phases, strict=True):
         begins_at, ends_at = ends_at, ends_at + phase.num_steps
@@ -129,8 +136,7 @@ def _train_phase(
     config, checkpoints, skipped = run.config, parts.checkpoints, parts.skipped
     train_step, evaluation = phase_parts
     ends_at = begins_at + phase.num_steps
-    make_batches = functools.partial(phase.train_batches, step - begins_at)
-    batches = iter(split_batches(make_batches, run.strategy))
+    batches = _tried_batches(run, phase, phase_parts, step=step, begins_at=begins_at)
     window = Window(batch_size=phase.batch_size)
     metrics: dict[str, float] = {}
     while step < ends_at:
@@ -164,7 +170,7 @@ def _train_phase(
 
 
 class _PhaseParts(NamedTuple):
-    train_step: Callable[[Any, tf.Tensor], Any]
+    train_step: Callable[..., Any]
     evaluation: Evaluation | None
 
 
@@ -204,15 +210,17 @@ def _prepare(run: Run) -> _Parts:
     skipped = SkippedSteps(config.max_skipped_steps, checkpoints=checkpoints.directory)
     phases = [
         _PhaseParts(
-            make_train_step(
-                run.model,
-                run.objective,
-                optimizer,
-                strategy=run.strategy,
-                num_parts=phase.accumulation_steps,
-                max_grad_norm=config.optimizer.max_grad_norm,
-                seed=run.seed,
-                loss_scale=loss_scale,
+            memory_faults_named(_config_of(run, phase))(
+                make_train_step(
+                    run.model,
+                    run.objective,
+                    optimizer,
+                    strategy=run.strategy,
+                    num_parts=phase.accumulation_steps,
+                    max_grad_norm=config.optimizer.max_grad_norm,
+                    seed=run.seed,
+                    loss_scale=loss_scale,
+                )
             ),
             phase.eval_batches
             and Evaluation(run.model, run.objective, phase.eval_batches, strategy=run.strategy),
@@ -220,6 +228,24 @@ def _prepare(run: Run) -> _Parts:
         for phase in run.phases
     ]
     return _Parts(optimizer, checkpoints, skipped, phases)
+
+
+def _tried_batches(
+    run: Run, phase: Phase, phase_parts: _PhaseParts, *, step: int, begins_at: int
+) -> Iterator[Any]:
+    return tried_batches(
+        functools.partial(phase.train_batches, step - begins_at),
+        phase_parts.train_step,
+        model=run.model,
+        config=_config_of(run, phase),
+        strategy=run.strategy,
+        step=step,
+    )
+
+
+def _config_of(run: Run, phase: Phase) -> TrainingConfig:
+    split = {"batch_size": phase.batch_size, "accumulation_steps": phase.accumulation_steps}
+    return run.config.model_copy(update=split)
 
 
 def _evaluate(

@@ -22,19 +22,23 @@ class LossScale(tf.Module):
         self.scale = _variable(START, tf.float32)
         self.num_good_steps = _variable(0, tf.int64)
 
-    def update(self, is_finite: tf.Tensor) -> tf.Tensor:
+    def update(self, is_finite: tf.Tensor, *, is_dry: bool | tf.Tensor = False) -> tf.Tensor:
         """Adapt to a step's gradient; called in replica context, the same on all replicas.
+
+        Args:
+            is_dry: leave the state as it is.
 
         Returns whether the step overflowed: whether a lower scale may mend it.
         """
         scale = self.scale.read_value()
-        num_good_steps = self.num_good_steps + 1
+        before = self.num_good_steps.read_value()
+        num_good_steps = before + 1
         is_to_double = num_good_steps >= STEPS_TO_DOUBLE
         raised = tf.where(is_to_double, tf.minimum(2.0 * scale, MAXIMUM), scale)
-        self.scale.assign(tf.where(is_finite, raised, tf.maximum(0.5 * scale, MINIMUM)))
-        self.num_good_steps.assign(
-            tf.where(is_finite & ~is_to_double, num_good_steps, tf.zeros_like(num_good_steps))
-        )
+        adapted = tf.where(is_finite, raised, tf.maximum(0.5 * scale, MINIMUM))
+        count = tf.where(is_finite & ~is_to_double, num_good_steps, tf.zeros_like(before))
+        self.scale.assign(tf.where(is_dry, scale, adapted))
+        self.num_good_steps.assign(tf.where(is_dry, before, count))
         return ~is_finite & (scale > MINIMUM)
 
 

@@ -27,7 +27,7 @@ def make_train_step(
     max_grad_norm: float,
     seed: int,
     loss_scale: LossScale | None = None,
-) -> Callable[[Any, tf.Tensor], Any]:
+) -> Callable[..., Any]:
     """One step over the next global batch of a distributed iterator.
 
     Args:
@@ -35,13 +35,14 @@ def make_train_step(
         seed: dropout masks are a function of it, the step, the replica and the micro-batch.
         loss_scale: for a model that computes in float16.
 
-    Returns a function of (iterator, step int64) that gives the batch's `Sums`, its weights, and
-    `learning_rate`, `gradient_norm` (before clipping), `is_skipped` (loss or gradient was not
-    finite), `is_overflow` (skipped, but a lower scale may mend it) and, with one, `loss_scale`.
+    Returns a function of (iterator, step int64) and, by keyword, `is_dry`: compute all of it, but
+    change nothing. It gives the batch's `Sums`, its weights, and `learning_rate`, `gradient_norm`
+    (before clipping), `is_skipped` (loss or gradient was not finite), `is_overflow` (skipped, but
+    a lower scale may mend it) and, with one, `loss_scale`.
     """
     part_of_step = _make_part_of_step(model, objective, loss_scale)
 
-    def replica_step(batch: Any, step: tf.Tensor) -> tuple[Sums, Any, Any]:
+    def replica_step(batch: Any, step: tf.Tensor, is_dry: tf.Tensor) -> tuple[Sums, Any, Any]:
         weights = _reduce(objective.weights(batch))
         step_seed = _step_seed(seed, step)
         if num_parts == 1:
@@ -56,15 +57,18 @@ def make_train_step(
         norm = tf.linalg.global_norm(gradients)
         is_finite = tf.math.is_finite(norm) & tf.math.is_finite(total_loss(sums.loss, weights))
         gradients, _ = tf.clip_by_global_norm(gradients, max_grad_norm, use_norm=norm)
-        rate = optimizer.apply(gradients, step=step, is_finite=is_finite)
+        rate = optimizer.apply(gradients, step=step, is_finite=is_finite & ~is_dry)
         if loss_scale is not None:
-            is_overflow = loss_scale.update(is_finite)
+            is_overflow = loss_scale.update(is_finite, is_dry=is_dry)
         extras |= {"learning_rate": rate, "gradient_norm": norm}
         return sums, weights, extras | {"is_skipped": ~is_finite, "is_overflow": is_overflow}
 
     @tf.function
-    def train_step(iterator: Any, step: tf.Tensor) -> Any:
-        return _local(strategy, strategy.run(replica_step, args=(next(iterator), step)))
+    def traced_step(iterator: Any, step: tf.Tensor, is_dry: tf.Tensor) -> Any:
+        return _local(strategy, strategy.run(replica_step, args=(next(iterator), step, is_dry)))
+
+    def train_step(iterator: Any, step: tf.Tensor, *, is_dry: bool = False) -> Any:
+        return traced_step(iterator, step, tf.constant(is_dry))
 
     return train_step
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from bert_tf.config import Config, validate_config
+from bert_tf.config import Config, MaskingConfig, validate_config
 from bert_tf.data.batches.pretraining import training_batches
+from bert_tf.data.batches.ranges import RangeError, faults_named
 from bert_tf.data.text.vocabulary import CLS, MASK, PAD, SEP, UNK
 from bert_tf.training.evaluation import evaluate_model
 from bert_tf.training.pretraining import pretrain
@@ -157,6 +158,29 @@ def test_a_shard_damaged_before_training_is_named_and_nothing_written(
     assert not (tmp_path / "encoder").exists()
 
 
+def test_another_vocabulary_beside_the_records_is_refused(prepared: Path, tmp_path: Path) -> None:
+    folder = copy_of(prepared, tmp_path)
+    other = [*TOKENS[:-1], "z"]
+    (folder / "vocab.txt").write_text("\n".join(other) + "\n", encoding="utf-8")
+    config = make_config(tmp_path, pretraining={"records": str(folder), "eval_records": None})
+    with pytest.raises(
+        ValueError, match=r"records: the vocabulary must be the one that the record"
+    ):
+        pretrain(config, tmp_path / "encoder")
+
+
+@pytest.mark.parametrize("unit", ["token", "word"])
+def test_an_id_outside_the_vocabulary_is_named_whatever_is_masked(
+    prepared: Path, tmp_path: Path, unit: str
+) -> None:
+    folder = copy_of(prepared, tmp_path)
+    (folder / "vocab.txt").write_text("\n".join(TOKENS[:-3]) + "\n", encoding="utf-8")
+    masking = MaskingConfig(unit=unit)
+    batches = training_batches(folder, batch_size=64, masking=masking, seed=0)
+    with pytest.raises(RangeError, match=r"input_ids must be from 0 to 11. Received: 1[234]. "):
+        read_some(batches)
+
+
 @pytest.mark.slow
 def test_a_shard_damaged_while_training_reads_it_is_named(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -172,6 +196,12 @@ def test_a_shard_damaged_while_training_reads_it_is_named(
     config = make_config(tmp_path, pretraining={"records": str(folder), "eval_records": None})
     with pytest.raises(ValueError, match=r"train-00001-of-00002\.tfrecord: a shard must have the"):
         pretrain(config, tmp_path / "encoder")
+
+
+@faults_named()
+def read_some(batches: tf.data.Dataset) -> None:
+    for _ in batches.take(4):
+        pass
 
 
 def copy_of(folder: Path, parent: Path) -> Path:

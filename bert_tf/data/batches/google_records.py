@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from bert_tf.data.batches import epochs, google_schema
 from bert_tf.data.batches.google_schema import StaticRecords
+from bert_tf.data.batches.ranges import RangeError, check_tensors
 from bert_tf.data.records import MANIFEST_FILE, tf_compression
 
 GZIP_MAGIC = b"\x1f\x8b\x08"
@@ -117,10 +118,11 @@ def evaluation_batches(
 
 @contextlib.contextmanager
 def damage_named(*sets: StaticRecords) -> Iterator[None]:
-    """While records are read: an error of TensorFlow becomes a ValueError with file and record."""
+    """While records are read: an error of TensorFlow or a number out of its range becomes a
+    ValueError with file and record."""
     try:
         yield
-    except tf.errors.OpError as error:
+    except (tf.errors.OpError, RangeError) as error:
         for static in sets:
             for file in static.files:
                 try:
@@ -154,9 +156,7 @@ def _make_batch(
         },
     )
     parsed = {ours: parsed[theirs] for ours, theirs in google_schema.feature_names(static).items()}
-    for name, limit in google_schema.feature_limits(static).items():
-        is_in_range = tf.reduce_all((parsed[name] >= 0) & (parsed[name] < limit))
-        tf.debugging.Assert(is_in_range, [f"{name} must be from 0 to {limit - 1}"])
+    parsed = check_tensors(parsed, google_schema.feature_limits(static))
     weights = tf.cast(is_real, tf.float32)
     has_label = weights if static.next_sentence else tf.zeros_like(weights)
     labels = parsed.pop("next_sentence_labels", tf.zeros([tf.size(weights), 1], tf.int64))

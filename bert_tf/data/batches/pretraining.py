@@ -16,6 +16,7 @@ from bert_tf.config import MaskingConfig
 from bert_tf.data import records
 from bert_tf.data.batches import epochs
 from bert_tf.data.batches import masking as masks
+from bert_tf.data.batches.ranges import check_tensors
 from bert_tf.data.seeds import derive_seed
 from bert_tf.data.text.vocabulary import CLS, MASK, PAD, SEP, VOCABULARY_FILE, read_vocabulary
 
@@ -181,20 +182,21 @@ def _batch_maker(
     ) -> dict[str, tf.Tensor]:
         parsed = records.parse(serialized[rows])
         input_ids = parsed["input_ids"].to_tensor(pad_id, shape=shape)
+        checked = check_tensors({"input_ids": input_ids}, {"input_ids": len(tokens)})
         input_mask = tf.sequence_mask(
             parsed["input_ids"].row_lengths(), max_seq_length, dtype=tf.int32
         )
-        masked = mask(input_ids, input_mask, step)
+        masked = mask(checked["input_ids"], input_mask, step)  # which looks them up
         weights = tf.cast(is_real[rows], tf.float32)
         labels = parsed["next_sentence_labels"]
-        has_label = tf.cast(tf.not_equal(labels, records.NO_LABEL), tf.float32)
+        is_labelled = tf.not_equal(labels, records.NO_LABEL)
         return {
             **masked,
             "input_mask": input_mask,
             "segment_ids": parsed["segment_ids"].to_tensor(0, shape=shape),
             "masked_lm_weights": masked["masked_lm_weights"] * weights[:, tf.newaxis],
-            "next_sentence_labels": tf.maximum(labels, 0),
-            "next_sentence_weights": has_label * weights,
+            "next_sentence_labels": tf.where(is_labelled, labels, 0),
+            "next_sentence_weights": tf.cast(is_labelled, tf.float32) * weights,
         }
 
     return make_batch

@@ -35,8 +35,20 @@ class Source:
 
 
 def open_prepared(directory: str | Path, *, masking: MaskingConfig) -> Source:
-    """A folder of `bert-tf prepare`. Raises as `records.shard_paths`."""
+    """A folder of `bert-tf prepare`. Raises as `records.shard_paths`.
+
+    Raises:
+        ValueError: its vocabulary is not the one that the records were made with.
+    """
     manifest = records.read_manifest(directory)
+    tokenizer = Tokenizer.load(directory)
+    made_with = manifest.plan.get("tokenizer", {}).get("vocabulary_sha256")
+    if made_with not in (None, tokenizer.vocabulary_sha256):
+        raise ValueError(
+            f"{directory}: the vocabulary must be the one that the records were made with, "
+            f"SHA-256 {made_with}. Received: {tokenizer.vocabulary_sha256}. Put it back, or "
+            "prepare the records again."
+        )
     for split in ("train", "eval"):
         records.shard_paths(directory, split)
 
@@ -49,7 +61,7 @@ def open_prepared(directory: str | Path, *, masking: MaskingConfig) -> Source:
     return Source(
         max_seq_length=manifest.max_seq_length,
         next_sentence=manifest.next_sentence,
-        tokenizer=Tokenizer.load(directory),
+        tokenizer=tokenizer,
         plan=manifest.plan,
         train_batches=train_batches,
         eval_batches=eval_batches if manifest.num_examples("eval") else None,

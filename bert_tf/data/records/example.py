@@ -82,9 +82,10 @@ def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         },
     )
     return {
-        "input_ids": tf.cast(features["input_ids"], tf.int32),
-        "segment_ids": tf.cast(features["segment_ids"], tf.int32),
-        "next_sentence_labels": tf.cast(features["next_sentence_labels"][:, 0], tf.int32),
+        # What is too large for the type must not come out as a small number.
+        "input_ids": tf.saturate_cast(features["input_ids"], tf.int32),
+        "segment_ids": tf.saturate_cast(features["segment_ids"], tf.int32),
+        "next_sentence_labels": tf.saturate_cast(features["next_sentence_labels"][:, 0], tf.int32),
     }
 
 

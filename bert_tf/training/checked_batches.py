@@ -1,0 +1,21 @@
+"""Batches whose numbers are compared with what a model has, see `data.batches.ranges`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from bert_tf.data.batches.ranges import Sizes, check_batches
+
+
+def checked(
+    make_batches: Callable[..., tf.data.Dataset], model: Any
+) -> Callable[..., tf.data.Dataset]:
+    """`make_batches`, whose batches stop a run where a number in them is none of the model's."""
+    sizes = Sizes(
+        vocab_size=model.config.vocab_size,
+        type_vocab_size=model.config.type_vocab_size,
+        max_position_embeddings=model.config.max_position_embeddings,
+        num_classes=model.num_classes,
+    )
+    return lambda **worker: check_batches(make_batches(**worker), sizes)
