@@ -7,7 +7,10 @@ import numpy as np
 
 from bert_tf.config import ModelConfig
 
-def huggingface_step(config: ModelConfig, batch: dict[str, np.ndarray], policy: str) -> Callable[[], Any]:
+
+def huggingface_step(
+    config: ModelConfig, batch: dict[str, np.ndarray], policy: str
+) -> Callable[[], Any]:
     """`BertForPreTraining` in PyTorch, autocast to the precision, fused AdamW."""
     import torch
     import transformers
@@ -22,9 +25,7 @@ def huggingface_step(config: ModelConfig, batch: dict[str, np.ndarray], policy: 
             hidden_act="gelu_new",
         )
     ).train()
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=1e-4, weight_decay=0.01, fused=True
-    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.01, fused=True)
     labels = np.full(batch["input_ids"].shape, -100, np.int64)  # -100: not predicted
     np.put_along_axis(labels, batch["masked_lm_positions"], batch["masked_lm_ids"], axis=1)
     inputs = {
