@@ -1,4 +1,4 @@
-"""The curves of `learning_curve` as a picture: a line for each learner and seed, guessing dashed."""
+"""The curves of `learning_curve` as a picture: a line a learner and seed, guessing dashed."""
 
 from collections.abc import Mapping
 from pathlib import Path
