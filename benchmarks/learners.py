@@ -96,21 +96,33 @@ def model_garden_learner(lesson: Lesson) -> Learner:
     def step(batch: dict[str, tf.Tensor]) -> Any:
         return task.train_step(_model_garden_inputs(batch), model, optimizer, metrics)
 
-    def outputs(batch: dict[str, tf.Tensor], training: bool) -> dict[str, tf.Tensor]:
-        """Under our names."""
-        theirs = model(_model_garden_inputs(batch), training=training)
-        return {
-            "masked_lm_logits": theirs["mlm_logits"],
-            "next_sentence_logits": theirs["next_sentence"],
-        }
-
     batches: Iterator[Any] = iter(lesson.train_batches())
     return Learner(
         step=lambda number: step(next(batches)),
         evaluate=Evaluation(
-            outputs, PretrainingObjective(), lesson.eval_batches, strategy=make_strategy()
+            _UnderOurNames(model, lesson.architecture),
+            PretrainingObjective(),
+            lesson.eval_batches,
+            strategy=make_strategy(),
         ),
     )
+
+
+class _UnderOurNames:
+    """The peer's model as `Evaluation` takes one."""
+
+    num_classes = 2
+
+    def __init__(self, model: Any, architecture: ModelConfig):
+        self._model = model
+        self.config = architecture
+
+    def __call__(self, batch: dict[str, tf.Tensor], training: bool) -> dict[str, tf.Tensor]:
+        theirs = self._model(_model_garden_inputs(batch), training=training)
+        return {
+            "masked_lm_logits": theirs["mlm_logits"],
+            "next_sentence_logits": theirs["next_sentence"],
+        }
 
 
 def _task_config(architecture: ModelConfig) -> Any:
