@@ -8,23 +8,21 @@ command needs it.
 import contextlib
 import functools
 import json
-import signal
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from bert_tf import __version__
 from bert_tf.cli_inspect import inspect
 from bert_tf.cli_registry import registry
-from bert_tf.process import fail, set_up_process, show_errors, tracking_uri
+from bert_tf.cli_stage import print_metrics, shown_progress, stage
+from bert_tf.cli_training import finetune, pretrain
+from bert_tf.process import set_up_process, show_errors, tracking_uri
 
 if TYPE_CHECKING:
     from bert_tf.config import Config
-    from bert_tf.training.loop import Progress
-    from bert_tf.training.profiled_steps import ProfiledSteps
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -38,40 +36,12 @@ def main() -> None:
     set_up_process()
 
 
-main.add_command(inspect)
-main.add_command(registry)
-
-
-def _stage(command: Callable[..., None]) -> click.Command:
-    """The options every stage has, and errors as exit code 1 with their message."""
-
-    @main.command()
-    @click.option("--config", "config_path", type=click.Path(), help="YAML file.")
-    @click.option("--set", "overrides", multiple=True, metavar="A.B=VALUE", help="Change a value.")
-    @click.option("--output-dir", required=True, type=click.Path(), help="Where results go.")
-    @functools.wraps(command)
-    def run(
-        config_path: str | None, overrides: tuple[str, ...], output_dir: str, **options: Any
-    ) -> None:
-        from bert_tf.config import load_config
-
-        try:
-            config = load_config(config_path, overrides=overrides)
-        except (ValueError, FileNotFoundError) as error:
-            fail(error, code=2)
-        with show_errors():
-            Path(output_dir).mkdir(parents=True, exist_ok=True)
-            command(config, output_dir, **options)
-
-    return run
-
-
-@_stage
+@stage
 def vocab(config: "Config", output_dir: str) -> None:
     """Learn a WordPiece vocabulary from a corpus."""
     from bert_tf.data.text.tokenizer import learn_tokenizer
 
-    with _progress() as show:
+    with shown_progress() as show:
         tokenizer = learn_tokenizer(config, output_dir, on_progress=show)
     click.echo(f"{tokenizer.vocab_size:,} tokens in {output_dir}/vocab.txt")
 
@@ -84,21 +54,22 @@ def vocab(config: "Config", output_dir: str) -> None:
     help="Processes of this machine, or tasks of a Ray cluster.",
 )
 @click.option("--ray-address", help="Of a running cluster. Default: one started on this machine.")
-@_stage
+@stage
 def prepare(config: "Config", output_dir: str, engine: str, ray_address: str | None) -> None:
     """Turn a corpus into TFRecord files of sentence pairs.
 
     The records do not depend on the engine. A cluster's nodes must all see OUTPUT_DIR.
     """
     from bert_tf.data.corpora.selection import read_summary
-    from bert_tf.data.preparation.cluster import LOCAL, run_on_ray
+    from bert_tf.data.preparation.cluster import run_on_ray
     from bert_tf.data.preparation.prepare import prepare_records
     from bert_tf.data.preparation.workers import run_locally
+    from bert_tf.ray_cluster import LOCAL
 
     if ray_address and engine != "ray":
         raise click.UsageError("--ray-address needs --engine ray.")
     on_ray = functools.partial(run_on_ray, address=ray_address or LOCAL)
-    with _progress() as show:
+    with shown_progress() as show:
         manifest = prepare_records(
             config,
             output_dir,
@@ -114,50 +85,15 @@ def prepare(config: "Config", output_dir: str, engine: str, ray_address: str | N
         click.echo(f"Corpus: {summary.describe()}")
 
 
-def _profiled_steps(_context: Any, _option: Any, text: str | None) -> "ProfiledSteps | None":
-    from bert_tf.training.profiled_steps import ProfiledSteps, ProfileRangeError
-
-    try:
-        return None if text is None else ProfiledSteps.parse(text)
-    except ProfileRangeError as error:
-        raise click.BadParameter(str(error)) from error
-
-
-_profile_option = click.option(
-    "--profile",
-    metavar="START:END",
-    callback=_profiled_steps,
-    help="Trace these steps for TensorBoard and show where their time went, layer by layer.",
-)
-
-
-@_profile_option
-@_stage
-def pretrain(config: "Config", output_dir: str, profile: "ProfiledSteps | None") -> None:
-    """Pretrain on prepared records: masked tokens and next sentences."""
-    from bert_tf.training.pretraining import pretrain as run
-
-    _train(run, config, output_dir, stage="pretrain", profile=profile)
-
-
-@_profile_option
-@_stage
-def finetune(config: "Config", output_dir: str, profile: "ProfiledSteps | None") -> None:
-    """Train a classifier of texts or pairs on a pretrained encoder."""
-    from bert_tf.training.finetuning import finetune as run
-
-    _train(run, config, output_dir, stage="finetune", profile=profile)
-
-
-@_stage
+@stage
 def evaluate(config: "Config", output_dir: str) -> None:
     """Measure a trained model on held-out data."""
     from bert_tf.training.evaluation import evaluate_model
 
-    _print_metrics(evaluate_model(config, output_dir, tracking_uri=tracking_uri()))
+    print_metrics(evaluate_model(config, output_dir, tracking_uri=tracking_uri()))
 
 
-@_stage
+@stage
 def export(config: "Config", output_dir: str) -> None:
     """Write a SavedModel for TF Serving as OUTPUT_DIR/VERSION."""
     from bert_tf.export.saved_model import export_model
@@ -264,56 +200,6 @@ def send_tracking(output_dir: str) -> None:
         click.echo(f"{num_events:,} events sent to MLflow run {run_id_of(output_dir)}")
 
 
-def _train(
-    run: Callable[..., dict[str, float]],
-    config: "Config",
-    output_dir: str,
-    *,
-    stage: str,
-    profile: "ProfiledSteps | None",
-) -> None:
-    from bert_tf.training.loop import TrainingInterruptedError
-    from bert_tf.training.profiled_steps import ProfileRangeError
-
-    with _stop_on_signals() as received:
-        try:
-            with _progress() as show:
-                metrics = run(
-                    config,
-                    output_dir,
-                    tracking_uri=tracking_uri(),
-                    on_progress=lambda progress: show(
-                        stage, progress.step, progress.num_steps, describe_progress(progress)
-                    ),
-                    is_stop_requested=lambda: bool(received),
-                    profile=profile,
-                )
-        except ProfileRangeError as error:
-            fail(error, code=2)
-        except TrainingInterruptedError as interruption:
-            click.echo(f"{interruption} Run the same command to go on.", err=True)
-            raise SystemExit(128 + received[0]) from None
-    _print_metrics(metrics)
-
-
-def describe_progress(progress: "Progress") -> str:
-    """Loss, accuracies, learning rate and speed of a training run in one line."""
-    metrics = progress.metrics
-    accuracies = [
-        f"{name.removesuffix('_accuracy')} {value:.1%}"
-        for name, value in metrics.items()
-        if name.endswith("_accuracy")
-    ]
-    parts = [f"loss {metrics['loss']:.3f}", *accuracies]
-    if "learning_rate" in metrics:  # no step was done where it is not
-        parts.append(f"lr {metrics['learning_rate']:.2e}")
-    parts.append(f"{progress.sequences_per_second:,.1f} sequences/s")
-    if "real_tokens_per_second" in metrics:
-        parts.append(f"{metrics['real_tokens_per_second']:,.0f} real tokens/s")
-        parts.append(f"MFU {metrics['model_flops_utilization']:.1%}")
-    return ", ".join(parts)
-
-
 def _read_lines(path: str | None) -> list[str]:
     """The lines of a file, or of standard input."""
     with contextlib.ExitStack() as stack:
@@ -330,34 +216,8 @@ def _read_lines(path: str | None) -> list[str]:
     return lines
 
 
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[..., None]]:
-    from bert_tf.progress import ProgressDisplay
-
-    with ProgressDisplay(is_terminal=sys.stderr.isatty()) as display:
-        yield display.update
-
-
-@contextlib.contextmanager
-def _stop_on_signals() -> Iterator[list[int]]:
-    """Collects SIGTERM and SIGINT; a second SIGINT interrupts at once."""
-    received: list[int] = []
-
-    def note(number: int, _frame: Any) -> None:
-        if received and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        received.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _print_metrics(metrics: dict[str, float]) -> None:
-    click.echo(json.dumps({name: round(value, 6) for name, value in metrics.items()}))
+for _command in (vocab, prepare, pretrain, finetune, evaluate, export, inspect, registry):
+    main.add_command(_command)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bert_tf.cli import describe_progress
+from bert_tf.cli_training import describe_progress
 from bert_tf.config import Config, load_config
 from bert_tf.files import write_whole
 from bert_tf.process import set_up_process, tracking_uri

@@ -118,10 +118,10 @@ class MultiHeadAttention(keras.layers.Layer):
         query, key, value = self._project(query, memory, training)  # (B, N, F, H), 2 x (B, N, T, H)
         if self.compute_dtype == "float16":
             # The bare product overflows at 65504.
-            scores = matmul(query * self._factor, ops.swapaxes(key, -1, -2))
+            scores = matmul(query * self._factor, key, transpose_b=True)
             scores, factor = ops.clip(scores, -LARGEST_FLOAT16, LARGEST_FLOAT16), 1.0
         else:
-            scores, factor = matmul(query, ops.swapaxes(key, -1, -2)), self._factor
+            scores, factor = matmul(query, key, transpose_b=True), self._factor
         weights = None
         if training and not return_weights and keras.backend.backend() == "tensorflow":
             dropped = self._fused_weights(scores, attention_mask, factor=factor)

@@ -100,7 +100,7 @@ class MaskedLanguageModelHead(keras.layers.Layer):
         transformed = activate(*product(gathered, self.dense), self.activation, training=training)
         transformed = normalize(transformed, self.layer_norm, training=training)
         table = ops.cast(embedding_table, self.compute_dtype)
-        logits = matmul(transformed, ops.transpose(table))
+        logits = matmul(transformed, table, transpose_b=True)
         if training and keras.backend.backend() == "tensorflow":
             from bert_tf.layers import fused_tensorflow
 

@@ -43,17 +43,27 @@ def biased_product(x: Any, layer: keras.layers.Dense, *, training: bool) -> Any:
     return fused_tensorflow.add_bias(projected, bias)
 
 
-def matmul(a: Any, b: Any) -> Any:
-    """The product of two tensors of one type, in that type.
+def matmul(a: Any, b: Any, *, transpose_b: bool = False) -> Any:
+    """The product of two tensors of one type, in that type; of `b` transposed, if so asked.
 
     In bfloat16, on hardware without units for it, the factors are multiplied as float32 and the
     result is rounded: what such a unit gives, which multiplies exactly and adds in float32.
     TensorFlow's own bfloat16 product takes four times as long there.
     """
     if keras.backend.standardize_dtype(a.dtype) != "bfloat16" or _has_units():
-        return keras.ops.matmul(a, b)
-    wide = keras.ops.matmul(keras.ops.cast(a, "float32"), keras.ops.cast(b, "float32"))
+        return _matmul(a, b, transpose_b=transpose_b)
+    wide = _matmul(
+        keras.ops.cast(a, "float32"), keras.ops.cast(b, "float32"), transpose_b=transpose_b
+    )
     return keras.ops.cast(wide, "bfloat16")
+
+
+def _matmul(a: Any, b: Any, *, transpose_b: bool) -> Any:
+    if transpose_b and keras.backend.backend() == "tensorflow":
+        from bert_tf.layers.products_tensorflow import matmul_transposed
+
+        return matmul_transposed(a, b)
+    return keras.ops.matmul(a, keras.ops.swapaxes(b, -1, -2) if transpose_b else b)
 
 
 def _has_units() -> bool:

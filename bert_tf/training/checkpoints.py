@@ -45,6 +45,7 @@ class Checkpoints:
         keep: how many of the newest stay.
         keep_every_steps: those of steps that it divides stay as well.
         keep_best: the metric after which one more stays, see `note_metrics`.
+        is_writer: false of a worker that reads them only: another writes the same.
         saves_in_background: take the memory for `save_in_background` now, and not when it is
             first called.
     """
@@ -59,6 +60,7 @@ class Checkpoints:
         keep: int,
         keep_every_steps: int | None = None,
         keep_best: str | None = None,
+        is_writer: bool = True,
         saves_in_background: bool = False,
     ):
         self.directory = Path(directory)
@@ -66,6 +68,7 @@ class Checkpoints:
         self._keep = keep
         self._keep_every_steps = keep_every_steps
         self._keep_best = keep_best
+        self._is_writer = is_writer
         trainable = {id(variable): i for i, variable in enumerate(model.trainable_variables)}
         self._state = {
             name.replace("/", "."): _state(optimizer, trainable[id(weight)])
@@ -78,7 +81,7 @@ class Checkpoints:
         self._snapshot = Snapshot(tree)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._work: Future[Any] | None = None
-        if saves_in_background:
+        if saves_in_background and is_writer:
             self._work = self._thread.submit(self._snapshot.allocate)
 
     def __enter__(self) -> Self:
@@ -130,6 +133,8 @@ class Checkpoints:
         self.wait()
         self._refuse_non_finite(step)
         self.step.assign(step)
+        if not self._is_writer:
+            return self._path(step)
         return self._write(self._checkpoint, step)
 
     def save_in_background(self, step: int) -> None:
@@ -141,6 +146,8 @@ class Checkpoints:
         self.wait()
         self._refuse_non_finite(step)
         self.step.assign(step)
+        if not self._is_writer:
+            return
         self._snapshot.take()
 
         def write() -> None:
@@ -177,7 +184,7 @@ class Checkpoints:
             ValueError: the evaluation has no such metric.
         """
         name = self._keep_best
-        if name is None:
+        if name is None or not self._is_writer:
             return
         self.wait()
         if name not in metrics:

@@ -1,5 +1,6 @@
 """`bert-tf finetune`: labelled texts and a pretrained encoder in, a classifier out."""
 
+import functools
 import hashlib
 import json
 import math
@@ -41,6 +42,7 @@ from bert_tf.training.profiler import open_profiler
 from bert_tf.training.reporting import report_run
 from bert_tf.training.settings import bind_settings, defaults_of
 from bert_tf.training.strategy import check_batch_size, dtype_policy, make_strategy
+from bert_tf.training.tf_config import ALONE, Worker
 
 # What a run had that began before a setting existed.
 _IMPLIED_SETTINGS = {
@@ -57,6 +59,7 @@ def finetune(
     tracking_uri: str | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     is_stop_requested: Callable[[], bool] = lambda: False,
+    worker: Worker = ALONE,
     profile: ProfiledSteps | None = None,
 ) -> dict[str, float]:
     """Train a classifier and write its model folder, metrics and confusion matrix.
@@ -73,7 +76,9 @@ def finetune(
         TrainingInterruptedError: a stop was requested; the same call goes on from there.
     """
     output_dir, section = Path(output_dir), config.finetuning
-    strategy = make_strategy(num_logical_devices=section.training.num_logical_devices)
+    strategy = make_strategy(
+        num_logical_devices=section.training.num_logical_devices, worker=worker
+    )
     check_batch_size(section.training, strategy)
     train_data, eval_data = _read_data(section)
     tokenizer, description = _describe(config, train_data)
@@ -82,16 +87,28 @@ def finetune(
     num_examples = len(train_data.texts)
     num_steps = math.ceil(section.num_epochs * num_examples / section.training.batch_size)
     settings = _settings(config, train_data, description, tokenizer=tokenizer)
-    profiler = open_profiler(profile, output_dir, num_steps=num_steps)
-    bind_settings(output_dir, settings | {"num_steps": num_steps}, implied=_IMPLIED_SETTINGS)
+    profiler = open_profiler(profile if worker.is_chief else None, output_dir, num_steps=num_steps)
+    bind_settings(
+        output_dir,
+        settings | {"num_steps": num_steps},
+        implied=_IMPLIED_SETTINGS,
+        is_writer=worker.is_chief,
+    )
     resolved = config.model_copy(
         update={
             "model": description.architecture,
             "tokenizer": config.tokenizer.model_copy(update=tokenizer.settings),
         }
     )
-    with report_run(resolved, output_dir, stage="finetune", tracking_uri=tracking_uri) as log:
-        tokenizer.save(output_dir)
+    with report_run(
+        resolved,
+        output_dir,
+        stage="finetune",
+        tracking_uri=tracking_uri,
+        is_writer=worker.is_chief,
+    ) as log:
+        if worker.is_chief:
+            tokenizer.save(output_dir)
         log.log_files("vocab.txt", "tokenizer.json")
         keras.utils.set_random_seed(config.seed)
         with strategy.scope():
@@ -100,19 +117,24 @@ def finetune(
             )
             if not section.from_scratch:
                 load_encoder(model, str(section.pretrained))
-        eval_batches = evaluation_data(
-            eval_data,
-            description,
-            tokenizer=tokenizer,
-            batch_size=section.training.batch_size,
-            group_by_length=section.group_by_length,
-        )
+
+        @functools.cache  # texts are tokenised once
+        def eval_batches(**worker: int) -> tf.data.Dataset:
+            return evaluation_data(
+                eval_data,
+                description,
+                tokenizer=tokenizer,
+                batch_size=section.training.batch_size,
+                group_by_length=section.group_by_length,
+                **worker,
+            )
+
         phase = Phase(
             num_steps=num_steps,
             batch_size=section.training.batch_size,
             accumulation_steps=section.training.accumulation_steps,
             train_batches=_training_batches(config, train_data, description, tokenizer=tokenizer),
-            eval_batches=lambda: eval_batches,
+            eval_batches=eval_batches,
         )
         metrics = train(
             Run(
@@ -123,13 +145,16 @@ def finetune(
                 phases=(phase,),
                 seed=config.seed,
                 output_dir=output_dir,
+                worker=worker,
                 log_metrics=log.log_metrics,
                 on_progress=on_progress,
                 is_stop_requested=is_stop_requested,
                 profiler=profiler,
             )
         )
-        metrics |= report_classes(model, eval_batches, description, output_dir)
+        if not worker.is_chief:
+            return metrics
+        metrics |= report_classes(model, eval_batches(), description, output_dir)
         save_model(model, description, output_dir)
         log.log_files(CONFUSION_MATRIX_FILE, "model.json")
         log.finish(metrics)
@@ -143,10 +168,12 @@ def evaluation_data(
     tokenizer: Tokenizer,
     batch_size: int,
     group_by_length: bool = False,
+    **worker: int,
 ) -> tf.data.Dataset:
     """One pass over labelled texts as the model was trained to read them; tokenised once.
 
     In order, or the longest first, which is faster; labels go with their texts either way.
+    `worker`: see `classification_batches`.
     """
     return classification_batches(
         data,
@@ -156,6 +183,7 @@ def evaluation_data(
         batch_size=batch_size,
         group_by_length=group_by_length,
         is_training=False,
+        **worker,
     )
 
 
@@ -248,10 +276,10 @@ def _describe(config: Config, train_data: LabelledText) -> tuple[Tokenizer, Mode
 
 def _training_batches(
     config: Config, data: LabelledText, description: ModelDescription, *, tokenizer: Tokenizer
-) -> Callable[[int], tf.data.Dataset]:
-    """Step -> endless batches from that step on."""
+) -> Callable[..., tf.data.Dataset]:
+    """Step -> endless batches from that step on; takes num_workers and worker_index, too."""
 
-    def batches_from(step: int) -> tf.data.Dataset:
+    def batches_from(step: int, **worker: int) -> tf.data.Dataset:
         return classification_batches(
             data,
             tokenizer=tokenizer,
@@ -262,6 +290,7 @@ def _training_batches(
             seed=config.seed,
             is_training=True,
             start_step=step,
+            **worker,
         )
 
     return batches_from

@@ -32,7 +32,9 @@ from bert_tf.training.optimizers import (
 )
 from bert_tf.training.profiler import Profiler
 from bert_tf.training.step import TrainStep, make_train_step
+from bert_tf.training.tf_config import ALONE, Worker
 from bert_tf.training.window import SkippedSteps, Window
+from bert_tf.training.workers import agreed_stop, check_same_step, loss_named
 from bert_tf.training.workload import workload
 
 log = logging.getLogger(__name__)
@@ -77,6 +79,8 @@ class Run:
     phases: tuple[Phase, ...]
     seed: int
     output_dir: Path
+    worker: Worker = ALONE
+    """Of several workers only the chief writes."""
     log_metrics: Callable[[dict[str, float], int], None] = lambda metrics, step: None
     on_progress: Callable[[Progress], None] = lambda progress: None
     is_stop_requested: Callable[[], bool] = lambda: False
@@ -104,9 +108,16 @@ def train(run: Run) -> dict[str, float]:
         TrainingInterruptedError: a stop was requested; a checkpoint was written.
         FloatingPointError: too many steps in a row without a finite loss and gradient; the last
             good checkpoint is kept.
+        LostWorkerError: another worker has gone.
     """
+    with loss_named(run.worker):
+        return _train(run)
+
+
+def _train(run: Run) -> dict[str, float]:
     parts = _prepare(run)
     step = first_step = parts.checkpoints.restore_newest()
+    check_same_step(step, run.strategy, run.worker)
     if first_step:
         log.info("Going on at step %d of %d.", first_step, run.num_steps)
     metrics: dict[str, float] = {}
@@ -159,7 +170,7 @@ def _train_phase(
             num_updates = int(parts.optimizer.num_updates.numpy())
             metrics = window.close() | {"skipped_steps": step - num_updates}
             _report(run, metrics, step)
-        is_stopping = not is_last and run.is_stop_requested()
+        is_stopping = not is_last and parts.is_stop_requested()
         is_evaluating = not is_last and (
             is_end_of_phase or _is_due(step, config.evaluate_every_steps)
         )
@@ -191,6 +202,7 @@ class _Parts(NamedTuple):
     optimizer: Optimizer
     checkpoints: Checkpoints
     skipped: SkippedSteps
+    is_stop_requested: Callable[[], bool]
     phases: list[_PhaseParts]
 
 
@@ -214,6 +226,7 @@ def _prepare(run: Run) -> _Parts:
             keep=config.keep_checkpoints,
             keep_every_steps=config.keep_every_steps,
             keep_best=config.keep_best,
+            is_writer=run.worker.is_chief,
             saves_in_background=config.checkpoint_every_steps < run.num_steps,
         )
     if config.keep_best is not None and any(phase.eval_batches is None for phase in run.phases):
@@ -240,7 +253,8 @@ def _prepare(run: Run) -> _Parts:
         )
         for phase in run.phases
     ]
-    return _Parts(optimizer, checkpoints, skipped, phases)
+    is_stop_requested = agreed_stop(run.is_stop_requested, run.strategy, run.worker)
+    return _Parts(optimizer, checkpoints, skipped, is_stop_requested, phases)
 
 
 def _tried_batches(

@@ -17,6 +17,7 @@ from bert_tf.training.profiler import open_profiler
 from bert_tf.training.reporting import report_run
 from bert_tf.training.settings import bind_settings, defaults_of
 from bert_tf.training.strategy import check_batch_size, dtype_policy, make_strategy
+from bert_tf.training.tf_config import ALONE, Worker
 
 # What a run had that began before a setting existed.
 _IMPLIED_SETTINGS = {
@@ -33,13 +34,15 @@ def pretrain(
     tracking_uri: str | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     is_stop_requested: Callable[[], bool] = lambda: False,
+    worker: Worker = ALONE,
     profile: ProfiledSteps | None = None,
 ) -> dict[str, float]:
     """Pretrain and write the model folder (`model.json`, weights, tokenizer, `metrics.json`).
 
     A run that was interrupted goes on from its newest checkpoint. Returns the metrics on the
     held-out records and what guessing reaches there (`data.pretraining.baselines`); without
-    held-out records, the metrics of the last logged steps.
+    held-out records, the metrics of the last logged steps. Of several workers only the chief
+    writes.
 
     Raises:
         ValueError: the configuration, the records and the checkpoints do not fit together, or a
@@ -50,23 +53,39 @@ def pretrain(
     """
     output_dir, training = Path(output_dir), config.pretraining.training
     # Before anything else uses TensorFlow: logical devices cannot be made later.
-    strategy = make_strategy(num_logical_devices=training.num_logical_devices)
+    strategy = make_strategy(num_logical_devices=training.num_logical_devices, worker=worker)
     phases = open_phases(config)
     for phase in phases:
         check_batch_size(phase.training, strategy)
     description = _describe(config, phases)
     policy = dtype_policy(training.precision)
-    profiler = open_profiler(profile, output_dir, num_steps=config.pretraining.num_train_steps)
-    bind_settings(output_dir, _settings(config, phases, description), implied=_IMPLIED_SETTINGS)
+    profiler = open_profiler(
+        profile if worker.is_chief else None,
+        output_dir,
+        num_steps=config.pretraining.num_train_steps,
+    )
+    bind_settings(
+        output_dir,
+        _settings(config, phases, description),
+        implied=_IMPLIED_SETTINGS,
+        is_writer=worker.is_chief,
+    )
     resolved = config.model_copy(update={"model": description.architecture})
     last = phases[-1].source
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(
-            report_run(resolved, output_dir, stage="pretrain", tracking_uri=tracking_uri)
+            report_run(
+                resolved,
+                output_dir,
+                stage="pretrain",
+                tracking_uri=tracking_uri,
+                is_writer=worker.is_chief,
+            )
         )
         for phase in phases:
             stack.enter_context(phase.source.damage_named())
-        last.tokenizer.save(output_dir)
+        if worker.is_chief:
+            last.tokenizer.save(output_dir)
         log.log_files("vocab.txt", "tokenizer.json")
         keras.utils.set_random_seed(config.seed)
         with strategy.scope():
@@ -80,6 +99,7 @@ def pretrain(
                 phases=tuple(phase.batches(strategy) for phase in phases),
                 seed=config.seed,
                 output_dir=output_dir,
+                worker=worker,
                 log_metrics=log.log_metrics,
                 on_progress=on_progress,
                 is_stop_requested=is_stop_requested,
@@ -88,7 +108,8 @@ def pretrain(
         )
         if last.eval_batches:
             metrics |= last.baselines()
-        save_model(model, description, output_dir)
+        if worker.is_chief:
+            save_model(model, description, output_dir)
         log.log_files("model.json")
         if metrics:  # a finished run without held-out records has its metrics already
             log.finish(metrics)

@@ -48,16 +48,41 @@ class RunLog:
         self.log_files(METRICS_FILE)
 
 
+class SilentLog(RunLog):
+    """A worker's that is not the chief: it writes nothing, the chief writes the same."""
+
+    def __init__(self) -> None:
+        pass
+
+    def log_metrics(self, metrics: dict[str, float], step: int) -> None:
+        """Nothing."""
+
+    def log_files(self, *names: str) -> None:
+        """Nothing."""
+
+    def finish(self, metrics: Mapping[str, float]) -> None:
+        """Nothing."""
+
+
 @contextlib.contextmanager
 def report_run(
-    config: Config, output_dir: str | Path, *, stage: str, tracking_uri: str | None
+    config: Config,
+    output_dir: str | Path,
+    *,
+    stage: str,
+    tracking_uri: str | None,
+    is_writer: bool = True,
 ) -> Iterator[RunLog]:
     """Write the resolved configuration, open the tracker, and close it with how the run ended.
 
     Args:
         config: as the run uses it, whatever was left open filled in.
         tracking_uri: see `Tracker.open`.
+        is_writer: false of a worker that is not the chief.
     """
+    if not is_writer:
+        yield SilentLog()
+        return
     output_dir = Path(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     write_config(config, output_dir)

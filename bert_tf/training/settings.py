@@ -18,7 +18,11 @@ _NUMBERS_OF_STEPS = ("num_train_steps", "num_steps")
 
 
 def bind_settings(
-    output_dir: str | Path, settings: dict[str, Any], *, implied: Mapping[str, Any] | None = None
+    output_dir: str | Path,
+    settings: dict[str, Any],
+    *,
+    implied: Mapping[str, Any] | None = None,
+    is_writer: bool = True,
 ) -> None:
     """Note what a resumed run in `output_dir` must share; call it before anything is written.
 
@@ -27,6 +31,7 @@ def bind_settings(
 
     Args:
         implied: a tree like `settings`: what a run had that began before the setting existed.
+        is_writer: false of a worker that compares only: another notes the same.
 
     Raises:
         ValueError: the folder's checkpoints belong to other settings; shows the difference.
@@ -54,8 +59,9 @@ def bind_settings(
                 now,
                 was,
             )
-    directory.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(settings, indent=2))
+    if is_writer:
+        directory.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(settings, indent=2))
 
 
 def defaults_of(section: type[pydantic.BaseModel]) -> dict[str, Any]:

@@ -1,27 +1,39 @@
 """Which devices compute, and in which number type."""
 
-from collections.abc import Callable
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
 
 from bert_tf.config import TrainingConfig
 from bert_tf.layers.bfloat16_tensorflow import has_bfloat16_units
+from bert_tf.training.tf_config import ALONE, Worker
 
 
-def make_strategy(*, num_logical_devices: int | None = None) -> tf.distribute.MirroredStrategy:
+def make_strategy(
+    *, num_logical_devices: int | None = None, worker: Worker = ALONE
+) -> tf.distribute.Strategy:
     """MirroredStrategy over all visible GPUs, or over the CPU, whole or in logical devices.
+
+    Of several workers each has its own, and together they are a MultiWorkerMirroredStrategy; it
+    waits for all of them.
 
     On GPUs, operations are made deterministic and float32 products exact (no TF32): a run can be
     repeated bit by bit, and float32 means float32. `bfloat16` is the fast type.
 
     Raises:
         RuntimeError: logical devices are asked for after TensorFlow has started with others.
+        ValueError: logical devices are asked for with several workers.
     """
     num_gpus = len(tf.config.list_physical_devices("GPU"))
     if num_gpus:
         tf.config.experimental.enable_op_determinism()
         tf.config.experimental.enable_tensor_float_32_execution(False)
+    if worker.num_workers > 1:
+        return _make_multi_worker_strategy(worker, num_logical_devices=num_logical_devices)
     if num_gpus and num_logical_devices is None:
         return tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(num_gpus)])
     if num_logical_devices is not None:
@@ -31,6 +43,37 @@ def make_strategy(*, num_logical_devices: int | None = None) -> tf.distribute.Mi
         # One process may hold strategies of several sizes; TensorFlow's collectives may not.
         cross_device_ops=tf.distribute.ReductionToOneDevice(),
     )
+
+
+def _make_multi_worker_strategy(
+    worker: Worker, *, num_logical_devices: int | None
+) -> tf.distribute.MultiWorkerMirroredStrategy:
+    if num_logical_devices is not None:
+        raise ValueError(
+            "num_logical_devices is for one worker. Received: "
+            f"num_logical_devices={num_logical_devices}, {worker.num_workers} workers. Leave it "
+            "out, or start more workers."
+        )
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({job: list(addresses) for job, addresses in worker.jobs}),
+        task_type=worker.job,
+        task_id=worker.task,
+        rpc_layer="grpc",
+    )
+    with _sigterm_kept():
+        return tf.distribute.MultiWorkerMirroredStrategy(resolver)
+
+
+@contextlib.contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """TensorFlow's cluster takes SIGTERM for itself, and nobody hears of it: it is taken back."""
+    is_main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if is_main and handler is not None:
+            signal.signal(signal.SIGTERM, handler)
 
 
 def make_single_device_strategy() -> tf.distribute.MirroredStrategy:

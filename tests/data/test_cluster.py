@@ -10,6 +10,7 @@ import pytest
 from bert_tf.config import Config, ExamplesConfig, TokenizerConfig
 from bert_tf.data.corpora import corpus
 from bert_tf.data.preparation import shards, spool
+from bert_tf.data.preparation.engine import FirstPass
 from bert_tf.data.text.tokenizer import Tokenizer
 from tests.data.conftest import make_text
 
@@ -27,10 +28,10 @@ def make_tasks(
     (directory / "corpus.txt").write_text(make_text(num_documents=num_documents), encoding="utf-8")
     config = Config.model_validate({"corpus": {"paths": [str(directory / "corpus.txt")]}})
     spool.spool_documents(
-        corpus.read_documents(config.corpus),
+        [list(corpus.read_documents(config.corpus))],
         directory,
         num_shards={"train": num_shards},
-        split_of=lambda document: "train",
+        texts_of=lambda batch: {"train": [document.text.encode() for document in batch]},
     )
     return [
         shards.ShardTask(
@@ -77,7 +78,7 @@ def test_records_are_those_of_one_process_though_a_worker_is_killed(
     killed: list[int] = []
     killer = threading.Thread(target=kill_one_worker, args=(killed,))
     killer.start()
-    made = dict(run_on_ray(tasks, num_workers=2))
+    made = dict(run_on_ray(FirstPass(run=lambda: tasks), num_workers=2))
     killer.join()
     assert killed, "no worker was seen"
     assert [made[task] for task in tasks] == expected
@@ -92,10 +93,10 @@ def test_records_are_those_of_one_process_though_a_worker_is_killed(
 def test_an_error_in_the_data_is_told_as_without_ray(tmp_path: Path, tokenizer: Tokenizer) -> None:
     (task,) = make_tasks(tmp_path / "one", tokenizer, num_shards=1, num_documents=1)
     with pytest.raises(ValueError, match=r"train shard 0 has 1 of 1 document"):
-        list(run_on_ray([task], num_workers=1))
+        list(run_on_ray(FirstPass(run=lambda: [task]), num_workers=1))
     task.spool_path.unlink()
     with pytest.raises(FileNotFoundError, match=r"must be on storage that every node sees"):
-        list(run_on_ray([task], num_workers=1))
+        list(run_on_ray(FirstPass(run=lambda: [task]), num_workers=1))
 
 
 @pytest.mark.timeout(600)

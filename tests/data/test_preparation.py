@@ -13,7 +13,7 @@ from bert_tf.config import Config, load_config
 from bert_tf.data import records
 from bert_tf.data.corpora import corpus
 from bert_tf.data.preparation import prepare as preparation
-from bert_tf.data.preparation import shards, spool, workers
+from bert_tf.data.preparation import shards, spool
 from bert_tf.data.preparation.prepare import prepare_records
 from bert_tf.data.text.tokenizer import Tokenizer
 
@@ -94,14 +94,6 @@ def test_records_are_well_formed_and_sides_share_no_document(
         records.read_manifest(records_dir).num_examples(split) for split in ("train", "eval")
     )
     assert 0.4 < num_random / num_examples < 0.75
-
-
-def test_one_and_two_workers_write_the_same_bytes(
-    tmp_path: Path, records_dir: Path, corpus_config: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(workers, "WORKER_BYTES", 1)
-    prepare_records(changed(corpus_config, "records", num_workers=2), tmp_path)
-    assert contents(tmp_path) == contents(records_dir)
 
 
 def test_an_interrupted_run_goes_on_with_the_missing_shards_only(
@@ -259,7 +251,10 @@ def test_documents_are_dealt_in_turn_and_read_back_in_blocks(
     monkeypatch.setattr(spool, "BUFFER_BYTES", 16)
     documents = [corpus.Document((f"{n:09d}", "두 번째"), "a:1") for n in range(21)]
     counts = spool.spool_documents(
-        documents, tmp_path, num_shards={"train": 2, "eval": 1}, split_of=lambda _: "train"
+        [documents[:5], documents[5:]],
+        tmp_path,
+        num_shards={"train": 2, "eval": 1},
+        texts_of=lambda batch: {"train": [document.text.encode() for document in batch]},
     )
     assert counts == {"train": 21, "eval": 0}
     blocks = list(spool.read_blocks(spool.spool_path(tmp_path, "train", 0)))
@@ -280,7 +275,12 @@ def test_no_cut_between_blocks_parts_a_document(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     documents = [corpus.Document(("a" * n, "b", "c" * (7 - n)), "a:1") for n in range(1, 7)] * 2
-    spool.spool_documents(documents, tmp_path, num_shards={"all": 1}, split_of=lambda _: "all")
+    spool.spool_documents(
+        [documents],
+        tmp_path,
+        num_shards={"all": 1},
+        texts_of=lambda batch: {"all": [document.text.encode() for document in batch]},
+    )
     expected = [paragraph.encode() for document in documents for paragraph in document.paragraphs]
     monkeypatch.setattr(spool, "MIN_BLOCK_DOCUMENTS", 1)
     for size in range(1, 40):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.cli import describe_progress
+from bert_tf.cli_training import describe_progress
 from bert_tf.data.batches.row_packing import pack_batches
 from bert_tf.models.flops import training_flops
 from bert_tf.training import matrix_rate as rates

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from bert_tf.data.batches import length_groups
+from bert_tf.data.batches.epochs import worker_rows
 from bert_tf.data.corpora import corpus
 from bert_tf.data.text import packing
 from bert_tf.data.text.tokenizer import Tokenizer
@@ -128,15 +129,18 @@ def classification_batches(
     group_by_length: bool = False,
     seed: int | None = None,
     start_step: int = 0,
+    num_workers: int = 1,
+    worker_index: int = 0,
 ) -> tf.data.Dataset:
     """Batches padded to the longest text in them, rounded up to one of a few lengths.
 
     Training: endless, every example once an epoch in an order that is a function of (seed, epoch);
     the first batch is that of `start_step`, and a batch may span two epochs. Otherwise one pass,
-    the last batch filled up with copies of weight 0. `group_by_length`: texts of like length are
-    batched together, in training still in random order (see `length_groups`), otherwise the longest
-    first; without it one pass is in order. Too long texts are cut at the end, of a pair the longer
-    first.
+    the last batch filled up with copies of weight 0. A worker gets its rows of every batch, B =
+    `batch_size` / `num_workers`, padded to the longest of these. `group_by_length`: texts
+    of like length are batched together, in training still in random order (see `length_groups`),
+    otherwise the longest first; without it one pass is in order. Too long texts are cut at the end,
+    of a pair the longer first.
 
     Elements: `input_ids`, `input_mask`, `segment_ids` int32 (B, length); `labels` int32 (B), the
     index in `class_names`; `weights` float32 (B).
@@ -144,7 +148,8 @@ def classification_batches(
     Memory, the whole time: of the texts as cut, 4 bytes a token, and about 24 a text (32 a pair).
 
     Raises:
-        ValueError: a label is not in `class_names` (see `check_labels`), or training has no seed.
+        ValueError: a label is not in `class_names` (see `check_labels`), training has no seed, or
+            the batch cannot be dealt to the workers.
     """
     check_labels(data, class_names=class_names)
     encoded = _encode(
@@ -165,11 +170,15 @@ def classification_batches(
             encoded.lengths, batch_size=batch_size, group_by_length=group_by_length
         )
 
+    own = worker_rows(batch_size, num_workers=num_workers, worker_index=worker_index)
+    num_own = own.stop - own.start
+
     def make_batch(rows: tf.Tensor, weights: tf.Tensor) -> dict[str, tf.Tensor]:
+        rows, weights = rows[own], weights[own]
         features = _features(encoded, rows, tokenizer=tokenizer, max_seq_length=max_seq_length)
         features |= {"labels": tf.gather(encoded.labels, rows), "weights": weights}
         return {
-            name: tf.ensure_shape(values, [batch_size, None][: values.shape.rank])
+            name: tf.ensure_shape(values, [num_own, None][: values.shape.rank])
             for name, values in features.items()
         }
 

@@ -39,6 +39,7 @@ __all__ = [
     "is_held_out",
     "list_files",
     "list_sources",
+    "read_batches",
     "read_documents",
     "read_json_lines",
     "read_lines",
@@ -83,21 +84,40 @@ def read_documents(
     `on_dropped` hears of those. A file without a document is passed over with a warning.
 
     Raises:
-        FileNotFoundError: see `list_sources`.
-        ValueError: no path, no document in any file, a damaged file, invalid UTF-8 under
+        FileNotFoundError, ValueError: see `list_sources` and `read_batches`.
+    """
+    batches = read_batches(
+        config,
+        sources=list_sources(config.paths),
+        standard_input=standard_input,
+        on_dropped=on_dropped,
+    )
+    return itertools.chain.from_iterable(batches)
+
+
+def read_batches(
+    config: CorpusConfig,
+    *,
+    sources: Sequence[str | Path],
+    standard_input: StandardInput | None = None,
+    on_dropped: OnDropped | None = None,
+) -> Iterator[Sequence[Document]]:
+    """The documents of `sources`, a few at a time: one by one, half of the time went into that.
+
+    `sources` are as of `list_sources`; for the rest see `read_documents`.
+
+    Raises:
+        ValueError: no document in any file, a damaged file, invalid UTF-8 under
             `encoding_errors: error` (or half a surrogate pair in .jsonl, which no UTF-8 can
             hold), a row without the text field, or a path "-" without `standard_input`.
     """
-    batches = _read_all(config, standard_input=standard_input)
-    documents = itertools.chain.from_iterable(batches)
-    return select_documents(documents, config=config, on_dropped=on_dropped)
+    batches = _read_all(sources, config=config, standard_input=standard_input)
+    return select_documents(batches, config=config, on_dropped=on_dropped)
 
 
 def _read_all(
-    config: CorpusConfig, *, standard_input: StandardInput | None
+    sources: Sequence[str | Path], *, config: CorpusConfig, standard_input: StandardInput | None
 ) -> Iterator[Sequence[Document]]:
-    """A few documents at a time: with short ones, handing each on would take half of the time."""
-    sources = list_sources(config.paths)
     is_any_read = False
     for source in sources:
         is_empty = True
@@ -176,14 +196,14 @@ def _row_documents(name: str, rows: Iterable[Line]) -> Iterator[Sequence[Documen
     for number, text, is_repaired in rows:
         paragraphs = [stripped for part in text.splitlines() if (stripped := part.strip())]
         if paragraphs:
-            yield (Document(tuple(paragraphs), f"{name}:{number}", int(is_repaired)),)
+            yield (Document(tuple(paragraphs), name, number, int(is_repaired)),)
 
 
 def _line_documents(name: str, lines: Iterable[Lines]) -> Iterator[Sequence[Document]]:
     for chunk in lines:
         num_repaired = int(chunk.is_repaired)
         yield [
-            Document((stripped,), f"{name}:{number}", num_repaired)
+            Document((stripped,), name, number, num_repaired)
             for number, text in chunk.numbered()
             if (stripped := text.strip())
         ]
@@ -202,10 +222,10 @@ def _block_documents(
                 paragraphs.append(stripped)
                 num_repaired += chunk.is_repaired
             elif blank_line_ends and paragraphs:
-                yield (Document(tuple(paragraphs), f"{name}:{first_number}", num_repaired),)
+                yield (Document(tuple(paragraphs), name, first_number, num_repaired),)
                 paragraphs, num_repaired = [], 0
     if paragraphs:
-        yield (Document(tuple(paragraphs), f"{name}:{first_number}", num_repaired),)
+        yield (Document(tuple(paragraphs), name, first_number, num_repaired),)
 
 
 def _article_documents(name: str, lines: Iterable[Line]) -> Iterator[Document]:
@@ -224,7 +244,8 @@ def _article_documents(name: str, lines: Iterable[Line]) -> Iterator[Document]:
 def _joined(name: str, lines: list[Line]) -> Document:
     return Document(
         tuple(line.text.strip() for line in lines),
-        f"{name}:{lines[0].number}",
+        name,
+        lines[0].number,
         sum(line.is_repaired for line in lines),
     )
 

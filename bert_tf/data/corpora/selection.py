@@ -4,13 +4,14 @@ Texts are compared in NFC: a text and its decomposed twin are the same.
 """
 
 import hashlib
+import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from bert_tf.config import CorpusConfig, Section
-from bert_tf.data.corpora.document import Document
+from bert_tf.data.corpora.document import Document, encode_documents
 from bert_tf.files import write_whole
 
 SUMMARY_FILE = "corpus_summary.json"
@@ -50,22 +51,33 @@ class CorpusSummary(Section):
 
 
 class SummaryCounter:
-    """Tells the split of each document, and counts under it what is not as usual."""
+    """Tells the split of each document, and counts under it what is not as usual.
 
-    def __init__(self, is_held_out: Callable[[Document], bool]) -> None:
-        self._is_held_out = is_held_out
+    `are_held_out`: see `held_out_rule`.
+    """
+
+    def __init__(self, are_held_out: Callable[[Sequence[bytes]], list[bool]]) -> None:
+        self._are_held_out = are_held_out
         self._counts = {split: SplitSummary().model_dump() for split in CorpusSummary.model_fields}
 
-    def take(self, document: Document) -> str:
-        """The split of a document. To be asked once: its repaired lines are counted."""
-        split = "eval" if self._is_held_out(document) else "train"
-        if document.num_repaired_lines:
-            self._counts[split]["lines_with_replaced_bytes"] += document.num_repaired_lines
-        return split
+    def take(self, documents: Sequence[Document]) -> dict[str, list[bytes]]:
+        """The texts of each split, UTF-8. To be asked once: repaired lines are counted."""
+        contents, compared = encode_documents(documents)
+        are_held_out = self._are_held_out(compared)
+        are_trained_on = [not is_held_out for is_held_out in are_held_out]
+        for document, is_held_out in zip(documents, are_held_out, strict=True):
+            if document.num_repaired_lines:
+                counts = self._counts["eval" if is_held_out else "train"]
+                counts["lines_with_replaced_bytes"] += document.num_repaired_lines
+        return {
+            "train": list(itertools.compress(contents, are_trained_on)),
+            "eval": list(itertools.compress(contents, are_held_out)),
+        }
 
     def drop(self, document: Document, fate: Fate) -> None:
         """Take note of a document that is dropped."""
-        counts = self._counts[self.take(document)]
+        (split,) = (split for split, contents in self.take([document]).items() if contents)
+        counts = self._counts[split]
         counts["near_empty_dropped" if fate == "near_empty" else "duplicates_dropped"] += 1
         counts["documents_read"] += 1
 
@@ -77,34 +89,37 @@ class SummaryCounter:
 
 
 def select_documents(
-    documents: Iterable[Document],
+    batches: Iterable[Sequence[Document]],
     *,
     config: CorpusConfig,
     on_dropped: OnDropped | None = None,
-) -> Iterator[Document]:
+) -> Iterator[Sequence[Document]]:
     """Documents without those that `config` drops; of equal ones the first is kept.
 
     Raises:
         ValueError: none is left.
     """
     if not config.min_document_characters and not config.drop_duplicates:
-        return iter(documents)
-    return _select(documents, config=config, on_dropped=on_dropped)
+        return iter(batches)
+    return _select(batches, config=config, on_dropped=on_dropped)
 
 
 def _select(
-    documents: Iterable[Document], *, config: CorpusConfig, on_dropped: OnDropped | None
-) -> Iterator[Document]:
+    batches: Iterable[Sequence[Document]], *, config: CorpusConfig, on_dropped: OnDropped | None
+) -> Iterator[Sequence[Document]]:
     seen = DigestSet()
     is_any_kept = False
     document = None
-    for document in documents:
-        fate = _fate(document, config=config, seen=seen)
-        if fate is None:
-            is_any_kept = True
-            yield document
-        elif on_dropped is not None:
-            on_dropped(document, fate)
+    for batch in batches:
+        kept = []
+        for document in batch:
+            fate = _fate(document, config=config, seen=seen)
+            if fate is None:
+                kept.append(document)
+            elif on_dropped is not None:
+                on_dropped(document, fate)
+        is_any_kept = is_any_kept or bool(kept)
+        yield kept
     if document is not None and not is_any_kept:
         raise ValueError(
             f"{document.source}: a corpus needs at least one document of "

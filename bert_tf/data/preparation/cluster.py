@@ -4,26 +4,25 @@ A task reads its spool file and writes its shard by path, so the records folder 
 that every node sees. A shard is a function of its task: who makes it, and how often, does not show.
 """
 
-import contextlib
 import dataclasses
 import functools
-import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator
 from typing import Any
 
 from bert_tf.data import records
 from bert_tf.data.preparation import shards
+from bert_tf.data.preparation.engine import FirstPass
+from bert_tf.ray_cluster import LOCAL, connected, import_ray
 
-LOCAL = "local"
 MAX_RETRIES = 10
 """Of one shard whose worker or node is lost. An error in the data is not tried again."""
 
 
 def run_on_ray(
-    tasks: Sequence[shards.ShardTask], *, num_workers: int, address: str = LOCAL
-) -> Iterator[tuple[shards.ShardTask, records.Shard]]:
-    """Finished shards as they come.
+    first_pass: FirstPass, *, num_workers: int, address: str = LOCAL
+) -> Generator[tuple[shards.ShardTask, records.Shard], None, None]:
+    """Finished shards as they come; the first pass is run before, by this process.
 
     Args:
         num_workers: tasks at a time; 0 means one a core of the cluster.
@@ -36,10 +35,10 @@ def run_on_ray(
         RuntimeError: a shard's worker died `MAX_RETRIES` times.
         ValueError: see `shards.write_shard`.
     """
-    ray = _import_ray()
-    with _connected(ray, address=address, num_workers=num_workers):
+    ray = import_ray()
+    waiting = list(first_pass.run())
+    with connected(ray, address=address, num_cpus=num_workers or len(os.sched_getaffinity(0))):
         make = ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(_write_shard)
-        waiting = list(tasks)
         limit = num_workers or int(ray.cluster_resources().get("CPU", 1))
         running: dict[Any, shards.ShardTask] = {}
         while waiting or running:
@@ -48,41 +47,6 @@ def run_on_ray(
                 running[make.remote(_with_absolute_paths(task))] = task
             (done, *_), _ = ray.wait(list(running), num_returns=1)
             yield running.pop(done), _result(ray, done)
-
-
-def _import_ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise ImportError(
-            "The engine `ray` needs the package ray. Received: it is not installed. "
-            "Install bert_tf with the extra `cluster`, or use the engine `local`."
-        ) from error
-    return ray
-
-
-@contextlib.contextmanager
-def _connected(ray: Any, *, address: str, num_workers: int) -> Iterator[None]:
-    """Use the cluster of this process if it has one; else join or start one, and leave it."""
-    if ray.is_initialized():
-        yield
-        return
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
-    if address == LOCAL:
-        ray.init(
-            address=LOCAL,
-            num_cpus=num_workers or len(os.sched_getaffinity(0)),
-            include_dashboard=False,
-            _node_ip_address="127.0.0.1",
-            **quiet,
-        )
-    else:
-        ray.init(address=address, **quiet)
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def _with_absolute_paths(task: shards.ShardTask) -> shards.ShardTask:

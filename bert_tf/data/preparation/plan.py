@@ -4,27 +4,28 @@ Two plans are equal exactly when `prepare_records` would write the same bytes.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bert_tf.config import Config
 from bert_tf.data import records
-from bert_tf.data.corpora import corpus, standard_input
 from bert_tf.data.corpora import hub as corpus_hub
+from bert_tf.data.corpora import standard_input
 from bert_tf.data.preparation import sentence_pairs
 from bert_tf.data.text import sentences
 from bert_tf.data.text.tokenizer import Tokenizer
 
 
-def make_plan(config: Config, *, tokenizer: Tokenizer) -> dict[str, Any]:
-    """All that the records are a function of, as JSON values.
+def make_plan(
+    config: Config, *, tokenizer: Tokenizer, sources: Sequence[str | Path]
+) -> dict[str, Any]:
+    """All that the records are a function of, as JSON values. `sources`: see `list_sources`.
 
     The digest of standard input is None: see `set_standard_input`. Left out: where the corpus lies
     (the names and contents of its files are in), the number of workers, and every section that
     comes after preparation.
     """
-    sources = corpus.list_sources(config.corpus.paths)
     files = [source for source in sources if isinstance(source, Path)]
     hub_names = [str(source) for source in sources if str(source).startswith(corpus_hub.PREFIX)]
     return {

@@ -1,7 +1,8 @@
 """A corpus in, a folder of pretraining records out.
 
 Stages: compare with what the folder was made for; deal the documents to spool files; make each
-missing shard, in worker processes where that pays; write the manifest last.
+missing shard, in worker processes where that pays, which begin while it is dealt; write the
+manifest last.
 
     records/  train-00000-of-00008.tfrecord …  eval-00000-of-00001.tfrecord
               manifest.json  corpus_summary.json  vocab.txt  tokenizer.json  config.yaml
@@ -12,15 +13,17 @@ import contextlib
 import logging
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from bert_tf.config import Config, TokenizerConfig, required, write_config
 from bert_tf.data import records
+from bert_tf.data.corpora.corpus import list_sources
 from bert_tf.data.corpora.selection import write_summary
 from bert_tf.data.corpora.standard_input import STANDARD_INPUT, StandardInput
 from bert_tf.data.preparation import shards, spool
+from bert_tf.data.preparation.engine import Engine, FirstPass
 from bert_tf.data.preparation.lock import lock_folder
 from bert_tf.data.preparation.plan import check_plan, make_plan
 from bert_tf.data.preparation.spooling import (
@@ -28,11 +31,13 @@ from bert_tf.data.preparation.spooling import (
     OnProgress,
     Spooled,
     compare_standard_input,
+    is_spooled,
     num_shards,
+    read_spooled,
     spool_corpus,
     take_up,
 )
-from bert_tf.data.preparation.workers import Engine, run_locally, warm_up
+from bert_tf.data.preparation.workers import run_locally
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import VOCABULARY_FILE
 from bert_tf.files import write_whole
@@ -74,9 +79,10 @@ def prepare_records(
         ),
         config.tokenizer,
     )
-    plan = make_plan(config, tokenizer=tokenizer)
+    sources = list_sources(config.corpus.paths)
+    plan = make_plan(config, tokenizer=tokenizer, sources=sources)
     stream = None
-    if STANDARD_INPUT in config.corpus.paths:
+    if STANDARD_INPUT in sources:
         stream = StandardInput(standard_input or sys.stdin.buffer)
         compare_standard_input(stream, output_dir, plan=plan)
     work_dir = output_dir / WORK_DIR
@@ -93,6 +99,7 @@ def prepare_records(
                     output_dir,
                     tokenizer=tokenizer,
                     plan=plan,
+                    sources=sources,
                     engine=engine,
                     stream=stream,
                     on_progress=on_progress,
@@ -118,6 +125,7 @@ def _make_records(
     *,
     tokenizer: Tokenizer,
     plan: dict[str, Any],
+    sources: Sequence[str | Path],
     stream: StandardInput | None,
     engine: Engine,
     on_progress: OnProgress | None,
@@ -126,35 +134,62 @@ def _make_records(
     take_up(work_dir, plan=plan, output_dir=output_dir)
     tokenizer.save(output_dir)
     write_config(config, output_dir)
-    with warm_up(config) if engine is run_locally else contextlib.nullcontext():
-        spooled = spool_corpus(config, work_dir, plan=plan, stream=stream, on_progress=on_progress)
-        tasks = _shard_tasks(
-            config, output_dir=output_dir, num_documents=spooled.num_documents, tokenizer=tokenizer
+    tasks = _shard_tasks(config, output_dir=output_dir, tokenizer=tokenizer)
+    made: dict[shards.ShardTask, records.Shard | None] = {}
+
+    def spool_and_compare() -> list[shards.ShardTask]:
+        """The shards that are missing once the corpus is spooled."""
+        spooled = spool_corpus(
+            config, work_dir, sources=sources, plan=plan, stream=stream, on_progress=on_progress
         )
-        made = _make_shards(
-            tasks,
-            work_dir=work_dir,
-            engine=engine,
-            num_workers=config.records.num_workers,
-            on_progress=on_progress,
-        )
-    return _finish(output_dir, plan=plan, spooled=spooled, made=made)
+        for task in tasks:
+            if spooled.num_documents[task.split]:
+                made[task] = _finished(task, work_dir=work_dir)
+        missing = [task for task, shard in made.items() if shard is None]
+        if len(missing) < len(made):
+            logger.info("%d of %d shards are there already.", len(made) - len(missing), len(made))
+        return missing
+
+    first_pass = FirstPass(
+        run=spool_and_compare,
+        sure_tasks=[task for task in tasks if task.split == "train" and not is_spooled(work_dir)],
+        text_bytes=sum(source.stat().st_size for source in sources if isinstance(source, Path)),
+    )
+    results = engine(first_pass, num_workers=config.records.num_workers)
+    with _no_leftovers(output_dir), contextlib.closing(results):
+        for task, shard in results:
+            write_whole(_entry_path(task, work_dir=work_dir), shard.model_dump_json())
+            made[task] = shard
+            if on_progress is not None:
+                on_progress("shards", sum(map(bool, made.values())), len(made))
+    whole = [shard for shard in made.values() if shard is not None]
+    return _finish(output_dir, plan=plan, spooled=read_spooled(work_dir), made=whole)
+
+
+@contextlib.contextmanager
+def _no_leftovers(output_dir: Path) -> Iterator[None]:
+    """Whatever becomes of the block, no half of a shard is left of it or of earlier runs."""
+    try:
+        yield
+    finally:
+        for leftover in output_dir.glob(".*.tfrecord.*.tmp"):
+            leftover.unlink(missing_ok=True)
 
 
 def _shard_tasks(
-    config: Config, *, output_dir: Path, num_documents: Mapping[str, int], tokenizer: Tokenizer
+    config: Config, *, output_dir: Path, tokenizer: Tokenizer
 ) -> list[shards.ShardTask]:
+    """Of both splits, though the second may turn out to have no document."""
     tasks = []
-    counts = num_shards(config)
     splits: tuple[records.Split, ...] = ("train", "eval")
     for split in splits:
-        for index in range(counts[split] if num_documents[split] else 0):
-            name = records.shard_name(split, index, num_shards=counts[split])
+        count = num_shards(config)[split]
+        for index in range(count):
             task = shards.ShardTask(
                 split=split,
                 index=index,
                 spool_path=spool.spool_path(output_dir / WORK_DIR, split, index),
-                shard_path=output_dir / name,
+                shard_path=output_dir / records.shard_name(split, index, num_shards=count),
                 tokenizer_dir=output_dir,
                 tokenizer=TokenizerConfig.model_validate(tokenizer.settings),
                 vocabulary_sha256=tokenizer.vocabulary_sha256,
@@ -165,26 +200,6 @@ def _shard_tasks(
             )
             tasks.append(task)
     return tasks
-
-
-def _make_shards(
-    tasks: list[shards.ShardTask],
-    *,
-    work_dir: Path,
-    engine: Engine,
-    num_workers: int,
-    on_progress: OnProgress | None,
-) -> list[records.Shard]:
-    made = {task: _finished(task, work_dir=work_dir) for task in tasks}
-    missing = [task for task in tasks if made[task] is None]
-    if len(missing) < len(tasks):
-        logger.info("%d of %d shards are there already.", len(tasks) - len(missing), len(tasks))
-    for task, shard in engine(missing, num_workers=num_workers):
-        write_whole(_entry_path(task, work_dir=work_dir), shard.model_dump_json())
-        made[task] = shard
-        if on_progress is not None:
-            on_progress("shards", sum(map(bool, made.values())), len(tasks))
-    return [shard for shard in made.values() if shard is not None]
 
 
 def _finished(task: shards.ShardTask, *, work_dir: Path) -> records.Shard | None:
@@ -222,8 +237,6 @@ def _finish(
         )
     write_summary(spooled.summary, output_dir)
     records.write_manifest(manifest, output_dir)
-    for leftover in output_dir.glob(".*.tfrecord.*.tmp"):
-        leftover.unlink()
     logger.info(
         "%d training and %d held-out examples in %d shards.",
         manifest.num_examples("train"),

@@ -11,7 +11,7 @@ import multiprocessing.connection
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,10 +48,13 @@ class ShardTask:
     seed: int
 
 
-def write_shard(task: ShardTask) -> records.Shard:
-    """Make the records of one shard."""
+def write_shard(task: ShardTask, *, is_growing: bool = False) -> records.Shard:
+    """Make the records of one shard; with `is_growing` while its spool file may still grow."""
     return records.write_shard(
-        task.shard_path, _examples(task), split=task.split, compression=task.compression
+        task.shard_path,
+        _examples(task, spool.read_blocks(task.spool_path, is_growing=is_growing)),
+        split=task.split,
+        compression=task.compression,
     )
 
 
@@ -74,14 +77,14 @@ def _exit_after(sentinel: int) -> None:
     os._exit(1)
 
 
-def _examples(task: ShardTask) -> Iterator[records.Examples]:
+def _examples(task: ShardTask, blocks: Iterable[spool.Block]) -> Iterator[records.Examples]:
     tokenizer, encode = _encoder(
         task.tokenizer_dir,
         settings=task.tokenizer,
         vocabulary_sha256=task.vocabulary_sha256,
         paragraphs_are_sentences=task.paragraphs_are_sentences,
     )
-    for number, block in enumerate(spool.read_blocks(task.spool_path)):
+    for number, block in enumerate(blocks):
         rng = np.random.default_rng(derive_seed(task.seed, task.split, task.index, number))
         tokens = _to_ids(block, encode=encode)
         if not tokens.num_documents:

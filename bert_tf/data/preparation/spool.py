@@ -3,9 +3,13 @@
 Documents are dealt to the shards in turn, so every shard is a sample of the whole corpus and needs
 no other to be finished. A spool file holds one paragraph a line and a blank line after each
 document. A block is what is held at a time: random sentences are drawn within it.
+
+    DIRECTORY/  train-00000.txt, …  eval-00000.txt, …  spooled.json
+
+The last comes when the others are whole.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,11 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bert_tf.data.corpora import corpus
+from bert_tf.data.preparation.growing_file import GrowingFile
 
+SPOOLED_FILE = "spooled.json"
 BLOCK_BYTES = 1 << 20
 MIN_BLOCK_DOCUMENTS = 32
 BUFFER_BYTES = 1 << 16
-"""For each file, a character counted as one."""
+"""For each file."""
 PROGRESS_DOCUMENTS = 1000
 DOCUMENT_END = b"\n\n"
 
@@ -32,30 +38,33 @@ class Block(NamedTuple):
 
 
 def spool_documents(
-    documents: Iterable[corpus.Document],
+    batches: Iterable[Sequence[corpus.Document]],
     directory: Path,
     *,
-    num_shards: dict[str, int],
-    split_of: Callable[[corpus.Document], str],
+    num_shards: Mapping[str, int],
+    texts_of: Callable[[Sequence[corpus.Document]], Mapping[str, list[bytes]]],
     on_progress: Callable[[int], None] | None = None,
 ) -> dict[str, int]:
     """Deal every document to a file of its split. Returns the number of documents of each split.
 
-    `on_progress` hears of every `PROGRESS_DOCUMENTS`.
+    `texts_of` gives the texts of a batch, UTF-8, under their splits. `on_progress` hears of every
+    `PROGRESS_DOCUMENTS`.
     """
     piles = {split: _Pile(directory, split, count) for split, count in num_shards.items()}
-    gathered = {split: pile.texts for split, pile in piles.items()}
-    num_characters, limit = 0, BUFFER_BYTES * sum(num_shards.values())
-    for number, document in enumerate(documents, start=1):
-        text = document.text
-        gathered[split_of(document)].append(text)
-        num_characters += len(text)
-        if num_characters >= limit:
+    num_documents = num_bytes = 0
+    limit = BUFFER_BYTES * sum(num_shards.values())
+    for batch in batches:
+        for split, texts in texts_of(batch).items():
+            piles[split].texts += texts
+            num_bytes += sum(map(len, texts))
+        if num_bytes >= limit:
             for pile in piles.values():
                 pile.deal()
-            num_characters = 0
-        if on_progress is not None and number % PROGRESS_DOCUMENTS == 0:
-            on_progress(number)
+            num_bytes = 0
+        before, num_documents = num_documents, num_documents + len(batch)
+        if on_progress is not None:
+            for number in range(before // PROGRESS_DOCUMENTS, num_documents // PROGRESS_DOCUMENTS):
+                on_progress((number + 1) * PROGRESS_DOCUMENTS)
     for pile in piles.values():
         pile.deal()
     return {split: pile.num_dealt for split, pile in piles.items()}
@@ -65,7 +74,7 @@ class _Pile:
     """Documents of a split, gathered before they are dealt to its files in turn."""
 
     def __init__(self, directory: Path, split: str, num_files: int) -> None:
-        self.texts: list[str] = []
+        self.texts: list[bytes] = []
         self.num_dealt = 0
         self._paths = [spool_path(directory, split, index) for index in range(num_files)]
         for path in self._paths:
@@ -77,7 +86,7 @@ class _Pile:
         for index, path in enumerate(self._paths):
             share = self.texts[(index - self.num_dealt) % num_files :: num_files]
             with path.open("ab") as stream:
-                stream.write("\n\n".join([*share, ""]).encode())
+                stream.write(DOCUMENT_END.join([*share, b""]))
         self.num_dealt += len(self.texts)
         self.texts.clear()
 
@@ -87,14 +96,17 @@ def spool_path(directory: Path, split: str, index: int) -> Path:
     return directory / f"{split}-{index:05d}.txt"
 
 
-def read_blocks(path: Path) -> Iterator[Block]:
+def read_blocks(path: Path, *, is_growing: bool = False) -> Iterator[Block]:
     """The documents of a spool file in blocks of about `BLOCK_BYTES`, never part of one.
 
     A block has at least `MIN_BLOCK_DOCUMENTS` documents if the file has: a small last one joins
     the block before it.
+
+    The blocks are the same with `is_growing`, for a file that may not be whole yet, or not even
+    there: they come as soon as they can, see `GrowingFile`.
     """
     previous = b""
-    for chunk in _read_chunks(path):
+    for chunk in _read_chunks(path, is_growing=is_growing):
         is_small = chunk.count(DOCUMENT_END) < MIN_BLOCK_DOCUMENTS
         if is_small or not previous:
             previous += chunk
@@ -105,11 +117,13 @@ def read_blocks(path: Path) -> Iterator[Block]:
         yield _block(previous)
 
 
-def _read_chunks(path: Path) -> Iterator[bytes]:
+def _read_chunks(path: Path, *, is_growing: bool) -> Iterator[bytes]:
     """Whole documents, each time enough of them; the last time there may be too few."""
     pieces: list[bytes] = []
     num_documents = 0
-    with path.open("rb") as stream:
+    with (
+        GrowingFile(path, end_mark=path.with_name(SPOOLED_FILE)) if is_growing else path.open("rb")
+    ) as stream:
         while piece := stream.read(BLOCK_BYTES):
             lines = [piece, stream.readline()]
             while lines[-1] and not (lines[-1] == b"\n" and lines[-2].endswith(b"\n")):

@@ -7,7 +7,7 @@ What is in `spooled.json` is spooled whole; without it the corpus is read anew.
 
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 WORK_DIR = ".prepare"
 PLAN_FILE = "plan.json"
-SPOOLED_FILE = "spooled.json"
 
 OnProgress = Callable[[str, int, int | None], None]
 
@@ -51,7 +50,7 @@ def compare_standard_input(
     there: Mapping[str, Any] = {}
     if (output_dir / records.MANIFEST_FILE).is_file():
         there = records.read_manifest(output_dir).plan
-    elif (work_dir / SPOOLED_FILE).is_file():
+    elif is_spooled(work_dir):
         there = _read_json(work_dir / PLAN_FILE)
     known = standard_input_digest(there)
     if known is not None:
@@ -62,21 +61,34 @@ def take_up(work_dir: Path, *, plan: dict[str, Any], output_dir: Path) -> None:
     """Go on with an interrupted run of the same plan; one that finished no shard binds nobody.
 
     But for standard input that was read to compare it: nothing of it is left to start anew with.
+    What was spooled in part is removed, before a worker takes it for what it is to follow.
     """
     plan_path = work_dir / PLAN_FILE
     is_bound = standard_input_digest(plan) is not None or any(work_dir.glob("*.tfrecord.json"))
     if plan_path.is_file() and is_bound:
         check_plan(_read_json(plan_path), plan, output_dir=output_dir)
-    elif not (plan_path.is_file() and _read_json(plan_path) == plan):
+    elif not (is_spooled(work_dir) and plan_path.is_file() and _read_json(plan_path) == plan):
         shutil.rmtree(work_dir, ignore_errors=True)
         work_dir.mkdir(parents=True)
         write_whole(plan_path, _to_json(plan))
+
+
+def is_spooled(work_dir: Path) -> bool:
+    """Whether all documents lie in spool files."""
+    return (work_dir / spool.SPOOLED_FILE).is_file()
+
+
+def read_spooled(work_dir: Path) -> Spooled:
+    """What `spool_corpus` left in a folder."""
+    path = work_dir / spool.SPOOLED_FILE
+    return Spooled.model_validate_json(path.read_text(encoding="utf-8"))
 
 
 def spool_corpus(
     config: Config,
     work_dir: Path,
     *,
+    sources: Sequence[str | Path],
     plan: dict[str, Any],
     stream: StandardInput | None,
     on_progress: OnProgress | None,
@@ -84,11 +96,10 @@ def spool_corpus(
     """Deal the corpus to spool files, or take what an earlier run dealt.
 
     Raises:
-        FileNotFoundError, ValueError: see `corpus.read_documents`; too few documents.
+        FileNotFoundError, ValueError: see `corpus.read_batches`; too few documents.
     """
-    path = work_dir / SPOOLED_FILE
-    if path.is_file():
-        return Spooled.model_validate_json(path.read_text(encoding="utf-8"))
+    if is_spooled(work_dir):
+        return read_spooled(work_dir)
 
     def show(number: int) -> None:
         if on_progress is not None:
@@ -96,10 +107,12 @@ def spool_corpus(
 
     counter = SummaryCounter(corpus.held_out_rule(config.corpus.held_out_share, config.seed))
     num_documents = spool.spool_documents(
-        corpus.read_documents(config.corpus, standard_input=stream, on_dropped=counter.drop),
+        corpus.read_batches(
+            config.corpus, sources=sources, standard_input=stream, on_dropped=counter.drop
+        ),
         work_dir,
         num_shards=num_shards(config),
-        split_of=counter.take,
+        texts_of=counter.take,
         on_progress=show,
     )
     _check_counts(num_documents, config=config)
@@ -108,7 +121,7 @@ def spool_corpus(
     if stream is not None:
         set_standard_input(plan, stream.digest())
         write_whole(work_dir / PLAN_FILE, _to_json(plan))
-    write_whole(path, spooled.model_dump_json(indent=2))
+    write_whole(work_dir / spool.SPOOLED_FILE, spooled.model_dump_json(indent=2))
     if on_progress is not None:
         total = sum(num_documents.values())
         on_progress("documents", total, total)

@@ -1,79 +1,133 @@
-"""Shards made on this machine: in this process, or in one a core where that pays."""
+"""Shards made on this machine: in this process, or in one a core where that pays.
+
+Worker processes begin while the corpus is spooled: they follow the first spool files as these grow.
+"""
 
 import concurrent.futures
 import contextlib
+import functools
 import multiprocessing
 import multiprocessing.forkserver
+import multiprocessing.resource_tracker
 import os
 import signal
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import Any
 
-from bert_tf.config import Config
 from bert_tf.data import records
-from bert_tf.data.corpora import corpus
 from bert_tf.data.preparation import shards
+from bert_tf.data.preparation.engine import FirstPass
 
 WORKER_BYTES = 32 << 20
 """With twice as much text, two worker processes win back the seconds that it takes to start any."""
+WORKER_IMPORTS = "bert_tf.data.preparation.worker_imports"
 
-
-class Engine(Protocol):
-    """Makes shards, in any order and anywhere: each is a function of its task."""
-
-    def __call__(
-        self, tasks: Sequence[shards.ShardTask], *, num_workers: int
-    ) -> Iterator[tuple[shards.ShardTask, records.Shard]]:
-        """Finished shards as they come; `num_workers` 0 means one a core."""
-        ...
+Futures = dict[concurrent.futures.Future[records.Shard], shards.ShardTask]
 
 
 def run_locally(
-    tasks: Sequence[shards.ShardTask], *, num_workers: int
-) -> Iterator[tuple[shards.ShardTask, records.Shard]]:
+    first_pass: FirstPass, *, num_workers: int
+) -> Generator[tuple[shards.ShardTask, records.Shard], None, None]:
     """Finished shards as they come, made here or in worker processes.
 
     Raises:
         RuntimeError: a worker process was killed.
         ValueError: see `shards.write_shard`.
     """
+    sure_tasks = first_pass.sure_tasks
     num_processes = _num_processes(
-        [task.spool_path for task in tasks], num_tasks=len(tasks), num_workers=num_workers
+        first_pass.text_bytes, num_tasks=len(sure_tasks), num_workers=num_workers
     )
     if num_processes > 1:
-        with _fork_server(num_processes):
-            yield from _run_in_processes(tasks, num_processes=num_processes)
+        # Submitting waits until workers can be forked: the first pass does not wait for that.
+        with _pool(num_processes) as pool, concurrent.futures.ThreadPoolExecutor(1) as starter:
+            starting = starter.submit(_submit, pool, sure_tasks, is_growing=True)
+            tasks = first_pass.run()
+            yield from _results(pool, starting.result(), tasks, num_processes=num_processes)
+        return
+    tasks = first_pass.run()
+    num_processes = _num_processes(
+        sum(task.spool_path.stat().st_size for task in tasks),
+        num_tasks=len(tasks),
+        num_workers=num_workers,
+    )
+    if num_processes > 1:
+        with _pool(num_processes) as pool:
+            yield from _results(pool, {}, tasks, num_processes=num_processes)
         return
     for task in tasks:
         yield task, shards.write_shard(task)
 
 
-@contextlib.contextmanager
-def warm_up(config: Config) -> Iterator[None]:
-    """Import what the workers of `run_locally` need while the corpus is read.
-
-    Where it is files of a size that workers pay for; else, and on one core, nothing is done.
-    """
-    sources = corpus.list_sources(config.corpus.paths)
-    num_processes = _num_processes(
-        [source for source in sources if isinstance(source, Path)],
-        num_tasks=config.records.num_shards,
-        num_workers=config.records.num_workers,
-    )
-    with _fork_server(num_processes):
-        yield
-
-
-def _num_processes(texts: Sequence[Path], *, num_tasks: int, num_workers: int) -> int:
-    text_bytes = sum(path.stat().st_size for path in texts)
+def _num_processes(text_bytes: int, *, num_tasks: int, num_workers: int) -> int:
     if text_bytes < 2 * WORKER_BYTES:
         return 1
     return min(num_workers or len(os.sched_getaffinity(0)), num_tasks)
 
 
 @contextlib.contextmanager
-def _fork_server(num_processes: int) -> Iterator[None]:
+def _pool(num_processes: int) -> Iterator[concurrent.futures.ProcessPoolExecutor]:
+    """Worker processes that live as long as the block; after an error in it they are killed.
+
+    No shard that they are at would count then, nor those that the pool keeps ready for them.
+    """
+    with _fork_server():
+        executor = concurrent.futures.ProcessPoolExecutor(
+            num_processes,
+            mp_context=multiprocessing.get_context("forkserver"),
+            initializer=shards.set_up_worker,
+        )
+        try:
+            yield executor
+        except BaseException as error:
+            for process in list(executor._processes.values()):
+                process.kill()
+            if not isinstance(error, concurrent.futures.process.BrokenProcessPool):
+                raise
+            raise RuntimeError(
+                "a worker process must live until its shard is written. Received: one was killed, "
+                "most often for want of memory. Run the same command again, it goes on with the "
+                "missing shards; lower records.num_workers if it happens again."
+            ) from error
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+
+def _submit(
+    pool: concurrent.futures.ProcessPoolExecutor,
+    tasks: Iterable[shards.ShardTask],
+    *,
+    is_growing: bool = False,
+) -> Futures:
+    make = functools.partial(shards.write_shard, is_growing=is_growing)
+    return {pool.submit(make, task): task for task in tasks}
+
+
+def _results(
+    pool: concurrent.futures.ProcessPoolExecutor,
+    futures: Futures,
+    tasks: Sequence[shards.ShardTask],
+    *,
+    num_processes: int,
+) -> Iterator[tuple[shards.ShardTask, records.Shard]]:
+    """All `tasks` with their shards; `futures` are of those that workers are at already.
+
+    If one is over when each worker has made as many as the others, which would all wait for it
+    at the end, it is made here: of eight shards and one of held-out documents, the latter.
+    """
+    submitted = set(futures.values())
+    waiting = [task for task in tasks if task not in submitted]
+    is_one_over = bool(waiting) and len(tasks) % num_processes == 1
+    made_here = [waiting.pop()] if is_one_over else []
+    futures |= _submit(pool, waiting)
+    for task in made_here:
+        yield task, shards.write_shard(task)
+    for future in concurrent.futures.as_completed(futures):
+        yield futures[future], future.result()
+
+
+@contextlib.contextmanager
+def _fork_server() -> Iterator[None]:
     """Have one process import TensorFlow, which takes seconds, for all workers to be forked from.
 
     It starts no operation, so that a fork of it is sound. One that was there before is left alone;
@@ -81,11 +135,13 @@ def _fork_server(num_processes: int) -> Iterator[None]:
     """
     server: Any = vars(multiprocessing.forkserver)["_forkserver"]
     is_there = server._forkserver_pid is not None
-    if num_processes <= 1 or is_there:
+    if is_there:
         yield
         return
-    multiprocessing.forkserver.set_forkserver_preload([shards.__name__])
-    # Ctrl-C is for this process and the workers, which take it up again in `set_up_worker`.
+    multiprocessing.forkserver.set_forkserver_preload([WORKER_IMPORTS])
+    # Ctrl-C is for this process and the workers, which take it up again in `set_up_worker`. What
+    # `ensure_running` would start before the server would unblock it.
+    multiprocessing.resource_tracker.ensure_running()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         multiprocessing.forkserver.ensure_running()
@@ -96,25 +152,3 @@ def _fork_server(num_processes: int) -> Iterator[None]:
     finally:
         os.kill(server._forkserver_pid, signal.SIGKILL)
         server._stop()
-
-
-def _run_in_processes(
-    tasks: Sequence[shards.ShardTask], *, num_processes: int
-) -> Iterator[tuple[shards.ShardTask, records.Shard]]:
-    executor = concurrent.futures.ProcessPoolExecutor(
-        num_processes,
-        mp_context=multiprocessing.get_context("forkserver"),
-        initializer=shards.set_up_worker,
-    )
-    try:
-        futures = {executor.submit(shards.write_shard, task): task for task in tasks}
-        for future in concurrent.futures.as_completed(futures):
-            yield futures[future], future.result()
-    except concurrent.futures.process.BrokenProcessPool as error:
-        raise RuntimeError(
-            "a worker process must live until its shard is written. Received: one was killed, most "
-            "often for want of memory. Run the same command again, it goes on with the missing "
-            "shards; lower records.num_workers if it happens again."
-        ) from error
-    finally:
-        executor.shutdown(cancel_futures=True)

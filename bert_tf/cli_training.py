@@ -1,0 +1,206 @@
+"""`bert-tf pretrain` and `finetune`: here, as one of several workers, or on a Ray cluster.
+
+A run stopped by SIGTERM or SIGINT checkpoints first and exits with 143 or 130.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bert_tf.cli_stage import print_metrics, shown_progress, stage
+from bert_tf.process import fail, tracking_uri
+
+if TYPE_CHECKING:
+    from bert_tf.config import Config
+    from bert_tf.training.cluster import Stage
+    from bert_tf.training.loop import Progress
+    from bert_tf.training.profiled_steps import ProfiledSteps
+
+
+def _profiled_steps(_context: Any, _option: Any, text: str | None) -> "ProfiledSteps | None":
+    from bert_tf.training.profiled_steps import ProfiledSteps, ProfileRangeError
+
+    try:
+        return None if text is None else ProfiledSteps.parse(text)
+    except ProfileRangeError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _training_stage(command: Callable[..., None]) -> click.Command:
+    """The options of a stage that trains."""
+    for option in (
+        click.option(
+            "--profile",
+            metavar="START:END",
+            callback=_profiled_steps,
+            help="Trace these steps for TensorBoard, and show where time went, layer by layer.",
+        ),
+        click.option("--num-workers", type=click.IntRange(1), help="With --engine ray."),
+        click.option("--ray-address", help="Of a running cluster. Default: one started here."),
+        click.option(
+            "--engine",
+            type=click.Choice(["local", "ray"]),
+            default="local",
+            show_default=True,
+            help="This process (one of several with TF_CONFIG), or workers of a Ray cluster.",
+        ),
+    ):
+        command = option(command)
+    return stage(command)
+
+
+@_training_stage
+def pretrain(config: "Config", output_dir: str, **options: Any) -> None:
+    """Pretrain on prepared records: masked tokens and next sentences."""
+    _train("pretrain", config, output_dir, **options)
+
+
+@_training_stage
+def finetune(config: "Config", output_dir: str, **options: Any) -> None:
+    """Train a classifier of texts or pairs on a pretrained encoder."""
+    _train("finetune", config, output_dir, **options)
+
+
+def _train(
+    name: "Stage",
+    config: "Config",
+    output_dir: str,
+    *,
+    engine: str,
+    ray_address: str | None,
+    num_workers: int | None,
+    profile: "ProfiledSteps | None",
+) -> None:
+    from bert_tf.training.loop import TrainingInterruptedError
+    from bert_tf.training.profiled_steps import ProfileRangeError
+    from bert_tf.training.rendezvous import StoppedWaitingError
+
+    if (engine == "ray") != (num_workers is not None) or (ray_address and engine != "ray"):
+        raise click.UsageError("--engine ray needs --num-workers, and both options need it.")
+    if engine == "ray" and profile is not None:
+        raise click.UsageError("--profile is for --engine local.")
+    with _stop_on_signals() as received:
+
+        def is_stop_requested() -> bool:
+            return bool(received)
+
+        try:
+            if num_workers is None:
+                metrics = _train_here(
+                    name, config, output_dir, profile=profile, is_stop_requested=is_stop_requested
+                )
+            else:
+                metrics = _train_on_ray(
+                    name,
+                    config,
+                    output_dir,
+                    num_workers=num_workers,
+                    is_stop_requested=is_stop_requested,
+                    **({"address": ray_address} if ray_address else {}),
+                )
+        except ProfileRangeError as error:
+            fail(error, code=2)
+        except (TrainingInterruptedError, StoppedWaitingError) as interruption:
+            click.echo(f"{interruption} Run the same command to go on.", err=True)
+            # Another worker may have been asked to stop, not this one.
+            raise SystemExit(128 + (received or [signal.SIGTERM])[0]) from None
+    if metrics is not None:
+        print_metrics(metrics)
+
+
+def _train_here(
+    name: "Stage",
+    config: "Config",
+    output_dir: str,
+    *,
+    is_stop_requested: Callable[[], bool],
+    profile: "ProfiledSteps | None",
+) -> dict[str, float] | None:
+    """The metrics; None on a worker that is not the chief, which tells the same."""
+    from bert_tf.training.finetuning import finetune as run_finetune
+    from bert_tf.training.pretraining import pretrain as run_pretrain
+    from bert_tf.training.rendezvous import wait_for_workers
+    from bert_tf.training.tf_config import parse_tf_config
+
+    try:
+        worker = parse_tf_config(os.environ.get("TF_CONFIG"))
+    except ValueError as error:
+        fail(error, code=2)
+    if not worker.is_chief:
+        logging.getLogger("bert_tf").setLevel(logging.WARNING)
+    wait_for_workers(worker, is_stop_requested=is_stop_requested)
+    with shown_progress() if worker.is_chief else _silence() as show:
+        metrics = {"pretrain": run_pretrain, "finetune": run_finetune}[name](
+            config,
+            output_dir,
+            tracking_uri=tracking_uri(),
+            on_progress=lambda progress: show(
+                name, progress.step, progress.num_steps, describe_progress(progress)
+            ),
+            is_stop_requested=is_stop_requested,
+            profile=profile,
+            worker=worker,
+        )
+    return metrics if worker.is_chief else None
+
+
+def _train_on_ray(name: "Stage", *arguments: Any, **options: Any) -> dict[str, float]:
+    from bert_tf.training.cluster import train_on_ray
+
+    with shown_progress() as show:
+        return train_on_ray(
+            name,
+            *arguments,
+            tracking_uri=tracking_uri(),
+            on_progress=lambda progress: show(
+                name, progress.step, progress.num_steps, describe_progress(progress)
+            ),
+            **options,
+        )
+
+
+def describe_progress(progress: "Progress") -> str:
+    """Loss, accuracies, learning rate and speed of a training run in one line."""
+    metrics = progress.metrics
+    accuracies = [
+        f"{name.removesuffix('_accuracy')} {value:.1%}"
+        for name, value in metrics.items()
+        if name.endswith("_accuracy")
+    ]
+    parts = [f"loss {metrics['loss']:.3f}", *accuracies]
+    if "learning_rate" in metrics:  # no step was done where it is not
+        parts.append(f"lr {metrics['learning_rate']:.2e}")
+    parts.append(f"{progress.sequences_per_second:,.1f} sequences/s")
+    if "real_tokens_per_second" in metrics:
+        parts.append(f"{metrics['real_tokens_per_second']:,.0f} real tokens/s")
+        parts.append(f"MFU {metrics['model_flops_utilization']:.1%}")
+    return ", ".join(parts)
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[Callable[..., None]]:
+    """In the place of `shown_progress` where another worker shows it."""
+    yield lambda *_: None
+
+
+@contextlib.contextmanager
+def _stop_on_signals() -> Iterator[list[int]]:
+    """Collects SIGTERM and SIGINT; a second SIGINT interrupts at once."""
+    received: list[int] = []
+
+    def note(number: int, _frame: Any) -> None:
+        if received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
