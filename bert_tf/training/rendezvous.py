@@ -38,6 +38,8 @@ def wait_for_workers(
         OSError: the worker's own port cannot be listened at.
         TimeoutError: a worker has not come.
     """
+    if worker.num_workers == 1:
+        return
     missing = {number for number in range(worker.num_workers) if number != worker.number}
     began_at, is_told = time.monotonic(), False
     with _listening(worker):

@@ -88,6 +88,11 @@ def test_workers_wait_for_each_other() -> None:
     assert not other.is_alive()
 
 
+@pytest.mark.parametrize("worker", [ALONE, Worker((("worker", ("127.0.0.1:1",)),))])
+def test_a_worker_alone_waits_for_nobody_and_needs_no_port(worker: Worker) -> None:
+    wait_for_workers(worker, timeout_seconds=0.0)
+
+
 def test_a_worker_that_does_not_come_is_named() -> None:
     worker = Worker((("worker", free_addresses(2)),), "worker", 0)
     with pytest.raises(TimeoutError, match=r"no answer from worker 1 \(127\.0\.0\.1:\d+\)"):
