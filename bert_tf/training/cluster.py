@@ -4,6 +4,7 @@ Every worker calls the function of the stage, as a process with that TF_CONFIG w
 the package and must see the output folder, the records and the data under the same paths.
 """
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import json
@@ -70,6 +71,7 @@ def train_on_ray(
         "config": config.model_dump(mode="json"),
         "output_dir": str(output_dir),
         "tracking_uri": tracking_uri,
+        "working_dir": str(Path.cwd()),
     }
     num_cpus = max(num_workers, len(os.sched_getaffinity(0)))
     try:
@@ -103,8 +105,18 @@ def _fit(ray: Any, settings: dict[str, Any], *, num_workers: int) -> None:
         ),
         run_config=RunConfig(name=RAY_FOLDER, storage_path=settings["output_dir"]),
     )
+    result: concurrent.futures.Future[Any] = concurrent.futures.Future()
+
+    def fit() -> None:
+        try:
+            result.set_result(trainer.fit())
+        except BaseException as error:
+            result.set_exception(error)
+
+    # Not in the main thread: there Ray takes Ctrl+C for itself, and no checkpoint is written.
+    threading.Thread(target=fit, daemon=True).start()
     try:
-        trainer.fit()
+        result.result()
     except TrainingFailedError as error:
         raise _cause(error) from error
 
@@ -114,7 +126,14 @@ def _cause(error: Exception) -> Exception:
     failures = list(getattr(error, "worker_failures", {}).values())
     causes = [getattr(failure, "_base_exc", failure) for failure in failures]
     causes.sort(key=lambda cause: isinstance(cause, LostWorkerError))
-    return causes[0] if causes else error
+    cause = causes[0] if causes else error
+    if isinstance(cause, ValueError | OSError | FloatingPointError | RuntimeError | ImportError):
+        return cause
+    return LostWorkerError(
+        "All workers must stay until the run is over. Received: "
+        f"{type(cause).__name__}: {str(cause).splitlines()[0][:200]} Start the same command again: "
+        "the run goes on from its newest checkpoint."
+    )
 
 
 def _run_worker(settings: dict[str, Any]) -> None:
@@ -122,6 +141,7 @@ def _run_worker(settings: dict[str, Any]) -> None:
     from bert_tf.training.finetuning import finetune
     from bert_tf.training.pretraining import pretrain
 
+    os.chdir(settings["working_dir"])  # Ray Train has gone elsewhere; paths may be relative
     worker = parse_tf_config(os.environ.get("TF_CONFIG"))
     folder = Path(settings["output_dir"]) / RAY_FOLDER
     logging.basicConfig(format="%(message)s", filename=folder / f"worker-{worker.number}.log")

@@ -43,6 +43,7 @@ from bert_tf.training.reporting import report_run
 from bert_tf.training.settings import bind_settings, defaults_of
 from bert_tf.training.strategy import check_batch_size, dtype_policy, make_strategy
 from bert_tf.training.tf_config import ALONE, Worker
+from bert_tf.training.workers import loss_named
 
 # What a run had that began before a setting existed.
 _IMPLIED_SETTINGS = {
@@ -74,6 +75,7 @@ def finetune(
             written then.
         ProfileRangeError: `profile` names steps that the run will not train; nothing was written.
         TrainingInterruptedError: a stop was requested; the same call goes on from there.
+        LostWorkerError: another worker has gone; likewise.
     """
     output_dir, section = Path(output_dir), config.finetuning
     strategy = make_strategy(
@@ -100,13 +102,16 @@ def finetune(
             "tokenizer": config.tokenizer.model_copy(update=tokenizer.settings),
         }
     )
-    with report_run(
-        resolved,
-        output_dir,
-        stage="finetune",
-        tracking_uri=tracking_uri,
-        is_writer=worker.is_chief,
-    ) as log:
+    with (
+        report_run(
+            resolved,
+            output_dir,
+            stage="finetune",
+            tracking_uri=tracking_uri,
+            is_writer=worker.is_chief,
+        ) as log,
+        loss_named(worker),
+    ):
         if worker.is_chief:
             tokenizer.save(output_dir)
         log.log_files("vocab.txt", "tokenizer.json")

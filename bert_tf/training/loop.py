@@ -34,7 +34,7 @@ from bert_tf.training.profiler import Profiler
 from bert_tf.training.step import TrainStep, make_train_step
 from bert_tf.training.tf_config import ALONE, Worker
 from bert_tf.training.window import SkippedSteps, Window
-from bert_tf.training.workers import agreed_stop, check_same_step, loss_named
+from bert_tf.training.workers import agreed_stop, check_same_step
 from bert_tf.training.workload import workload
 
 log = logging.getLogger(__name__)
@@ -108,13 +108,7 @@ def train(run: Run) -> dict[str, float]:
         TrainingInterruptedError: a stop was requested; a checkpoint was written.
         FloatingPointError: too many steps in a row without a finite loss and gradient; the last
             good checkpoint is kept.
-        LostWorkerError: another worker has gone.
     """
-    with loss_named(run.worker):
-        return _train(run)
-
-
-def _train(run: Run) -> dict[str, float]:
     parts = _prepare(run)
     step = first_step = parts.checkpoints.restore_newest()
     check_same_step(step, run.strategy, run.worker)

@@ -18,6 +18,7 @@ from bert_tf.training.reporting import report_run
 from bert_tf.training.settings import bind_settings, defaults_of
 from bert_tf.training.strategy import check_batch_size, dtype_policy, make_strategy
 from bert_tf.training.tf_config import ALONE, Worker
+from bert_tf.training.workers import loss_named
 
 # What a run had that began before a setting existed.
 _IMPLIED_SETTINGS = {
@@ -50,6 +51,7 @@ def pretrain(
             read it; the same call goes on from the newest checkpoint once it is whole.
         ProfileRangeError: `profile` names steps that the run will not train; nothing was written.
         TrainingInterruptedError: a stop was requested; the same call goes on from there.
+        LostWorkerError: another worker has gone; likewise.
     """
     output_dir, training = Path(output_dir), config.pretraining.training
     # Before anything else uses TensorFlow: logical devices cannot be made later.
@@ -84,6 +86,7 @@ def pretrain(
         )
         for phase in phases:
             stack.enter_context(phase.source.damage_named())
+        stack.enter_context(loss_named(worker))  # before damage is looked for
         if worker.is_chief:
             last.tokenizer.save(output_dir)
         log.log_files("vocab.txt", "tokenizer.json")

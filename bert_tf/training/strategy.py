@@ -59,6 +59,8 @@ def _make_multi_worker_strategy(
         task_type=worker.job,
         task_id=worker.task,
         rpc_layer="grpc",
+        # Without it TensorFlow takes the CPU.
+        num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
     )
     with _sigterm_kept():
         return tf.distribute.MultiWorkerMirroredStrategy(resolver)
