@@ -17,9 +17,9 @@ from bert_tf.process import fail, tracking_uri
 
 if TYPE_CHECKING:
     from bert_tf.config import Config
-    from bert_tf.training.cluster import Stage
     from bert_tf.training.loop import Progress
     from bert_tf.training.profiled_steps import ProfiledSteps
+    from bert_tf.training.stages import Stage
 
 
 def _profiled_steps(_context: Any, _option: Any, text: str | None) -> "ProfiledSteps | None":
@@ -122,9 +122,8 @@ def _train_here(
     profile: "ProfiledSteps | None",
 ) -> dict[str, float] | None:
     """The metrics; None on a worker that is not the chief, which tells the same."""
-    from bert_tf.training.finetuning import finetune as run_finetune
-    from bert_tf.training.pretraining import pretrain as run_pretrain
     from bert_tf.training.rendezvous import wait_for_workers
+    from bert_tf.training.stages import stage_function
     from bert_tf.training.tf_config import parse_tf_config
 
     try:
@@ -135,13 +134,11 @@ def _train_here(
         logging.getLogger("bert_tf").setLevel(logging.WARNING)
     wait_for_workers(worker, is_stop_requested=is_stop_requested)
     with shown_progress() if worker.is_chief else _silence() as show:
-        metrics = {"pretrain": run_pretrain, "finetune": run_finetune}[name](
+        metrics = stage_function(name)(
             config,
             output_dir,
             tracking_uri=tracking_uri(),
-            on_progress=lambda progress: show(
-                name, progress.step, progress.num_steps, describe_progress(progress)
-            ),
+            on_progress=progress_shown(show, name),
             is_stop_requested=is_stop_requested,
             profile=profile,
             worker=worker,
@@ -157,11 +154,16 @@ def _train_on_ray(name: "Stage", *arguments: Any, **options: Any) -> dict[str, f
             name,
             *arguments,
             tracking_uri=tracking_uri(),
-            on_progress=lambda progress: show(
-                name, progress.step, progress.num_steps, describe_progress(progress)
-            ),
+            on_progress=progress_shown(show, name),
             **options,
         )
+
+
+def progress_shown(show: Callable[..., None], stage_name: str) -> Callable[["Progress"], None]:
+    """What a run calls with its progress; `show` is that of `shown_progress`."""
+    return lambda progress: show(
+        stage_name, progress.step, progress.num_steps, describe_progress(progress)
+    )
 
 
 def describe_progress(progress: "Progress") -> str:

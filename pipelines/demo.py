@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bert_tf.cli_training import describe_progress
+from bert_tf.cli_training import progress_shown
 from bert_tf.config import Config, load_config
 from bert_tf.files import write_whole
 from bert_tf.process import set_up_process, tracking_uri
@@ -259,9 +259,7 @@ class _Flow:
             config,
             directory,
             tracking_uri=tracking_uri(),
-            on_progress=lambda progress: self.show(
-                stage, progress.step, progress.num_steps, describe_progress(progress)
-            ),
+            on_progress=progress_shown(self.show, stage),
         )
 
     def _with(self, **sections: dict[str, Any]) -> Config:

@@ -13,13 +13,14 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from bert_tf.config import Config, validate_config
 from bert_tf.files import write_whole
 from bert_tf.ray_cluster import LOCAL, connected, import_ray
 from bert_tf.training.loop import Progress, TrainingInterruptedError
 from bert_tf.training.reporting import METRICS_FILE
+from bert_tf.training.stages import Stage, stage_function
 from bert_tf.training.tf_config import parse_tf_config
 from bert_tf.training.workers import LostWorkerError
 
@@ -30,8 +31,6 @@ STOP_FILE = "stop"
 PROGRESS_FILE = "progress.json"
 """What the chief has to show, for the process that started the run."""
 POLL_SECONDS = 0.5
-
-Stage = Literal["pretrain", "finetune"]
 
 
 def train_on_ray(
@@ -138,9 +137,6 @@ def _cause(error: Exception) -> Exception:
 
 def _run_worker(settings: dict[str, Any]) -> None:
     """Runs on a worker, with TF_CONFIG set."""
-    from bert_tf.training.finetuning import finetune
-    from bert_tf.training.pretraining import pretrain
-
     os.chdir(settings["working_dir"])  # Ray Train has gone elsewhere; paths may be relative
     worker = parse_tf_config(os.environ.get("TF_CONFIG"))
     folder = Path(settings["output_dir"]) / RAY_FOLDER
@@ -152,7 +148,7 @@ def _run_worker(settings: dict[str, Any]) -> None:
             write_whole(folder / PROGRESS_FILE, json.dumps(dataclasses.asdict(progress)))
 
     try:
-        {"pretrain": pretrain, "finetune": finetune}[settings["stage"]](
+        stage_function(settings["stage"])(
             validate_config(settings["config"]),
             settings["output_dir"],
             tracking_uri=settings["tracking_uri"],

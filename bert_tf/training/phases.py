@@ -48,7 +48,9 @@ class OpenPhase:
             batches = self.source.train_batches(**options, start_step=step, **worker)
             return self._packed(batches, strategy, **worker)
 
-        def eval_batches(make_batches: Callable[..., tf.data.Dataset], **worker: int):  # type: ignore[no-untyped-def]
+        def eval_batches(
+            make_batches: Callable[..., tf.data.Dataset], **worker: int
+        ) -> tf.data.Dataset:
             batches = make_batches(**options, max_steps=self.max_eval_steps, **worker)
             return self._packed(batches, strategy, **worker)
 

@@ -16,9 +16,9 @@ from bert_tf.data.preparation.prepare import prepare_records
 from bert_tf.data.text.vocabulary import CLS, MASK, PAD, SEP, UNK
 from bert_tf.training.checkpoints import checkpoint_steps
 from bert_tf.training.pretraining import pretrain
+from tests.training.letters import WORDS, write_documents
 from tests.training.worker_processes import finish, start_workers
 
-WORDS = "abcdefghij"
 NUM_STEPS = 6
 
 
@@ -27,8 +27,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Records, and labelled texts of two classes."""
     folder = tmp_path_factory.mktemp("workers")
     draw = random.Random(0)
-    documents = ["\n".join(" ".join(draw.choices(WORDS, k=6)) for _ in range(8)) for _ in range(60)]
-    (folder / "text.txt").write_text("\n\n".join(documents), encoding="utf-8")
+    write_documents(folder / "text.txt", draw)
     (folder / "vocab.txt").write_text("\n".join([PAD, UNK, CLS, SEP, MASK, *WORDS]) + "\n")
     rows = ["text\tlabel", *(f"{' '.join(draw.choices(WORDS, k=5))}\t{i % 2}" for i in range(36))]
     (folder / "labelled.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")

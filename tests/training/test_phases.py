@@ -18,8 +18,8 @@ from bert_tf.training.loop import TrainingInterruptedError
 from bert_tf.training.optimizers import learning_rate_at, make_schedule
 from bert_tf.training.phases import open_phases
 from bert_tf.training.pretraining import pretrain
+from tests.training.letters import WORDS, write_documents
 
-WORDS = "abcdefghij"
 SHORT, LONG = 16, 32
 
 
@@ -28,8 +28,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One text, prepared at two lengths, and at one with another vocabulary."""
     folder = tmp_path_factory.mktemp("phases")
     draw = random.Random(0)
-    documents = ["\n".join(" ".join(draw.choices(WORDS, k=6)) for _ in range(8)) for _ in range(60)]
-    (folder / "text.txt").write_text("\n\n".join(documents), encoding="utf-8")
+    write_documents(folder / "text.txt", draw)
     for name, length, letters in (("short", SHORT, WORDS), ("long", LONG, WORDS), ("x", 16, "abc")):
         tokens = "\n".join([PAD, UNK, CLS, SEP, MASK, *letters])
         (folder / f"{letters}.txt").write_text(tokens + "\n", encoding="utf-8")
