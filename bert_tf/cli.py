@@ -94,11 +94,17 @@ def evaluate(config: "Config", output_dir: str) -> None:
 
 
 @stage
-def export(config: "Config", output_dir: str) -> None:
-    """Write a SavedModel for TF Serving as OUTPUT_DIR/VERSION."""
+@click.option(
+    "--check/--no-check",
+    default=True,
+    show_default=True,
+    help="Load it in a fresh process, replay its warm-up requests and compare the answers.",
+)
+def export(config: "Config", output_dir: str, *, check: bool) -> None:
+    """Write a SavedModel for TF Serving as OUTPUT_DIR/VERSION, if it can be served."""
     from bert_tf.export.saved_model import export_model
 
-    click.echo(str(export_model(config, output_dir)))
+    click.echo(str(export_model(config, output_dir, check=check)))
 
 
 @main.command()
@@ -114,7 +120,7 @@ def predict(model: str, text_file: str | None, signature: str, texts: tuple[str,
     if texts and text_file:
         raise click.UsageError("Give texts or --file, not both.")
     with show_errors():
-        from bert_tf.export.saved_model import predict_texts
+        from bert_tf.export.predict import predict_texts
 
         lines = list(texts) or _read_lines(text_file)
         pairs = [line.split("\t") for line in lines]

@@ -68,7 +68,7 @@ def register(model: str, name: str, run_dir: str | None, alias: str | None) -> N
     Of a BASE/NAME folder, its highest number is taken.
     """
     with _connect() as tracking_uri:
-        from bert_tf.export.saved_model import newest_version
+        from bert_tf.export.versions import newest_version
         from bert_tf.registry import promote, register
 
         version = register(

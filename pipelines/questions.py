@@ -34,7 +34,7 @@ def ask(
     in this process) labelled right, whether gRPC agreed with REST, and some texts with answers.
     """
     from bert_tf.data.batches.tasks import read_labelled
-    from bert_tf.export.saved_model import predict_texts
+    from bert_tf.export.predict import predict_texts
 
     questions = read_labelled(
         eval_path, text_field="text", text_pair_field=None, label_field="label"

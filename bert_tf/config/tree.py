@@ -1,6 +1,6 @@
 """The sections of the commands that train, measure, export and report, and the whole tree."""
 
-from typing import Self
+from typing import Literal, Self
 
 import pydantic
 
@@ -127,6 +127,15 @@ class ExportConfig(Section):
     """Default: the length the model was trained with."""
     top_k: pydantic.PositiveInt = 5
     """Answers of `fill_mask`."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of weights and matrix products. `bfloat16` is for hardware with units for it."""
+    pad_to_multiple_of: pydantic.PositiveInt = 8
+    """The longest text of a batch is padded to such a length: few lengths, few shapes."""
+    max_text_bytes: int | None = pydantic.Field(default=None, ge=64)
+    """What a text has beyond is not looked at. Default: 64 for each token of max_seq_length."""
+    warmup_texts: str | None = None
+    """A file of real texts, one a line, pairs with a tab: warm-up requests are made of some.
+    Default: texts in several languages that come with the package."""
 
 
 class TrackingConfig(Section):

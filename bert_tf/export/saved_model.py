@@ -1,54 +1,73 @@
 """`bert-tf export`: a trained model's folder in, `BASE/NAME/VERSION` for TF Serving out.
 
-The SavedModel is written under a hidden name, loaded again and compared with the model in
-memory, and only then renamed to its version number: TF Serving never sees half of one.
+The SavedModel is written under a hidden name, with warm-up requests, checked in a process of its
+own against the model in memory, and only then renamed to its version number: TF Serving never sees
+half of one, nor one that it cannot serve.
 """
 
+import json
 import logging
 import shutil
-import tempfile
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_text  # noqa: F401  (registers the tokenizer's ops for loading)
 
-from bert_tf.config import CONFIG_FILE, Config, required, write_config
+from bert_tf.config import CONFIG_FILE, Config, ExportConfig, required, write_config
 from bert_tf.data.text.tokenizer import Tokenizer
-from bert_tf.export.signatures import DEFAULT, FILL_MASK, ServingModel
-from bert_tf.models.folder import load_description, load_model
+from bert_tf.export.precision import compare_with_float32, load_for_serving
+from bert_tf.export.servability import REPORT_FILE, check_servability
+from bert_tf.export.signatures import CLASSIFY, REGRESS, ServingModel
+from bert_tf.export.texts import TextInputs
+from bert_tf.export.versions import publish, unfinished
+from bert_tf.export.warmup import TEXTS, Trial, make_trials, read_texts, write_trials
+from bert_tf.models.folder import ModelDescription, load_description
 
 log = logging.getLogger(__name__)
 
-EXPORTING = ".exporting-"
-SECONDS_UNTIL_STALE = 24 * 3600
-
-# Short, long, Hangul, empty, control tokens as text, invalid UTF-8.
-TRIAL_TEXTS: tuple[bytes, ...] = (
-    b"A plain sentence.",
-    b"many words " * 400,
-    "한글 문장도 그대로 지나갑니다.".encode(),
-    b"",
-    b"[CLS] control [SEP] tokens [PAD]",
-    b"broken \xff\xfe bytes",
-)
+COPIED = ("model.json", "vocab.txt", "tokenizer.json", "metrics.json")
+_METHOD_NAMES = {CLASSIFY: "tensorflow/serving/classify", REGRESS: "tensorflow/serving/regress"}
 
 
-def export_model(config: Config, output_dir: str | Path) -> Path:
+def export_model(config: Config, output_dir: str | Path, *, check: bool = True) -> Path:
     """Write `export.model` as the next version below `output_dir` (BASE/NAME).
 
     Returns the version's folder. Its `assets.extra` holds the model's description, metrics and
-    vocabulary, `config.yaml` of this export and `training.yaml`, the one of the training.
+    vocabulary, `config.yaml` of this export and `training.yaml`, the one of the training, the
+    warm-up requests and what was checked (`servability.json`).
+
+    Args:
+        check: load it in a fresh process and compare, see `servability.check_servability`.
 
     Raises:
-        ValueError: the reloaded SavedModel answers differently from the model in memory.
+        ValueError: TF Serving would not take the SavedModel, or it answers differently from the
+            model in memory. There is no new version then.
     """
     section = config.export
     folder = Path(required(section.model, key="export.model", what="a folder with a trained model"))
     description = load_description(folder)
+    section = _with_max_seq_length(section, description)
+    model = _serving_model(section, folder, description)
+    texts = read_texts(section.warmup_texts) if section.warmup_texts else [(t,) for t in TEXTS]
+    trials = make_trials(model.answers, model.text_inputs, texts)
+    base = Path(output_dir)
+    with unfinished(base) as temporary:
+        _write(model, temporary)
+        write_trials(trials, temporary)
+        extra = temporary / "assets.extra"
+        for name in COPIED:
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, extra / name)
+        if (folder / CONFIG_FILE).is_file():
+            shutil.copyfile(folder / CONFIG_FILE, extra / "training.yaml")
+        write_config(config.model_copy(update={"export": section}), extra)
+        if check:
+            _check(temporary, model, trials, folder=folder, section=section)
+        return publish(temporary, base)
+
+
+def _with_max_seq_length(section: ExportConfig, description: ModelDescription) -> ExportConfig:
     max_seq_length = section.max_seq_length or description.max_seq_length
     limit = description.architecture.max_position_embeddings
     if max_seq_length > limit:
@@ -56,164 +75,68 @@ def export_model(config: Config, output_dir: str | Path) -> Path:
             "export.max_seq_length must be at most the model's max_position_embeddings. "
             f"Received: {max_seq_length} and {limit}. Lower export.max_seq_length."
         )
-    serving_model = ServingModel(
-        load_model(folder),
+    return section.model_copy(update={"max_seq_length": max_seq_length})
+
+
+def _serving_model(
+    section: ExportConfig, folder: Path, description: ModelDescription, **changes: str
+) -> ServingModel:
+    precision = changes.get("precision", section.precision)
+    text_inputs = TextInputs(
         Tokenizer.load(folder),
-        description,
-        max_seq_length=max_seq_length,
-        top_k=section.top_k,
+        max_seq_length=section.max_seq_length or description.max_seq_length,
+        max_bytes=section.max_text_bytes,
+        pad_to_multiple_of=section.pad_to_multiple_of,
     )
-    base = Path(output_dir)
-    base.mkdir(parents=True, exist_ok=True)
-    _remove_stale(base)
-    temporary = Path(tempfile.mkdtemp(prefix=EXPORTING, dir=base))
-    temporary.chmod(0o755)
-    try:
-        tf.saved_model.save(serving_model, str(temporary), signatures=serving_model.answers)
-        extra = temporary / "assets.extra"
-        extra.mkdir()
-        for name in ("model.json", "vocab.txt", "tokenizer.json", "metrics.json"):
-            if (folder / name).is_file():
-                shutil.copyfile(folder / name, extra / name)
-        if (folder / CONFIG_FILE).is_file():
-            shutil.copyfile(folder / CONFIG_FILE, extra / "training.yaml")
-        resolved = section.model_copy(update={"max_seq_length": max_seq_length})
-        write_config(config.model_copy(update={"export": resolved}), extra)
-        compare(serving_model.answers, tf.saved_model.load(str(temporary)).signatures)
-        return _rename_to_next_version(temporary, base)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with load_for_serving(folder, precision=precision) as model:
+        return ServingModel(model, text_inputs, description, top_k=section.top_k)
 
 
-def predict_texts(
-    saved_model_dir: str | Path,
-    texts: Sequence[str],
+def _write(model: ServingModel, directory: Path) -> None:
+    tf.saved_model.save(model, str(directory), signatures=model.answers)
+    updater = tf.compat.v1.saved_model.signature_def_utils.MethodNameUpdater(str(directory))
+    for name, method_name in _METHOD_NAMES.items():
+        if name in model.answers:
+            updater.replace_method_name(name, method_name, tags=tf.saved_model.SERVING)
+    updater.save()
+
+
+def _check(
+    directory: Path,
+    model: ServingModel,
+    trials: Sequence[Trial],
     *,
-    text_pairs: Sequence[str] | None = None,
-    signature_name: str = DEFAULT,
-    batch_size: int = 32,
-) -> list[dict[str, Any]]:
-    """Answers of a SavedModel on disk, one dict a text.
+    folder: Path,
+    section: ExportConfig,
+) -> None:
+    """Note the report in the folder.
 
     Raises:
-        FileNotFoundError: `saved_model_dir` is no SavedModel.
-        ValueError: no such signature, pairs where the model takes single texts (or reverse), or
-            texts that the signature refuses (`fill_mask` without [MASK]).
+        ValueError: it has faults.
     """
-    directory = newest_version(saved_model_dir)
-    signatures = tf.saved_model.load(str(directory)).signatures
-    if signature_name not in signatures:
+    expected = answers_of(model, trials)
+    report = check_servability(directory, expected)
+    if section.precision != "float32":
+        exact = _serving_model(section, folder, load_description(folder), precision="float32")
+        report = report.with_check(compare_with_float32(answers_of(exact, trials), expected))
+    if report.faults:
         raise ValueError(
-            f"{directory}: signature_name must be one of {sorted(signatures)}. "
-            f"Received: {signature_name!r}."
+            "An export must be servable. Received:\n  "
+            + "\n  ".join(report.faults)
+            + "\nThe export is not published."
         )
-    function = signatures[signature_name]
-    columns: dict[str, Sequence[str]] = {"text": texts}
-    if text_pairs is not None:
-        columns["text_pair"] = text_pairs
-    wanted = set(function.structured_input_signature[1])
-    if wanted != set(columns):
-        raise ValueError(
-            f"{signature_name} takes {sorted(wanted)}. Received: {sorted(columns)}. "
-            "A tab separates the two texts of a pair."
-        )
-    answers: list[dict[str, Any]] = []
-    for start in range(0, len(texts), batch_size):
-        batch = {
-            name: tf.constant(list(values[start : start + batch_size]))
-            for name, values in columns.items()
-        }
-        try:
-            answers += _rows(function(**batch))
-        except tf.errors.InvalidArgumentError as error:
-            raise ValueError(f"{signature_name}: {error.message}") from error
-    return answers
+    log.info("%s", report.describe())
+    (directory / REPORT_FILE).write_text(json.dumps(report.as_json(), indent=2), encoding="utf-8")
 
 
-def newest_version(directory: str | Path) -> Path:
-    """`directory` where it is a SavedModel, or the highest version below it."""
-    directory = Path(directory)
-    versions = _versions(directory)
-    newest = directory / str(versions[-1]) if versions else directory
-    if not (newest / "saved_model.pb").is_file():
-        raise FileNotFoundError(
-            f"{directory}: must be a SavedModel, or a folder of numbered versions. Received: "
-            "neither. Give a folder that `bert-tf export` wrote."
-        )
-    return newest
-
-
-def _versions(base: Path) -> list[int]:
-    if not base.is_dir():
-        return []
-    return sorted(int(path.name) for path in base.iterdir() if path.name.isdecimal())
-
-
-def _remove_stale(base: Path) -> None:
-    """What an export that was killed left behind more than a day ago."""
-    for path in base.glob(f"{EXPORTING}*"):
-        if time.time() - path.stat().st_mtime > SECONDS_UNTIL_STALE:
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _rename_to_next_version(temporary: Path, base: Path) -> Path:
-    version = (_versions(base) or [0])[-1] + 1
-    while True:
-        target = base / str(version)
-        try:
-            temporary.rename(target)  # fails where another export took the number
-        except OSError:
-            if not target.exists():
-                raise
-            version += 1
-        else:
-            log.info("Exported %s.", target)
-            return target
-
-
-def compare(in_memory: Mapping[str, Any], reloaded: Mapping[str, Any]) -> None:
-    """Raise ValueError unless both signature maps give the same answers to trial inputs."""
-    for name, function in in_memory.items():
-        if name == DEFAULT and any(function is other for other in list(in_memory.values())[1:]):
-            continue  # an alias
-        arguments = _trial_arguments(function, with_masks=name == FILL_MASK)
-        expected = function(**arguments)
-        received = reloaded[name](**arguments)
-        for output, value in expected.items():
-            if not _are_close(value.numpy(), received[output].numpy()):
-                raise ValueError(
-                    f"Output {output!r} of signature {name!r} must be the same after reloading. "
-                    "Received: other values. The export is not published."
-                )
-
-
-def _trial_arguments(function: Any, *, with_masks: bool) -> dict[str, tf.Tensor]:
-    names = list(function.structured_input_signature[1]) or [
-        spec.name for spec in function.structured_input_signature[0]
-    ]
-    if "text" not in names:
-        ids = tf.constant([[1, 2, 3, 4], [4, 3, 0, 0]])
-        mask = tf.constant([[1, 1, 1, 1], [1, 1, 0, 0]])
-        return {"input_ids": ids, "input_mask": mask, "segment_ids": tf.zeros_like(ids)}
-    texts = [b"[MASK] " + text if with_masks else text for text in TRIAL_TEXTS]
-    return {name: tf.constant(texts if name == "text" else texts[::-1]) for name in names}
-
-
-def _are_close(expected: np.ndarray, received: np.ndarray) -> bool:
-    if expected.dtype == object:
-        return bool((expected == received).all())
-    return np.allclose(expected, received, rtol=1e-4, atol=1e-5)
-
-
-def _rows(outputs: Mapping[str, tf.Tensor]) -> list[dict[str, Any]]:
-    columns = {name: value.numpy().tolist() for name, value in sorted(outputs.items())}
+def answers_of(model: ServingModel, trials: Sequence[Trial]) -> list[dict[str, np.ndarray]]:
+    """What the model in memory answers."""
     return [
-        dict(zip(columns, map(_to_text, row), strict=True))
-        for row in zip(*columns.values(), strict=True)
+        {
+            name: value.numpy()
+            for name, value in model.answers[trial.signature_name](
+                **{name: tf.constant(value) for name, value in trial.arguments.items()}
+            ).items()
+        }
+        for trial in trials
     ]
-
-
-def _to_text(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_to_text(item) for item in value]
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

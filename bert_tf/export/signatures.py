@@ -1,7 +1,8 @@
 """The functions a SavedModel answers with, one builder a kind of model.
 
 Every signature takes and gives tensors whose first dimension is the batch, so that TF Serving's
-row form can ask any of them. Text is tokenised in the graph by the training tokenizer.
+row form can ask any of them. Text is tokenised in the graph by the training tokenizer. Their
+names, inputs and outputs are a contract: docs/serving.md has them in a table.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,14 +12,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from bert_tf.data.text.packing import pack
 from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.export.texts import TextInputs
 from bert_tf.models.bert import ENCODER_INPUTS
+from bert_tf.models.embedding import normalized, pool_tokens
 from bert_tf.models.folder import ModelDescription
 
 Signatures = dict[str, Any]
 DEFAULT = "serving_default"
 FILL_MASK = "fill_mask"
+CLASSIFY, REGRESS = "classify", "regress"
 
 
 class ServingModel(tf.Module):
@@ -27,64 +30,66 @@ class ServingModel(tf.Module):
     def __init__(
         self,
         model: keras.Model,
-        tokenizer: Tokenizer,
+        text_inputs: TextInputs,
         description: ModelDescription,
         *,
-        max_seq_length: int,
         top_k: int = 5,
     ):
         super().__init__(name="serving_model")
-        self.tokenizer = tokenizer
+        self.text_inputs = text_inputs
+        self.tokenizer = text_inputs.tokenizer
         self.weights = [weight.value for weight in model.weights]  # tracked, so they are saved
-        self.vocabulary = tf.constant(tokenizer.vocabulary)
-        text = _TextToInputs(tokenizer, max_seq_length=max_seq_length)
-        builders: dict[str, Callable[[_Parts], Signatures]] = {
-            "classification": _classification,
-            "encoder": _encoder,
-            "pretraining": _pretraining,
-            "question_answering": _tokens,
-            "token_classification": _tokens,
-        }
-        self.answers = builders[description.kind](
-            _Parts(model, text, description, self.vocabulary, top_k)
-        )
-
-
-class _TextToInputs:
-    """Texts, or texts and their seconds, to the encoder's inputs, padded to the longest."""
-
-    def __init__(self, tokenizer: Tokenizer, *, max_seq_length: int):
-        self.tokenizer = tokenizer
-        self.max_seq_length = max_seq_length
-
-    def __call__(
-        self, text: tf.Tensor, text_pair: tf.Tensor | None = None, *, with_masks: bool = False
-    ) -> dict[str, tf.Tensor]:
-        tokenize = self.tokenizer.tokenize_with_masks if with_masks else self.tokenizer.tokenize
-        return pack(
-            tokenize(text),
-            None if text_pair is None else self.tokenizer.tokenize(text_pair),
-            max_seq_length=self.max_seq_length,
-            cls_id=self.tokenizer.cls_id,
-            sep_id=self.tokenizer.sep_id,
-            pad_id=self.tokenizer.pad_id,
-        )
+        self.vocabulary = tf.constant(self.tokenizer.vocabulary)
+        parts = Parts(model, text_inputs, description, self.vocabulary, top_k)
+        common = _of_every_kind(parts)
+        self.answers = {DEFAULT: common["embed"], **common, **BUILDERS[description.kind](parts)}
 
 
 @dataclass(frozen=True)
-class _Parts:
+class Parts:
     """What signatures are made of."""
 
     model: keras.Model
-    text_to_inputs: _TextToInputs
+    text_inputs: TextInputs
     description: ModelDescription
     vocabulary: tf.Tensor
     top_k: int
     """Tokens that `fill_mask` gives."""
 
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self.text_inputs.tokenizer
 
-def _classification(parts: _Parts) -> Signatures:
+
+def _of_every_kind(parts: Parts) -> Signatures:
+    def embed(text: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"embedding": _embedding(parts, parts.text_inputs(text))}
+
+    def embed_normalized(text: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"embedding": normalized(_embedding(parts, parts.text_inputs(text)))}
+
+    def tokenize(text: tf.Tensor) -> dict[str, tf.Tensor]:
+        inputs = parts.text_inputs(text)
+        return {"tokens": tf.gather(parts.vocabulary, inputs["input_ids"]), **inputs}
+
+    functions = {"embed": embed, "embed_normalized": embed_normalized, "tokenize": tokenize}
+    return {name: _with_texts(function, pair=False) for name, function in functions.items()}
+
+
+def _embedding(parts: Parts, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+    """(batch, hidden), float32: as the model pools, else the pooler's output, else the mean."""
+    if parts.description.kind == "encoder":
+        return parts.model(inputs, training=False)["embedding"]
+    encoded = parts.model.encoder(inputs, training=False)
+    if parts.description.has_pooler:
+        return tf.cast(encoded["pooled_output"], tf.float32)
+    hidden = tf.cast(encoded["sequence_output"], tf.float32)
+    return pool_tokens(hidden, inputs["input_mask"], pooling="mean")
+
+
+def _classification(parts: Parts) -> Signatures:
     names = tf.constant(parts.description.class_names)
+    is_paired = parts.description.has_text_pairs
 
     def answer(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         probabilities = tf.nn.softmax(parts.model(inputs, training=False))  # (batch, classes)
@@ -96,28 +101,34 @@ def _classification(parts: _Parts) -> Signatures:
             "labels": tf.repeat(names[tf.newaxis], tf.shape(probabilities)[0], axis=0),
         }
 
-    if parts.description.has_text_pairs:
-        default = _with_texts(
-            lambda text, text_pair: answer(parts.text_to_inputs(text, text_pair)), pair=True
-        )
-    else:
-        default = _with_texts(lambda text: answer(parts.text_to_inputs(text)), pair=False)
-    return {DEFAULT: default, "token_ids": _with_token_ids(answer)}
+    def of_texts(*texts: tf.Tensor) -> dict[str, tf.Tensor]:
+        return answer(parts.text_inputs(*texts))
+
+    def classify(*texts: tf.Tensor) -> dict[str, tf.Tensor]:
+        answers = of_texts(*texts)
+        return {"classes": answers["labels"], "scores": answers["probabilities"]}
+
+    def regress(*texts: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"outputs": of_texts(*texts)["probabilities"][:, 1]}
+
+    answers = {
+        DEFAULT: _with_texts(of_texts, pair=is_paired),
+        "token_ids": _with_token_ids(answer),
+        CLASSIFY: _with_examples(classify, pair=is_paired),
+    }
+    if len(parts.description.class_names) == 2:  # of two classes one number says all
+        answers[REGRESS] = _with_examples(regress, pair=is_paired)
+    return answers
 
 
-def _encoder(parts: _Parts) -> Signatures:
-
-    def embed(text: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"embedding": parts.model(parts.text_to_inputs(text), training=False)["embedding"]}
-
+def _encoder(parts: Parts) -> Signatures:
     def encode(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return dict(parts.model(inputs, training=False))
 
-    embedder = _with_texts(embed, pair=False)
-    return {DEFAULT: embedder, "embed": embedder, "token_ids": _with_token_ids(encode)}
+    return {"token_ids": _with_token_ids(encode)}
 
 
-def _tokens(parts: _Parts) -> Signatures:
+def _tokens(parts: Parts) -> Signatures:
     """Scores of tokens belong to the caller's token ids: there is no text signature."""
 
     def score(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -127,13 +138,13 @@ def _tokens(parts: _Parts) -> Signatures:
     return {DEFAULT: scorer, "token_ids": scorer}
 
 
-def _pretraining(parts: _Parts) -> Signatures:
-    mask_id = parts.text_to_inputs.tokenizer.mask_id
-    top_k = min(parts.top_k, len(parts.text_to_inputs.tokenizer.vocabulary))
+def _pretraining(parts: Parts) -> Signatures:
+    mask_id = parts.tokenizer.mask_id
+    top_k = min(parts.top_k, parts.tokenizer.vocab_size)
 
     def fill_mask(text: tf.Tensor) -> dict[str, tf.Tensor]:
         """The likeliest tokens at the first [MASK] of each text."""
-        inputs = parts.text_to_inputs(text, with_masks=True)
+        inputs = parts.text_inputs(text, with_masks=True)
         is_mask = tf.equal(inputs["input_ids"], mask_id)
         check = tf.debugging.Assert(
             tf.reduce_all(tf.reduce_any(is_mask, axis=1)),
@@ -142,14 +153,12 @@ def _pretraining(parts: _Parts) -> Signatures:
         with tf.control_dependencies([check]):
             position = tf.argmax(tf.cast(is_mask, tf.int32), axis=1, output_type=tf.int32)
         inputs["masked_lm_positions"] = position[:, tf.newaxis]
-        logits = parts.model(inputs, training=False)["masked_lm_logits"][
-            :, 0
-        ]  # (batch, vocabulary)
+        logits = parts.model(inputs, training=False)["masked_lm_logits"][:, 0]  # (batch, tokens)
         scores, ids = tf.math.top_k(tf.nn.softmax(logits), k=top_k)
         return {"tokens": tf.gather(parts.vocabulary, ids), "scores": scores}
 
     def next_sentence(text: tf.Tensor, text_pair: tf.Tensor) -> dict[str, tf.Tensor]:
-        inputs = parts.text_to_inputs(text, text_pair)
+        inputs = parts.text_inputs(text, text_pair)
         inputs["masked_lm_positions"] = tf.zeros_like(inputs["input_ids"][:, :1])
         logits = parts.model(inputs, training=False)["next_sentence_logits"]
         # Class 0 of the head is "follows" (see BertPretrainer).
@@ -166,18 +175,49 @@ def _pretraining(parts: _Parts) -> Signatures:
     return {DEFAULT: answers.get(FILL_MASK) or answers["next_sentence"], **answers}
 
 
+BUILDERS: dict[str, Callable[[Parts], Signatures]] = {
+    "classification": _classification,
+    "encoder": _encoder,
+    "pretraining": _pretraining,
+    "question_answering": _tokens,
+    "token_classification": _tokens,
+}
+"""A kind of model -> its own signatures: a new task's stand in a builder of its own here."""
+
+
 def _with_texts(function: Callable, *, pair: bool) -> Any:
-    names: Sequence[str] = ("text", "text_pair") if pair else ("text",)
     return tf.function(function, autograph=False).get_concrete_function(
-        *(tf.TensorSpec([None], tf.string, name=name) for name in names)
+        *(tf.TensorSpec([None], tf.string, name=name) for name in text_names(pair=pair))
     )
+
+
+def _with_examples(function: Callable, *, pair: bool) -> Any:
+    """Of serialised `tf.Example`s with the texts as features: what Classify and Regress send."""
+    features = {name: tf.io.FixedLenFeature([], tf.string) for name in text_names(pair=pair)}
+
+    def from_examples(inputs: tf.Tensor) -> Any:
+        columns = tf.io.parse_example(inputs, features)
+        return function(*(columns[name] for name in features))
+
+    return tf.function(from_examples, autograph=False).get_concrete_function(
+        tf.TensorSpec([None], tf.string, name="inputs")
+    )
+
+
+def text_names(*, pair: bool) -> Sequence[str]:
+    """Of the inputs of a signature, and of the features of its examples."""
+    return ("text", "text_pair") if pair else ("text",)
 
 
 def _with_token_ids(function: Callable) -> Any:
     def from_ids(input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor) -> Any:
-        return function(
+        outputs = function(
             {"input_ids": input_ids, "input_mask": input_mask, "segment_ids": segment_ids}
         )
+        return {  # what REST can write, whatever the model computes in
+            name: tf.cast(value, tf.float32) if value.dtype.is_floating else value
+            for name, value in outputs.items()
+        }
 
     return tf.function(from_ids, autograph=False).get_concrete_function(
         *(tf.TensorSpec([None, None], tf.int32, name=name) for name in ENCODER_INPUTS)

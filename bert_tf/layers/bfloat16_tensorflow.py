@@ -1,6 +1,9 @@
 """Which hardware has units for bfloat16 products."""
 
+import contextlib
+import contextvars
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow as tf
@@ -9,9 +12,26 @@ import tensorflow as tf
 _CPU_FLAGS = {"amx_bf16", "avx512_bf16"}
 
 
-@functools.cache
+_are_assumed = contextvars.ContextVar("bfloat16_units_assumed", default=False)
+
+
 def has_bfloat16_units() -> bool:
     """Whether matrix products in bfloat16 run on units of their own (GPU: Ampere or newer)."""
+    return _are_assumed.get() or _are_here()
+
+
+@contextlib.contextmanager
+def units_assumed() -> Iterator[None]:
+    """What is traced in the block is for hardware that has them."""
+    token = _are_assumed.set(True)
+    try:
+        yield
+    finally:
+        _are_assumed.reset(token)
+
+
+@functools.cache
+def _are_here() -> bool:
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]

@@ -50,12 +50,17 @@ class BertEmbedder(ModelWithEncoder):
             hidden = ops.cast(encoded["sequence_output"], "float32")
             embedding = pool_tokens(hidden, inputs["input_mask"], pooling=self.pooling)
         if self.normalize:
-            length = ops.sqrt(ops.sum(ops.square(embedding), axis=-1, keepdims=True))
-            embedding = embedding / ops.maximum(length, 1e-12)
+            embedding = normalized(embedding)
         return {**encoded, "embedding": embedding}
 
     def get_config(self):
         return {**super().get_config(), "pooling": self.pooling, "normalize": self.normalize}
+
+
+def normalized(vectors):
+    """Vectors of length 1 in the same directions. (…, width), in and out."""
+    length = ops.sqrt(ops.sum(ops.square(vectors), axis=-1, keepdims=True))
+    return vectors / ops.maximum(length, 1e-12)
 
 
 def pool_tokens(hidden, input_mask, *, pooling):

@@ -14,7 +14,9 @@ import tensorflow as tf
 from bert_tf.config import Config, ModelConfig, load_config
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.export import saved_model
-from bert_tf.export.saved_model import export_model, newest_version, predict_texts
+from bert_tf.export.predict import predict_texts
+from bert_tf.export.saved_model import export_model
+from bert_tf.export.versions import newest_version
 from bert_tf.models.folder import ModelDescription, build_model, load_model, save_model
 
 VOCABULARY = (

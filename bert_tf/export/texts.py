@@ -1,0 +1,82 @@
+"""What a client sends as text, on its way to the encoder's inputs, in the graph.
+
+    bytes -> cut at a limit -> tokens -> [CLS] text [SEP] trimmed -> padded to a few lengths
+
+Text never becomes [CLS], [SEP], [PAD] or [MASK], but for [MASK] where masks are asked for; bytes
+that are no UTF-8 become U+FFFD; an empty text is [CLS] [SEP].
+"""
+
+import tensorflow as tf
+
+from bert_tf.data.text.packing import bucket_length, pack, pad_to
+from bert_tf.data.text.tokenizer import Tokenizer
+
+BYTES_A_TOKEN = 64
+"""More than a token of any language takes, white space around it included."""
+
+
+class TextInputs:
+    """Texts, or texts and their seconds, to the encoder's inputs.
+
+    Args:
+        max_seq_length: longer ones lose tokens at their ends, of a pair the longer text.
+        max_bytes: what a text has beyond is left out before it is tokenised, so that no text, of
+            whatever length, takes more than so much work. Default: `BYTES_A_TOKEN` a token.
+        pad_to_multiple_of: the longest of a batch is padded to such a length, the others with it.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        *,
+        max_seq_length: int,
+        max_bytes: int | None = None,
+        pad_to_multiple_of: int = 1,
+    ):
+        self.tokenizer = tokenizer
+        self.max_seq_length = max_seq_length
+        self.max_bytes = max_bytes or BYTES_A_TOKEN * max_seq_length
+        self.pad_to_multiple_of = pad_to_multiple_of
+
+    def __call__(
+        self, text: tf.Tensor, text_pair: tf.Tensor | None = None, *, with_masks: bool = False
+    ) -> dict[str, tf.Tensor]:
+        """`input_ids`, `input_mask`, `segment_ids`, int32 (batch, length), of strings (batch)."""
+        tokenize = self.tokenizer.tokenize_with_masks if with_masks else self.tokenizer.tokenize
+        inputs = pack(
+            tokenize(self._cut(text)),
+            None if text_pair is None else self.tokenizer.tokenize(self._cut(text_pair)),
+            max_seq_length=self.max_seq_length,
+            cls_id=self.tokenizer.cls_id,
+            sep_id=self.tokenizer.sep_id,
+            pad_id=self.tokenizer.pad_id,
+        )
+        length = bucket_length(
+            tf.shape(inputs["input_ids"])[1],
+            max_seq_length=self.max_seq_length,
+            multiple=self.pad_to_multiple_of,
+        )
+        return pad_to(inputs, length, pad_id=self.tokenizer.pad_id)
+
+    def _cut(self, text: tf.Tensor) -> tf.Tensor:
+        text = tf.convert_to_tensor(text)
+        is_long = tf.strings.length(text) > self.max_bytes
+        return tf.cond(
+            tf.reduce_any(is_long),
+            lambda: tf.where(is_long, _first_bytes(text, self.max_bytes), text),
+            lambda: text,
+        )
+
+
+def _first_bytes(texts: tf.Tensor, number: int) -> tf.Tensor:
+    """At most the first `number` bytes of each, without a character that this would cut through."""
+    texts = tf.strings.substr(texts, 0, number)
+    last = tf.io.decode_raw(tf.strings.substr(tf.strings.join(["   ", texts]), -3, 3), tf.uint8)
+    # The first byte of a character of two bytes is 0xC0 at least, of three 0xE0, of four 0xF0.
+    is_begun = tf.cast(last, tf.int32) >= [
+        0xF0,
+        0xE0,
+        0xC0,
+    ]  # by a byte that is so far from the end
+    num_begun = tf.reduce_max(tf.where(is_begun, [3, 2, 1], 0), axis=1)
+    return tf.strings.substr(texts, tf.zeros_like(num_begun), tf.strings.length(texts) - num_begun)

@@ -1,0 +1,140 @@
+"""Warm-up requests: what TF Serving asks a new version before it answers anyone.
+
+The first request of a shape starts threads, allocates memory and chooses kernels. So each signature
+is asked a short, a middling and a long text, and all of them at once. TF Serving reads the file
+below, `PredictionLog`s in a TFRecord, and does not serve a version that fails one of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+
+from bert_tf.export.signatures import CLASSIFY, FILL_MASK, REGRESS, text_names
+from bert_tf.export.texts import TextInputs
+
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+MAX_TEXTS = 8
+
+# Article 1 of the Universal Declaration of Human Rights, and what a service must stand.
+TEXTS: tuple[bytes, ...] = tuple(
+    text.encode("utf-8", "surrogateescape")
+    for text in (
+        "All human beings are born free and equal in dignity and rights. They are endowed with "
+        "reason and conscience and should act towards one another in a spirit of brotherhood.",
+        "모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다. 인간은 천부적으로 "
+        "이성과 양심을 부여받았으며 서로 형제애의 정신으로 행동하여야 한다.",
+        "すべての人間は、生まれながらにして自由であり、かつ、尊厳と権利とについて平等である。",
+        "Todos los seres humanos nacen libres e iguales en dignidad y derechos.",
+        "All human beings are born free and equal. " * 100,
+        "",
+        "[CLS] control [SEP] tokens [PAD]",
+        "broken \udcff\udcfe bytes",
+    )
+)
+
+
+def read_texts(path: str | Path) -> list[tuple[bytes, ...]]:
+    """A text a line, or two with a tab between them; some, of all lengths, where there are many."""
+    lines = sorted(set(Path(path).read_bytes().splitlines()) - {b""}, key=len)
+    if not lines:
+        raise ValueError(f"{path}: at least one line must hold a text. Received: none.")
+    chosen = np.unique(np.linspace(0, len(lines) - 1, MAX_TEXTS).round().astype(int))
+    return [tuple(lines[index].split(b"\t")) for index in chosen]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A call of a signature."""
+
+    signature_name: str
+    arguments: dict[str, np.ndarray]
+
+    def as_log(self) -> Any:
+        """As TF Serving replays it."""
+        log = prediction_log_pb2.PredictionLog()
+        examined = {CLASSIFY: log.classify_log, REGRESS: log.regress_log}
+        if self.signature_name in examined:
+            request = examined[self.signature_name].request
+            for example in self.arguments["inputs"]:
+                request.input.example_list.examples.add().ParseFromString(example)
+        else:
+            request = log.predict_log.request
+            for name, value in self.arguments.items():
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+        request.model_spec.name = "default"
+        request.model_spec.signature_name = self.signature_name
+        return log
+
+
+def make_trials(
+    signatures: Mapping[str, Any],
+    text_inputs: TextInputs,
+    texts: Sequence[tuple[bytes, ...]] = tuple((text,) for text in TEXTS),
+) -> list[Trial]:
+    """Calls of every signature: a short text, a middling and a long one, and all at once.
+
+    Args:
+        signatures: name -> concrete function, as of `ServingModel`.
+        texts: texts, or pairs; what a signature of pairs lacks is another of the texts.
+    """
+    others = [row[0] for row in texts][::-1]
+    rows = [
+        (row[0], row[-1] if len(row) > 1 else other)
+        for row, other in zip(texts, others, strict=True)
+    ]
+    rows.sort(key=lambda row: len(row[0]))
+    batches = [rows[:1], rows[len(rows) // 2 :][:1], rows[-1:], rows]
+    return [
+        Trial(
+            name,
+            _arguments(
+                input_names(function),
+                text_inputs,
+                batch,
+                prefix=b"[MASK] " if function is signatures.get(FILL_MASK) else b"",
+            ),
+        )
+        for name, function in signatures.items()
+        for batch in batches
+    ]
+
+
+def input_names(function: Any) -> list[str]:
+    """Of a concrete function that takes tensors."""
+    arguments, named = function.structured_input_signature
+    return list(named) or [spec.name for spec in arguments]
+
+
+def _arguments(
+    names: Sequence[str], text_inputs: TextInputs, rows: Sequence[Any], *, prefix: bytes
+) -> dict[str, np.ndarray]:
+    columns = dict(zip(text_names(pair=True), map(list, zip(*rows, strict=True)), strict=True))
+    if names == ["inputs"]:
+        return {"inputs": np.array([_example(*row) for row in rows], object)}
+    if "text" not in names:
+        inputs = text_inputs(tf.constant(columns["text"]))
+        return {name: inputs[name].numpy() for name in names}
+    columns["text"] = [prefix + text for text in columns["text"]]
+    return {name: np.array(columns[name], object) for name in names}
+
+
+def _example(text: bytes, text_pair: bytes) -> bytes:
+    """One that has both: what a signature does not read is left aside."""
+    example = tf.train.Example()
+    for name, value in zip(text_names(pair=True), (text, text_pair), strict=True):
+        example.features.feature[name].bytes_list.value.append(value)
+    return example.SerializeToString()
+
+
+def write_trials(trials: Sequence[Trial], saved_model_dir: Path) -> None:
+    """As the file that TF Serving reads."""
+    path = saved_model_dir / WARMUP_FILE
+    path.parent.mkdir(exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for trial in trials:
+            writer.write(trial.as_log().SerializeToString())
