@@ -17,6 +17,7 @@ import click
 from bert_tf import __version__
 from bert_tf.cli_inspect import inspect
 from bert_tf.cli_registry import registry
+from bert_tf.cli_serving import serving
 from bert_tf.cli_stage import print_metrics, shown_progress, stage
 from bert_tf.cli_training import finetune, pretrain
 from bert_tf.process import set_up_process, show_errors, tracking_uri
@@ -222,7 +223,7 @@ def _read_lines(path: str | None) -> list[str]:
     return lines
 
 
-for _command in (vocab, prepare, pretrain, finetune, evaluate, export, inspect, registry):
+for _command in (vocab, prepare, pretrain, finetune, evaluate, export, inspect, registry, serving):
     main.add_command(_command)
 
 

@@ -119,19 +119,24 @@ def fetch(name: str, alias_or_version: str | int, output_dir: str) -> None:
 
 @registry.command()
 @_choose_version
-@click.option("--base-dir", required=True, type=click.Path(), help="BASE of BASE/NAME/NUMBER.")
+@click.option(
+    "--base-dir", required=True, help="BASE of BASE/NAME/NUMBER; may be s3://…, gs://… and so on."
+)
 def publish(name: str, alias_or_version: str | int, base_dir: str) -> None:
     """Put a version's SavedModel below BASE, for TF Serving."""
     with _connect() as tracking_uri:
-        from bert_tf.registry import publish
+        from bert_tf.export.object_store import is_url
+        from bert_tf.registry import publish, publish_to_store
 
-        path = publish(
-            name=name,
-            alias_or_version=alias_or_version,
-            base_dir=base_dir,
-            tracking_uri=tracking_uri,
-        )
-        _print_origin(path)
+        chosen: dict[str, Any] = {
+            "name": name,
+            "alias_or_version": alias_or_version,
+            "tracking_uri": tracking_uri,
+        }
+        if is_url(base_dir):
+            click.echo(publish_to_store(base_url=base_dir, **chosen))
+        else:
+            _print_origin(publish(base_dir=base_dir, **chosen))
 
 
 @registry.command("list")

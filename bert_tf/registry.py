@@ -26,6 +26,7 @@ from typing import Any
 
 import yaml
 
+from bert_tf.export import object_store
 from bert_tf.export.mlflow_model import (
     check_example,
     enter_run,
@@ -33,6 +34,8 @@ from bert_tf.export.mlflow_model import (
     make_example,
     make_signature,
 )
+from bert_tf.export.versions import publish as put_into_place
+from bert_tf.export.versions import version_numbers
 from bert_tf.files import write_whole
 from bert_tf.registry_lookup import (
     find_model,
@@ -192,26 +195,33 @@ def publish(
     _remove_abandoned(model_dir)
     with open_registry(tracking_uri) as client:
         version = find_version(client, name, alias_or_version)
-        newest = _newest_number(model_dir)
-        if newest and _is_same(model_dir / str(newest), version):
+        newest = [model_dir / str(number) for number in version_numbers(model_dir)[-1:]]
+        if newest and _is_same(newest[0], version):
             _log.info(
                 "%s is already version %s of %s: nothing to publish",
-                model_dir / str(newest),
+                newest[0],
                 version.version,
                 name,
             )
-            return model_dir / str(newest)
+            return newest[0]
         model_dir.mkdir(parents=True, exist_ok=True)
         with _download(client, name, alias_or_version, model_dir, tracking_uri) as (fetched, _):
-            while True:
-                target = model_dir / str(_newest_number(model_dir) + 1)
-                try:
-                    fetched.rename(target)  # fails where another publish was faster
-                except OSError:
-                    if not target.exists():
-                        raise
-                else:
-                    return target
+            return put_into_place(fetched, model_dir)
+
+
+def publish_to_store(
+    *, name: str, alias_or_version: str | int, base_url: str, tracking_uri: str
+) -> str:
+    """As `publish`, below an address on an object store, always as a new number; its address.
+
+    Files are written in an order that is safe for TF Serving, see `export.object_store`.
+    """
+    with (
+        open_registry(tracking_uri) as client,
+        tempfile.TemporaryDirectory() as folder,
+        _download(client, name, alias_or_version, Path(folder), tracking_uri) as (fetched, _),
+    ):
+        return object_store.publish_to_store(fetched, f"{base_url.rstrip('/')}/{name}")
 
 
 def read_origin(saved_model_dir: str | Path) -> dict[str, Any] | None:
@@ -302,11 +312,6 @@ def _origin(version: Any) -> dict[str, Any]:
         "run_id": version.run_id,
         "model_id": version.tags.get(_MODEL_TAG),
     }
-
-
-def _newest_number(model_dir: Path) -> int:
-    folders = model_dir.iterdir() if model_dir.is_dir() else iter(())
-    return max((int(folder.name) for folder in folders if folder.name.isdigit()), default=0)
 
 
 def _is_same(published: Path, version: Any) -> bool:

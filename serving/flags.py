@@ -1,52 +1,75 @@
 """Flags of the local server, named like those of `tensorflow_model_server`.
 
-In: the command line, and a file of TensorFlow Serving's `ModelServerConfig` in protobuf text form.
-Out: `Flags`, and a `ModelSettings` for each model. TensorFlow is imported only to read that file.
+In: the command line and TensorFlow Serving's configuration files. Out: `Flags`. TensorFlow is
+imported only to read such a file.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from serving.model_config import LoadSettings, ModelSettings, read_model_config_file
+
 
 @dataclasses.dataclass(frozen=True)
-class ModelSettings:
-    """One model to serve: where its versions lie, and which of them to load."""
+class TlsFiles:
+    """Contents of `SSLConfig`: PEM texts, as the configuration file itself holds them."""
 
-    name: str
-    """The name in URLs and requests."""
-    base_path: Path
-    """The directory whose whole-number subdirectories are the versions."""
-    num_latest_versions: int = 1
-    """How many of the highest versions are served."""
-    specific_versions: tuple[int, ...] = ()
-    """If not empty, exactly these versions are served."""
-    serves_all_versions: bool = False
-    """If true, every version is served."""
-    version_labels: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    """Names for versions, such as {"stable": 3}."""
+    server_key: str
+    server_cert: str
+    custom_ca: str = ""
+    client_verify: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Flags:
     """The command line, checked."""
 
-    host: str
-    port: int
-    rest_api_port: int
-    rest_api_timeout_in_ms: int
-    file_system_poll_wait_seconds: float
     models: tuple[ModelSettings, ...]
+    host: str = "127.0.0.1"
+    port: int = 8500
+    rest_api_port: int = 0
+    rest_api_timeout_in_ms: int = 30_000
+    rest_api_num_threads: int = 4 * (os.cpu_count() or 1)
+    grpc_max_threads: int = 4 * (os.cpu_count() or 1)
+    grpc_channel_arguments: tuple[tuple[str, Any], ...] = ()
+    max_request_bytes: int = 64 << 20
+    max_requests: int = 1024
+    file_system_poll_wait_seconds: float = 1.0
+    model_config_file: str = ""
+    model_config_file_poll_wait_seconds: float = 0.0
+    allow_version_labels_for_unavailable_models: bool = False
+    loading: LoadSettings = dataclasses.field(default_factory=LoadSettings)
+    metrics_path: str | None = None
+    tls: TlsFiles | None = None
+
+
+_WHOLE_NUMBERS = {
+    "port": "gRPC port; 0 switches gRPC off",
+    "rest_api_port": "REST port; 0 (the default) switches REST off",
+    "rest_api_timeout_in_ms": "time limit of a REST request",
+    "rest_api_num_threads": "threads that answer REST requests",
+    "grpc_max_threads": "threads that answer gRPC requests",
+}
 
 
 def parse_flags(arguments: Sequence[str] | None = None) -> Flags:
     """Reads the command line; exits with code 2 and a message when it is wrong."""
     parser = _build_parser()
     values = parser.parse_args(arguments)
+    _check(parser, values)
+    try:
+        return _make_flags(values)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+
+
+def _check(parser: argparse.ArgumentParser, values: argparse.Namespace) -> None:
     for name in ("port", "rest_api_port"):
         if not 0 <= getattr(values, name) <= 65535:
             parser.error(
@@ -59,62 +82,93 @@ def parse_flags(arguments: Sequence[str] | None = None) -> Flags:
             f"--rest_api_port cannot be the same as --port. Received: {values.port} for both. "
             "Choose another port for one of them."
         )
-    if values.rest_api_timeout_in_ms <= 0:
-        parser.error(
-            f"--rest_api_timeout_in_ms must be above 0. Received: {values.rest_api_timeout_in_ms}."
-        )
+    for name in (
+        "rest_api_timeout_in_ms",
+        "rest_api_num_threads",
+        "grpc_max_threads",
+        "max_request_bytes",
+        "max_requests",
+    ):
+        if getattr(values, name) <= 0:
+            parser.error(f"--{name} must be above 0. Received: {getattr(values, name)}.")
     if bool(values.model_base_path) == bool(values.model_config_file):
         parser.error("give exactly one of --model_base_path and --model_config_file.")
-    try:
-        if values.model_config_file:
-            models = read_model_config_file(values.model_config_file)
-        else:
-            models = (ModelSettings(values.model_name, Path(values.model_base_path)),)
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
+    if values.batching_parameters_file and not values.enable_batching:
+        parser.error("--batching_parameters_file needs --enable_batching.")
+
+
+def _make_flags(values: argparse.Namespace) -> Flags:
+    if values.model_config_file:
+        models = read_model_config_file(values.model_config_file)
+    else:
+        models = (ModelSettings(values.model_name, Path(values.model_base_path)),)
+    loading = LoadSettings(
+        batching=_read_batching(values),
+        session_parallelism=values.tensorflow_session_parallelism,
+        warms_up=values.enable_model_warmup,
+        max_num_load_retries=values.max_num_load_retries,
+        load_retries_interval_seconds=values.load_retries_interval_micros / 1e6,
+    )
+    values.grpc_channel_arguments = _read_channel_arguments(values.grpc_channel_arguments)
+    taken = {
+        field.name: getattr(values, field.name)
+        for field in dataclasses.fields(Flags)
+        if hasattr(values, field.name)
+    }
     return Flags(
-        host=values.host,
-        port=values.port,
-        rest_api_port=values.rest_api_port,
-        rest_api_timeout_in_ms=values.rest_api_timeout_in_ms,
-        file_system_poll_wait_seconds=values.file_system_poll_wait_seconds,
         models=models,
+        loading=loading,
+        metrics_path=_read_metrics_path(values.monitoring_config_file),
+        tls=_read_tls(values.ssl_config_file),
+        **taken,
     )
 
 
-def read_model_config_file(path: str | Path) -> tuple[ModelSettings, ...]:
-    """Reads a `ModelServerConfig` in protobuf text form.
+def _read_channel_arguments(text: str) -> tuple[tuple[str, Any], ...]:
+    """`grpc.max_connection_age_ms=2000,grpc.lb_policy_name=grpclb`: whole numbers, or text."""
+    pairs = [part.partition("=") for part in text.split(",") if part]
+    return tuple((key, int(v) if v.lstrip("-").isdecimal() else v) for key, _, v in pairs)
 
-    Raises `FileNotFoundError` when there is no such file and `ValueError` when it does not
-    parse, holds no model, names a model twice or names a platform other than TensorFlow.
-    """
-    from google.protobuf import text_format
-    from tensorflow_serving.config import model_server_config_pb2
 
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: --model_config_file must name a file. Received: no such file. "
-            "Give the path of a ModelServerConfig in text form."
-        )
-    config = model_server_config_pb2.ModelServerConfig()
+def _read_batching(values: argparse.Namespace) -> Any:
+    if not values.enable_batching:
+        return None
+    from serving.batching import BatchingSettings
+    from serving.config_messages import BatchingParameters, read_message
+
+    if not values.batching_parameters_file:
+        return BatchingSettings()
+    flag, path = "--batching_parameters_file", values.batching_parameters_file
     try:
-        text_format.Parse(path.read_text(encoding="utf-8"), config)
-    except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a ModelServerConfig in text form: {error}") from error
-    models = tuple(_read_model(path, model) for model in config.model_config_list.config)
-    if not models:
+        return BatchingSettings.from_message(read_message(path, BatchingParameters, flag=flag))
+    except ValueError as error:
+        raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+
+
+def _read_metrics_path(path: str) -> str | None:
+    if not path:
+        return None
+    from serving.config_messages import MonitoringConfig, read_message
+    from serving.metrics import DEFAULT_PATH
+
+    config = read_message(path, MonitoringConfig, flag="--monitoring_config_file")
+    return (
+        (config.prometheus_config.path or DEFAULT_PATH) if config.prometheus_config.enable else None
+    )
+
+
+def _read_tls(path: str) -> TlsFiles | None:
+    if not path:
+        return None
+    from serving.config_messages import SSLConfig, read_message
+
+    config = read_message(path, SSLConfig, flag="--ssl_config_file")
+    if not config.server_key or not config.server_cert:
         raise ValueError(
-            f"{path}: model_config_list must hold at least one config. Received: none. "
-            "Add `config { name: ... base_path: ... }`."
+            f"{path}: server_key and server_cert must hold a key and a certificate, PEM text. "
+            "Received: one of them is empty. Add it."
         )
-    names = [model.name for model in models]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(
-            f"{path}: model names must differ. Received twice: {', '.join(twice)}. Rename one."
-        )
-    return models
+    return TlsFiles(config.server_key, config.server_cert, config.custom_ca, config.client_verify)
 
 
 def _build_parser() -> argparse.ArgumentParser:
@@ -123,13 +177,11 @@ def _build_parser() -> argparse.ArgumentParser:
         description="Serves SavedModels over REST and gRPC like tensorflow_model_server, "
         "for development. Production runs TensorFlow Serving on the same directory.",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=8500, help="gRPC port; 0 switches gRPC off")
+    defaults = {field.name: field.default for field in dataclasses.fields(Flags)}
+    for name, text in _WHOLE_NUMBERS.items():
+        parser.add_argument(f"--{name}", type=int, default=defaults[name], help=text)
     parser.add_argument(
-        "--rest_api_port", type=int, default=0, help="REST port; 0 (the default) switches REST off"
-    )
-    parser.add_argument(
-        "--rest_api_timeout_in_ms", type=int, default=30_000, help="time limit of a REST request"
+        "--grpc_channel_arguments", default="", help="KEY=VALUE,…: further settings of gRPC"
     )
     parser.add_argument("--model_name", default="default", help="name of the model in requests")
     parser.add_argument(
@@ -139,33 +191,79 @@ def _build_parser() -> argparse.ArgumentParser:
         "--model_config_file", default="", help="ModelServerConfig in text form, for several models"
     )
     parser.add_argument(
+        "--model_config_file_poll_wait_seconds",
+        type=float,
+        default=0.0,
+        help="seconds between looks at that file; 0 looks once, at the start",
+    )
+    parser.add_argument(
         "--file_system_poll_wait_seconds",
         type=float,
         default=1.0,
         help="seconds between looks at the directory; 0 looks once, at the start",
     )
+    _add_switch(parser, "enable_batching", default=False, help_text="run requests together")
+    parser.add_argument(
+        "--batching_parameters_file", default="", help="BatchingParameters in text form"
+    )
+    parser.add_argument(
+        "--monitoring_config_file", default="", help="MonitoringConfig in text form"
+    )
+    parser.add_argument("--ssl_config_file", default="", help="SSLConfig in text form, for gRPC")
+    _add_switch(
+        parser,
+        "allow_version_labels_for_unavailable_models",
+        default=False,
+        help_text="let a label stand for a version that is not loaded",
+    )
+    _add_switch(
+        parser,
+        "enable_model_warmup",
+        default=True,
+        help_text="answer a version's own requests first",
+    )
+    parser.add_argument(
+        "--max_num_load_retries",
+        type=int,
+        default=5,
+        help="how often a version that did not load is tried again",
+    )
+    parser.add_argument(
+        "--load_retries_interval_micros",
+        type=int,
+        default=60_000_000,
+        help="time between two tries",
+    )
+    parser.add_argument(
+        "--tensorflow_session_parallelism",
+        type=int,
+        default=0,
+        help="threads of a model; 0 is as many as there are cores",
+    )
+    ours = parser.add_argument_group("flags that tensorflow_model_server does not have")
+    ours.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    ours.add_argument(
+        "--max_request_bytes", type=int, default=64 << 20, help="largest request that is taken"
+    )
+    ours.add_argument(
+        "--max_requests",
+        type=int,
+        default=1024,
+        help="requests under way beyond which none is taken",
+    )
     return parser
 
 
-def _read_model(path: Path, config: Any) -> ModelSettings:
-    """Turns one `ModelConfig` message into settings."""
-    if not config.name or not config.base_path:
-        raise ValueError(
-            f"{path}: each config needs name and base_path. "
-            f"Received: name={config.name!r}, base_path={config.base_path!r}. Add what is missing."
-        )
-    if config.model_platform not in ("", "tensorflow"):
-        raise ValueError(
-            f"{path}: model_platform of {config.name!r} must be 'tensorflow'. "
-            f"Received: {config.model_platform!r}. Change it or leave it out."
-        )
-    policy = config.model_version_policy
-    return ModelSettings(
-        name=config.name,
-        base_path=Path(config.base_path),
-        # Unset and 0 both mean one version, as in TensorFlow Serving.
-        num_latest_versions=policy.latest.num_versions or 1,
-        specific_versions=tuple(sorted(set(policy.specific.versions))),
-        serves_all_versions=policy.HasField("all"),
-        version_labels=dict(config.version_labels),
+def _add_switch(
+    parser: argparse.ArgumentParser, name: str, *, default: bool, help_text: str
+) -> None:
+    """`--name`, `--name=true` and `--name=false`, as TensorFlow's flags are."""
+
+    def read(text: str) -> bool:
+        if text.lower() in ("true", "1", "false", "0"):
+            return text.lower() in ("true", "1")
+        raise argparse.ArgumentTypeError(f"must be true or false. Received: {text!r}.")
+
+    parser.add_argument(
+        f"--{name}", nargs="?", const=True, default=default, type=read, help=help_text
     )

@@ -1,38 +1,70 @@
-"""The gRPC surface: TensorFlow Serving's PredictionService and ModelService.
-
-Predict, GetModelMetadata and GetModelStatus are answered; the other methods are UNIMPLEMENTED.
-"""
+"""The gRPC surface: TensorFlow Serving's PredictionService and ModelService, and health."""
 
 from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any
 
 import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from tensorflow.core.protobuf import error_codes_pb2
 from tensorflow_serving.apis import (
+    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
+    inference_pb2,
+    model_management_pb2,
     model_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
+    regression_pb2,
+    status_pb2,
 )
 
-from serving import errors, messages, tensors
-from serving.models import ServedModel, find_model
+from serving import errors, inference, messages, tensors
+from serving.manager import ModelManager
+from serving.model_config import read_model_config
+from serving.models import find_model
 from serving.servable import DEFAULT_SIGNATURE_NAME
 
 _logger = logging.getLogger(__name__)
 
 
-def add_services(server: grpc.Server, models: Mapping[str, ServedModel]) -> None:
-    """Registers both services with a server."""
+def add_services(
+    server: grpc.Server, models: ModelManager, *, allows_unavailable_labels: bool = False
+) -> Health:
+    """Registers the services with a server; the health service is given back, to be changed."""
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
         PredictionService(models), server
     )
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(models), server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(
+        ModelService(models, allows_unavailable_labels=allows_unavailable_labels), server
+    )
+    health_servicer = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    return Health(health_servicer)
+
+
+class Health:
+    """The standard health service: SERVING from the start until the server stops."""
+
+    _SERVICES = (
+        "",
+        "tensorflow.serving.PredictionService",
+        "tensorflow.serving.ModelService",
+    )
+
+    def __init__(self, servicer: health.HealthServicer) -> None:
+        self._servicer = servicer
+        for name in self._SERVICES:
+            servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    def stop(self) -> None:
+        """Tells those who watch, and those who ask, that this server takes no more requests."""
+        self._servicer.enter_graceful_shutdown()
 
 
 def _with_status(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,7 +86,7 @@ def _with_status(method: Callable[..., Any]) -> Callable[..., Any]:
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Runs models."""
 
-    def __init__(self, models: Mapping[str, ServedModel]) -> None:
+    def __init__(self, models: ModelManager) -> None:
         self._models = models
 
     @_with_status
@@ -68,7 +100,10 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         signature_name = request.model_spec.signature_name or DEFAULT_SIGNATURE_NAME
         model = find_model(self._models, name, version=version)
         response = predict_pb2.PredictResponse()
-        with model.use_version(version=version, label=label) as (used_version, servable):
+        with (
+            self._models.metrics.watch(name, "Predict", "GRPC"),
+            model.use_version(version=version, label=label) as (used_version, servable),
+        ):
             outputs = servable.predict(
                 inputs,
                 signature_name=signature_name,
@@ -78,9 +113,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             output_infos = servable.find_signature(signature_name).outputs
         for key, array in outputs.items():
             response.outputs[key].CopyFrom(tensors.array_to_proto(array, output_infos[key].dtype))
-        response.model_spec.name = name
-        response.model_spec.signature_name = signature_name
-        response.model_spec.version.value = used_version
+        _fill_model_spec(response.model_spec, name, signature_name, used_version)
         return response
 
     @_with_status
@@ -102,23 +135,76 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         return messages.build_metadata(self._models, name, version=version, label=label)
 
     @_with_status
-    def Classify(self, request: Any, context: grpc.ServicerContext) -> NoReturn:  # noqa: N802
-        raise _unimplemented("Classify")
+    def Classify(  # noqa: N802
+        self, request: classification_pb2.ClassificationRequest, context: grpc.ServicerContext
+    ) -> classification_pb2.ClassificationResponse:
+        response = classification_pb2.ClassificationResponse()
+        self._infer(inference.classify, "Classify", request, context, response)
+        return response
 
     @_with_status
-    def Regress(self, request: Any, context: grpc.ServicerContext) -> NoReturn:  # noqa: N802
-        raise _unimplemented("Regress")
+    def Regress(  # noqa: N802
+        self, request: regression_pb2.RegressionRequest, context: grpc.ServicerContext
+    ) -> regression_pb2.RegressionResponse:
+        response = regression_pb2.RegressionResponse()
+        self._infer(inference.regress, "Regress", request, context, response)
+        return response
+
+    def _infer(
+        self,
+        run: Callable[..., Any],
+        method: str,
+        request: Any,
+        context: grpc.ServicerContext,
+        response: Any,
+    ) -> None:
+        name, version, label = _read_model_spec(request)
+        model = find_model(self._models, name, version=version)
+        with (
+            self._models.metrics.watch(name, method, "GRPC"),
+            model.use_version(version=version, label=label) as (used_version, servable),
+        ):
+            found = run(
+                servable,
+                request.input,
+                signature_name=request.model_spec.signature_name,
+                timeout_seconds=context.time_remaining(),
+            )
+        response.result.CopyFrom(found)
+        _fill_model_spec(response.model_spec, name, request.model_spec.signature_name, used_version)
 
     @_with_status
-    def MultiInference(self, request: Any, context: grpc.ServicerContext) -> NoReturn:  # noqa: N802
-        raise _unimplemented("MultiInference")
+    def MultiInference(  # noqa: N802
+        self, request: inference_pb2.MultiInferenceRequest, context: grpc.ServicerContext
+    ) -> inference_pb2.MultiInferenceResponse:
+        if not request.tasks:
+            raise errors.InvalidArgumentError("Inference request size has no tasks.")
+        name, version, label = _read_model_spec(request.tasks[0])
+        if any(task.model_spec.name != name for task in request.tasks):
+            raise errors.InvalidArgumentError(
+                "All ModelSpecs in a MultiInferenceRequest must access the same model name."
+            )
+        model = find_model(self._models, name, version=version)
+        response = inference_pb2.MultiInferenceResponse()
+        with (
+            self._models.metrics.watch(name, "MultiInference", "GRPC"),
+            model.use_version(version=version, label=label) as (used_version, servable),
+        ):
+            results = inference.infer_all(
+                servable, request, timeout_seconds=context.time_remaining()
+            )
+        for task, result in zip(request.tasks, results, strict=True):
+            _fill_model_spec(result.model_spec, name, task.model_spec.signature_name, used_version)
+            response.results.append(result)
+        return response
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     """Tells the states of models."""
 
-    def __init__(self, models: Mapping[str, ServedModel]) -> None:
+    def __init__(self, models: ModelManager, *, allows_unavailable_labels: bool) -> None:
         self._models = models
+        self._allows_unavailable_labels = allows_unavailable_labels
 
     @_with_status
     def GetModelStatus(  # noqa: N802
@@ -129,9 +215,20 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
 
     @_with_status
     def HandleReloadConfigRequest(  # noqa: N802
-        self, request: Any, context: grpc.ServicerContext
-    ) -> NoReturn:
-        raise _unimplemented("HandleReloadConfigRequest")
+        self, request: model_management_pb2.ReloadConfigRequest, context: grpc.ServicerContext
+    ) -> model_management_pb2.ReloadConfigResponse:
+        if request.config.WhichOneof("config") != "model_config_list":
+            raise errors.InvalidArgumentError(
+                "Custom configs are not supported. Send a model_config_list."
+            )
+        try:
+            settings = read_model_config(request.config)
+        except ValueError as error:
+            raise errors.InvalidArgumentError(str(error)) from error
+        self._models.apply(settings, allows_unavailable_labels=self._allows_unavailable_labels)
+        return model_management_pb2.ReloadConfigResponse(
+            status=status_pb2.StatusProto(error_code=error_codes_pb2.OK)
+        )
 
 
 def _read_model_spec(request: Any) -> tuple[str, int | None, str | None]:
@@ -142,7 +239,9 @@ def _read_model_spec(request: Any) -> tuple[str, int | None, str | None]:
     return spec.name, version, spec.version_label or None
 
 
-def _unimplemented(method: str) -> errors.UnimplementedError:
-    return errors.UnimplementedError(
-        f"The local server does not have {method}. Use Predict, or TensorFlow Serving."
-    )
+def _fill_model_spec(
+    spec: model_pb2.ModelSpec, name: str, signature_name: str, version: int
+) -> None:
+    spec.name = name
+    spec.signature_name = signature_name or DEFAULT_SIGNATURE_NAME
+    spec.version.value = version

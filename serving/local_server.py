@@ -10,21 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import dataclasses
 import logging
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
-from serving.flags import Flags, ModelSettings, parse_flags
+from serving.errors import ServingError
+from serving.flags import Flags, TlsFiles, parse_flags
+from serving.model_config import ModelSettings, read_model_config_file
 
 if TYPE_CHECKING:
     import grpc
     import uvicorn
     from starlette.applications import Starlette
+
+    from serving.grpc_service import Health
 
 _logger = logging.getLogger(__name__)
 
@@ -39,42 +44,40 @@ class LocalServer:
 
     `rest_api_port` and `port` (gRPC): None switches the surface off, 0 picks a free port. After
     `start`, `rest_url` and `grpc_address` tell where it listens. `file_system_poll_wait_seconds`
-    of 0 or less looks at the disk once, at the start.
+    of 0 or less looks at the disk once, at the start. What else it may be told stands in `Flags`.
 
-    `models` maps names to `ServedModel`s.
+    `models` is the `ModelManager`: names to `ServedModel`s.
 
     `start` loads what is on disk before it opens the ports, and raises `OSError` when a port is
-    taken. A model that is not on disk yet is waited for while the server runs.
+    taken and `FailedPreconditionError` when a label stands for a version that is not there. A model
+    that is not on disk yet is waited for while the server runs.
     """
 
     def __init__(
         self,
         models: Sequence[ModelSettings],
         *,
-        host: str = "127.0.0.1",
         port: int | None = None,
         rest_api_port: int | None = None,
-        rest_api_timeout_in_ms: int = 30_000,
-        file_system_poll_wait_seconds: float = 1.0,
         shutdown_grace_seconds: float = 30.0,
+        **flags: Any,
     ) -> None:
         # TensorFlow is imported by these, so not before the first line of the log is out.
-        from serving.models import ServedModel
+        from serving.manager import ModelManager
 
-        self.host = host
+        flags = {"allow_version_labels_for_unavailable_models": True} | flags
+        self._flags = Flags(models=tuple(models), **flags)
+        self.host = self._flags.host
         self._wanted_port = port
         self._wanted_rest_api_port = rest_api_port
-        self._rest_api_timeout_in_ms = rest_api_timeout_in_ms
-        self._poll_wait_seconds = file_system_poll_wait_seconds
         self._shutdown_grace_seconds = shutdown_grace_seconds
-        self.models = {settings.name: ServedModel(settings) for settings in models}
-        # As many as TensorFlow Serving has.
-        self._num_threads = 4 * (os.cpu_count() or 1)
+        self.models = ModelManager((), loading=self._flags.loading)
         self._stop_requested = threading.Event()
-        self._poll_thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
         self._rest: _RestThread | None = None
         self._grpc_server: grpc.Server | None = None
         self._grpc_port: int | None = None
+        self._health: Health | None = None
 
     @property
     def rest_url(self) -> str:
@@ -93,8 +96,9 @@ class LocalServer:
     def start(self) -> None:
         """Loads the models, opens the ports and begins to poll."""
         self._stop_requested.clear()
+        flags = self._flags
         try:
-            self._poll_once()
+            self._apply(flags.models)
             if self._wanted_port is not None:
                 self._start_grpc(self._wanted_port)
                 _logger.info("Running gRPC ModelServer at %s ...", self.grpc_address)
@@ -104,16 +108,19 @@ class LocalServer:
         except BaseException:
             self.stop()
             raise
-        if self._poll_wait_seconds > 0:
-            self._poll_thread = threading.Thread(target=self._poll, name="model-poll", daemon=True)
-            self._poll_thread.start()
+        self._repeat(self.models.poll, flags.file_system_poll_wait_seconds)
+        if flags.model_config_file:
+            self._repeat(self._reload_config, flags.model_config_file_poll_wait_seconds)
 
     def stop(self) -> None:
         """Takes no more requests, lets those that run end, then unloads the models."""
         self._stop_requested.set()
-        if self._poll_thread is not None:
-            self._poll_thread.join()
-            self._poll_thread = None
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+        if self._health is not None:
+            self._health.stop()
+            self._health = None
         grpc_stopped = None
         if self._grpc_server is not None:
             grpc_stopped = self._grpc_server.stop(self._shutdown_grace_seconds)
@@ -123,8 +130,7 @@ class LocalServer:
         if grpc_stopped is not None:
             grpc_stopped.wait()
             self._grpc_server = self._grpc_port = None
-        for model in self.models.values():
-            model.close()
+        self.models.close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -133,17 +139,29 @@ class LocalServer:
     def __exit__(self, *exception: object) -> None:
         self.stop()
 
-    def _poll(self) -> None:
-        while not self._stop_requested.wait(self._poll_wait_seconds):
-            self._poll_once()
+    def _repeat(self, look: Callable[[], None], wait_seconds: float) -> None:
+        """Calls `look` again and again in a thread; not at all without a time between."""
+        if wait_seconds <= 0:
+            return
 
-    def _poll_once(self) -> None:
-        for model in self.models.values():
-            try:
-                model.poll()
-            except Exception:
-                # One model's trouble must end neither the others nor the polling.
-                _logger.exception("Polling model %s failed; it goes on", model.name)
+        def run() -> None:
+            while not self._stop_requested.wait(wait_seconds):
+                look()
+
+        thread = threading.Thread(target=run, name="poll", daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _apply(self, models: Sequence[ModelSettings]) -> None:
+        allows = self._flags.allow_version_labels_for_unavailable_models
+        self.models.apply(models, allows_unavailable_labels=allows)
+
+    def _reload_config(self) -> None:
+        """Serves what the file says now; a file that is wrong changes nothing."""
+        try:
+            self._apply(read_model_config_file(self._flags.model_config_file))
+        except (OSError, ValueError, ServingError) as error:
+            _logger.error("The model configuration stays as it was: %s", error)
 
     def _start_grpc(self, port: int) -> None:
         import grpc
@@ -151,17 +169,31 @@ class LocalServer:
         from serving import grpc_service
 
         server = grpc.server(
-            concurrent.futures.ThreadPoolExecutor(self._num_threads, thread_name_prefix="grpc"),
+            concurrent.futures.ThreadPoolExecutor(
+                self._flags.grpc_max_threads, thread_name_prefix="grpc"
+            ),
+            # Beyond, a request is refused at once: RESOURCE_EXHAUSTED.
+            maximum_concurrent_rpcs=self._flags.max_requests,
             options=[
-                ("grpc.max_receive_message_length", -1),
+                ("grpc.max_receive_message_length", self._flags.max_request_bytes),
                 ("grpc.max_send_message_length", -1),
                 # Without this, a second server could take the same port unnoticed.
                 ("grpc.so_reuseport", 0),
+                *self._flags.grpc_channel_arguments,
             ],
         )
-        grpc_service.add_services(server, self.models)
+        self._health = grpc_service.add_services(
+            server,
+            self.models,
+            allows_unavailable_labels=self._flags.allow_version_labels_for_unavailable_models,
+        )
+        address = f"{_bracket(self.host)}:{port}"
         try:
-            self._grpc_port = server.add_insecure_port(f"{_bracket(self.host)}:{port}")
+            if self._flags.tls is None:
+                self._grpc_port = server.add_insecure_port(address)
+            else:
+                credentials = _server_credentials(self._flags.tls)
+                self._grpc_port = server.add_secure_port(address, credentials)
         except RuntimeError as error:
             raise _port_error(self.host, port, str(error)) from error
         server.start()
@@ -171,12 +203,17 @@ class LocalServer:
         from serving import rest
 
         executor = concurrent.futures.ThreadPoolExecutor(
-            self._num_threads, thread_name_prefix="rest"
+            self._flags.rest_api_num_threads, thread_name_prefix="rest"
         )
         app = rest.build_rest_app(
             self.models,
             executor=executor,
-            timeout_seconds=self._rest_api_timeout_in_ms / 1000,
+            limits=rest.RestLimits(
+                timeout_seconds=self._flags.rest_api_timeout_in_ms / 1000,
+                max_requests=self._flags.max_requests,
+                max_body_bytes=self._flags.max_request_bytes,
+            ),
+            metrics_path=self._flags.metrics_path,
         )
         try:
             self._rest = _RestThread(
@@ -246,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     server = _build_server(flags)
     try:
         server.start()
-    except OSError as error:
+    except (OSError, ServingError) as error:
         _logger.error("%s", error)
         return 1
     stop_requested.wait()
@@ -261,13 +298,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _build_server(flags: Flags) -> LocalServer:
     """Makes the server; on the command line, as in TensorFlow Serving, port 0 means off."""
+    others = {
+        field.name: getattr(flags, field.name)
+        for field in dataclasses.fields(flags)
+        if field.name not in ("models", "port", "rest_api_port")
+    }
     return LocalServer(
         flags.models,
-        host=flags.host,
         port=flags.port or None,
         rest_api_port=flags.rest_api_port or None,
-        rest_api_timeout_in_ms=flags.rest_api_timeout_in_ms,
-        file_system_poll_wait_seconds=flags.file_system_poll_wait_seconds,
+        **others,
+    )
+
+
+def _server_credentials(tls: TlsFiles) -> grpc.ServerCredentials:
+    import grpc
+
+    return grpc.ssl_server_credentials(
+        [(tls.server_key.encode(), tls.server_cert.encode())],
+        root_certificates=tls.custom_ca.encode() or None,
+        require_client_auth=tls.client_verify,
     )
 
 

@@ -16,8 +16,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from serving import errors
-from serving.flags import ModelSettings
+from serving.metrics import LOAD_COUNT, LOAD_LATENCY, WARMUP_LATENCY, Metrics
+from serving.model_config import LoadSettings, ModelSettings
 from serving.servable import Servable, error_from_loading
+from serving.warmup import warm_up
 
 _logger = logging.getLogger(__name__)
 
@@ -35,6 +37,10 @@ class ModelVersion:
     num_requests: int = 0
     fingerprint: tuple[tuple[str, int, int], ...] = ()
     """What the files of a version that failed to load looked like."""
+    num_attempts: int = 0
+    """How often it has failed to load with these files."""
+    retry_at: float = 0.0
+    """By the monotonic clock: not to be tried again before."""
 
 
 class ServedModel:
@@ -44,9 +50,18 @@ class ServedModel:
     longer wanted, another one is available, and its last request has ended.
     """
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(
+        self,
+        settings: ModelSettings,
+        *,
+        loading: LoadSettings | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
         self.settings = settings
         self.name = settings.name
+        self._loading = loading or LoadSettings()
+        self._metrics = metrics or Metrics()
+        self._labels = dict(settings.version_labels)
         self._versions: dict[int, ModelVersion] = {}
         self._lock = threading.Lock()
         self._last_warning = ""
@@ -103,9 +118,22 @@ class ServedModel:
 
     def resolve_label(self, label: str) -> int:
         """Returns the version that a label stands for."""
-        if label not in self.settings.version_labels:
+        if label not in self._labels:
             raise errors.InvalidArgumentError(f"Unrecognized servable version label: {label}")
-        return self.settings.version_labels[label]
+        return self._labels[label]
+
+    def is_available(self, version: int) -> bool:
+        """Whether the version answers requests."""
+        with self._lock:
+            return version in self._versions and self._versions[version].state == "AVAILABLE"
+
+    def change_policy(self, settings: ModelSettings) -> None:
+        """Which versions the next `poll` loads and keeps; the labels stay."""
+        self.settings = settings
+
+    def change_labels(self, labels: Mapping[str, int]) -> None:
+        """What labels stand for from now on."""
+        self._labels = dict(labels)
 
     def close(self) -> None:
         """Unloads every version. No request may be running."""
@@ -149,22 +177,26 @@ class ServedModel:
             entry = self._versions.get(version)
         if entry is not None and entry.state != "END":
             return
-        fingerprint: tuple[tuple[str, int, int], ...] = ()
-        if entry is not None and entry.error is not None:
-            fingerprint = _fingerprint(directory)
-            if fingerprint == entry.fingerprint:
-                return  # It failed like this before; wait until its files change.
-        entry = ModelVersion(version, state="LOADING")
+        fingerprint = _fingerprint(directory)
+        num_attempts = 0
+        if entry is not None and entry.error is not None and fingerprint == entry.fingerprint:
+            num_attempts = entry.num_attempts
+            has_retries = num_attempts <= self._loading.max_num_load_retries
+            if not has_retries or time.monotonic() < entry.retry_at:
+                return
+        entry = ModelVersion(version, state="LOADING", fingerprint=fingerprint)
         with self._lock:
             self._versions[version] = entry
-        fingerprint = fingerprint or _fingerprint(directory)
         started_at = time.monotonic()
         try:
-            servable = Servable(directory)
+            servable = self._load(directory)
         except Exception as exception:
             error = error_from_loading(exception)
             with self._lock:
-                entry.state, entry.error, entry.fingerprint = "END", error, fingerprint
+                entry.state, entry.error = "END", error
+                entry.num_attempts = num_attempts + 1
+                entry.retry_at = time.monotonic() + self._loading.load_retries_interval_seconds
+            self._metrics.count(LOAD_COUNT, model_path=str(directory), status="fail")
             _logger.error(
                 "Loading servable: {name: %s version: %d} failed: %s: %s",
                 self.name,
@@ -175,13 +207,49 @@ class ServedModel:
             return
         with self._lock:
             entry.servable, entry.state = servable, "AVAILABLE"
+        seconds = time.monotonic() - started_at
+        self._metrics.count(LOAD_COUNT, model_path=str(directory), status="success")
+        self._metrics.count(LOAD_LATENCY, int(seconds * 1e6), model_path=str(directory))
         _logger.info(
             "Successfully loaded servable version {name: %s version: %d} in %.2f s; signatures: %s",
             self.name,
             version,
-            time.monotonic() - started_at,
+            seconds,
             ", ".join(servable.signature_names()),
         )
+
+    def _load(self, directory: Path) -> Servable:
+        """The servable, warm.
+
+        Raises `FailedPreconditionError` for a directory that leads out of the base path, and what
+        loading and warming up raise.
+        """
+        base_path = self.settings.base_path.resolve()
+        if not directory.resolve().is_relative_to(base_path):
+            raise errors.FailedPreconditionError(
+                f"{directory}: a version must lie in its base path. Received: a link to "
+                f"{directory.resolve()}. Copy the version to where it is served."
+            )
+        servable = Servable(
+            directory,
+            batching=self._loading.batching,
+            session_parallelism=self._loading.session_parallelism,
+        )
+        if not self._loading.warms_up:
+            return servable
+        started_at = time.monotonic()
+        try:
+            num_requests = warm_up(servable)
+        except Exception:
+            servable.close()
+            raise
+        if num_requests:
+            seconds = time.monotonic() - started_at
+            self._metrics.time(WARMUP_LATENCY, seconds, model_path=str(directory))
+            _logger.info(
+                "Answered %d warm-up requests of %s in %.2f s", num_requests, directory, seconds
+            )
+        return servable
 
     def _retire_all_but(self, wanted: list[int]) -> None:
         with self._lock:

@@ -1,29 +1,35 @@
 """The REST surface: an ASGI application with TensorFlow Serving's paths, answers and errors.
 
-    POST /v1/models/NAME[/versions/N|/labels/L]:predict
+    POST /v1/models/NAME[/versions/N|/labels/L]:predict|classify|regress
     GET  /v1/models/NAME[/versions/N|/labels/L][/metadata]
+    GET  /monitoring/prometheus/metrics
 
-Parsing, the model and writing run in a thread pool, so that the event loop only moves bytes.
+Parsing, the model and writing run in a thread pool, so that the event loop only moves bytes. What
+comes while so many requests are under way that more would only wait is refused at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import dataclasses
 import logging
 import re
 import time
 import urllib.parse
-from collections.abc import Mapping
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from serving import errors, messages, predict_json
-from serving.models import ServedModel, find_model
-from serving.servable import DEFAULT_SIGNATURE_NAME
+from serving import errors, inference, messages, predict_json
+from serving.examples_json import read_examples
+from serving.manager import ModelManager
+from serving.metrics import CONTENT_TYPE
+from serving.models import find_model
+from serving.servable import DEFAULT_SIGNATURE_NAME, Servable
 
 _logger = logging.getLogger(__name__)
 
@@ -34,31 +40,78 @@ _STATUS_PATTERN = re.compile(_MODEL_PATTERN + r"(/metadata)?", re.IGNORECASE)
 _MAX_VERSION = 2**63 - 1
 
 
+@dataclasses.dataclass(frozen=True)
+class RestLimits:
+    """What the REST surface takes."""
+
+    timeout_seconds: float = 30.0
+    """Of a request, from its arrival on."""
+    max_requests: int = 1024
+    """At once; more are answered with UNAVAILABLE."""
+    max_body_bytes: int = 64 << 20
+
+
 def build_rest_app(
-    models: Mapping[str, ServedModel],
+    models: ModelManager,
     *,
     executor: concurrent.futures.Executor,
-    timeout_seconds: float,
+    limits: RestLimits | None = None,
+    metrics_path: str | None = None,
 ) -> Starlette:
-    """Makes the application. `timeout_seconds` limits a request from its arrival on."""
+    """Makes the application. `metrics_path`: where metrics are read; None is nowhere."""
+    limits = limits or RestLimits()
+    num_requests = 0
 
     async def answer_request(request: Request) -> Response:
-        arrived_at = time.monotonic()
+        nonlocal num_requests
+        if num_requests >= limits.max_requests:
+            return _error_response(
+                errors.UnavailableError(
+                    f"The server has {num_requests} requests under way. Try again later."
+                )
+            )
+        num_requests += 1
+        try:
+            return await read_and_answer(request)
+        finally:
+            num_requests -= 1
+
+    async def read_and_answer(request: Request) -> Response:
+        deadline_at = time.monotonic() + limits.timeout_seconds
         # Still percent-encoded, so that a name may hold a slash or a colon.
         path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
+        if path == metrics_path and request.method == "GET":
+            return Response(models.metrics.render(), media_type=CONTENT_TYPE)
         try:
-            body = await request.body()
+            async with asyncio.timeout(limits.timeout_seconds):
+                body = await _read_body(request, limits.max_body_bytes)
         except ClientDisconnect:
             return _error_response(errors.CancelledError("The client closed the connection."))
+        except TimeoutError:
+            return _error_response(errors.DeadlineExceededError("The request came too slowly."))
+        except errors.ServingError as error:
+            return _error_response(error)
         return await asyncio.get_running_loop().run_in_executor(
-            executor, _answer, models, request.method, path, body, arrived_at + timeout_seconds
+            executor, _answer, models, request.method, path, body, deadline_at
         )
 
     return Starlette(routes=[Route("/{path:path}", answer_request, methods=_METHODS)])
 
 
+async def _read_body(request: Request, max_bytes: int) -> bytes:
+    parts, num_bytes = [], 0
+    async for part in request.stream():
+        parts.append(part)
+        num_bytes += len(part)
+        if num_bytes > max_bytes:
+            raise errors.ResourceExhaustedError(
+                f"Received message larger than max ({num_bytes} vs. {max_bytes})"
+            )
+    return b"".join(parts)
+
+
 def _answer(
-    models: Mapping[str, ServedModel], method: str, path: str, body: bytes, deadline_at: float
+    models: ModelManager, method: str, path: str, body: bytes, deadline_at: float
 ) -> Response:
     """Answers one request; any error becomes an answer, too."""
     try:
@@ -79,34 +132,64 @@ def _answer(
 
 
 def _answer_prediction(
-    models: Mapping[str, ServedModel], match: re.Match[str], body: bytes, deadline_at: float
+    models: ModelManager, match: re.Match[str], body: bytes, deadline_at: float
 ) -> object:
     name, version, label = _read_model_spec(match)
     verb = match[4].lower()
-    if verb != "predict":
-        raise errors.UnimplementedError(
-            f"The local server does not have :{verb}. Use :predict, or TensorFlow Serving."
-        )
     model = find_model(models, name, version=version)
-    document = predict_json.parse_json_object(body)
-    signature_name = predict_json.read_signature_name(document) or DEFAULT_SIGNATURE_NAME
-    with model.use_version(version=version, label=label) as (_, servable):
-        if signature_name not in servable.signatures:
-            raise errors.InvalidArgumentError(
-                f'Serving signature name: "{signature_name}" not found in signature def. '
-                f"The model has: {', '.join(servable.signature_names())}."
-            )
-        signature = servable.signatures[signature_name]
-        inputs, is_row_form = predict_json.read_inputs(document, signature)
-        outputs = servable.predict(
-            inputs,
-            signature_name=signature_name,
-            timeout_seconds=deadline_at - time.monotonic(),
+    with models.metrics.watch(name, verb.capitalize(), "REST"):
+        document = predict_json.parse_json_object(body)
+        signature_name = predict_json.read_signature_name(document)
+        with model.use_version(version=version, label=label) as (_, servable):
+            return _VERBS[verb](document, servable, signature_name, deadline_at)
+
+
+def _predict(
+    document: dict[str, Any], servable: Servable, signature_name: str, deadline_at: float
+) -> object:
+    signature_name = signature_name or DEFAULT_SIGNATURE_NAME
+    if signature_name not in servable.signatures:
+        raise errors.InvalidArgumentError(
+            f'Serving signature name: "{signature_name}" not found in signature def. '
+            f"The model has: {', '.join(servable.signature_names())}."
         )
+    inputs, is_row_form = predict_json.read_inputs(document, servable.signatures[signature_name])
+    outputs = servable.predict(
+        inputs,
+        signature_name=signature_name,
+        timeout_seconds=deadline_at - time.monotonic(),
+    )
     return predict_json.write_outputs(outputs, is_row_form=is_row_form)
 
 
-def _answer_about_model(models: Mapping[str, ServedModel], match: re.Match[str]) -> object:
+def _classify(
+    document: dict[str, Any], servable: Servable, signature_name: str, deadline_at: float
+) -> object:
+    result = inference.classify(
+        servable,
+        read_examples(document, method="classify"),
+        signature_name=signature_name,
+        timeout_seconds=deadline_at - time.monotonic(),
+    )
+    return inference.classes_to_json(result)
+
+
+def _regress(
+    document: dict[str, Any], servable: Servable, signature_name: str, deadline_at: float
+) -> object:
+    result = inference.regress(
+        servable,
+        read_examples(document, method="regress"),
+        signature_name=signature_name,
+        timeout_seconds=deadline_at - time.monotonic(),
+    )
+    return inference.values_to_json(result)
+
+
+_VERBS = {"predict": _predict, "classify": _classify, "regress": _regress}
+
+
+def _answer_about_model(models: ModelManager, match: re.Match[str]) -> object:
     name, version, label = _read_model_spec(match)
     if match[4]:
         return messages.metadata_to_json(

@@ -7,7 +7,7 @@ computed, and a deadline stops the graph.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from tensorflow.core.framework import tensor_shape_pb2
 from tensorflow.core.protobuf import error_codes_pb2, meta_graph_pb2
 
 from serving import errors, tensors
+from serving.batching import BatchingSettings, batch_signatures
 
 DEFAULT_SIGNATURE_NAME = "serving_default"
 _MAX_TIMEOUT_IN_MS = 2**31 - 1
@@ -27,29 +28,51 @@ _MAX_TIMEOUT_IN_MS = 2**31 - 1
 class Servable:
     """A loaded SavedModel whose signatures can be called from several threads at once.
 
-    `signatures` maps names to `SignatureDef`s as the file has them. When the directory does not
-    load, any exception may come; `error_from_loading` turns it into a `ServingError`.
+    `signatures` maps names to `SignatureDef`s as the file has them. With `batching`, calls that
+    come together run together. When the directory does not load, any exception may come;
+    `error_from_loading` turns it into a `ServingError`.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        batching: BatchingSettings | None = None,
+        session_parallelism: int = 0,
+    ) -> None:
         self.directory = directory
         if not (directory / "saved_model.pb").is_file():
             raise errors.NotFoundError(
                 f"Could not find SavedModel .pb at supplied export directory path: {directory}. "
                 "A version must appear whole: write it elsewhere and rename it into place."
             )
-        options = tf.compat.v1.ConfigProto(allow_soft_placement=True)
+        options = tf.compat.v1.ConfigProto(
+            allow_soft_placement=True,
+            intra_op_parallelism_threads=session_parallelism,
+            inter_op_parallelism_threads=session_parallelism,
+        )
         options.gpu_options.allow_growth = True
         self._session = tf.compat.v1.Session(graph=tf.Graph(), config=options)
         try:
             meta_graph = tf.compat.v1.saved_model.load(
                 self._session, [tf.saved_model.SERVING], str(directory)
             )
-            self._session.graph.finalize()
+            self.signatures: dict[str, meta_graph_pb2.SignatureDef] = dict(meta_graph.signature_def)
+            self._called = self.signatures
+            if batching is not None:
+                served = {name: s for name, s in self.signatures.items() if s.inputs}
+                self._called = batch_signatures(self._session.graph, served, batching)
+            graph = self._session.graph
+            self._placeholders = {
+                info.name
+                for signature in (*self.signatures.values(), *self._called.values())
+                for info in signature.inputs.values()
+                if graph.get_tensor_by_name(info.name).op.type == "Placeholder"
+            }
+            graph.finalize()
         except Exception:
             self._session.close()
             raise
-        self.signatures: dict[str, meta_graph_pb2.SignatureDef] = dict(meta_graph.signature_def)
 
     def predict(
         self,
@@ -68,7 +91,8 @@ class Servable:
         code an op of the graph fails with.
         """
         signature = self.find_signature(signature_name)
-        _check_inputs(inputs, signature)
+        _check_inputs(inputs, signature, self._placeholders)
+        signature = self._called[signature_name or DEFAULT_SIGNATURE_NAME]
         fetches = {
             name: signature.outputs[name].name for name in _choose_outputs(signature, output_names)
         }
@@ -81,9 +105,23 @@ class Servable:
             milliseconds = min(timeout_seconds * 1000, _MAX_TIMEOUT_IN_MS)
             options.timeout_in_ms = max(1, int(milliseconds))
         try:
-            return self._session.run(fetches, feeds, options=options)
+            if all(name in self._placeholders for name in feeds):
+                return self._session.run(fetches, feeds, options=options)
+            return self._run_unchecked(fetches, feeds)
         except tf.errors.OpError as error:
             raise error_from_op_error(error) from error
+
+    def _run_unchecked(
+        self, fetches: Mapping[str, str], feeds: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Feeds tensors that an op computes, as signatures of TensorFlow 1 ask for.
+
+        TensorFlow Serving takes any shape for these, and so must this. There is no deadline.
+        """
+        names, tensor_names = list(fetches), list(feeds)
+        run = self._session.make_callable([fetches[name] for name in names], tensor_names)
+        values = run(*(feeds[name] for name in tensor_names))
+        return dict(zip(names, values, strict=True))
 
     def find_signature(self, signature_name: str = "") -> meta_graph_pb2.SignatureDef:
         """Returns the named signature; an empty name means the default one."""
@@ -125,7 +163,11 @@ def error_from_loading(error: Exception) -> errors.ServingError:
     return errors.InvalidArgumentError(f"{type(error).__name__}: {error}")
 
 
-def _check_inputs(inputs: Mapping[str, np.ndarray], signature: meta_graph_pb2.SignatureDef) -> None:
+def _check_inputs(
+    inputs: Mapping[str, np.ndarray],
+    signature: meta_graph_pb2.SignatureDef,
+    placeholders: Collection[str],
+) -> None:
     sent, required = set(inputs), set(signature.inputs)
     if sent != required:
         raise errors.InvalidArgumentError(
@@ -142,7 +184,7 @@ def _check_inputs(inputs: Mapping[str, np.ndarray], signature: meta_graph_pb2.Si
                 f"{tensors.type_name(tf.dtypes.as_dtype(array.dtype).as_datatype_enum)} "
                 "is provided."
             )
-        if not _shape_fits(array.shape, info.tensor_shape):
+        if info.name in placeholders and not _shape_fits(array.shape, info.tensor_shape):
             expected = tf.TensorShape(info.tensor_shape)
             raise errors.InvalidArgumentError(
                 f"Expects input {name!r} to have shape {expected} but "

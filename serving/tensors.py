@@ -166,9 +166,9 @@ def _read_value(value: Any, data_type: int) -> Any:
     """Checks one JSON value against the type. `type()`, because bool is a subclass of int."""
     kind = type(value)
     if data_type == types_pb2.DT_STRING and kind is str:
-        return _encode_text(value)
+        return encode_text(value)
     if data_type == types_pb2.DT_STRING and kind is dict:
-        return _decode_base64(value)
+        return decode_base64(value)
     if data_type in _SIGNIFICAND_BITS and kind in (int, float):
         return _read_decimal(value, data_type)
     if data_type in _INTEGER_TYPES and kind is int:
@@ -182,7 +182,7 @@ def _read_value(value: Any, data_type: int) -> Any:
             f"Conversion of JSON Value: {preview_json(value)} to type: {type_name(data_type)}"
         )
     raise errors.InvalidArgumentError(
-        f"JSON Value: {preview_json(value)} Type: {_json_type_name(value)} "
+        f"JSON Value: {preview_json(value)} Type: {json_type_name(value)} "
         f"is not of expected type: {type_name(data_type)}"
     )
 
@@ -202,7 +202,7 @@ def _read_decimal(value: int | float, data_type: int) -> float:
     return float(value)
 
 
-def _encode_text(value: str) -> bytes:
+def encode_text(value: str) -> bytes:
     try:
         return value.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -212,7 +212,7 @@ def _encode_text(value: str) -> bytes:
         ) from error
 
 
-def _decode_base64(value: dict[str, Any]) -> bytes:
+def decode_base64(value: dict[str, Any]) -> bytes:
     if not is_base64_json(value):
         raise errors.InvalidArgumentError(
             f"JSON Value: {preview_json(value)} not formatted correctly for base64 data"
@@ -226,7 +226,7 @@ def _decode_base64(value: dict[str, Any]) -> bytes:
         ) from error
 
 
-def _json_type_name(value: Any) -> str:
+def json_type_name(value: Any) -> str:
     if value is None:
         return "Null"
     if isinstance(value, bool):

@@ -353,8 +353,8 @@ def test_mlflow_receives_parameters_curves_configuration_vocabulary_and_picture(
 
 def test_registered_promoted_published_and_served_in_hangul(work, tmp_path, monkeypatch):
     from serving.client import GrpcClient, RestClient
-    from serving.flags import ModelSettings
     from serving.local_server import LocalServer
+    from serving.model_config import ModelSettings
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     served = tmp_path / "serving"

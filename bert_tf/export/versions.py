@@ -12,9 +12,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from bert_tf.files import write_whole
+
 log = logging.getLogger(__name__)
 
 EXPORTING = ".exporting-"
+HIGHEST_FILE = ".highest_version"
 SECONDS_UNTIL_STALE = 24 * 3600
 
 
@@ -54,8 +57,14 @@ def unfinished(base: Path) -> Iterator[Path]:
 
 
 def publish(temporary: Path, base: Path) -> Path:
-    """Rename a finished folder to the next number; where another took that, to the one after."""
-    version = (version_numbers(base) or [0])[-1] + 1
+    """Rename a finished folder to the next number; where another took that, to the one after.
+
+    A number is never used twice, not even when its version has been removed: a server would not
+    see that it is another.
+    """
+    record = base / HIGHEST_FILE
+    recorded = int(record.read_text("utf-8")) if record.is_file() else 0
+    version = max([recorded, *version_numbers(base)]) + 1
     while True:
         target = base / str(version)
         try:
@@ -65,5 +74,6 @@ def publish(temporary: Path, base: Path) -> Path:
                 raise
             version += 1
         else:
-            log.info("Exported %s.", target)
+            write_whole(record, str(version))
+            log.info("%s is there.", target)
             return target

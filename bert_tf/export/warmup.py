@@ -74,7 +74,7 @@ class Trial:
 def make_trials(
     signatures: Mapping[str, Any],
     text_inputs: TextInputs,
-    texts: Sequence[tuple[bytes, ...]] = tuple((text,) for text in TEXTS),
+    texts: Sequence[tuple[bytes, ...]],
 ) -> list[Trial]:
     """Calls of every signature: a short text, a middling and a long one, and all at once.
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from serving.flags import ModelSettings
 from serving.local_server import LocalServer
+from serving.model_config import ModelSettings
 from serving.rest_client import RestClient
 
 
@@ -102,6 +102,25 @@ class TinyModel(tf.Module):
         )[0]
         return {"total": tf.fill(tf.shape(num_steps), total)}
 
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="inputs")])
+    def classify_examples(self, inputs):
+        text = tf.io.parse_example(inputs, {"text": tf.io.FixedLenFeature([], tf.string)})["text"]
+        probabilities = self.classify_text(text)["probabilities"]
+        names = tf.stack([self.mark, "other"])
+        return {
+            "classes": tf.repeat(names[tf.newaxis], tf.shape(text)[0], axis=0),
+            "scores": probabilities,
+        }
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="inputs")])
+    def regress_examples(self, inputs):
+        return {"outputs": self.classify_examples(inputs)["scores"][:, 0]}
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def count_rows(self, text):
+        """How many rows are answered together."""
+        return {"num_rows": tf.fill(tf.shape(text), tf.shape(text)[0])}
+
     def save(self, directory: Path) -> None:
         signatures = {
             "serving_default": self.classify_text,
@@ -116,6 +135,9 @@ class TinyModel(tf.Module):
             "takes_half": self.takes_half,
             "fail_if_negative": self.fail_if_negative,
             "count_slowly": self.count_slowly,
+            "classify": self.classify_examples,
+            "regress": self.regress_examples,
+            "count_rows": self.count_rows,
         }
         tf.saved_model.save(self, str(directory), signatures=signatures)
 

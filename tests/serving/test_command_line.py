@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from serving import flags
+from serving import flags, model_config
 from serving.client import GrpcClient, RestClient
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,7 +111,7 @@ def test_flags_are_tensorflow_servings():
         rest_api_port=1,
         rest_api_timeout_in_ms=30_000,
         file_system_poll_wait_seconds=1.0,
-        models=(flags.ModelSettings("m", Path("x")),),
+        models=(model_config.ModelSettings("m", Path("x")),),
     )
     assert flags.parse_flags(["--model_base_path=x"]).models[0].name == "default"
 
@@ -148,13 +148,13 @@ def test_model_config_file(tmp_path):
           config { name: "d" base_path: "d" }
         }
     """)
-    assert flags.read_model_config_file(path) == (
-        flags.ModelSettings(
+    assert model_config.read_model_config_file(path) == (
+        model_config.ModelSettings(
             "a", Path("/models/a"), specific_versions=(1, 3), version_labels={"stable": 1}
         ),
-        flags.ModelSettings("b", Path("b"), serves_all_versions=True),
-        flags.ModelSettings("c", Path("c"), num_latest_versions=2),
-        flags.ModelSettings("d", Path("d")),
+        model_config.ModelSettings("b", Path("b"), serves_all_versions=True),
+        model_config.ModelSettings("c", Path("c"), num_latest_versions=2),
+        model_config.ModelSettings("d", Path("d")),
     )
 
 
@@ -179,5 +179,5 @@ def test_wrong_model_config_file(tmp_path, text, message):
     path = tmp_path / "models.config"
     path.write_text(text)
     with pytest.raises(ValueError, match=message) as caught:
-        flags.read_model_config_file(path)
+        model_config.read_model_config_file(path)
     assert str(path) in str(caught.value)

@@ -206,15 +206,19 @@ def test_status_tells_the_states(model_service):
 
 
 @pytest.mark.parametrize(
-    ("service", "method", "request_"),
+    ("service", "method", "request_", "message"),
     [
-        ("prediction", "Classify", classification_pb2.ClassificationRequest()),
-        ("prediction", "Regress", regression_pb2.RegressionRequest()),
-        ("prediction", "MultiInference", inference_pb2.MultiInferenceRequest()),
-        ("model_service", "HandleReloadConfigRequest", model_management_pb2.ReloadConfigRequest()),
+        ("prediction", "Classify", classification_pb2.ClassificationRequest(), "Missing ModelSpec"),
+        ("prediction", "Regress", regression_pb2.RegressionRequest(), "Missing ModelSpec"),
+        ("prediction", "MultiInference", inference_pb2.MultiInferenceRequest(), "has no tasks"),
+        (
+            "model_service",
+            "HandleReloadConfigRequest",
+            model_management_pb2.ReloadConfigRequest(),
+            "Custom configs are not supported",
+        ),
     ],
 )
-def test_other_methods_are_unimplemented(request, service, method, request_):
+def test_empty_requests_are_refused(request, service, method, request_, message):
     stub = request.getfixturevalue(service)
-    message = f"The local server does not have {method}."
-    assert_code(grpc.StatusCode.UNIMPLEMENTED, message, getattr(stub, method), request_)
+    assert_code(grpc.StatusCode.INVALID_ARGUMENT, message, getattr(stub, method), request_)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from serving import errors
-from serving.flags import ModelSettings
 from serving.grpc_client import GrpcClient
 from serving.local_server import LocalServer
+from serving.model_config import ModelSettings
 from serving.models import ServedModel
 from serving.rest_client import RestClient
 

@@ -11,8 +11,8 @@ import pytest
 
 from serving import client, errors
 from serving.client import GrpcClient, RestClient
-from serving.flags import ModelSettings
 from serving.local_server import LocalServer
+from serving.model_config import ModelSettings
 
 
 @pytest.fixture(params=["rest", "grpc"])
