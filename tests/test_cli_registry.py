@@ -112,7 +112,8 @@ def test_model_goes_from_training_to_serving(
     for _ in range(2):  # the second time there is nothing to do
         published = run("publish", "--name", "reviews", "--version", 1, "--base-dir", "models")
         assert published.stdout == "models/reviews/1 is reviews version 1\n"
-    assert [path.name for path in (tmp_path / "models" / "reviews").iterdir()] == ["1"]
+    names = sorted(path.name for path in (tmp_path / "models" / "reviews").iterdir())
+    assert names == [".highest_version", "1"]
 
 
 def test_table_shows_aliases_metrics_and_run() -> None:

@@ -285,7 +285,8 @@ def test_published_numbers_only_grow(
         assert "8 is already version 1 of reviews: nothing to publish" in caplog.text
     assert publish(2) == "9"
     assert publish(1) == "10"
-    assert {path.name for path in model_dir.iterdir()} == {"7", "8", "9", "10"}
+    names = {path.name for path in model_dir.iterdir()}
+    assert names == {".highest_version", "7", "8", "9", "10"}
 
 
 @pytest.mark.parametrize("command", ["publish", "fetch"])
@@ -300,7 +301,7 @@ def test_what_a_killed_one_left_an_hour_ago_is_removed(
         os.utime(model_dir / name, (changed_at, changed_at))
     options = {"name": "reviews", "alias_or_version": 1, "tracking_uri": uri}
     if command == "publish":
-        made = {registry.publish(base_dir=tmp_path / "models", **options).name}
+        made = {registry.publish(base_dir=tmp_path / "models", **options).name, ".highest_version"}
     else:
         made = {registry.fetch(output_dir=model_dir, **options).name, "registry.json"}
     names = {path.name for path in model_dir.iterdir()}

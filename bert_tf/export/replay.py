@@ -38,6 +38,8 @@ def main(saved_model_dir: str, result: str) -> None:
     records = tf.compat.v1.io.tf_record_iterator(f"{saved_model_dir}/{WARMUP_FILE}")
     for number, record in enumerate(records):
         name, arguments = read_request(record)
+        if name not in signatures:
+            raise KeyError(f"there is no signature {name!r}")
         signature = signatures[name]
         feeds = {signature.inputs[key].name: value for key, value in arguments.items()}
         fetches = {key: info.name for key, info in signature.outputs.items()}

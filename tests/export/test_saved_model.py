@@ -1,10 +1,7 @@
 """What is exported: signatures, text handling, whole versions, equal answers elsewhere."""
 
-import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -13,7 +10,6 @@ import tensorflow as tf
 
 from bert_tf.config import Config, ModelConfig, load_config
 from bert_tf.data.text.tokenizer import Tokenizer
-from bert_tf.export import saved_model
 from bert_tf.export.predict import predict_texts
 from bert_tf.export.saved_model import export_model
 from bert_tf.export.versions import newest_version
@@ -51,9 +47,9 @@ def make_folder(path, *, kind="classification", has_text_pairs=False, has_next_s
     return path
 
 
-def export(folder, base, **settings):
+def export(folder, base, *, check=False, **settings):
     config = Config.model_validate({"export": {"model": str(folder), **settings}})
-    return export_model(config, base)
+    return export_model(config, base, check=check)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +68,7 @@ def pretrained(tmp_path_factory):
 def test_a_version_is_a_whole_numbered_folder(classifier):
     _, version = classifier
     assert version.name == "1"
-    assert [path.name for path in version.parent.iterdir()] == ["1"]
+    assert sorted(path.name for path in version.parent.iterdir()) == [".highest_version", "1"]
     assert newest_version(version.parent) == version
     extra = {path.name for path in (version / "assets.extra").iterdir()}
     assert {"model.json", "vocab.txt", "tokenizer.json", "config.yaml"} <= extra
@@ -164,7 +160,7 @@ def test_next_sentence_gives_a_probability(pretrained):
 def test_a_next_sentence_head_that_was_not_trained_is_not_exported(tmp_path):
     folder = make_folder(tmp_path / "model", kind="pretraining", has_next_sentence=False)
     version = export(folder, tmp_path / "encoder")
-    with pytest.raises(ValueError, match=r"\['fill_mask', 'serving_default', 'token_ids'\]"):
+    with pytest.raises(ValueError, match=r"must be one of.*Received: 'next_sentence'"):
         predict_texts(version, ["a"], text_pairs=["b"], signature_name="next_sentence")
 
 
@@ -175,7 +171,8 @@ def test_what_a_killed_export_left_goes_after_a_day(classifier, tmp_path):
         left.mkdir()
         os.utime(left, (time.time() - age,) * 2)
     export(folder, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".exporting-new", "1"]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [".exporting-new", ".highest_version", "1"]
 
 
 def test_user_text_never_becomes_control_tokens(classifier):
@@ -204,33 +201,6 @@ def test_a_failed_export_leaves_no_version(tmp_path):
     assert not list((tmp_path / "reviews").glob("*"))
 
 
-def test_a_reloaded_model_with_other_answers_is_refused():
-    def signature(scale):
-        function = tf.function(lambda text: {"n": scale * tf.strings.length(text)})
-        return function.get_concrete_function(tf.TensorSpec([None], tf.string, name="text"))
-
-    saved_model.compare({"f": signature(1)}, {"f": signature(1)})
-    with pytest.raises(ValueError, match="Output 'n' of signature 'f' must be the same after"):
-        saved_model.compare({"f": signature(1)}, {"f": signature(2)})
-
-
-def test_loads_in_a_process_without_our_package(classifier):
-    _, version = classifier
-    code = f"""
-import json, sys
-import tensorflow as tf, tensorflow_text
-answer = tf.saved_model.load({str(version)!r}).signatures["serving_default"](
-    text=tf.constant({TEXTS!r}))
-assert not any(name.startswith("bert_tf") for name in sys.modules)
-print(json.dumps(answer["probabilities"].numpy().tolist()))
-"""
-    output = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, check=True, text=True
-    ).stdout
-    expected = [answer["probabilities"] for answer in predict_texts(version, TEXTS)]
-    np.testing.assert_allclose(json.loads(output), expected, atol=1e-6)
-
-
 def test_a_folder_without_a_saved_model_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="must be a SavedModel, or a folder of numbered"):
         predict_texts(tmp_path, ["text"])
@@ -238,11 +208,118 @@ def test_a_folder_without_a_saved_model_is_refused(tmp_path):
 
 def test_an_unknown_signature_is_refused_with_those_there_are(classifier):
     _, version = classifier
-    with pytest.raises(ValueError, match=r"one of \['serving_default', 'token_ids'\]"):
-        predict_texts(version, ["text"], signature_name="embed")
+    with pytest.raises(ValueError, match=r"one of \['classify', 'embed', 'embed_normalized'"):
+        predict_texts(version, ["text"], signature_name="fill_mask")
 
 
 def test_a_length_beyond_the_positions_is_refused(classifier, tmp_path):
     folder, _ = classifier
     with pytest.raises(ValueError, match="at most the model's max_position_embeddings"):
         export(folder, tmp_path, max_seq_length=64)
+
+
+def test_classify_and_regress_answer_examples(tmp_path, classifier):
+    def examples(*texts):
+        return tf.constant(
+            [
+                tf.train.Example(
+                    features=tf.train.Features(
+                        feature={
+                            "text": tf.train.Feature(
+                                bytes_list=tf.train.BytesList(value=[text.encode()])
+                            )
+                        }
+                    )
+                ).SerializeToString()
+                for text in texts
+            ]
+        )
+
+    _, version = classifier
+    loaded = tf.saved_model.load(str(version))
+    found = loaded.signatures["classify"](inputs=examples(*TEXTS))
+    expected = predict_texts(version, TEXTS)
+    classes = [[name.decode() for name in row] for row in found["classes"].numpy()]
+    assert classes == [answer["labels"] for answer in expected]
+    np.testing.assert_allclose(
+        found["scores"], [answer["probabilities"] for answer in expected], atol=1e-6
+    )
+    assert "regress" not in loaded.signatures, "three classes are not one number"
+
+
+def test_method_names_are_those_that_classify_and_regress_ask_for(classifier):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    _, version = classifier
+    saved = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
+    signatures = saved.meta_graphs[0].signature_def
+    assert signatures["classify"].method_name == "tensorflow/serving/classify"
+    assert signatures["serving_default"].method_name == "tensorflow/serving/predict"
+
+
+def test_embeddings_are_those_of_the_model_and_of_length_one(pretrained):
+    folder, version = pretrained
+    plain = predict_texts(version, TEXTS, signature_name="embed")
+    unit = predict_texts(version, TEXTS, signature_name="embed_normalized")
+    ids = np.array([[2, 5, 6, 7, 3]], np.int32)
+    encoded = load_model(folder).encoder(
+        {"input_ids": ids, "input_mask": np.ones_like(ids), "segment_ids": np.zeros_like(ids)}
+    )
+    np.testing.assert_allclose(plain[0]["embedding"], encoded["pooled_output"][0], atol=1e-6)
+    for a, b in zip(plain, unit, strict=True):
+        vector = np.array(a["embedding"])
+        np.testing.assert_allclose(b["embedding"], vector / np.linalg.norm(vector), atol=1e-6)
+
+
+def test_tokens_are_told(classifier):
+    _, version = classifier
+    answer, _ = predict_texts(version, ["한글 good", "bad"], signature_name="tokenize")
+    assert answer["tokens"] == ["[CLS]", "한글", "good", "[SEP]", *["[PAD]"] * 4]
+    assert answer["input_ids"] == [2, 5, 10, 3, 0, 0, 0, 0]
+    assert answer["input_mask"] == [1, 1, 1, 1, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("multiple", "length"), [(1, 4), (3, 6), (8, 8), (64, 16)])
+def test_lengths_are_few(classifier, tmp_path, multiple, length):
+    folder, _ = classifier
+    version = export(folder, tmp_path, pad_to_multiple_of=multiple)
+    (answer,) = predict_texts(version, ["good bad"], signature_name="tokenize")
+    assert len(answer["tokens"]) == length
+
+
+def test_what_lies_beyond_the_bytes_is_not_looked_at(classifier, tmp_path):
+    folder, _ = classifier
+    version = export(folder, tmp_path, max_text_bytes=64)
+    text = "나" * 21 + "x"  # 64 bytes
+    same, cut, other = predict_texts(
+        version, [text, text + "good " * 1000, "good"], signature_name="tokenize"
+    )
+    assert same == cut != other
+    through = predict_texts(version, ["나 " * 15 + "abc" + "나"], signature_name="tokenize")
+    assert "\ufffd" not in "".join(through[0]["tokens"])
+
+
+def test_a_hundred_thousand_characters_are_a_text_like_any_other(classifier):
+    _, version = classifier
+    long, short = predict_texts(version, ["good " * 20_000, "good " * 100])
+    assert long["probabilities"] == pytest.approx(short["probabilities"])
+
+
+def test_bfloat16_halves_the_weights_and_stays_close(classifier, tmp_path):
+    folder, exact = classifier
+    version = export(folder, tmp_path, precision="bfloat16")
+    sizes = {
+        path: (path / "variables" / "variables.data-00000-of-00001").stat().st_size
+        for path in (exact, version)
+    }
+    assert sizes[version] < 0.6 * sizes[exact]
+    for a, b in zip(predict_texts(exact, TEXTS), predict_texts(version, TEXTS), strict=True):
+        np.testing.assert_allclose(a["probabilities"], b["probabilities"], atol=0.05)
+    graph = tf.saved_model.load(str(version)).signatures["serving_default"].graph
+    products = [
+        node
+        for function in graph.as_graph_def().library.function
+        for node in function.node_def
+        if node.op in ("MatMul", "BatchMatMulV2")
+    ]
+    assert {node.attr["T"].type for node in products} == {tf.bfloat16.as_datatype_enum}

@@ -1,0 +1,162 @@
+"""What TF Serving would not take, or would answer differently, is found before it ships."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bert_tf.export import saved_model
+from bert_tf.export.servability import REPORT_FILE, check_servability
+from bert_tf.export.serving_ops import LIST_FILE, list_ops, serving_ops
+from bert_tf.export.warmup import WARMUP_FILE, Trial, make_trials, write_trials
+from tests.export.test_saved_model import export, make_folder
+
+TEXT = tf.TensorSpec([None], tf.string, name="text")
+TRIAL = Trial("serving_default", {"text": np.array([b"a", b"bcd"], object)})
+
+
+def save(folder, function, *, spec=TEXT, trials=(TRIAL,)):
+    """A SavedModel of one signature."""
+    module = tf.Module()
+    module.f = tf.function(function, autograph=False, input_signature=[spec])
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.f})
+    (folder / "assets.extra").mkdir()
+    if trials:
+        write_trials(trials, folder)
+    return folder
+
+
+def length(text):
+    return {"n": tf.strings.length(text)}
+
+
+def faults(report, name):
+    (check,) = (check for check in report.checks if check.name == name)
+    return " ".join(check.faults)
+
+
+def test_an_export_says_what_was_checked(tmp_path):
+    version = export(make_folder(tmp_path / "model"), tmp_path / "base", check=True)
+    report = json.loads((version / REPORT_FILE).read_text())
+    assert report["is_servable"]
+    assert set(report["checks"]) == {"operations", "signatures", "paths", "warm-up", "answers"}
+    assert report["num_bytes"] > 1000
+    assert report["load_seconds"] > 0
+    assert report["checks"]["answers"]["detail"].startswith("those of the model in memory")
+
+
+def test_the_requests_are_of_every_signature_and_several_lengths(tmp_path):
+    version = export(make_folder(tmp_path / "model", kind="pretraining"), tmp_path / "base")
+    requests = [
+        tf.io.decode_raw(record, tf.uint8).shape[0]
+        for record in tf.data.TFRecordDataset(str(version / WARMUP_FILE))
+    ]
+    assert len(requests) == 4 * 7
+    assert max(requests) > 10 * min(requests)
+
+
+def test_answers_other_than_in_memory_are_not_published(tmp_path, monkeypatch):
+    real = saved_model.answers_of
+
+    def other(model, trials):
+        answers = real(model, trials)
+        answers[-1] = {name: value + 1 for name, value in answers[-1].items() if name != "tokens"}
+        return answers
+
+    monkeypatch.setattr(saved_model, "answers_of", other)
+    folder = make_folder(tmp_path / "model", kind="encoder")
+    with pytest.raises(ValueError, match=r"other values than in memory(?s:.*)is not published"):
+        export(folder, tmp_path / "base", check=True)
+    assert not list((tmp_path / "base").glob("[0-9]*"))
+
+
+def test_a_function_of_python_is_found(tmp_path):
+    def call_back(text):
+        return {"n": tf.py_function(lambda x: x, [tf.strings.length(text)], tf.int32)}
+
+    report = check_servability(save(tmp_path / "1", call_back))
+    assert "EagerPyFunc is no operation of stock TF Serving" in faults(report, "operations")
+    assert faults(report, "warm-up"), "and it does not run elsewhere"
+    assert report.faults
+    assert "FAILED operations: EagerPyFunc" in report.describe()
+
+
+def test_a_compiled_function_is_found(tmp_path):
+    compiled = tf.function(lambda x: tf.cast(x, tf.float32) * 2.0, jit_compile=True)
+    report = check_servability(
+        save(tmp_path / "1", lambda text: {"n": compiled(tf.strings.length(text))})
+    )
+    assert "needs a compiler" in faults(report, "operations")
+
+
+def test_a_path_of_this_machine_is_found(tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_text("a")
+    report = check_servability(
+        save(
+            tmp_path / "1", lambda text: {"n": tf.strings.join([text, tf.io.read_file(str(path))])}
+        )
+    )
+    assert f"{path} is a place on this machine" in faults(report, "paths")
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda text: {"n": tf.size(text)}, "output n has the shape (); its first must be"),
+        (lambda text: {"n": tf.constant([1, 2])}, "output n has the shape (2,)"),
+        (
+            lambda text: {"n": tf.cast(tf.strings.length(text), tf.bfloat16)},
+            "output n is bfloat16, which REST cannot write",
+        ),
+    ],
+)
+def test_signatures_that_rows_cannot_ask_are_found(tmp_path, function, message):
+    report = check_servability(save(tmp_path / "1", function))
+    assert message in faults(report, "signatures")
+
+
+def test_other_answers_and_failing_requests_are_found(tmp_path):
+    folder = save(tmp_path / "1", length)
+    good = [{"n": np.array([1, 3], np.int32)}]
+    assert not check_servability(folder, good).faults
+    for wrong in ([{"n": np.array([1, 4], np.int32)}], [{"n": np.array([1], np.int32)}], good * 2):
+        assert faults(check_servability(folder, wrong), "answers")
+    write_trials([Trial("other", TRIAL.arguments)], folder)
+    assert "there is no signature 'other'" in faults(check_servability(folder), "warm-up")
+    (folder / WARMUP_FILE).unlink()
+    assert faults(check_servability(folder), "warm-up")
+
+
+def test_no_saved_model_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"must hold saved_model\.pb"):
+        check_servability(tmp_path)
+
+
+def test_texts_of_ones_own_warm_it_up(tmp_path):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\n".join(f"text {'x' * n}" for n in range(1, 300)) + "\n", encoding="utf-8")
+    folder = make_folder(tmp_path / "model", has_text_pairs=True)
+    version = export(folder, tmp_path / "base", warmup_texts=str(texts))
+    content = b"".join(
+        record.numpy() for record in tf.data.TFRecordDataset(str(version / WARMUP_FILE))
+    )
+    assert b"text " + b"x" * 299 in content
+    texts.write_text("\n")
+    with pytest.raises(ValueError, match="at least one line must hold a text"):
+        export(folder, tmp_path / "base", warmup_texts=str(texts))
+
+
+def test_the_list_of_operations_is_that_of_the_installed_packages():
+    assert list_ops() == sorted(serving_ops()), f"write {LIST_FILE.name} anew"
+    assert {"MatMul", "FastWordpieceTokenizeWithOffsets", "RaggedTensorToTensor"} <= serving_ops()
+    assert not {"PyFunc", "EagerPyFunc", "XlaLaunch"} & serving_ops()
+
+
+def test_pairs_are_made_where_the_texts_are_single(tmp_path):
+    class OfPairs:
+        structured_input_signature = ((), {"text": None, "text_pair": None})
+
+    trials = make_trials({"pair": OfPairs}, None, [(b"a",), (b"bb", b"second"), (b"ccc",)])
+    assert trials[-1].arguments["text_pair"].tolist() == [b"ccc", b"second", b"a"]
