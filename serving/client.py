@@ -16,12 +16,22 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from serving.answers import Classification, MaskFilling
+from serving.async_client import AsyncClient
 from serving.errors import ServingError
 from serving.grpc_client import GrpcClient
 from serving.model_client import ModelClient
 from serving.rest_client import RestClient
 
-__all__ = ["GrpcClient", "ModelClient", "RestClient", "main"]
+__all__ = [
+    "AsyncClient",
+    "Classification",
+    "GrpcClient",
+    "MaskFilling",
+    "ModelClient",
+    "RestClient",
+    "main",
+]
 
 _DEFAULT_URL = "http://127.0.0.1:8501"
 _LINES_PER_REQUEST = 32

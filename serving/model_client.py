@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import abc
+import collections
+import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
 
 from serving import errors
+from serving.answers import Classification, MaskFilling
 
 _POLL_SECONDS = 0.2
 
@@ -92,6 +96,64 @@ class ModelClient(abc.ABC):
             ]
         predictions = self.predict(instances=instances, signature_name=signature_name)
         return list(predictions)
+
+    def classify(
+        self, texts: Sequence[str], *, text_pairs: Sequence[str] | None = None
+    ) -> list[Classification]:
+        """The label of each text, or pair, of a classifier."""
+        answers = self.predict_texts(texts, text_pairs=text_pairs)
+        return [Classification.from_outputs(outputs) for outputs in answers]
+
+    def fill_mask(self, texts: Sequence[str]) -> list[list[MaskFilling]]:
+        """The likeliest tokens for the first [MASK] of each text."""
+        answers = self.predict_texts(texts, signature_name="fill_mask")
+        return [MaskFilling.from_outputs(outputs) for outputs in answers]
+
+    def embed(self, texts: Sequence[str], *, normalize: bool = False) -> list[list[float]]:
+        """The embedding of each text; with `normalize`, of length 1."""
+        name = "embed_normalized" if normalize else "embed"
+        return self.predict_texts(texts, signature_name=name)
+
+    def predict_many(
+        self,
+        texts: Iterable[str | tuple[str, str]],
+        *,
+        signature_name: str | None = None,
+        batch_size: int = 32,
+        max_in_flight: int = 4,
+    ) -> Iterator[Any]:
+        """Predictions of any number of texts, or pairs, in their order, as they come.
+
+        Requests of `batch_size` texts are sent while others are answered, `max_in_flight` at once;
+        of an endless stream no more is read than that.
+        """
+        if batch_size < 1 or max_in_flight < 1:
+            raise ValueError(
+                "batch_size and max_in_flight must be 1 or more. Received: "
+                f"{batch_size} and {max_in_flight}."
+            )
+        batches = iter(texts)
+        with ThreadPoolExecutor(max_in_flight) as threads:
+            running: collections.deque[Future[list[Any]]] = collections.deque()
+            while True:
+                while len(running) < max_in_flight and (
+                    batch := list(itertools.islice(batches, batch_size))
+                ):
+                    running.append(threads.submit(self._predict_batch, batch, signature_name))
+                if not running:
+                    return
+                yield from running.popleft().result()
+
+    def _predict_batch(
+        self, batch: Sequence[str | tuple[str, str]], signature_name: str | None
+    ) -> list[Any]:
+        pairs = [(text, None) if isinstance(text, str) else text for text in batch]
+        seconds = [second for _, second in pairs if second is not None]
+        return self.predict_texts(
+            [first for first, _ in pairs],
+            text_pairs=seconds or None,
+            signature_name=signature_name,
+        )
 
     def wait_until_available(self, timeout_seconds: float = 60.0) -> None:
         """Returns when a version can answer; raises `UnavailableError` when time is up."""

@@ -62,11 +62,13 @@ class Parts:
 
 
 def _of_every_kind(parts: Parts) -> Signatures:
+    embedding = _shared(lambda inputs: _embedding(parts, inputs))
+
     def embed(text: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"embedding": _embedding(parts, parts.text_inputs(text))}
+        return {"embedding": embedding(parts.text_inputs(text))}
 
     def embed_normalized(text: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"embedding": normalized(_embedding(parts, parts.text_inputs(text)))}
+        return {"embedding": normalized(embedding(parts.text_inputs(text)))}
 
     def tokenize(text: tf.Tensor) -> dict[str, tf.Tensor]:
         inputs = parts.text_inputs(text)
@@ -91,6 +93,7 @@ def _classification(parts: Parts) -> Signatures:
     names = tf.constant(parts.description.class_names)
     is_paired = parts.description.has_text_pairs
 
+    @_shared
     def answer(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         probabilities = tf.nn.softmax(parts.model(inputs, training=False))  # (batch, classes)
         best = tf.argmax(probabilities, axis=-1)  # (batch,)
@@ -183,6 +186,17 @@ BUILDERS: dict[str, Callable[[Parts], Signatures]] = {
     "token_classification": _tokens,
 }
 """A kind of model -> its own signatures: a new task's stand in a builder of its own here."""
+
+
+def _shared(function: Callable) -> Any:
+    """A function of the encoder's inputs that several signatures call: one graph for all."""
+    return tf.function(
+        function,
+        autograph=False,
+        input_signature=[
+            {name: tf.TensorSpec([None, None], tf.int32, name=name) for name in ENCODER_INPUTS}
+        ],
+    )
 
 
 def _with_texts(function: Callable, *, pair: bool) -> Any:

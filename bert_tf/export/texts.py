@@ -38,6 +38,7 @@ class TextInputs:
         self.max_bytes = max_bytes or BYTES_A_TOKEN * max_seq_length
         self.pad_to_multiple_of = pad_to_multiple_of
 
+    @tf.function(autograph=False)  # one graph for all signatures that it is part of
     def __call__(
         self, text: tf.Tensor, text_pair: tf.Tensor | None = None, *, with_masks: bool = False
     ) -> dict[str, tf.Tensor]:

@@ -33,6 +33,21 @@ class TinyModel(tf.Module):
             "probabilities": tf.stack([score, 1.0 - score], axis=1),
         }
 
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def classify_by_label(self, text):
+        outputs = self.classify_text(text)
+        labels = tf.stack([self.mark, "other"])
+        return outputs | {"labels": tf.repeat(labels[tf.newaxis], tf.shape(text)[0], axis=0)}
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def fill_mask(self, text):
+        scores = self.classify_text(text)["probabilities"]
+        return {"tokens": tf.stack([text, text], axis=1), "scores": scores}
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def embed(self, text):
+        return {"embedding": self.classify_text(text)["probabilities"]}
+
     @tf.function(
         autograph=False,
         input_signature=[
@@ -138,6 +153,10 @@ class TinyModel(tf.Module):
             "classify": self.classify_examples,
             "regress": self.regress_examples,
             "count_rows": self.count_rows,
+            "labelled": self.classify_by_label,
+            "fill_mask": self.fill_mask,
+            "embed": self.embed,
+            "embed_normalized": self.embed,
         }
         tf.saved_model.save(self, str(directory), signatures=signatures)
 

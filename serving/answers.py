@@ -1,0 +1,42 @@
+"""What the signatures of an export answer, as types. Nothing here imports TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Self
+
+
+@dataclasses.dataclass(frozen=True)
+class Classification:
+    """Of one text, or of a pair."""
+
+    label: str
+    score: float
+    """The label's probability."""
+    probabilities: Mapping[str, float]
+    """Of every label."""
+
+    @classmethod
+    def from_outputs(cls, outputs: Mapping[str, Any]) -> Self:
+        """Of a row of `serving_default` of a classifier."""
+        return cls(
+            label=outputs["label"],
+            score=outputs["score"],
+            probabilities=dict(zip(outputs["labels"], outputs["probabilities"], strict=True)),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskFilling:
+    """What may stand for the first [MASK] of a text."""
+
+    token: str
+    score: float
+    """Its probability."""
+
+    @classmethod
+    def from_outputs(cls, outputs: Mapping[str, Any]) -> list[Self]:
+        """Of a row of `fill_mask`, the likeliest first."""
+        pairs = zip(outputs["tokens"], outputs["scores"], strict=True)
+        return [cls(token, score) for token, score in pairs]
