@@ -125,8 +125,9 @@ def train(run: Run) -> dict[str, float]:
         for phase, phase_parts in zip(run.phases, parts.phases, strict=True):
             begins_at, ends_at = ends_at, ends_at + phase.num_steps
             if step < ends_at:
-                at = {"step": step, "begins_at": begins_at, "is_tried": begins_at > first_step}
-                metrics = _train_phase(run, parts, phase, phase_parts, **at)
+                at = {"step": step, "begins_at": begins_at}
+                is_tried = begins_at > first_step
+                metrics = _train_phase(run, parts, phase, phase_parts, is_tried=is_tried, **at)
                 step = ends_at
     parts.optimizer.adopt_averages()
     if phase_parts.evaluation:
@@ -152,8 +153,8 @@ def _train_phase(
     config, checkpoints, skipped = run.config, parts.checkpoints, parts.skipped
     evaluation = phase_parts.evaluation
     ends_at = begins_at + phase.num_steps
-    at = {"step": step, "begins_at": begins_at, "is_tried": is_tried}
-    batches = _tried_batches(run, phase, phase_parts, **at)
+    at = {"step": step, "begins_at": begins_at}
+    batches = _tried_batches(run, phase, phase_parts, is_tried=is_tried, **at)
     take_step = memory_faults_named(_config_of(run, phase))(phase_parts.train_step.__call__)
     if run.profiler:
         take_step = run.profiler.watch(take_step, phase_parts.train_step.graph)
