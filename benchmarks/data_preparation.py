@@ -1,18 +1,20 @@
 """How fast and how large is data preparation, and how does Google's algorithm compare?
 
-    python -m benchmarks.data_preparation --text FILE [--boundary line] [--repeat 1]
+    python -m benchmarks.data_preparation --text FILE [--boundary line] [--repeat 1] [--rounds 3]
 
-Every figure is of a fresh process. Ours is `prepare_records` end to end (reading, sentences,
-tokens, pairs, records with checksums), imports apart; `CPU` is the processor's own time, which
-other work on the machine hardly lengthens. The peer is tf-models-official's
-`create_pretraining_data` in its published form, which repeats a text ten times with other masks,
-and without the repetition, on the first megabytes of the same text with the same vocabulary and
-sentences, on one core. Memory is the peak resident size above what the imports take.
+Every figure is of a fresh process, and of ours the median of the rounds. Ours is `prepare_records`
+end to end (reading, sentences, tokens, pairs, records with checksums), imports apart; `CPU` is the
+processor's own time, which other work on the machine hardly lengthens. Two workers import
+TensorFlow within the time. The peer is tf-models-official's `create_pretraining_data` in its
+published form, which repeats a text ten times with other masks, and without the repetition, on the
+first megabytes of the same text with the same vocabulary and sentences, on one core. Memory is the
+peak resident size above what the imports take.
 """
 
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -29,6 +31,13 @@ VOCABULARY_SIZE = 8000
 MEGABYTE = 1_000_000
 PUBLISHED_DUPLICATION = 10
 """The default of the peer's `dupe_factor`."""
+PEERS = (("once", 1), ("as published", PUBLISHED_DUPLICATION))
+CASES = (
+    "one core",
+    "one core, {times} times the text",
+    "two workers, {times} times the text",
+    "one core, the peer's part",
+)
 
 
 def main() -> None:
@@ -40,33 +49,46 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
-        text, ten, part = (folder / f"{name}.txt" for name in ("text", "ten", "part"))
+        text, large, part = (folder / f"{name}.txt" for name in ("text", "large", "part"))
         content = Path(arguments.text).read_bytes() * arguments.repeat
         text.write_bytes(content)
-        with ten.open("wb") as stream:
-            for _ in range(10):
+        with large.open("wb") as stream:
+            for _ in range(arguments.times):
                 stream.write(content)
         part.write_bytes(content[: content.index(b"\n", arguments.peer_megabytes * MEGABYTE) + 1])
         learned = {"text": str(text), "boundary": arguments.boundary, "output": f"{folder}/vocab"}
         _measure(what="vocabulary", **learned)
         common = {"boundary": arguments.boundary, "vocabulary": f"{folder}/vocab"}
-        rows = []
-        for name, path, workers in (
-            ("one core", text, 1),
-            ("one core, ten times the text", ten, 1),
-            ("two workers, ten times the text", ten, 2),
-            ("one core, the peer's part", part, 1),
-        ):
-            output = f"{folder}/{path.stem}-{workers}"
-            found = _measure(
-                what="ours", text=str(path), output=output, num_workers=workers, **common
-            )
-            rows.append((f"bert_tf, {name}", path.stat().st_size, found))
-        for name, times in (("once", 1), ("as published", PUBLISHED_DUPLICATION)):
+        rounds = []
+        for _ in range(arguments.rounds):
+            with tempfile.TemporaryDirectory(dir=folder) as outputs:
+                rounds.append(
+                    [
+                        _measure(
+                            what="ours",
+                            text=str(path),
+                            output=f"{outputs}/{path.stem}-{workers}",
+                            num_workers=workers,
+                            **common,
+                        )
+                        for path, workers in ((text, 1), (large, 1), (large, 2), (part, 1))
+                    ]
+                )
+        sizes = [path.stat().st_size for path in (text, large, large, part)]
+        rows = [
+            (f"bert_tf, {name.format(times=arguments.times)}", size, _median(list(found)))
+            for name, size, found in zip(CASES, sizes, zip(*rounds, strict=True), strict=True)
+        ]
+        for name, times in PEERS if arguments.peers else ():
             output = f"{folder}/peer-{times}"
             found = _measure(what="peer", text=str(part), output=output, times=times, **common)
             rows.append((f"tf-models-official, {name}", part.stat().st_size, found))
     _print(arguments, rows)
+    ratios = sorted(one["seconds"] / two["seconds"] for _, one, two, _ in rounds)
+    print(
+        f"Two workers are {statistics.median(ratios):.2f} times as fast as one "
+        f"({ratios[0]:.2f} to {ratios[-1]:.2f})."
+    )
 
 
 def learn(text: str, *, boundary: str, output: str) -> dict[str, float]:
@@ -188,13 +210,17 @@ def _print(arguments: argparse.Namespace, rows: list[tuple[str, int, dict[str, f
         peak = f"{found['megabytes']:.0f}" if is_here else "–"
         rate = text / found["seconds"]
         print(f"| {name} | {text:.1f} | {found['seconds']:.1f} | {rate:.2f} | {cpu} | {peak} |")
+    if not arguments.peers:
+        return
     ours, once, published = (found["cpu"] for _, _, found in rows[-3:])
-    one, two = rows[1][2]["seconds"], rows[2][2]["seconds"]
     print(
         f"\nThe peer takes {published / ours:.1f} times our CPU time as published, "
-        f"{once / ours:.1f} times once, on the same text. "
-        f"Two workers are {one / two:.2f} times as fast as one."
+        f"{once / ours:.1f} times once, on the same text."
     )
+
+
+def _median(found: list[dict[str, float]]) -> dict[str, float]:
+    return {name: statistics.median(one[name] for one in found) for name in found[0]}
 
 
 def _parse() -> argparse.Namespace:
@@ -203,6 +229,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--boundary", default="blank_line")
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--peer-megabytes", type=int, default=2)
+    parser.add_argument("--times", type=int, default=16, help="the text, for the large one")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     return parser.parse_args()
 

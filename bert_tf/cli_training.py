@@ -40,7 +40,11 @@ def _training_stage(command: Callable[..., None]) -> click.Command:
             callback=_profiled_steps,
             help="Trace these steps for TensorBoard, and show where time went, layer by layer.",
         ),
-        click.option("--num-workers", type=click.IntRange(1), help="With --engine ray."),
+        click.option(
+            "--num-workers",
+            type=click.IntRange(1),
+            help="With --engine ray. Default: one a GPU of the cluster, or one a node without.",
+        ),
         click.option("--ray-address", help="Of a running cluster. Default: one started here."),
         click.option(
             "--engine",
@@ -80,8 +84,8 @@ def _train(
     from bert_tf.training.profiled_steps import ProfileRangeError
     from bert_tf.training.rendezvous import StoppedWaitingError
 
-    if (engine == "ray") != (num_workers is not None) or (ray_address and engine != "ray"):
-        raise click.UsageError("--engine ray needs --num-workers, and both options need it.")
+    if engine != "ray" and (num_workers or ray_address):
+        raise click.UsageError("--num-workers and --ray-address are for --engine ray.")
     if engine == "ray" and profile is not None:
         raise click.UsageError("--profile is for --engine local.")
     with _stop_on_signals() as received:
@@ -90,7 +94,7 @@ def _train(
             return bool(received)
 
         try:
-            if num_workers is None:
+            if engine == "local":
                 metrics = _train_here(
                     name, config, output_dir, profile=profile, is_stop_requested=is_stop_requested
                 )

@@ -9,23 +9,12 @@ from typing import NoReturn, TextIO
 
 import click
 
-# What libraries read when they start. A value that is already set stays.
-_ENVIRONMENT = {
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # a local server may run beside a training
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",
-    "KERAS_BACKEND": "tensorflow",
-}
+from bert_tf.environment import library_environment
 
 
 def set_up_process() -> None:
     """Environment and logging of a process that runs commands; before TensorFlow is imported."""
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    os.environ.update(library_environment())
     level = logging.DEBUG if os.environ.get("BERT_TF_DEBUG") else logging.INFO
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_StandardError()])
     for ours in ("bert_tf", "pipelines"):

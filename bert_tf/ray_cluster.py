@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from bert_tf.signals import sigterm_kept
+
 LOCAL = "local"
 
 
@@ -45,16 +47,17 @@ def connected(
         "logging_level": logging.ERROR,
         "configure_logging": False,
     }
-    if address == LOCAL:
-        ray.init(
-            address=LOCAL,
-            num_cpus=num_cpus,
-            include_dashboard=False,
-            _node_ip_address="127.0.0.1",
-            **quiet,
-        )
-    else:
-        ray.init(address=address, **quiet)
+    with sigterm_kept():
+        if address == LOCAL:
+            ray.init(
+                address=LOCAL,
+                num_cpus=num_cpus,
+                include_dashboard=False,
+                _node_ip_address="127.0.0.1",
+                **quiet,
+            )
+        else:
+            ray.init(address=address, **quiet)
     try:
         yield
     finally:

@@ -184,14 +184,16 @@ class Checkpoints:
             ValueError: the evaluation has no such metric.
         """
         name = self._keep_best
-        if name is None or not self._is_writer:
+        if name is None:
             return
-        self.wait()
         if name not in metrics:
             raise ValueError(
                 "keep_best must be a metric of the evaluation. Received: "
                 f"{name!r}. Use one of {', '.join(sorted(metrics))}."
             )
+        if not self._is_writer:
+            return
+        self.wait()
         best, value = self._best(), metrics[name]
         if math.isfinite(value) and (not best or _is_better(value, best["value"], name=name)):
             content = {"metric": name, "step": step, "value": value}

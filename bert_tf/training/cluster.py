@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf.config import Config, validate_config
+from bert_tf.environment import library_environment
 from bert_tf.files import write_whole
 from bert_tf.ray_cluster import LOCAL, connected, import_ray
 from bert_tf.training.loop import Progress, TrainingInterruptedError
@@ -38,24 +39,26 @@ def train_on_ray(
     config: Config,
     output_dir: str | Path,
     *,
-    num_workers: int,
+    num_workers: int | None = None,
     address: str = LOCAL,
     tracking_uri: str | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     is_stop_requested: Callable[[], bool] = lambda: False,
 ) -> dict[str, float]:
-    """Run a stage on `num_workers` workers; its metrics, as the chief wrote them.
+    """Run a stage on several workers; its metrics, as the chief wrote them.
 
-    GPUs and cores of the cluster are dealt to the workers evenly. What they log is in
-    `OUTPUT_DIR/ray/worker-*.log`.
+    Each worker has a GPU where the cluster has any; without, they are spread over the nodes, and
+    each uses the cores that are there. What they log is in `OUTPUT_DIR/ray/worker-*.log`.
 
     Args:
+        num_workers: default: one a GPU, or one a node.
         address: of a cluster, see `ray_cluster.connected`; `local` starts one for this call.
         tracking_uri: as of the stage; seen from the chief's node.
 
     Raises:
         ImportError: Ray is not installed.
         TrainingInterruptedError: a stop was requested; the same call goes on from there.
+        ValueError: the cluster has less than the workers need.
         LostWorkerError, ValueError, …: as the stage on a worker.
     """
     ray = import_ray()
@@ -72,7 +75,7 @@ def train_on_ray(
         "tracking_uri": tracking_uri,
         "working_dir": str(Path.cwd()),
     }
-    num_cpus = max(num_workers, len(os.sched_getaffinity(0)))
+    num_cpus = max(num_workers or 1, len(os.sched_getaffinity(0)))
     try:
         with (
             connected(ray, address=address, num_cpus=num_cpus),
@@ -88,21 +91,20 @@ def train_on_ray(
     return metrics
 
 
-def _fit(ray: Any, settings: dict[str, Any], *, num_workers: int) -> None:
-    from ray.train import RunConfig, ScalingConfig, TrainingFailedError
+def _fit(ray: Any, settings: dict[str, Any], *, num_workers: int | None) -> None:
+    from ray.train import RunConfig, TrainingFailedError
     from ray.train.tensorflow import TensorflowTrainer
 
-    resources = ray.cluster_resources()
-    of_worker = {"CPU": max(1, int(resources.get("CPU", 1)) // num_workers)}
-    if num_gpus := int(resources.get("GPU", 0)) // num_workers:
-        of_worker["GPU"] = num_gpus
     trainer = TensorflowTrainer(
         _run_worker,
         train_loop_config=settings,
-        scaling_config=ScalingConfig(
-            num_workers=num_workers, use_gpu=bool(num_gpus), resources_per_worker=of_worker
+        scaling_config=_scaling(ray, num_workers),
+        run_config=RunConfig(
+            name=RAY_FOLDER,
+            storage_path=settings["output_dir"],
+            # TensorFlow is imported there before anything of ours is called.
+            worker_runtime_env={"env_vars": library_environment()},
         ),
-        run_config=RunConfig(name=RAY_FOLDER, storage_path=settings["output_dir"]),
     )
     result: concurrent.futures.Future[Any] = concurrent.futures.Future()
 
@@ -118,6 +120,28 @@ def _fit(ray: Any, settings: dict[str, Any], *, num_workers: int) -> None:
         result.result()
     except TrainingFailedError as error:
         raise _cause(error) from error
+
+
+def _scaling(ray: Any, num_workers: int | None) -> Any:
+    """What Ray is to reserve; it waits without a word for what a cluster does not have."""
+    from ray.train import ScalingConfig
+
+    resources = ray.cluster_resources()
+    num_gpus, num_cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 0))
+    if num_workers is None:
+        num_workers = num_gpus or sum(node["Alive"] for node in ray.nodes())
+    if num_workers > (num_gpus or num_cpus):
+        kind = f"{num_gpus} GPUs" if num_gpus else f"{num_cpus} CPU cores and no GPU"
+        raise ValueError(
+            "Every worker must have a GPU of its own, or a CPU core in a cluster without GPUs. "
+            f"Received: {num_workers} workers, a cluster of {kind}. Ask for fewer workers."
+        )
+    return ScalingConfig(
+        num_workers=num_workers,
+        use_gpu=num_gpus > 0,
+        resources_per_worker={"CPU": 1} | ({"GPU": 1} if num_gpus else {}),
+        placement_strategy="PACK" if num_gpus else "SPREAD",
+    )
 
 
 def _cause(error: Exception) -> Exception:

@@ -51,6 +51,7 @@ def tried_batches(
     config: TrainingConfig,
     strategy: tf.distribute.Strategy,
     step: int,
+    is_tried: bool = False,
 ) -> Iterator[Any]:
     """Batches of a run from `step` on, dealt to replicas, once a step on the first has been tried.
 
@@ -58,6 +59,7 @@ def tried_batches(
 
     Args:
         make_batches: see `split_batches`.
+        is_tried: a step on these batches has been tried before; it is not again.
         train_step: of `make_train_step`.
         config: of the phase that begins.
 
@@ -65,8 +67,10 @@ def tried_batches(
         OutOfMemoryError: on a CPU by the estimate of `memory.step_bytes`, before anything is
             computed; on GPUs when it happens.
     """
-    make_batches = with_trials(checked(make_batches, model))
-    batches = iter(split_batches(make_batches, strategy))
+    make_batches = checked(make_batches, model)
+    if is_tried:
+        return iter(split_batches(make_batches, strategy, is_endless=True))
+    batches = iter(split_batches(with_trials(make_batches), strategy, is_endless=True))
     locals_ = strategy.experimental_local_results(next(batches))
     shape = _largest([_shape(batch, num_parts=config.accumulation_steps) for batch in locals_])
     need = functools.partial(_need, model, num_replicas=len(locals_), config=config)

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bert_tf import __version__
 from bert_tf.config import Config, FinetuningConfig, ModelConfig, OptimizerConfig, required
 from bert_tf.data.batches.tasks import (
     LabelledText,
@@ -43,7 +44,7 @@ from bert_tf.training.reporting import report_run
 from bert_tf.training.settings import bind_settings, defaults_of
 from bert_tf.training.strategy import check_batch_size, dtype_policy, make_strategy
 from bert_tf.training.tf_config import ALONE, Worker
-from bert_tf.training.workers import loss_named
+from bert_tf.training.workers import check_same_settings, loss_named, wait_for_all
 
 # What a run had that began before a setting existed.
 _IMPLIED_SETTINGS = {
@@ -90,6 +91,12 @@ def finetune(
     num_steps = math.ceil(section.num_epochs * num_examples / section.training.batch_size)
     settings = _settings(config, train_data, description, tokenizer=tokenizer)
     profiler = open_profiler(profile if worker.is_chief else None, output_dir, num_steps=num_steps)
+    without_paths = section.model_dump(
+        mode="json", exclude={"train_path", "eval_path", "pretrained"}
+    )
+    check_same_settings(
+        settings | {"version": __version__, "finetuning": without_paths}, strategy, worker
+    )
     bind_settings(
         output_dir,
         settings | {"num_steps": num_steps},
@@ -157,12 +164,12 @@ def finetune(
                 profiler=profiler,
             )
         )
-        if not worker.is_chief:
-            return metrics
-        metrics |= report_classes(model, eval_batches(), description, output_dir)
-        save_model(model, description, output_dir)
-        log.log_files(CONFUSION_MATRIX_FILE, "model.json")
-        log.finish(metrics)
+        if worker.is_chief:
+            metrics |= report_classes(model, eval_batches(), description, output_dir)
+            save_model(model, description, output_dir)
+            log.log_files(CONFUSION_MATRIX_FILE, "model.json")
+            log.finish(metrics)
+    wait_for_all(strategy, worker)
     return metrics
 
 

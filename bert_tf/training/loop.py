@@ -34,7 +34,7 @@ from bert_tf.training.profiler import Profiler
 from bert_tf.training.step import TrainStep, make_train_step
 from bert_tf.training.tf_config import ALONE, Worker
 from bert_tf.training.window import SkippedSteps, Window
-from bert_tf.training.workers import agreed_stop, check_same_step
+from bert_tf.training.workers import agreed_stop, check_same_step, wait_for_all
 from bert_tf.training.workload import workload
 
 log = logging.getLogger(__name__)
@@ -126,7 +126,8 @@ def train(run: Run) -> dict[str, float]:
             begins_at, ends_at = ends_at, ends_at + phase.num_steps
             if step < ends_at:
                 at = {"step": step, "begins_at": begins_at}
-                metrics = _train_phase(run, parts, phase, phase_parts, **at)
+                is_tried = begins_at > first_step
+                metrics = _train_phase(run, parts, phase, phase_parts, is_tried=is_tried, **at)
                 step = ends_at
     parts.optimizer.adopt_averages()
     if phase_parts.evaluation:
@@ -143,12 +144,17 @@ def _train_phase(
     *,
     step: int,
     begins_at: int,
+    is_tried: bool,
 ) -> dict[str, float]:
-    """Train from `step` of the run to the end of a phase, which begins at step `begins_at`."""
+    """Train from `step` of the run to the end of a phase, which begins at step `begins_at`.
+
+    `is_tried`: a step of the phase has been tried.
+    """
     config, checkpoints, skipped = run.config, parts.checkpoints, parts.skipped
     evaluation = phase_parts.evaluation
     ends_at = begins_at + phase.num_steps
-    batches = _tried_batches(run, phase, phase_parts, step=step, begins_at=begins_at)
+    at = {"step": step, "begins_at": begins_at}
+    batches = _tried_batches(run, phase, phase_parts, is_tried=is_tried, **at)
     take_step = memory_faults_named(_config_of(run, phase))(phase_parts.train_step.__call__)
     if run.profiler:
         take_step = run.profiler.watch(take_step, phase_parts.train_step.graph)
@@ -177,6 +183,7 @@ def _train_phase(
                 checkpoints.save_in_background(step)
             window.restart_clock()
         if is_stopping:
+            wait_for_all(run.strategy, run.worker)
             raise TrainingInterruptedError(
                 f"Stopped after step {step} of {run.num_steps}; checkpoint written."
             )
@@ -252,7 +259,13 @@ def _prepare(run: Run) -> _Parts:
 
 
 def _tried_batches(
-    run: Run, phase: Phase, phase_parts: _PhaseParts, *, step: int, begins_at: int
+    run: Run,
+    phase: Phase,
+    phase_parts: _PhaseParts,
+    *,
+    step: int,
+    begins_at: int,
+    is_tried: bool = False,
 ) -> Iterator[Any]:
     return tried_batches(
         functools.partial(phase.train_batches, step - begins_at),
@@ -261,6 +274,7 @@ def _tried_batches(
         config=_config_of(run, phase),
         strategy=run.strategy,
         step=step,
+        is_tried=is_tried,
     )
 
 

@@ -31,7 +31,7 @@ def matrix_rate(strategy: tf.distribute.Strategy, *, dtype: str) -> float:
 
 @functools.cache
 def _measure(devices: tuple[str, ...], dtype: str) -> float:
-    multiply = _multiplier(devices)
+    multiply = _multiplier(devices, dtype)
     for size in SIZES:
         factors = _factors(devices, size, dtype)
         _time(multiply, factors)  # starts what has to be started
@@ -51,10 +51,12 @@ def _measure(devices: tuple[str, ...], dtype: str) -> float:
     return rate
 
 
-def _multiplier(devices: Sequence[str]) -> Callable[[Any], list[tf.Tensor]]:
+def _multiplier(devices: Sequence[str], dtype: str) -> Callable[[Any], list[tf.Tensor]]:
     """A round of products on every device, as the layers compute them."""
 
-    @tf.function(autograph=False, reduce_retracing=True)
+    matrix = tf.TensorSpec([None, None], dtype)  # of any size: one graph
+
+    @tf.function(autograph=False, input_signature=[[(matrix, matrix)] * len(devices)])
     def multiply(factors: Any) -> list[tf.Tensor]:
         corners = []
         for device, (x, y) in zip(devices, factors, strict=True):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 
+from bert_tf import __version__
 from bert_tf.config import Config, MaskingConfig, ModelConfig, OptimizerConfig
 from bert_tf.models.bert import with_vocab_size
 from bert_tf.models.folder import ModelDescription, build_model, save_model
@@ -18,7 +19,7 @@ from bert_tf.training.reporting import report_run
 from bert_tf.training.settings import bind_settings, defaults_of
 from bert_tf.training.strategy import check_batch_size, dtype_policy, make_strategy
 from bert_tf.training.tf_config import ALONE, Worker
-from bert_tf.training.workers import loss_named
+from bert_tf.training.workers import check_same_settings, loss_named, wait_for_all
 
 # What a run had that began before a setting existed.
 _IMPLIED_SETTINGS = {
@@ -66,9 +67,13 @@ def pretrain(
         output_dir,
         num_steps=config.pretraining.num_train_steps,
     )
+    settings = _settings(config, phases, description)
+    check_same_settings(
+        settings | {"version": __version__, "pretraining": _without_paths(config)}, strategy, worker
+    )
     bind_settings(
         output_dir,
-        _settings(config, phases, description),
+        settings,
         implied=_IMPLIED_SETTINGS,
         is_writer=worker.is_chief,
     )
@@ -109,13 +114,14 @@ def pretrain(
                 profiler=profiler,
             )
         )
-        if last.eval_batches:
+        if last.eval_batches and worker.is_chief:
             metrics |= last.baselines()
         if worker.is_chief:
             save_model(model, description, output_dir)
         log.log_files("model.json")
         if metrics:  # a finished run without held-out records has its metrics already
             log.finish(metrics)
+    wait_for_all(strategy, worker)
     return metrics
 
 
@@ -135,6 +141,15 @@ def _describe(config: Config, phases: Sequence[OpenPhase]) -> ModelDescription:
         has_next_sentence=source.next_sentence,
         has_pooler=source.next_sentence,  # nothing else would train it
     )
+
+
+def _without_paths(config: Config) -> dict[str, object]:
+    """The section: what workers may have at different places is not in it."""
+    paths = {"records", "eval_records"}
+    section = config.pretraining
+    return section.model_dump(mode="json", exclude={*paths, "phases"}) | {
+        "phases": [phase.model_dump(mode="json", exclude=paths) for phase in section.phases]
+    }
 
 
 def _settings(

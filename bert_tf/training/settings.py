@@ -41,8 +41,8 @@ def bind_settings(
     settings = _as_json(settings)
     if path.is_file() and checkpoint_steps(directory):
         before = _with_implied(json.loads(path.read_text(encoding="utf-8")), _as_json(implied))
-        differences = _differences(before, settings)
-        refused = {key: pair for key, pair in differences.items() if not _is_allowed(key, *pair)}
+        changed = differences(before, settings)
+        refused = {key: pair for key, pair in changed.items() if not _is_allowed(key, *pair)}
         if refused:
             raise ValueError(
                 f"{directory}: a resumed run must have the settings it began with. Received:\n  "
@@ -51,7 +51,7 @@ def bind_settings(
                 )
                 + "\nRestore them, or use another --output-dir."
             )
-        for key, (was, now) in differences.items():
+        for key, (was, now) in changed.items():
             log.info(
                 "%s is %d, and was %d: from here on the learning rate follows the schedule of the "
                 "longer run.",
@@ -77,6 +77,17 @@ def defaults_of(section: type[pydantic.BaseModel]) -> dict[str, Any]:
     }
 
 
+def differences(before: Any, after: Any, *, key: str = "") -> dict[str, tuple[Any, Any]]:
+    """Dotted key -> what it was and is."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        found: dict[str, tuple[Any, Any]] = {}
+        for name in sorted(before.keys() | after.keys()):
+            dotted = f"{key}.{name}" if key else name
+            found |= differences(before.get(name), after.get(name), key=dotted)
+        return found
+    return {} if before == after else {key: (before, after)}
+
+
 def _as_json(tree: Any) -> Any:
     """As it will be read again: lists for tuples."""
     return json.loads(json.dumps(tree))
@@ -90,14 +101,3 @@ def _with_implied(before: Any, implied: Any) -> Any:
 
 def _is_allowed(key: str, was: Any, now: Any) -> bool:
     return key in _NUMBERS_OF_STEPS and isinstance(was, int) and now > was
-
-
-def _differences(before: Any, after: Any, *, key: str = "") -> dict[str, tuple[Any, Any]]:
-    """Dotted key -> what it was and is."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        found: dict[str, tuple[Any, Any]] = {}
-        for name in sorted(before.keys() | after.keys()):
-            dotted = f"{key}.{name}" if key else name
-            found |= _differences(before.get(name), after.get(name), key=dotted)
-        return found
-    return {} if before == after else {key: (before, after)}

@@ -1,15 +1,13 @@
 """Which devices compute, and in which number type."""
 
-import contextlib
-import signal
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
 from bert_tf.config import TrainingConfig
 from bert_tf.layers.bfloat16_tensorflow import has_bfloat16_units
+from bert_tf.signals import sigterm_kept
 from bert_tf.training.tf_config import ALONE, Worker
 
 
@@ -62,20 +60,8 @@ def _make_multi_worker_strategy(
         # Without it TensorFlow takes the CPU.
         num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
     )
-    with _sigterm_kept():
+    with sigterm_kept():
         return tf.distribute.MultiWorkerMirroredStrategy(resolver)
-
-
-@contextlib.contextmanager
-def _sigterm_kept() -> Iterator[None]:
-    """TensorFlow's cluster takes SIGTERM for itself, and nobody hears of it: it is taken back."""
-    is_main = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        if is_main and handler is not None:
-            signal.signal(signal.SIGTERM, handler)
 
 
 def make_single_device_strategy() -> tf.distribute.MirroredStrategy:
@@ -103,22 +89,30 @@ def dtype_policy(precision: str) -> str:
 
 
 def split_batches(
-    make_batches: Callable[..., tf.data.Dataset], strategy: tf.distribute.Strategy
+    make_batches: Callable[..., tf.data.Dataset],
+    strategy: tf.distribute.Strategy,
+    *,
+    is_endless: bool = False,
 ) -> tf.distribute.DistributedDataset:
     """Global batches dealt to the replicas in order: replica r gets rows [r*b, (r+1)*b).
 
     `make_batches` is called without arguments and gives the global batches. Where there are several
     input pipelines, each calls it with its `num_workers` and `worker_index` and gets its rows only.
     Every tensor's first dimension is the batch, a multiple of the number of replicas.
+
+    Args:
+        is_endless: the batches never end. Else workers ask each other before each one who has any.
     """
 
     def worker_batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
         num_workers = context.num_input_pipelines
         worker = {"num_workers": num_workers, "worker_index": context.input_pipeline_id}
-        return _deal(
+        dealt = _deal(
             make_batches(**worker) if num_workers > 1 else make_batches(),
             num_replicas=context.num_replicas_in_sync // num_workers,
         )
+        endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+        return dealt.apply(endless) if is_endless else dealt
 
     return strategy.distribute_datasets_from_function(worker_batches)
 

@@ -1,14 +1,19 @@
 """What the workers of one run have to agree on, and what is said when one of them is lost.
 
 Every worker runs the same program; only the chief writes. All decisions follow from reduced values
-or from the step, so they are the same everywhere, but for two: whether to stop, and where to begin.
+or from the step, so they are the same everywhere, but for three: what the run is, where it begins
+and whether to stop. At the end the workers wait for the chief, which still writes.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from bert_tf.training.settings import differences
 from bert_tf.training.tf_config import Worker
 
 # What collectives end with where another worker is gone.
@@ -39,23 +44,55 @@ def agreed_stop(
     asked: list[tf.Tensor] = []
 
     def is_any_stopping() -> bool:
-        asked.append(count(tf.constant(is_stop_requested(), tf.int32)))
-        return len(asked) > 1 and int(asked.pop(0)) > 0
+        asked.append(count(tf.constant([is_stop_requested()], tf.float64)))
+        return len(asked) > 1 and float(asked.pop(0)[0]) > 0
 
     return is_any_stopping
+
+
+def check_same_settings(
+    settings: Mapping[str, Any], strategy: tf.distribute.Strategy, worker: Worker
+) -> None:
+    """Raise ValueError on every worker unless all were started with the same settings, as JSON."""
+    if worker.num_workers == 1:
+        return
+    with loss_named(worker):
+        texts = _gather_texts(json.dumps(settings), strategy, worker)
+    of_chief, *of_others = (json.loads(text) for text in texts)
+    different = [
+        f"{key}: the chief has {expected!r}, {worker.name_of(number)} has {received!r}"
+        for number, of_other in enumerate(of_others, start=1)
+        for key, (expected, received) in differences(of_chief, of_other).items()
+    ]
+    if different:
+        raise ValueError(
+            "All workers must be started with the same command, configuration and package. "
+            "Received:\n  " + "\n  ".join(different) + "\nNothing was written."
+        )
 
 
 def check_same_step(step: int, strategy: tf.distribute.Strategy, worker: Worker) -> None:
     """Raise ValueError unless all workers begin at one step: they must see one folder."""
     if worker.num_workers == 1:
         return
-    total = int(_make_sum(strategy, worker)(tf.constant(step, tf.int32)))
-    if total != step * worker.num_workers:
+    steps = _gather([step], strategy, worker)[:, 0].astype(int).tolist()
+    if set(steps) != {step}:
+        begins = [f"{worker.name_of(number)} at step {at}" for number, at in enumerate(steps)]
         raise ValueError(
-            "All workers must see the same checkpoints. Received: this one would begin at step "
-            f"{step}, the {worker.num_workers} workers on average at "
-            f"{total / worker.num_workers:.1f}. Give --output-dir on storage that all of them see."
+            "All workers must see the same checkpoints. Received: they would begin differently, "
+            f"{', '.join(begins)}. Give --output-dir on storage that all of them see."
         )
+
+
+def wait_for_all(strategy: tf.distribute.Strategy, worker: Worker) -> None:
+    """Return once every worker has come here: what the chief wrote before is there.
+
+    Raises:
+        LostWorkerError: one will not come.
+    """
+    if worker.num_workers > 1:
+        with loss_named(worker):
+            _gather([0], strategy, worker)
 
 
 @contextlib.contextmanager
@@ -80,18 +117,41 @@ def loss_named(worker: Worker) -> Iterator[None]:
         ) from error
 
 
+def _gather_texts(text: str, strategy: tf.distribute.Strategy, worker: Worker) -> list[str]:
+    """The texts of all workers, in their order."""
+    own = np.frombuffer(text.encode(), np.uint8)
+    lengths = _gather([len(own)], strategy, worker)[:, 0].astype(int)
+    padded = np.zeros(lengths.max())
+    padded[: len(own)] = own
+    rows = _gather(padded, strategy, worker).astype(np.uint8)
+    return [row[:length].tobytes().decode() for row, length in zip(rows, lengths, strict=True)]
+
+
+def _gather(
+    numbers: np.ndarray | list[int], strategy: tf.distribute.Strategy, worker: Worker
+) -> np.ndarray:
+    """(workers, numbers): those of all workers, which have as many each."""
+    rows = np.zeros([worker.num_workers, len(numbers)])
+    rows[worker.number] = numbers
+    total = _make_sum(strategy, worker)(tf.constant(rows.ravel(), tf.float64))
+    return np.asarray(total).reshape(rows.shape)
+
+
 def _make_sum(strategy: tf.distribute.Strategy, worker: Worker) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A function of a number that gives the sum of all workers' numbers, int32."""
+    """A function of numbers, float64, that gives the sums of all workers' numbers.
+
+    Floating point, since collectives of GPUs have no whole numbers.
+    """
     num_own_replicas = strategy.num_replicas_in_sync // worker.num_workers
 
-    def reduce(number: tf.Tensor) -> tf.Tensor:
+    def reduce(numbers: tf.Tensor) -> tf.Tensor:
         context = tf.distribute.get_replica_context()
         # A tensor of this replica: one that is handed in has no device, which a collective needs.
-        own = tf.identity(number)
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, own) // num_own_replicas
+        own = tf.identity(numbers)
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, own) / num_own_replicas
 
     @tf.function(autograph=False)
-    def total(number: tf.Tensor) -> tf.Tensor:
-        return strategy.experimental_local_results(strategy.run(reduce, args=(number,)))[0]
+    def total(numbers: tf.Tensor) -> tf.Tensor:
+        return strategy.experimental_local_results(strategy.run(reduce, args=(numbers,)))[0]
 
     return total

@@ -211,3 +211,43 @@ def test_every_layer_has_its_own_weights_under_a_mirrored_strategy() -> None:
         dropout.build((None, None, 4))
         once, twice = both()
     np.testing.assert_allclose(2 * once, twice, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16])
+def test_no_kernel_gives_back_what_it_was_given(dtype: Any) -> None:
+    """The compiler copies an input that is an output, too: a pass and a tensor for nothing."""
+    hidden, vector = tf.ones([2, 3, 8], dtype), tf.ones([8])
+    scores, logits = tf.ones([2, 1, 3, 3], dtype), tf.ones([5, 7])
+    rates, factors = RATES[1], {"factor": 0.5, "masked_score": -1e9}
+    kernels = fused_tensorflow
+
+    @tf.function
+    def gradients() -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch([hidden, vector, scores, logits])
+            outputs = [
+                kernels.gelu(hidden, vector),
+                kernels.dropout(hidden, SEED, **rates),
+                kernels.layer_norm(hidden, vector, vector, epsilon=EPSILON),
+                kernels.drop_add_norm(
+                    hidden, vector, hidden, vector, vector, SEED, epsilon=EPSILON, **rates
+                ),
+                kernels.attention_weights(scores, scores > 0, SEED, **factors, **rates),
+                kernels.add_bias(hidden, vector),
+                kernels.add_bias_in_float32(hidden, vector),
+                kernels.cross_entropy(logits, tf.range(5))[0],
+            ]
+        return tape.gradient(outputs, [hidden, vector, scores, logits])
+
+    functions = gradients.get_concrete_function().graph.as_graph_def().library.function
+    compiled = [function for function in functions if function.attr["_XlaMustCompile"].b]
+    assert len(compiled) >= 14
+    for function in compiled:
+        given = {argument.name for argument in function.signature.input_arg}
+        passed_on = {
+            node.name: node.input[0] for node in function.node_def if node.op == "Identity"
+        }
+        for output in function.ret.values():
+            while output.split(":")[0] in passed_on:
+                output = passed_on[output.split(":")[0]]
+            assert output not in given, f"{function.signature.name} gives back {output}"

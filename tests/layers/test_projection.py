@@ -1,4 +1,6 @@
-"""Matrix products in bfloat16, with units for them and without."""
+"""Matrix products: in bfloat16, with units for it and without; of a transposed factor."""
+
+from typing import Any
 
 import keras
 import numpy as np
@@ -43,3 +45,34 @@ def test_a_bfloat16_product_is_exact_but_for_one_rounding(
 def test_other_types_are_multiplied_as_they_are() -> None:
     a, b = (keras.random.normal((4, 4), seed=seed) for seed in (0, 1))
     np.testing.assert_array_equal(matmul(a, b), keras.ops.matmul(a, b))
+
+
+@pytest.mark.parametrize("has_units", [False, True])
+@pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16])
+@pytest.mark.parametrize("shapes", [((5, 4), (7, 4)), ((2, 3, 5, 4), (2, 3, 7, 4))])
+def test_a_transposed_factor_is_the_same_product(
+    monkeypatch: pytest.MonkeyPatch, shapes: Any, dtype: tf.DType, has_units: bool
+) -> None:
+    monkeypatch.setattr(bfloat16_tensorflow, "has_bfloat16_units", lambda: has_units)
+    a, b = (tf.cast(draw(*shape, seed=i), dtype) for i, shape in enumerate(shapes))
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([a, b])
+        found = matmul(a, b, transpose_b=True)
+        expected = matmul(a, tf.linalg.matrix_transpose(b))
+    upstream = tf.cast(draw(*found.shape, seed=2), dtype)
+    values = [(x, *tape.gradient(x, [a, b], output_gradients=upstream)) for x in (found, expected)]
+    for ours, theirs in zip(*values, strict=True):
+        assert ours.dtype == dtype
+        np.testing.assert_allclose(
+            tf.cast(ours, tf.float32), tf.cast(theirs, tf.float32), rtol=1e-2, atol=1e-5
+        )
+
+
+def test_the_gradient_of_a_transposed_factor_is_not_transposed_after() -> None:
+    @tf.function
+    def gradients(a: tf.Tensor, b: tf.Tensor) -> Any:
+        return tf.gradients(matmul(a, b, transpose_b=True), [a, b])
+
+    specs = [tf.TensorSpec(shape, tf.float32) for shape in ((5, 4), (7, 4))]
+    operations = gradients.get_concrete_function(*specs).graph.get_operations()
+    assert "Transpose" not in {operation.type for operation in operations}

@@ -8,8 +8,14 @@ import sys
 from collections.abc import Sequence
 
 
-def start_workers(arguments: Sequence[str], *, num_workers: int = 2) -> list[subprocess.Popen[str]]:
-    """One process a worker, each with its TF_CONFIG; the first is the chief."""
+def start_workers(
+    arguments: Sequence[str], *, more: Sequence[Sequence[str]] = ((), ())
+) -> list[subprocess.Popen[str]]:
+    """One process a worker, each with its TF_CONFIG; the first is the chief.
+
+    `more` has what each of them is given besides `arguments`.
+    """
+    num_workers = len(more)
     with_sockets = [socket.socket() for _ in range(num_workers)]
     for opened in with_sockets:
         opened.bind(("127.0.0.1", 0))
@@ -18,7 +24,7 @@ def start_workers(arguments: Sequence[str], *, num_workers: int = 2) -> list[sub
         opened.close()
     return [
         subprocess.Popen(
-            [sys.executable, "-m", "bert_tf.cli", *arguments],
+            [sys.executable, "-m", "bert_tf.cli", *arguments, *more[index]],
             env=os.environ | {"TF_CONFIG": tf_config(addresses, index), "CUDA_VISIBLE_DEVICES": ""},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
