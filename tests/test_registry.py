@@ -134,6 +134,23 @@ def test_model_goes_from_register_to_published(
     assert {path.name for path in output_dir.iterdir()} == {"saved_model", "registry.json"}
 
 
+def test_a_version_goes_to_an_object_store(
+    register: Callable[[int], RegisteredVersion], uri: str
+) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    register(1)
+    chosen = {"name": "reviews", "alias_or_version": 1, "tracking_uri": uri}
+    addresses = [
+        registry.publish_to_store(base_url="memory://of-registry/", **chosen) for _ in range(2)
+    ]
+    assert addresses == [f"memory://of-registry/reviews/{number}" for number in (1, 2)]
+    store, root = fsspec.core.url_to_fs(addresses[0])
+    origin = json.loads(store.cat_file(f"{root}/assets.extra/registry.json"))
+    assert (origin["name"], origin["version"]) == ("reviews", 1)
+    assert store.exists(f"{root}/saved_model.pb")
+    store.rm("/of-registry", recursive=True)
+
+
 def test_registered_pyfunc_has_signature_example_and_exact_requirements(
     register: Callable[[int], RegisteredVersion], uri: str
 ) -> None:

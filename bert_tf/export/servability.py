@@ -90,15 +90,7 @@ def check_servability(
         FileNotFoundError: there is no SavedModel.
     """
     directory = Path(saved_model_dir)
-    path = directory / "saved_model.pb"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{directory}: a SavedModel folder must hold saved_model.pb. Received: none. Give the "
-            "folder that `bert-tf export` wrote, version included."
-        )
-    saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-    (graph,) = saved_model.meta_graphs
-    checks = [_check_ops(graph), _check_signatures(graph), _check_paths(graph)]
+    checks = check_file(directory)
     replayed, found, facts = _replay(directory)
     checks.append(replayed)
     if facts and expected is not None:
@@ -109,6 +101,19 @@ def check_servability(
         load_seconds=facts.get("load_seconds"),
         warmup_seconds=facts.get("warmup_seconds"),
     )
+
+
+def check_file(saved_model_dir: str | Path) -> list[Check]:
+    """What can be told without loading it: operations, signatures, paths. Raises as above."""
+    path = Path(saved_model_dir) / "saved_model.pb"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path.parent}: a SavedModel folder must hold saved_model.pb. Received: none. Give "
+            "the folder that `bert-tf export` wrote, version included."
+        )
+    saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    (graph,) = saved_model.meta_graphs
+    return [_check_ops(graph), _check_signatures(graph), _check_paths(graph)]
 
 
 def _nodes(graph: Any) -> Iterator[Any]:

@@ -1,9 +1,10 @@
 """Versions on a store without renames, here fsspec's in memory."""
 
-import fsspec
 import pytest
 
 from bert_tf.export.object_store import publish_to_store, versions_on_store
+
+fsspec = pytest.importorskip("fsspec")
 
 
 @pytest.fixture
