@@ -8,13 +8,11 @@ REST paths and gRPC services. Production runs TensorFlow Serving itself on the s
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import dataclasses
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -22,12 +20,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from serving.errors import ServingError
 from serving.flags import Flags, TlsFiles, parse_flags
+from serving.listening import RestThread, bracket, listen, port_error
 from serving.model_config import ModelSettings, read_model_config_file
 
 if TYPE_CHECKING:
     import grpc
-    import uvicorn
-    from starlette.applications import Starlette
 
     from serving.grpc_service import Health
 
@@ -74,7 +71,7 @@ class LocalServer:
         self.models = ModelManager((), loading=self._flags.loading)
         self._stop_requested = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._rest: _RestThread | None = None
+        self._rest: RestThread | None = None
         self._grpc_server: grpc.Server | None = None
         self._grpc_port: int | None = None
         self._health: Health | None = None
@@ -84,14 +81,14 @@ class LocalServer:
         """The base URL of the REST surface, such as http://127.0.0.1:8501."""
         if self._rest is None:
             raise ValueError("REST is off, or the server is not started. Set rest_api_port.")
-        return f"http://{_bracket(self.host)}:{self._rest.port}"
+        return f"http://{bracket(self.host)}:{self._rest.port}"
 
     @property
     def grpc_address(self) -> str:
         """The address of the gRPC surface, such as 127.0.0.1:8500."""
         if self._grpc_port is None:
             raise ValueError("gRPC is off, or the server is not started. Set port.")
-        return f"{_bracket(self.host)}:{self._grpc_port}"
+        return f"{bracket(self.host)}:{self._grpc_port}"
 
     def start(self) -> None:
         """Loads the models, opens the ports and begins to poll."""
@@ -187,7 +184,7 @@ class LocalServer:
             self.models,
             allows_unavailable_labels=self._flags.allow_version_labels_for_unavailable_models,
         )
-        address = f"{_bracket(self.host)}:{port}"
+        address = f"{bracket(self.host)}:{port}"
         try:
             if self._flags.tls is None:
                 self._grpc_port = server.add_insecure_port(address)
@@ -195,7 +192,7 @@ class LocalServer:
                 credentials = _server_credentials(self._flags.tls)
                 self._grpc_port = server.add_secure_port(address, credentials)
         except RuntimeError as error:
-            raise _port_error(self.host, port, str(error)) from error
+            raise port_error(self.host, port, str(error)) from error
         server.start()
         self._grpc_server = server
 
@@ -216,55 +213,15 @@ class LocalServer:
             metrics_path=self._flags.metrics_path,
         )
         try:
-            self._rest = _RestThread(
+            self._rest = RestThread(
                 app,
-                listener=_listen(self.host, port),
+                listener=listen(self.host, port),
                 executor=executor,
                 shutdown_grace_seconds=self._shutdown_grace_seconds,
             )
         except BaseException:
             executor.shutdown()
             raise
-
-
-class _RestThread:
-    """The REST surface's event loop, in a thread of its own."""
-
-    def __init__(
-        self,
-        app: Starlette,
-        *,
-        listener: socket.socket,
-        executor: concurrent.futures.Executor,
-        shutdown_grace_seconds: float,
-    ) -> None:
-        import uvicorn
-
-        self.port: int = listener.getsockname()[1]
-        self._listener = listener
-        self._executor = executor
-        config = uvicorn.Config(
-            app,
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            timeout_graceful_shutdown=max(1, round(shutdown_grace_seconds)),
-        )
-        self._server: uvicorn.Server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._serve, name="rest-loop", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-        self._executor.shutdown()
-        self._listener.close()
-
-    def _serve(self) -> None:
-        asyncio.run(self._server.serve(sockets=[self._listener]))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -319,34 +276,6 @@ def _server_credentials(tls: TlsFiles) -> grpc.ServerCredentials:
         root_certificates=tls.custom_ca.encode() or None,
         require_client_auth=tls.client_verify,
     )
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Opens a listening socket, so that a taken port is an error here and not in a thread."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio sets TCP_NODELAY on its connections; without, an answer
-    # waits 40 ms for the client's delayed acknowledgement.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        raise _port_error(host, port, error.strerror or str(error)) from error
-    return listener
-
-
-def _port_error(host: str, port: int, reason: str) -> OSError:
-    return OSError(
-        f"port {port} on {host} must be free. Received: {reason}. "
-        "Stop what uses it, or choose another port."
-    )
-
-
-def _bracket(host: str) -> str:
-    """An IPv6 address as it stands before a port."""
-    return f"[{host}]" if ":" in host else host
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -19,11 +18,10 @@ from serving import errors
 from serving.metrics import LOAD_COUNT, LOAD_LATENCY, WARMUP_LATENCY, Metrics
 from serving.model_config import LoadSettings, ModelSettings
 from serving.servable import Servable, error_from_loading
+from serving.version_folders import choose_versions, find_versions, fingerprint_of
 from serving.warmup import warm_up
 
 _logger = logging.getLogger(__name__)
-
-_VERSION_PATTERN = re.compile(r"[0-9]+", re.ASCII)
 
 
 @dataclasses.dataclass
@@ -71,7 +69,7 @@ class ServedModel:
         found = self._find_versions()
         if found is None:
             return
-        wanted = _choose_versions(sorted(found), self.settings)
+        wanted = choose_versions(sorted(found), self.settings)
         for version in wanted:
             self._load_if_needed(version, found[version])
         self._retire_all_but(wanted)
@@ -146,18 +144,13 @@ class ServedModel:
         """
         base_path = self.settings.base_path
         try:
-            entries = sorted(base_path.iterdir(), key=lambda path: (len(path.name), path.name))
+            found = find_versions(base_path)
         except OSError as error:
             self._warn_once(
                 f"Could not find base path {base_path} for servable {self.name}: "
                 f"{error.strerror}. Waiting for it."
             )
             return None
-        found: dict[int, Path] = {}
-        for entry in entries:
-            if _VERSION_PATTERN.fullmatch(entry.name) and _may_be_directory(entry):
-                # The shorter of "7" and "007" comes first and wins.
-                found.setdefault(int(entry.name), entry)
         if found:
             self._last_warning = ""
         else:
@@ -177,7 +170,7 @@ class ServedModel:
             entry = self._versions.get(version)
         if entry is not None and entry.state != "END":
             return
-        fingerprint = _fingerprint(directory)
+        fingerprint = fingerprint_of(directory)
         num_attempts = 0
         if entry is not None and entry.error is not None and fingerprint == entry.fingerprint:
             num_attempts = entry.num_attempts
@@ -310,38 +303,3 @@ def find_model(
 def _servable_not_found(name: str, version: int | None) -> errors.NotFoundError:
     request = f"Latest({name})" if version is None else f"Specific({name}, {version})"
     return errors.NotFoundError(f"Servable not found for request: {request}")
-
-
-def _may_be_directory(path: Path) -> bool:
-    """False only if it surely is none.
-
-    One that cannot be looked at counts: loading it tells why, and if it is loaded, it stays.
-    """
-    try:
-        return path.is_dir()
-    except OSError:
-        return True
-
-
-def _choose_versions(found: list[int], settings: ModelSettings) -> list[int]:
-    """Applies the version policy; `found` is sorted."""
-    if settings.specific_versions:
-        return [version for version in found if version in settings.specific_versions]
-    if settings.serves_all_versions:
-        return found
-    return found[-settings.num_latest_versions :]
-
-
-def _fingerprint(directory: Path) -> tuple[tuple[str, int, int], ...]:
-    """Names, sizes and change times of the files, to see whether a broken version changed.
-
-    The times are those of the inode: a change of access rights may mend a version, too.
-    """
-    paths, files = [directory], []
-    with contextlib.suppress(OSError):
-        paths += sorted(directory.rglob("*"))
-    for path in paths:
-        with contextlib.suppress(OSError):
-            status = path.stat()
-            files.append((str(path.relative_to(directory)), status.st_size, status.st_ctime_ns))
-    return tuple(files)
