@@ -112,7 +112,7 @@ def test_a_layer_is_computed_twice_in_training_only(training, expected):
 @pytest.mark.parametrize(
     ("num_replicas", "accumulation_steps", "dtype"),
     [
-        (2, 2, "float32"),
+        pytest.param(2, 2, "float32", marks=pytest.mark.slow),
         pytest.param(1, 4, "mixed_bfloat16", marks=pytest.mark.slow),
         pytest.param(2, 1, "mixed_bfloat16", marks=pytest.mark.slow),
     ],

@@ -140,6 +140,7 @@ def test_each_phase_has_its_own_size_draws_and_predictions(work: Path) -> None:
     assert first.seed == 42 != second.seed
 
 
+@pytest.mark.slow
 def test_only_the_last_phase_may_grow(work: Path, tmp_path: Path) -> None:
     pretrain(make_config(work), tmp_path)
     short, long = make_config(work).pretraining.phases
