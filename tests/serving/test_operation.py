@@ -241,6 +241,15 @@ def test_what_comes_beyond_the_limit_is_refused_and_slow_clients_end(small_serve
         assert client.predict_texts(["x"])[0]["label"] == "one"
 
 
+def test_ten_megabytes_and_ten_thousand_texts_are_answered(server):
+    with RestClient(server.rest_url, model_name="demo") as client:
+        (answer,) = client.predict_texts(["x" * 10_000_000])
+        assert answer["score"] == 1_000_000
+        answers = client.predict_texts(["ab"] * 10_000)
+        assert len(answers) == 10_000
+        assert answers[-1]["score"] == 0.2
+
+
 def test_grpc_over_tls(publish, tmp_path):
     publish(tmp_path / "demo", 1, "one")
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
