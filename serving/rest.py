@@ -17,6 +17,7 @@ import logging
 import re
 import time
 import urllib.parse
+from collections.abc import Callable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -141,7 +142,9 @@ def _answer_prediction(
         document = predict_json.parse_json_object(body)
         signature_name = predict_json.read_signature_name(document)
         with model.use_version(version=version, label=label) as (_, servable):
-            return _VERBS[verb](document, servable, signature_name, deadline_at)
+            if verb == "predict":
+                return _predict(document, servable, signature_name, deadline_at)
+            return _infer(verb, document, servable, signature_name, deadline_at)
 
 
 def _predict(
@@ -162,31 +165,24 @@ def _predict(
     return predict_json.write_outputs(outputs, is_row_form=is_row_form)
 
 
-def _classify(
-    document: dict[str, Any], servable: Servable, signature_name: str, deadline_at: float
+def _infer(
+    verb: str, document: dict[str, Any], servable: Servable, signature_name: str, deadline_at: float
 ) -> object:
-    result = inference.classify(
+    """Classify and Regress, which differ in what they run and write only."""
+    run, to_json = _INFERENCES[verb]
+    result = run(
         servable,
-        read_examples(document, method="classify"),
+        read_examples(document, method=verb),
         signature_name=signature_name,
         timeout_seconds=deadline_at - time.monotonic(),
     )
-    return inference.classes_to_json(result)
+    return to_json(result)
 
 
-def _regress(
-    document: dict[str, Any], servable: Servable, signature_name: str, deadline_at: float
-) -> object:
-    result = inference.regress(
-        servable,
-        read_examples(document, method="regress"),
-        signature_name=signature_name,
-        timeout_seconds=deadline_at - time.monotonic(),
-    )
-    return inference.values_to_json(result)
-
-
-_VERBS = {"predict": _predict, "classify": _classify, "regress": _regress}
+_INFERENCES: dict[str, tuple[Callable[..., Any], Callable[[Any], object]]] = {
+    "classify": (inference.classify, inference.classes_to_json),
+    "regress": (inference.regress, inference.values_to_json),
+}
 
 
 def _answer_about_model(models: ModelManager, match: re.Match[str]) -> object:

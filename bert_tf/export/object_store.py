@@ -10,10 +10,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from bert_tf.export.versions import HIGHEST_FILE
+
 log = logging.getLogger(__name__)
 
 _LAST = "saved_model.pb"
-_HIGHEST = ".highest_version"
 
 
 def is_url(path: str | Path) -> bool:
@@ -49,7 +50,7 @@ def publish_to_store(saved_model_dir: str | Path, url: str) -> str:
             _check_sizes(store, source, target, [other for other in files if other != path])
         store.put_file(str(path), address)
     _check_sizes(store, source, target, files)
-    store.pipe_file(f"{root}/{_HIGHEST}", str(version).encode())
+    store.pipe_file(f"{root}/{HIGHEST_FILE}", str(version).encode())
     log.info("%s/%d is there.", url.rstrip("/"), version)
     return f"{url.rstrip('/')}/{version}"
 
@@ -75,8 +76,8 @@ def _open(url: str) -> tuple[Any, str]:
 
 def _next_version(store: Any, root: str) -> int:
     recorded = 0
-    if store.exists(f"{root}/{_HIGHEST}"):
-        recorded = int(store.cat_file(f"{root}/{_HIGHEST}"))
+    if store.exists(f"{root}/{HIGHEST_FILE}"):
+        recorded = int(store.cat_file(f"{root}/{HIGHEST_FILE}"))
     return max([recorded, *_numbers(store, root)]) + 1
 
 

@@ -79,16 +79,15 @@ def _with_max_seq_length(section: ExportConfig, description: ModelDescription) -
 
 
 def _serving_model(
-    section: ExportConfig, folder: Path, description: ModelDescription, **changes: str
+    section: ExportConfig, folder: Path, description: ModelDescription
 ) -> ServingModel:
-    precision = changes.get("precision", section.precision)
     text_inputs = TextInputs(
         Tokenizer.load(folder),
         max_seq_length=section.max_seq_length or description.max_seq_length,
         max_bytes=section.max_text_bytes,
         pad_to_multiple_of=section.pad_to_multiple_of,
     )
-    with load_for_serving(folder, precision=precision) as model:
+    with load_for_serving(folder, precision=section.precision) as model:
         return ServingModel(model, text_inputs, description, top_k=section.top_k)
 
 
@@ -117,7 +116,8 @@ def _check(
     expected = answers_of(model, trials)
     report = check_servability(directory, expected)
     if section.precision != "float32":
-        exact = _serving_model(section, folder, load_description(folder), precision="float32")
+        in_float32 = section.model_copy(update={"precision": "float32"})
+        exact = _serving_model(in_float32, folder, load_description(folder))
         report = report.with_check(compare_with_float32(answers_of(exact, trials), expected))
     if report.faults:
         raise ValueError(

@@ -14,10 +14,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+from bert_tf.export.replay import WARMUP_FILE
 from bert_tf.export.signatures import CLASSIFY, FILL_MASK, REGRESS, text_names
 from bert_tf.export.texts import TextInputs
 
-WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 MAX_TEXTS = 8
 
 # Article 1 of the Universal Declaration of Human Rights, and what a service must stand.
