@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from bert_tf.layers.projection import add_bias
+
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "gelu": functools.partial(keras.activations.gelu, approximate=True),
     "gelu_exact": functools.partial(keras.activations.gelu, approximate=False),
@@ -20,4 +22,4 @@ def activate(x: Any, bias: Any, name: str, *, training: bool) -> Any:
         from bert_tf.layers import fused_tensorflow
 
         return fused_tensorflow.gelu(x, bias)
-    return ACTIVATIONS[name](x + bias)
+    return ACTIVATIONS[name](add_bias(x, bias))

@@ -112,29 +112,54 @@ class MultiHeadAttention(keras.layers.Layer):
         return (output, weights) if return_weights else output
 
     def context(
-        self, query, memory=None, attention_mask=None, *, return_weights=False, training=False
+        self,
+        query,
+        memory=None,
+        attention_mask=None,
+        *,
+        return_weights=False,
+        training=False,
+        layout=None,
     ):
-        """What `call` projects to its output, (B, F, W), and the weights or None."""
-        query, key, value = self._project(query, memory, training)  # (B, N, F, H), 2 x (B, N, T, H)
-        if self.compute_dtype == "float16":
-            # The bare product overflows at 65504.
-            scores = matmul(query * self._factor, key, transpose_b=True)
-            scores, factor = ops.clip(scores, -LARGEST_FLOAT16, LARGEST_FLOAT16), 1.0
-        else:
-            scores, factor = matmul(query, key, transpose_b=True), self._factor
+        """What `call` projects to its output, (B, F, W), and the weights or None.
+
+        With a `layout` (see `padding_tensorflow`) query and output are tokens only.
+        """
+        # (B, N, F, H), 2 x (B, N, T, H)
+        query, key, value = self._project(query, memory, training, layout)
         weights = None
-        if training and not return_weights and keras.backend.backend() == "tensorflow":
-            dropped = self._fused_weights(scores, attention_mask, factor=factor)
+        if layout is not None and not return_weights and self.compute_dtype == "float32":
+            dropped = self._inferred_weights(query, key, attention_mask)
         else:
-            weights = _softmax(scores, attention_mask, factor=factor)  # (B, N, F, T)
-            dropped = self.dropout(ops.cast(weights, self.compute_dtype), training=training)
+            scores, factor = self._scores(query, key)
+            if training and not return_weights and keras.backend.backend() == "tensorflow":
+                dropped = self._fused_weights(scores, attention_mask, factor=factor)
+            else:
+                weights = _softmax(scores, attention_mask, factor=factor)  # (B, N, F, T)
+                dropped = self.dropout(ops.cast(weights, self.compute_dtype), training=training)
         context = matmul(dropped, value)  # (B, N, F, H)
         context = ops.transpose(context, (0, 2, 1, 3))  # (B, F, N, H)
-        return ops.reshape(context, (*ops.shape(context)[:2], self.hidden_size)), weights
+        context = ops.reshape(context, (*ops.shape(context)[:2], self.hidden_size))
+        return (context if layout is None else layout.tokens_only(context)), weights
 
     @property
     def _factor(self):
         return 1.0 / math.sqrt(self.hidden_size // self.num_heads)
+
+    def _scores(self, query, key):
+        """Scores, and the factor that they still lack."""
+        if self.compute_dtype != "float16":
+            return matmul(query, key, transpose_b=True), self._factor
+        # The bare product overflows at 65504.
+        scores = matmul(query * self._factor, key, transpose_b=True)
+        return ops.clip(scores, -LARGEST_FLOAT16, LARGEST_FLOAT16), 1.0
+
+    def _inferred_weights(self, query, key, attention_mask):
+        from bert_tf.layers import inference_tensorflow
+
+        return inference_tensorflow.attention_weights(
+            query, key, attention_mask, factor=self._factor, masked_score=MASKED_SCORE
+        )
 
     def _fused_weights(self, scores, attention_mask, *, factor):
         from bert_tf.layers import fused_tensorflow
@@ -148,9 +173,11 @@ class MultiHeadAttention(keras.layers.Layer):
             **self.dropout.settings,
         )
 
-    def _project(self, query, memory, training):
+    def _project(self, query, memory, training, layout):
         if memory is None:
             projected = biased_product(query, self.query_key_value, training=training)
+            if layout is not None:
+                projected = layout.padded(projected)
             return self._heads(projected, parts=3)
         kernel = ops.cast(self.query_key_value.kernel, self.compute_dtype)
         bias = ops.cast(self.query_key_value.bias, self.compute_dtype)

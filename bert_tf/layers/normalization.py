@@ -8,17 +8,22 @@ from typing import Any
 import keras
 
 from bert_tf.layers.dropout import Dropout
+from bert_tf.layers.projection import add_bias
 
 
 def normalize(x: Any, layer_norm: keras.layers.LayerNormalization, *, training: bool) -> Any:
     """`layer_norm(x)`."""
-    if not (training and keras.backend.backend() == "tensorflow"):
-        return layer_norm(x)
-    from bert_tf.layers import fused_tensorflow
+    if keras.backend.backend() == "tensorflow":
+        weights = (layer_norm.gamma, layer_norm.beta)
+        if training:
+            from bert_tf.layers import fused_tensorflow
 
-    return fused_tensorflow.layer_norm(
-        x, layer_norm.gamma, layer_norm.beta, epsilon=layer_norm.epsilon
-    )
+            return fused_tensorflow.layer_norm(x, *weights, epsilon=layer_norm.epsilon)
+        if layer_norm.compute_dtype == "float32":
+            from bert_tf.layers import inference_tensorflow
+
+            return inference_tensorflow.layer_norm(x, *weights, epsilon=layer_norm.epsilon)
+    return layer_norm(x)
 
 
 def drop_add_norm(
@@ -31,7 +36,8 @@ def drop_add_norm(
     """`layer_norm(residual + dropout(update + bias))`."""
     update, bias = update_and_bias
     if not (training and keras.backend.backend() == "tensorflow"):
-        return layer_norm(residual + dropout(update + bias, training=training))
+        dropped = dropout(add_bias(update, bias), training=training)
+        return normalize(residual + dropped, layer_norm, training=training)
     from bert_tf.layers import fused_tensorflow
 
     return fused_tensorflow.drop_add_norm(

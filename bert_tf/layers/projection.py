@@ -37,10 +37,19 @@ def biased_product(x: Any, layer: keras.layers.Dense, *, training: bool) -> Any:
     """
     projected, bias = product(x, layer)
     if not (training and keras.backend.backend() == "tensorflow"):
-        return projected + bias
+        return add_bias(projected, bias)
     from bert_tf.layers import fused_tensorflow
 
     return fused_tensorflow.add_bias(projected, bias)
+
+
+def add_bias(x: Any, bias: Any) -> Any:
+    """`x + bias` outside of training, in the form that TensorFlow computes with the product."""
+    if keras.backend.backend() != "tensorflow":
+        return x + bias
+    from bert_tf.layers import inference_tensorflow
+
+    return inference_tensorflow.add_bias(x, bias)
 
 
 def matmul(a: Any, b: Any, *, transpose_b: bool = False) -> Any:

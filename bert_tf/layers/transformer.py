@@ -8,14 +8,15 @@ from bert_tf.layers.activations import activate
 from bert_tf.layers.attention import MultiHeadAttention
 from bert_tf.layers.dropout import Dropout
 from bert_tf.layers.normalization import drop_add_norm, normalize
-from bert_tf.layers.projection import dense, product
+from bert_tf.layers.projection import add_bias, dense, product
 
 
 class TransformerLayer(keras.layers.Layer):
     """Self-attention and feed-forward network, each with dropout, residual sum and LayerNorm.
 
     Inputs: `hidden` (batch, length, width); `attention_mask` bool, broadcastable to
-    (batch, heads, length, length), True where attention is allowed.
+    (batch, heads, length, length), True where attention is allowed. With a `layout` (see
+    `padding_tensorflow`) hidden and output are (tokens, width).
     Output: (batch, length, width), compute dtype; with `return_weights` also the attention
     weights (batch, heads, length, length).
 
@@ -90,24 +91,28 @@ class TransformerLayer(keras.layers.Layer):
         self.output_dropout.build(width)
         self.output_layer_norm.build(width)
 
-    def call(self, hidden, attention_mask=None, return_weights=False, training=False):
+    def call(self, hidden, attention_mask=None, return_weights=False, training=False, layout=None):
         # By these names a profile tells the two halves of a layer apart.
         with keras.name_scope("attention"):
-            hidden, weights = self._attend(hidden, attention_mask, return_weights, training)
+            hidden, weights = self._attend(hidden, attention_mask, return_weights, training, layout)
         with keras.name_scope("feed_forward"):
             hidden = self._feed_forward(hidden, training)
         return (hidden, weights) if return_weights else hidden
 
-    def _attend(self, hidden, attention_mask, return_weights, training):
+    def _attend(self, hidden, attention_mask, return_weights, training, layout):
         asked = hidden
         if self.norm_first:
             asked = normalize(hidden, self.attention_layer_norm, training=training)
         context, weights = self.attention.context(
-            asked, attention_mask=attention_mask, return_weights=return_weights, training=training
+            asked,
+            attention_mask=attention_mask,
+            return_weights=return_weights,
+            training=training,
+            layout=layout,
         )
         attended = product(context, self.attention.output_projection)
         if self.norm_first:
-            return hidden + self.attention_dropout(sum(attended), training=training), weights
+            return hidden + self.attention_dropout(add_bias(*attended), training=training), weights
         normal = drop_add_norm(
             attended, hidden, self.attention_dropout, self.attention_layer_norm, training
         )
@@ -122,7 +127,7 @@ class TransformerLayer(keras.layers.Layer):
             activate(*inner, self.activation, training=training), self.output_projection
         )
         if self.norm_first:
-            return hidden + self.output_dropout(sum(expanded), training=training)
+            return hidden + self.output_dropout(add_bias(*expanded), training=training)
         return drop_add_norm(
             expanded, hidden, self.output_dropout, self.output_layer_norm, training
         )

@@ -30,6 +30,9 @@ class BertEncoder(keras.layers.Layer):
         rematerialize: in training, keep each layer's input only and compute the layer again in the
             backward pass: the same numbers in less memory.
 
+    `skips_padding`, an attribute (false): outside of training, on TensorFlow, padding is computed
+    in attention only, and `sequence_output` is zero there. For rows of one sequence.
+
     Source: Devlin et al. 2019; google-research/bert, modeling.py.
     """
 
@@ -44,6 +47,7 @@ class BertEncoder(keras.layers.Layer):
         super().__init__(**{"name": "encoder", **kwargs})
         self.config = config
         self.rematerialize = rematerialize
+        self.skips_padding = False
         policy = self.dtype_policy
         self.embeddings = _embeddings(config, policy)
         self.transformer_layers = [
@@ -77,18 +81,27 @@ class BertEncoder(keras.layers.Layer):
             position_ids=inputs.get("position_ids"),
             training=training,
         )
-        hidden = self._transform(hidden, mask=_attention_mask(inputs), training=training)
+        layout = None
+        if self.skips_padding and not training:
+            from bert_tf.layers.padding_tensorflow import TokenLayout
+
+            layout = TokenLayout.of(inputs["input_mask"])
+            hidden = layout.tokens_only(hidden)
+        mask = _attention_mask(inputs)
+        hidden = self._transform(hidden, mask=mask, training=training, layout=layout)
         if self.final_layer_norm is not None:
             hidden = normalize(hidden, self.final_layer_norm, training=training)
+        if layout is not None:
+            hidden = layout.padded_with_zeros(hidden)
         outputs = {"sequence_output": hidden}
         if self.pooler is not None:
             outputs["pooled_output"] = self.pooler(hidden, inputs.get("sequence_positions"))
         return outputs
 
-    def _transform(self, hidden, *, mask, training):
+    def _transform(self, hidden, *, mask, training, layout):
         if not (self.rematerialize and training):
             for layer in self.transformer_layers:
-                hidden = layer(hidden, attention_mask=mask, training=training)
+                hidden = layer(hidden, attention_mask=mask, training=training, layout=layout)
             return hidden
         seed = current_dropout_seed()
         if seed is None:

@@ -136,3 +136,38 @@ def test_a_row_of_padding_alone_gives_finite_outputs_and_gradients(dtype):
     gradients = tape.gradient(loss, [weight.value for weight in encoder.weights])
     for value in (*outputs.values(), *gradients):
         assert np.isfinite(np.asarray(tf.convert_to_tensor(value), np.float32)).all()
+
+
+MASKS = {
+    "ends": [[1] * 4 + [0] * 7, [1] * 11, [1] * 5 + [0] * 6],
+    "no padding": [[1] * 11] * 3,
+    "holes": [[0, 1, 1, 0, 1, 1, 0, 0, 1, 0, 0], [1] * 11, [0] * 10 + [1]],
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("norm_first", [False, True])
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+def test_without_computing_padding_every_token_has_the_same_vector(mask, norm_first, dtype):
+    encoder = make_encoder(norm_first=norm_first, dtype=dtype)
+    inputs = random_inputs(batch=3) | {"input_mask": np.array(mask, np.int32)}
+    is_token = np.array(mask, bool)
+    expected = tf.cast(encoder(inputs)["sequence_output"], tf.float32).numpy()
+    encoder.skips_padding = True
+    outputs = tf.function(encoder)(inputs)
+    received = tf.cast(outputs["sequence_output"], tf.float32).numpy()
+    tolerance = 1e-5 if dtype == "float32" else 0.1
+    np.testing.assert_allclose(received[is_token], expected[is_token], atol=tolerance)
+    assert not received[~is_token].any()
+    assert received.shape == expected.shape
+
+
+def test_rows_of_nothing_but_padding_are_zeros_and_training_computes_every_position():
+    encoder = make_encoder(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    inputs = random_inputs() | {"input_mask": np.zeros((2, 11), np.int32)}
+    in_training = np.asarray(encoder(inputs, training=True)["sequence_output"])
+    encoder.skips_padding = True
+    assert not np.asarray(encoder(inputs)["sequence_output"]).any()
+    np.testing.assert_array_equal(
+        np.asarray(encoder(inputs, training=True)["sequence_output"]), in_training
+    )

@@ -1,0 +1,139 @@
+"""A PyTorch or an ONNX Runtime model behind TensorFlow Serving's predict path, for comparison.
+
+    python -m benchmarks.serving_peers --runtime onnx --model DIR --port 0
+
+In: a Hugging Face folder with a classifier; for ONNX Runtime also `model.onnx` in it. Out: a REST
+server that prints its port. Texts are tokenized by the folder's own fast tokenizer and padded to
+the longest of a batch. Requests that wait together run together, as in the local server: the model
+takes what is there as soon as it is free.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+MAX_BATCH_SIZE = 32
+ONNX_FILE = "model.onnx"
+Answer = Callable[[Sequence[str]], np.ndarray]
+"""Texts to probabilities (texts, classes)."""
+
+
+def main() -> None:
+    """Serve until the process is ended."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--runtime", choices=sorted(RUNTIMES), required=True)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--max-length", type=int, default=128)
+    arguments = parser.parse_args()
+    answer = RUNTIMES[arguments.runtime](arguments.model, arguments.max_length)
+    answer(["warm", "up"])
+    listener = socket.create_server(("127.0.0.1", arguments.port))
+    config = uvicorn.Config(make_app(answer), log_level="warning", access_log=False)
+    print(listener.getsockname()[1], flush=True)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def torch_answer(precision: str) -> Callable[[Path, int], Answer]:
+    """Hugging Face's classifier on PyTorch."""
+
+    def make(folder: Path, max_length: int) -> Answer:
+        import torch
+        from transformers import AutoModelForSequenceClassification
+
+        model = AutoModelForSequenceClassification.from_pretrained(
+            folder, dtype=getattr(torch, precision)
+        ).eval()
+        encode = _encoder(folder, max_length, tensors="pt")
+
+        def answer(texts: Sequence[str]) -> np.ndarray:
+            with torch.inference_mode():
+                logits = model(**encode(texts)).logits
+            probabilities: np.ndarray = torch.softmax(logits.float(), dim=-1).numpy()
+            return probabilities
+
+        return answer
+
+    return make
+
+
+def onnx_answer(folder: Path, max_length: int) -> Answer:
+    """The same weights on ONNX Runtime, with its own optimisations of the graph."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        str(folder / ONNX_FILE), providers=["CPUExecutionProvider"]
+    )
+    encode = _encoder(folder, max_length, tensors="np")
+
+    def answer(texts: Sequence[str]) -> np.ndarray:
+        (logits,) = session.run(None, dict(encode(texts)))
+        exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        probabilities: np.ndarray = exponents / exponents.sum(axis=-1, keepdims=True)
+        return probabilities
+
+    return answer
+
+
+RUNTIMES: dict[str, Callable[[Path, int], Answer]] = {
+    "torch-float32": torch_answer("float32"),
+    "torch-bfloat16": torch_answer("bfloat16"),
+    "onnx": onnx_answer,
+}
+
+
+def _encoder(folder: Path, max_length: int, *, tensors: str) -> Callable[[Sequence[str]], Any]:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    return lambda texts: tokenizer(
+        list(texts), truncation=True, max_length=max_length, padding=True, return_tensors=tensors
+    )
+
+
+def make_app(answer: Answer) -> Starlette:
+    """`POST /v1/models/NAME:predict` with `{"instances": [{"text": …}]}`."""
+    waiting: asyncio.Queue[tuple[list[str], asyncio.Future]] = asyncio.Queue()
+
+    async def predict(request: Request) -> JSONResponse:
+        body = await request.json()
+        future = asyncio.get_running_loop().create_future()
+        await waiting.put(([row["text"] for row in body["instances"]], future))
+        rows = await future
+        return JSONResponse({"predictions": [{"probabilities": row} for row in rows.tolist()]})
+
+    async def run_batches() -> None:
+        while True:
+            batch = [await waiting.get()]
+            while not waiting.empty() and sum(len(t) for t, _ in batch) < MAX_BATCH_SIZE:
+                batch.append(waiting.get_nowait())
+            texts = [text for texts, _ in batch for text in texts]
+            answers = iter(await asyncio.to_thread(answer, texts))
+            for own, future in batch:
+                future.set_result(np.stack([next(answers) for _ in own]))
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        task = asyncio.create_task(run_batches())
+        yield
+        task.cancel()
+
+    route = Route("/v1/models/{name}:predict", predict, methods=["POST"])
+    return Starlette(routes=[route], lifespan=lifespan)
+
+
+if __name__ == "__main__":
+    main()
