@@ -12,6 +12,7 @@ import os
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.core.framework import attr_value_pb2, function_pb2, graph_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 _logger = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ def _batch(
         answers = tf.raw_ops.BatchFunction(
             in_tensors=waiting,
             captured_tensors=captured,
-            f=call.get_attr("f"),
+            f=_optimized_apart(graph, call),
             num_batch_threads=settings.num_batch_threads,
             max_batch_size=settings.max_batch_size,
             batch_timeout_micros=settings.batch_timeout_micros,
@@ -111,6 +112,34 @@ def _batch(
     for info in batched.outputs.values():
         info.name = new_names[info.name]
     return batched
+
+
+def _optimized_apart(graph: tf.Graph, call: tf.Operation) -> attr_value_pb2.NameAttrList:
+    """A function that calls the one of `call`, and whose call is not put in its place.
+
+    The batch scheduler runs its function as it stands; a function that is called in it goes through
+    TensorFlow's graph optimizer, without which a model takes half as long again.
+    """
+    name = call.get_attr("f").name
+    library = graph.as_graph_def().library.function
+    (function,) = (f for f in library if f.signature.name == name)
+    inner, outer = function_pb2.FunctionDef(), function_pb2.FunctionDef()
+    inner.CopyFrom(function)
+    inner.signature.name = f"{name}_inner"
+    inner.attr["_noinline"].b = True
+    outer.signature.CopyFrom(function.signature)
+    outer.signature.name = f"{name}_outer"
+    node = outer.node_def.add(name="call", op="StatefulPartitionedCall")
+    node.attr["f"].func.name = inner.signature.name
+    node.input.extend(argument.name for argument in function.signature.input_arg)
+    node.attr["Tin"].list.type.extend(a.type for a in function.signature.input_arg)
+    node.attr["Tout"].list.type.extend(a.type for a in function.signature.output_arg)
+    for number, output in enumerate(function.signature.output_arg):
+        outer.ret[output.name] = f"call:output:{number}"
+    graph_def = graph_pb2.GraphDef(versions=graph.graph_def_versions)
+    graph_def.library.function.extend([inner, outer])
+    tf.graph_util.import_graph_def(graph_def, name="")
+    return attr_value_pb2.NameAttrList(name=outer.signature.name)
 
 
 def _find_call(graph: tf.Graph, signature: meta_graph_pb2.SignatureDef) -> tf.Operation | None:
