@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bert_tf import __version__
+from bert_tf import __version__, cli_gate, cli_lineage  # noqa: F401  (they add to `registry`)
 from bert_tf.cli_inspect import inspect
 from bert_tf.cli_registry import registry
 from bert_tf.cli_serving import serving

@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     from bert_tf.registry import RegisteredVersion
 
 # What a training leaves that belongs with its model.
-_RUN_FILES = ("config.yaml", "model.json", "metrics.json", "vocab.txt", "confusion_matrix.png")
+_RUN_FILES = (
+    "config.yaml",
+    "model.json",
+    "metrics.json",
+    "vocab.txt",
+    "confusion_matrix.png",
+    "data_profile.json",
+    "provenance.json",
+)
 
 
 @click.group()
@@ -40,7 +48,7 @@ def _refuse_number(_context: Any, _parameter: Any, alias: str | None) -> str | N
     return alias
 
 
-def _choose_version(command: Callable[..., None]) -> Callable[..., None]:
+def choose_version(command: Callable[..., None]) -> Callable[..., None]:
     """The options that choose a version: a name, and an alias or a number."""
 
     @click.option("--name", required=True, help="Registered model.")
@@ -67,7 +75,7 @@ def register(model: str, name: str, run_dir: str | None, alias: str | None) -> N
 
     Of a BASE/NAME folder, its highest number is taken.
     """
-    with _connect() as tracking_uri:
+    with connect() as tracking_uri:
         from bert_tf.export.versions import newest_version
         from bert_tf.registry import promote, register
 
@@ -93,7 +101,7 @@ def register(model: str, name: str, run_dir: str | None, alias: str | None) -> N
 @click.option("--alias", default="champion", show_default=True, callback=_refuse_number)
 def promote(name: str, version: int, alias: str) -> None:
     """Move an alias to a version. The version that was champion becomes previous."""
-    with _connect() as tracking_uri:
+    with connect() as tracking_uri:
         from bert_tf.registry import promote
 
         promote(name=name, version=version, alias=alias, tracking_uri=tracking_uri)
@@ -101,11 +109,11 @@ def promote(name: str, version: int, alias: str) -> None:
 
 
 @registry.command()
-@_choose_version
+@choose_version
 @click.option("--output-dir", required=True, type=click.Path(), help="Where saved_model goes.")
 def fetch(name: str, alias_or_version: str | int, output_dir: str) -> None:
     """Bring a version's SavedModel into OUTPUT_DIR/saved_model."""
-    with _connect() as tracking_uri:
+    with connect() as tracking_uri:
         from bert_tf.registry import fetch
 
         path = fetch(
@@ -118,13 +126,13 @@ def fetch(name: str, alias_or_version: str | int, output_dir: str) -> None:
 
 
 @registry.command()
-@_choose_version
+@choose_version
 @click.option(
     "--base-dir", required=True, help="BASE of BASE/NAME/NUMBER; may be s3://…, gs://… and so on."
 )
 def publish(name: str, alias_or_version: str | int, base_dir: str) -> None:
     """Put a version's SavedModel below BASE, for TF Serving."""
-    with _connect() as tracking_uri:
+    with connect() as tracking_uri:
         from bert_tf.export.object_store import is_url
         from bert_tf.registry import publish, publish_to_store
 
@@ -144,7 +152,7 @@ def publish(name: str, alias_or_version: str | int, base_dir: str) -> None:
 @click.option("--json", "is_json", is_flag=True, help="One JSON object a line.")
 def list_(name: str | None, is_json: bool) -> None:
     """Show the versions with aliases and metrics."""
-    with _connect() as tracking_uri:
+    with connect() as tracking_uri:
         from bert_tf.registry import list_versions
 
         versions = list_versions(name=name, tracking_uri=tracking_uri)
@@ -222,7 +230,7 @@ def _read_run(run_dir: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _connect() -> Iterator[str]:
+def connect() -> Iterator[str]:
     """The server's address. What a user can mend is shown as a message."""
     with show_errors(), warnings.catch_warnings():
         # MLflow says so of every Python file it stores as a model.

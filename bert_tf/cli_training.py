@@ -61,16 +61,16 @@ def _training_stage(command: Callable[..., None]) -> click.Command:
 @_training_stage
 def pretrain(config: "Config", output_dir: str, **options: Any) -> None:
     """Pretrain on prepared records: masked tokens and next sentences."""
-    _train("pretrain", config, output_dir, **options)
+    train("pretrain", config, output_dir, **options)
 
 
 @_training_stage
 def finetune(config: "Config", output_dir: str, **options: Any) -> None:
     """Train a classifier of texts or pairs on a pretrained encoder."""
-    _train("finetune", config, output_dir, **options)
+    train("finetune", config, output_dir, **options)
 
 
-def _train(
+def train(
     name: "Stage",
     config: "Config",
     output_dir: str,
@@ -80,6 +80,7 @@ def _train(
     num_workers: int | None,
     profile: "ProfiledSteps | None",
 ) -> None:
+    """Run a training stage; its metrics are printed, a stop or wrong use gives its exit code."""
     from bert_tf.training.loop import TrainingInterruptedError
     from bert_tf.training.profiled_steps import ProfileRangeError
     from bert_tf.training.rendezvous import StoppedWaitingError

@@ -1,6 +1,8 @@
-"""What libraries read from the environment when they start, here or on a worker elsewhere."""
+"""What a process finds around it: settings of libraries, the commit of its code."""
 
+import contextlib
 import os
+import subprocess
 
 # A value that is already set stays.
 _ENVIRONMENT = {
@@ -13,6 +15,20 @@ _ENVIRONMENT = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "KERAS_BACKEND": "tensorflow",
 }
+
+
+def git_commit() -> str | None:
+    """Of the repository around the working folder, `+` behind it where files were changed."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        commit = _git("rev-parse", "HEAD")
+        return commit + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    return None
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(
+        ["git", *arguments], capture_output=True, text=True, check=True, timeout=10
+    ).stdout.strip()
 
 
 def library_environment() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
     register   a SavedModel becomes a version: pyfunc, signature, metrics, files
     promote    an alias moves to a version; `champion` leaves `previous` behind
+    roll_back  `previous` and `champion` change places
     fetch      a version's SavedModel comes back into a folder
     publish    a version's SavedModel becomes BASE/NAME/N, where TF Serving finds it
 
@@ -37,6 +38,7 @@ from bert_tf.export.mlflow_model import (
 from bert_tf.export.versions import publish as put_into_place
 from bert_tf.export.versions import version_numbers
 from bert_tf.files import write_whole
+from bert_tf.registry_lock import locked
 from bert_tf.registry_lookup import (
     find_model,
     find_version,
@@ -48,6 +50,8 @@ from bert_tf.registry_lookup import (
 CHAMPION = "champion"
 PREVIOUS = "previous"
 ORIGIN_FILE = "registry.json"
+FILES_FOLDER = "files"
+"""In the run's artifacts: what `register` was given."""
 
 _log = logging.getLogger(__name__)
 
@@ -88,9 +92,9 @@ def register(
     """Make a SavedModel whose default signature takes text the next version of `name`.
 
     It is logged into the run `run_id`, or into a new one of `experiment` if that is None or
-    unknown to the server; `files` go into the run's folder `files`. `metrics` and `tags` are kept
-    with the version. `input_example` is a DataFrame, or texts for the one input; default: a row of
-    text. The model must answer it before anything is stored.
+    unknown to the server; `files` go into the run's folder `FILES_FOLDER`. `metrics` and `tags` are
+    kept with the version. `input_example` is a DataFrame, or texts for the one input; default: a
+    row of text. The model must answer it before anything is stored.
     """
     saved_model_dir = Path(saved_model_dir)
     signature = make_signature(saved_model_dir)
@@ -102,7 +106,7 @@ def register(
             for key, value in (metrics or {}).items():
                 client.log_metric(run.info.run_id, key, float(value))
         for path in files:
-            client.log_artifact(run.info.run_id, str(path), "files")
+            client.log_artifact(run.info.run_id, str(path), FILES_FOLDER)
         _ensure_name(client, name)
         model = log_model(
             client,
@@ -129,18 +133,48 @@ def register(
 
 
 def promote(
-    *, name: str, version: int | str, alias: str = CHAMPION, tracking_uri: str
+    *,
+    name: str,
+    version: int | str,
+    alias: str = CHAMPION,
+    expected_holder: int | None = None,
+    tracking_uri: str,
 ) -> RegisteredVersion:
-    """Move `alias` to `version`. The version that was `champion` becomes `previous`."""
+    """Move `alias` to `version`. The version that was `champion` becomes `previous`.
+
+    Of several promotions at once one is made, the others are told.
+
+    Args:
+        expected_holder: refuse where another version holds the alias; none may hold it, too.
+
+    Raises:
+        ValueError: another version holds the alias, or another promotion is under way.
+    """
     with open_registry(tracking_uri) as client:
         chosen = find_version(client, name, version)
-        aliases = client.get_registered_model(name).aliases
-        holder = aliases.get(alias)
-        if holder != chosen.version:
-            if alias == CHAMPION and holder is not None:
-                client.set_registered_model_alias(name, PREVIOUS, holder)
-            client.set_registered_model_alias(name, alias, chosen.version)
+        with locked(client, name):
+            aliases = client.get_registered_model(name).aliases
+            holder = aliases.get(alias)
+            is_expected = holder is None or int(holder) == expected_holder
+            if expected_holder is not None and not is_expected:
+                raise ValueError(
+                    f"{name}: {alias} must still be version {expected_holder}, with which version "
+                    f"{chosen.version} was compared. Received: version {holder}. Compare again."
+                )
+            if holder != chosen.version:
+                if alias == CHAMPION and holder is not None:
+                    client.set_registered_model_alias(name, PREVIOUS, holder)
+                client.set_registered_model_alias(name, alias, chosen.version)
         return _describe_version(chosen, aliases=client.get_registered_model(name).aliases)
+
+
+def roll_back(*, name: str, tracking_uri: str) -> RegisteredVersion:
+    """Make `previous` the champion again; the champion becomes `previous`.
+
+    Raises:
+        ValueError: there is no previous version.
+    """
+    return promote(name=name, version=PREVIOUS, tracking_uri=tracking_uri)
 
 
 def list_versions(*, name: str | None = None, tracking_uri: str) -> list[RegisteredVersion]:

@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from bert_tf.registry_lock import PREFIX as LOCK_PREFIX
 from bert_tf.training.sender import without_password
 
 
@@ -63,8 +64,9 @@ def find_version(client: Any, name: str, alias_or_version: str | int) -> Any:
 
 
 def search_models(client: Any) -> Iterator[Any]:
-    """All registered models."""
-    return _all_pages(client.search_registered_models)
+    """All registered models, locks left out."""
+    models = _all_pages(client.search_registered_models)
+    return (model for model in models if not model.name.startswith(LOCK_PREFIX))
 
 
 def search_versions(client: Any, name: str) -> Iterator[Any]:

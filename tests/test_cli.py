@@ -1,5 +1,6 @@
 """The command line: each command alone, the whole way from text to answers, kills on the way."""
 
+import hashlib
 import json
 import os
 import random
@@ -16,6 +17,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from bert_tf import __version__
 from bert_tf.cli import main
 
 KOREAN = [
@@ -349,6 +351,52 @@ def test_mlflow_receives_parameters_curves_configuration_vocabulary_and_picture(
     assert any(name.startswith("system/") for name in run_info.data.metrics)
     names = {item.path for item in client.list_artifacts(run_info.info.run_id)}
     assert {"config.yaml", "vocab.txt", "tokenizer.json", "confusion_matrix.png"} <= names
+    data = {
+        item.tags[0].value: json.loads(item.dataset.profile)
+        for item in run_info.inputs.dataset_inputs
+    }
+    digest = hashlib.sha256((work / "train.tsv").read_bytes()).hexdigest()
+    assert data["train"] == {"num_examples": 96, "sha256": digest}
+    assert data["eval"]["num_examples"] == 20
+    assert run_info.data.tags["package_version"] == __version__
+
+
+def test_the_way_back_from_a_registered_version_and_the_same_run_again(work, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in ("train.tsv", "eval.tsv"):
+        shutil.copy(work / name, data)
+    model, again = tmp_path / "model", tmp_path / "again"
+    run(
+        *("finetune", "--config", str(work / "config.yaml"), "--output-dir", str(model)),
+        *("--set", f"finetuning.train_path={data / 'train.tsv'}"),
+        *("--set", f"finetuning.eval_path={data / 'eval.tsv'}"),
+        *("--set", "finetuning.num_epochs=1"),
+    )
+    options = ("--config", str(work / "config.yaml"), "--set", f"export.model={model}")
+    run("export", *options, "--no-check", "--output-dir", str(tmp_path / "export"))
+    chosen = ("--name", "reviews", "--version", "1")
+    run(
+        *("registry", "register", "--model", str(tmp_path / "export"), "--name", "reviews"),
+        *("--run-dir", str(model), "--alias", "champion"),
+    )
+    shown = run("registry", "lineage", *chosen)
+    assert shown.startswith("reviews version 1 (champion), registered ")
+    assert f"train: {data / 'train.tsv'} (96 examples, SHA-256 " in shown
+    assert f"pretraining: {work / 'records'} (" in shown, "the encoder's own data"
+    found = json.loads(run("registry", "lineage", *chosen, "--json"))
+    assert found["provenance"]["stage"] == "finetune"
+    assert found["provenance"]["parent"]["stage"] == "pretrain"
+    assert found["config"]["finetuning"]["num_epochs"] == 1.0
+
+    run("registry", "reproduce", *chosen, "--output-dir", str(again))
+    weights = [(folder / "model.safetensors").read_bytes() for folder in (model, again)]
+    assert weights[0] == weights[1]
+
+    (data / "train.tsv").write_text("text\tlabel\n하나\t긍정\n둘\tother\n", encoding="utf-8")
+    message = run("registry", "reproduce", *chosen, "--output-dir", str(again), exit_code=1)
+    assert f"train: {data / 'train.tsv'} has other content" in message
 
 
 def test_registered_promoted_published_and_served_in_hangul(work, tmp_path, monkeypatch):

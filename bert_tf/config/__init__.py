@@ -13,6 +13,7 @@ from bert_tf.config.data import (
     TokenizerConfig,
     VocabularyConfig,
 )
+from bert_tf.config.gate import GateConfig
 from bert_tf.config.model import MODEL_SIZES, ModelConfig
 from bert_tf.config.reading import CONFIG_FILE, load_config, required, validate_config, write_config
 from bert_tf.config.section import Section, Share
@@ -45,6 +46,7 @@ __all__ = [
     "FinetuningConfig",
     "FinetuningOptimizerConfig",
     "FinetuningTrainingConfig",
+    "GateConfig",
     "MaskingConfig",
     "ModelConfig",
     "OptimizerConfig",

@@ -12,6 +12,7 @@ from bert_tf.config.data import (
     TokenizerConfig,
     VocabularyConfig,
 )
+from bert_tf.config.gate import GateConfig
 from bert_tf.config.model import ModelConfig
 from bert_tf.config.section import Rate, Section
 from bert_tf.config.training import FinetuningTrainingConfig, PretrainingTrainingConfig
@@ -162,4 +163,5 @@ class Config(Section):
     finetuning: FinetuningConfig = FinetuningConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     export: ExportConfig = ExportConfig()
+    gate: GateConfig = GateConfig()
     tracking: TrackingConfig = TrackingConfig()

@@ -26,7 +26,7 @@ from bert_tf.models.folder import ModelDescription, load_description
 
 log = logging.getLogger(__name__)
 
-COPIED = ("model.json", "vocab.txt", "tokenizer.json", "metrics.json")
+COPIED = ("model.json", "vocab.txt", "tokenizer.json", "metrics.json", "provenance.json")
 _METHOD_NAMES = {CLASSIFY: "tensorflow/serving/classify", REGRESS: "tensorflow/serving/regress"}
 
 

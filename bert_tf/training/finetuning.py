@@ -20,7 +20,9 @@ from bert_tf.data.batches.tasks import (
     classification_batches,
     read_labelled,
 )
+from bert_tf.data.inspection.profile import PROFILE_FILE, profile_texts
 from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.files import write_whole
 from bert_tf.models.bert import with_stored_architecture, with_vocab_size
 from bert_tf.models.folder import (
     WEIGHTS_FILE,
@@ -40,6 +42,7 @@ from bert_tf.training.loop import Phase, Progress, Run, train
 from bert_tf.training.metrics import ClassificationObjective
 from bert_tf.training.profiled_steps import ProfiledSteps
 from bert_tf.training.profiler import open_profiler
+from bert_tf.training.provenance import file_input
 from bert_tf.training.reporting import report_run
 from bert_tf.training.settings import bind_settings, defaults_of
 from bert_tf.training.strategy import check_batch_size, dtype_policy, make_strategy
@@ -121,7 +124,21 @@ def finetune(
     ):
         if worker.is_chief:
             tokenizer.save(output_dir)
-        log.log_files("vocab.txt", "tokenizer.json")
+            profile_path = Path(output_dir) / PROFILE_FILE
+            write_whole(profile_path, profile_texts(train_data, tokenizer).as_json())
+        log.log_files("vocab.txt", "tokenizer.json", PROFILE_FILE)
+        log.log_provenance(
+            stage="finetune",
+            inputs=[
+                file_input(role, str(path), num_examples=len(data.texts))
+                for role, path, data in (
+                    ("train", section.train_path, train_data),
+                    ("eval", section.eval_path, eval_data),
+                )
+            ],
+            vocabulary_sha256=tokenizer.vocabulary_sha256,
+            parent=section.pretrained,
+        )
         keras.utils.set_random_seed(config.seed)
         with strategy.scope():
             model = build_model(

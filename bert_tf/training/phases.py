@@ -31,6 +31,8 @@ class OpenPhase:
 
     name: str
     """For messages: the key of its settings."""
+    records: str
+    """Where they are."""
     source: Source
     num_steps: int
     training: PretrainingTrainingConfig
@@ -129,6 +131,7 @@ def _open_phase(config: Config, phase: PhaseConfig, *, name: str, seed: int) -> 
         schedule = OptimizerConfig.model_validate(training.optimizer.model_dump() | own)
     return OpenPhase(
         name=name,
+        records=phase.records,
         source=_open_source(config, phase, masking=masking, name=name),
         num_steps=phase.num_train_steps,
         training=training,

@@ -15,6 +15,7 @@ from bert_tf.training.metrics import PretrainingObjective
 from bert_tf.training.phases import OpenPhase, open_phases
 from bert_tf.training.profiled_steps import ProfiledSteps
 from bert_tf.training.profiler import open_profiler
+from bert_tf.training.provenance import records_input
 from bert_tf.training.reporting import report_run
 from bert_tf.training.settings import bind_settings, defaults_of
 from bert_tf.training.strategy import check_batch_size, dtype_policy, make_strategy
@@ -95,6 +96,11 @@ def pretrain(
         if worker.is_chief:
             last.tokenizer.save(output_dir)
         log.log_files("vocab.txt", "tokenizer.json")
+        log.log_provenance(
+            stage="pretrain",
+            inputs=[records_input(phase.name, phase.records) for phase in phases],
+            vocabulary_sha256=last.tokenizer.vocabulary_sha256,
+        )
         keras.utils.set_random_seed(config.seed)
         with strategy.scope():
             model = build_model(description, dtype=policy, rematerialize=training.rematerialize)

@@ -1,13 +1,14 @@
 """What a run leaves for people and machines: configuration, curves, metrics.
 
-In OUTPUT_DIR: `config.yaml` (resolved, before the first step), `tensorboard/`, `tracking/` (see
-`tracking`), `metrics.json` (at the end). MLflow receives all of it.
+In OUTPUT_DIR: `config.yaml` (resolved, before the first step), `provenance.json`, `tensorboard/`,
+`tracking/` (see `tracking`), `metrics.json` (at the end). MLflow receives all of it.
 """
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -15,6 +16,7 @@ from bert_tf.config import CONFIG_FILE, Config, write_config
 from bert_tf.files import write_whole
 from bert_tf.training.loop import TrainingInterruptedError
 from bert_tf.training.profiler import TENSORBOARD_FOLDER
+from bert_tf.training.provenance import PROVENANCE_FILE, DataInput, write_provenance
 from bert_tf.training.tracking import Tracker
 
 METRICS_FILE = "metrics.json"
@@ -40,6 +42,32 @@ class RunLog:
         for name in names:
             self._tracker.log_artifact(self._output_dir / name)
 
+    def log_provenance(
+        self,
+        *,
+        stage: str,
+        inputs: Sequence[DataInput],
+        vocabulary_sha256: str,
+        parent: str | Path | None = None,
+    ) -> None:
+        """Write `provenance.json`; MLflow gets the data sets as inputs of the run."""
+        provenance = write_provenance(
+            self._output_dir,
+            stage=stage,
+            inputs=inputs,
+            vocabulary_sha256=vocabulary_sha256,
+            parent=parent,
+        )
+        self._tracker.log_inputs(provenance["inputs"])
+        self._tracker.set_tags(
+            {
+                name: provenance[name]
+                for name in ("package_version", "git_commit", "vocabulary_sha256")
+                if provenance[name]
+            }
+        )
+        self.log_files(PROVENANCE_FILE)
+
     def finish(self, metrics: Mapping[str, float]) -> None:
         """Write `metrics.json`: the result."""
         write_whole(self._output_dir / METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
@@ -58,6 +86,9 @@ class SilentLog(RunLog):
         """Nothing."""
 
     def log_files(self, *names: str) -> None:
+        """Nothing."""
+
+    def log_provenance(self, **_: Any) -> None:
         """Nothing."""
 
     def finish(self, metrics: Mapping[str, float]) -> None:

@@ -1,5 +1,6 @@
 """What moves a run's journal to the MLflow server."""
 
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ _log = logging.getLogger(__name__)
 _EVENTS_PER_SENDING = 200
 _METRICS_PER_REQUEST = 1000  # mlflow.utils.validation.MAX_METRICS_PER_BATCH
 _OTHERS_PER_REQUEST = 100  # mlflow.utils.validation.MAX_PARAMS_TAGS_PER_BATCH
+_DIGEST_CHARACTERS = 36  # what MLflow keeps of a data set's digest
 _REFUSALS = (400, 413)  # HTTP statuses: of no use to send it again
 _TOGETHER = frozenset({"metrics", "parameters", "tags"})
 
@@ -88,6 +90,8 @@ class Sender:
             self._open_run(client, first)
         elif first["event"] == "close":
             client.set_terminated(self.run_id, first["status"], end_time=first["time_ms"])
+        elif first["event"] == "inputs":
+            self._log_inputs(client, first["values"])
         elif first["event"] == "artifact":
             self._upload(client, self._directory.parent / first["path"], first["folder"])
         else:
@@ -134,6 +138,17 @@ class Sender:
             middle = len(items) // 2
             self._log_batch(client, items[:middle])
             self._log_batch(client, items[middle:])
+
+    def _log_inputs(self, client: Any, inputs: list[dict[str, Any]]) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            client.log_inputs(self.run_id, [_as_dataset(data) for data in inputs])
+        except MlflowException as error:
+            self._check_run(client)
+            if error.get_http_status_code() not in _REFUSALS:
+                raise
+            _log.warning("tracking server refused the data sets: %s", describe_error(error))
 
     def _upload(self, client: Any, path: Path, folder: str | None) -> None:
         if not path.exists():
@@ -211,6 +226,20 @@ def _read_http_status(error: Exception) -> int | None:
     if isinstance(error, MlflowException):
         return int(error.get_http_status_code())
     return getattr(getattr(error, "response", None), "status_code", None)
+
+
+def _as_dataset(data: dict[str, Any]) -> Any:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    known = {name: data[name] for name in ("num_examples", "sha256")}
+    dataset = Dataset(
+        name=Path(data["source"]).name,
+        digest=data["sha256"][:_DIGEST_CHARACTERS],
+        source_type="local",
+        source=json.dumps({"uri": data["source"]}),
+        profile=json.dumps(known),
+    )
+    return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", data["role"])])
 
 
 def _make_batches(events: list[dict[str, Any]]) -> Iterator[list[Any]]:

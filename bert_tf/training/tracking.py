@@ -21,7 +21,7 @@ import shlex
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -125,6 +125,10 @@ class Tracker:
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Labels of the run. The last value of a name stays."""
         self._append("tags", values={name: str(value) for name, value in tags.items()})
+
+    def log_inputs(self, inputs: Sequence[Mapping[str, Any]]) -> None:
+        """Data sets that the run reads: `role`, `source`, `sha256`, `num_examples`."""
+        self._append("inputs", values=list(inputs))
 
     def close(
         self,

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import kubernetes_validate
 import pytest
 import yaml
 from tensorflow_serving.config import model_server_config_pb2
@@ -75,6 +76,21 @@ def test_pods_see_the_files_of_the_folder() -> None:
     assert set(data) == {"models.config", "batching.config", "monitoring.config"}
     for name, text in data.items():
         assert text == (FOLDER / name).read_text(), f"{name}: write the config map anew"
+
+
+@pytest.mark.parametrize("version", ["1.28", "1.35"])
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
+def test_the_manifests_fit_the_schemas_of_kubernetes(path: Path, version: str) -> None:
+    for document in read_yaml(path):
+        if document["kind"] != "Kustomization":  # of a tool, not of the cluster
+            kubernetes_validate.validate(document, version, strict=True)
+
+
+def test_a_field_that_kubernetes_does_not_have_is_found() -> None:
+    wrong = manifest("deployment")
+    wrong["spec"]["replica"] = 2
+    with pytest.raises(kubernetes_validate.ValidationError, match="replica"):
+        kubernetes_validate.validate(wrong, "1.35", strict=True)
 
 
 def test_the_manifests_belong_together() -> None:

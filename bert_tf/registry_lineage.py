@@ -1,0 +1,117 @@
+"""The way back from a registered version to its data, configuration and code, and to do it again.
+
+What is needed lies in the SavedModel itself: `assets.extra/provenance.json` and `training.yaml`.
+
+Errors: as in `registry`.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bert_tf import registry
+from bert_tf.config import Config, validate_config
+from bert_tf.training.provenance import PROVENANCE_FILE, DataInput, file_input, records_input
+
+_TRAINING_CONFIG = "training.yaml"
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Where a version comes from."""
+
+    version: registry.RegisteredVersion
+    provenance: Mapping[str, Any]
+    """See `training.provenance`."""
+    config: Config
+    """Of the training, resolved."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.version.name,
+            "version": self.version.version,
+            "aliases": list(self.version.aliases),
+            "run_id": self.version.run_id,
+            "registered_at": self.version.created_at.isoformat(),
+            "provenance": dict(self.provenance),
+            "config": self.config.model_dump(mode="json", exclude_unset=True),
+        }
+
+    def describe(self) -> str:
+        """A tree for people: the version, its training, its data, its parents."""
+        version = self.version
+        aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
+        head = (
+            f"{version.name} version {version.version}{aliases}, registered "
+            f"{version.created_at:%Y-%m-%d %H:%M} UTC, run {version.run_id or 'unknown'}"
+        )
+        return "\n".join([head, *_describe(self.provenance, indent="  ")])
+
+
+def trace(*, name: str, alias_or_version: str | int, tracking_uri: str) -> Lineage:
+    """Raises ValueError where the version was exported without provenance."""
+    with tempfile.TemporaryDirectory() as folder:
+        saved_model = registry.fetch(
+            name=name,
+            alias_or_version=alias_or_version,
+            output_dir=folder,
+            tracking_uri=tracking_uri,
+        )
+        origin = registry.read_origin(saved_model) or {}
+        extra = saved_model / "assets.extra"
+        for needed in (PROVENANCE_FILE, _TRAINING_CONFIG):
+            if not (extra / needed).is_file():
+                raise ValueError(
+                    f"{name} {alias_or_version}: a version must carry assets.extra/{needed} to be "
+                    "traced. Received: none. Train and export it again."
+                )
+        provenance = json.loads((extra / PROVENANCE_FILE).read_text(encoding="utf-8"))
+        values = yaml.safe_load((extra / _TRAINING_CONFIG).read_text(encoding="utf-8"))
+    (version,) = (
+        version
+        for version in registry.list_versions(name=name, tracking_uri=tracking_uri)
+        if version.version == origin["version"]
+    )
+    return Lineage(version, provenance, validate_config(values))
+
+
+def changed_inputs(provenance: Mapping[str, Any]) -> list[str]:
+    """What is no longer as it was when the run read it; empty where all of it is."""
+    faults = []
+    for known in provenance["inputs"]:
+        data = DataInput(**known)
+        if not Path(data.source).exists():
+            faults.append(f"{data.role}: {data.source} is gone")
+        elif _now(provenance["stage"], data) != data.sha256:
+            faults.append(f"{data.role}: {data.source} has other content")
+    return faults
+
+
+def _now(stage: str, data: DataInput) -> str:
+    if stage == "pretrain":
+        return records_input(data.role, data.source).sha256
+    return file_input(data.role, data.source, num_examples=data.num_examples or 0).sha256
+
+
+def _describe(provenance: Mapping[str, Any], *, indent: str) -> Iterator[str]:
+    stage = provenance.get("stage")
+    if stage is None:
+        yield f"{indent}a model without provenance: {provenance['folder']}"
+        return
+    commit = provenance["git_commit"]
+    yield f"{indent}{stage} by bert_tf {provenance['package_version']}, " + (
+        f"commit {commit}" if commit else "outside of a git repository"
+    )
+    yield f"{indent}  vocabulary: SHA-256 {provenance['vocabulary_sha256'][:16]}"
+    for data in provenance["inputs"]:
+        number = data["num_examples"]
+        count = f"{number:,} examples, " if number is not None else ""
+        yield f"{indent}  {data['role']}: {data['source']} ({count}SHA-256 {data['sha256'][:16]})"
+    if provenance.get("parent"):
+        yield f"{indent}  from:"
+        yield from _describe(provenance["parent"], indent=indent + "    ")
