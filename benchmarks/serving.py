@@ -19,16 +19,11 @@ now does not batch.
 import argparse
 import contextlib
 import os
-import random
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,29 +32,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 from benchmarks.machine import describe_machine
-from serving.client import GrpcClient, RestClient
+from benchmarks.serving_overhead import measure_overhead, seconds_of
+from benchmarks.serving_processes import Server, read_texts, serve_peer, serve_saved_model
 
-ROOT = Path(__file__).parents[1]
-BATCHING = ROOT / "serving" / "production" / "batching.config"
-MODEL = "classifier"
 OURS = "bert_tf"
-
-
-@dataclass
-class Server:
-    """A server that runs, and what it took."""
-
-    rest_url: str
-    grpc_address: str = ""
-    alone: list[float] = field(default_factory=list)
-    """Seconds of each request of one client."""
-    together: list[float] = field(default_factory=list)
-    """Seconds of each request of many clients."""
-    rates: list[float] = field(default_factory=list)
-    """Texts a second of many clients, a number a round."""
-
-    def client(self) -> RestClient:
-        return RestClient(self.rest_url, model_name=MODEL, timeout_seconds=120)
 
 
 def main() -> None:
@@ -82,20 +58,7 @@ def main() -> None:
                     server.together += seconds
                     server.rates.append(rate)
             print_servers(arguments, servers)
-        with serve_saved_model(saved_model.parent, batching=False) as server:
-            print_overhead(server, saved_model, texts[: arguments.alone * 2])
-
-
-def read_texts(data: Path, *, seed: int) -> list[str]:
-    """Sentences and paragraphs, as many of the ones as of the others, mixed."""
-    rows = (data / "sst2" / "test.tsv").read_text(encoding="utf-8").splitlines()[1:]
-    sentences = [row.split("\t")[0] for row in rows]
-    lines = (data / "wikitext2_valid.txt").read_text(encoding="utf-8").splitlines()
-    paragraphs = [line.strip() for line in lines if line.strip() and not line.startswith(" =")]
-    number = min(len(sentences), len(paragraphs))
-    mixed = sentences[:number] + paragraphs[:number]
-    random.Random(seed).shuffle(mixed)
-    return mixed
+        measure_overhead(saved_model, texts[: arguments.alone * 2])
 
 
 def make_servers(
@@ -131,55 +94,6 @@ def make_servers(
     return starts, ours / "1"
 
 
-@contextlib.contextmanager
-def serve_saved_model(base: Path, *, batching: bool = True) -> Iterator[Server]:
-    """The local server."""
-    port, rest_port = _free_ports()
-    command = [
-        *("-m", "serving.local_server", f"--model_name={MODEL}", f"--model_base_path={base}"),
-        *(f"--port={port}", f"--rest_api_port={rest_port}"),
-    ]
-    if batching:
-        command += ["--enable_batching", f"--batching_parameters_file={BATCHING}"]
-    with _process(command):
-        server = Server(f"http://127.0.0.1:{rest_port}", f"127.0.0.1:{port}")
-        with server.client() as client:
-            client.wait_until_available(120)
-        yield server
-
-
-@contextlib.contextmanager
-def serve_peer(folder: Path, runtime: str, *, max_length: int) -> Iterator[Server]:
-    """A peer's model."""
-    command = ["-m", "benchmarks.serving_peers", "--runtime", runtime, "--model", str(folder)]
-    with _process([*command, "--port", "0", "--max-length", str(max_length)]) as process:
-        yield Server(f"http://127.0.0.1:{int(process.stdout.readline())}")
-
-
-def _free_ports() -> tuple[int, int]:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as one,
-        socket.create_server(("127.0.0.1", 0)) as two,
-    ):
-        return one.getsockname()[1], two.getsockname()[1]
-
-
-@contextlib.contextmanager
-def _process(command: list[str]) -> Iterator[subprocess.Popen]:
-    process = subprocess.Popen(
-        [sys.executable, *command],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
 def compare_answers(servers: dict[str, Server], texts: list[str]) -> None:
     """Raises SystemExit where servers disagree: then they do not do the same work."""
     rows = [{"text": text} for text in texts]
@@ -201,7 +115,8 @@ def ask_alone(server: Server, texts: list[str]) -> list[float]:
     with server.client() as client:
         client.predict(instances=[{"text": texts[0]}])
         return [
-            _seconds(lambda text=text: client.predict(instances=[{"text": text}])) for text in texts
+            seconds_of(lambda text=text: client.predict(instances=[{"text": text}]))
+            for text in texts
         ]
 
 
@@ -217,7 +132,7 @@ def ask_together(server: Server, texts: list[str], num_clients: int) -> tuple[li
                     text = next(waiting, None)
                 if text is None:
                     return
-                taken = _seconds(lambda text=text: client.predict(instances=[{"text": text}]))
+                taken = seconds_of(lambda text=text: client.predict(instances=[{"text": text}]))
                 seconds.append(taken)
 
     threads = [threading.Thread(target=work) for _ in range(num_clients)]
@@ -227,12 +142,6 @@ def ask_together(server: Server, texts: list[str], num_clients: int) -> tuple[li
     for thread in threads:
         thread.join()
     return seconds, len(texts) / (time.perf_counter() - started)
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
 
 
 def print_servers(arguments: argparse.Namespace, servers: dict[str, Server]) -> None:
@@ -257,30 +166,6 @@ def print_servers(arguments: argparse.Namespace, servers: dict[str, Server]) -> 
             f"| {name} | {_percentiles(server.alone)} | {_percentiles(server.together)} "
             f"| {rate:.1f} | {ours / rate:.2f} times |"
         )
-
-
-def print_overhead(server: Server, saved_model: Path, texts: list[str]) -> None:
-    """What REST and gRPC add at p50 to the same call in this process."""
-    import tensorflow as tf
-    import tensorflow_text  # noqa: F401
-
-    signature = tf.saved_model.load(str(saved_model)).signatures["serving_default"]
-    grpc = GrpcClient(server.grpc_address, model_name=MODEL)
-    with server.client() as rest, grpc:
-        calls = {
-            "in the process": lambda text: signature(text=tf.constant([text]))["score"].numpy(),
-            "REST": lambda text: rest.predict(instances=[{"text": text}]),
-            "gRPC": lambda text: grpc.predict(instances=[{"text": text}]),
-        }
-        seconds: dict[str, list[float]] = {name: [] for name in calls}
-        for text in [*texts[:5], *texts]:
-            for name, call in calls.items():
-                seconds[name].append(_seconds(lambda call=call, text=text: call(text)))
-    model = statistics.median(seconds["in the process"][5:])
-    print("\n| one text | p50 (ms) | over the model's own time (ms) |\n|---|---|---|")
-    for name, values in seconds.items():
-        median = statistics.median(values[5:])
-        print(f"| {name} | {median * 1e3:.2f} | {(median - model) * 1e3:.2f} |")
 
 
 def _percentiles(seconds: list[float]) -> str:

@@ -4,12 +4,45 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import keras
 import numpy as np
+import tensorflow as tf
+
+from bert_tf.models.folder import ModelDescription
 
 log = logging.getLogger(__name__)
 
 CONFUSION_MATRIX_FILE = "confusion_matrix.png"
 DEFAULT_FONT = "DejaVu Sans"
+
+
+def report_classes(
+    model: keras.Model,
+    batches: tf.data.Dataset,
+    description: ModelDescription,
+    output_dir: str | Path,
+) -> dict[str, float]:
+    """F1 scores over one pass, and the confusion matrix as a picture in `output_dir`."""
+    predict = tf.function(
+        lambda batch: tf.argmax(model(batch, training=False), axis=-1),
+        input_signature=[batches.element_spec],  # any length: one graph
+    )
+    labels: list[int] = []
+    predictions: list[int] = []
+    for batch in batches:
+        is_real = batch["weights"].numpy() > 0
+        labels += batch["labels"].numpy()[is_real].tolist()
+        predictions += predict(batch).numpy()[is_real].tolist()
+    names = description.class_names
+    matrix = confusion_matrix(labels, predictions, num_classes=len(names))
+    scores = f1_scores(matrix)
+    path = Path(output_dir) / CONFUSION_MATRIX_FILE
+    title = f"accuracy {np.trace(matrix) / matrix.sum():.3f} on {matrix.sum():,} texts"
+    draw_confusion_matrix(matrix, names, path, title=title)
+    metrics = {"macro_f1": float(scores.mean())}
+    if len(names) == 2:
+        metrics["f1"] = float(scores[1])
+    return metrics
 
 
 def confusion_matrix(

@@ -10,9 +10,9 @@ from bert_tf.data.batches.sources import Source, open_prepared, open_static
 from bert_tf.data.batches.tasks import read_labelled
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.models.folder import ModelDescription, load_description, load_model
-from bert_tf.training.confusion import CONFUSION_MATRIX_FILE
+from bert_tf.training.confusion import CONFUSION_MATRIX_FILE, report_classes
 from bert_tf.training.evaluation_pass import Evaluation
-from bert_tf.training.finetuning import evaluation_data, report_classes
+from bert_tf.training.finetuning import evaluation_data
 from bert_tf.training.metrics import ClassificationObjective, PretrainingObjective
 from bert_tf.training.reporting import report_run
 from bert_tf.training.strategy import make_single_device_strategy

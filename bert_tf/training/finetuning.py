@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from bert_tf import __version__
@@ -32,12 +31,7 @@ from bert_tf.models.folder import (
     load_encoder,
     save_model,
 )
-from bert_tf.training.confusion import (
-    CONFUSION_MATRIX_FILE,
-    confusion_matrix,
-    draw_confusion_matrix,
-    f1_scores,
-)
+from bert_tf.training.confusion import CONFUSION_MATRIX_FILE, report_classes
 from bert_tf.training.loop import Phase, Progress, Run, train
 from bert_tf.training.metrics import ClassificationObjective
 from bert_tf.training.profiled_steps import ProfiledSteps
@@ -214,35 +208,6 @@ def evaluation_data(
         is_training=False,
         **worker,
     )
-
-
-def report_classes(
-    model: keras.Model,
-    batches: tf.data.Dataset,
-    description: ModelDescription,
-    output_dir: str | Path,
-) -> dict[str, float]:
-    """F1 scores over one pass, and the confusion matrix as a picture in `output_dir`."""
-    predict = tf.function(
-        lambda batch: tf.argmax(model(batch, training=False), axis=-1),
-        input_signature=[batches.element_spec],  # any length: one graph
-    )
-    labels: list[int] = []
-    predictions: list[int] = []
-    for batch in batches:
-        is_real = batch["weights"].numpy() > 0
-        labels += batch["labels"].numpy()[is_real].tolist()
-        predictions += predict(batch).numpy()[is_real].tolist()
-    names = description.class_names
-    matrix = confusion_matrix(labels, predictions, num_classes=len(names))
-    scores = f1_scores(matrix)
-    path = Path(output_dir) / CONFUSION_MATRIX_FILE
-    title = f"accuracy {np.trace(matrix) / matrix.sum():.3f} on {matrix.sum():,} texts"
-    draw_confusion_matrix(matrix, names, path, title=title)
-    metrics = {"macro_f1": float(scores.mean())}
-    if len(names) == 2:
-        metrics["f1"] = float(scores[1])
-    return metrics
 
 
 def _read_data(section: FinetuningConfig) -> tuple[LabelledText, LabelledText]:

@@ -1,0 +1,94 @@
+"""The servers of the serving benchmark, processes on loopback, and the texts they are asked."""
+
+import contextlib
+import random
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from serving.client import RestClient
+
+ROOT = Path(__file__).parents[1]
+BATCHING = ROOT / "serving" / "production" / "batching.config"
+MODEL = "classifier"
+
+
+@dataclass
+class Server:
+    """A server that runs, and what it took."""
+
+    rest_url: str
+    grpc_address: str = ""
+    alone: list[float] = field(default_factory=list)
+    """Seconds of each request of one client."""
+    together: list[float] = field(default_factory=list)
+    """Seconds of each request of many clients."""
+    rates: list[float] = field(default_factory=list)
+    """Texts a second of many clients, a number a round."""
+
+    def client(self) -> RestClient:
+        return RestClient(self.rest_url, model_name=MODEL, timeout_seconds=120)
+
+
+@contextlib.contextmanager
+def serve_saved_model(base: Path, *, batching: bool = True) -> Iterator[Server]:
+    """The local server."""
+    port, rest_port = _free_ports()
+    command = [
+        *("-m", "serving.local_server", f"--model_name={MODEL}", f"--model_base_path={base}"),
+        *(f"--port={port}", f"--rest_api_port={rest_port}"),
+    ]
+    if batching:
+        command += ["--enable_batching", f"--batching_parameters_file={BATCHING}"]
+    with _process(command):
+        server = Server(f"http://127.0.0.1:{rest_port}", f"127.0.0.1:{port}")
+        with server.client() as client:
+            client.wait_until_available(120)
+        yield server
+
+
+@contextlib.contextmanager
+def serve_peer(folder: Path, runtime: str, *, max_length: int) -> Iterator[Server]:
+    """A peer's model."""
+    command = ["-m", "benchmarks.serving_peers", "--runtime", runtime, "--model", str(folder)]
+    with _process([*command, "--port", "0", "--max-length", str(max_length)]) as process:
+        yield Server(f"http://127.0.0.1:{int(process.stdout.readline())}")
+
+
+def _free_ports() -> tuple[int, int]:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.1", 0)) as two,
+    ):
+        return one.getsockname()[1], two.getsockname()[1]
+
+
+@contextlib.contextmanager
+def _process(command: list[str]) -> Iterator[subprocess.Popen]:
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def read_texts(data: Path, *, seed: int) -> list[str]:
+    """Sentences and paragraphs, as many of the ones as of the others, mixed."""
+    rows = (data / "sst2" / "test.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    sentences = [row.split("\t")[0] for row in rows]
+    lines = (data / "wikitext2_valid.txt").read_text(encoding="utf-8").splitlines()
+    paragraphs = [line.strip() for line in lines if line.strip() and not line.startswith(" =")]
+    number = min(len(sentences), len(paragraphs))
+    mixed = sentences[:number] + paragraphs[:number]
+    random.Random(seed).shuffle(mixed)
+    return mixed
