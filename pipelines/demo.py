@@ -22,7 +22,8 @@ from typing import Any
 from bert_tf.cli_training import progress_shown
 from bert_tf.config import Config, load_config
 from bert_tf.files import write_whole
-from bert_tf.process import set_up_process, tracking_uri
+from bert_tf.folder_lock import lock_folder
+from bert_tf.process import set_up_process, show_errors, tracking_uri
 from bert_tf.progress import ProgressDisplay
 from pipelines.steps import Step, run_step
 
@@ -47,7 +48,9 @@ def main() -> None:
     output_dir.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{output_dir / 'mlflow.db'}")
     set_up_process()
-    run_demo(load_config(arguments.config, overrides=arguments.overrides), output_dir)
+    config = load_config(arguments.config, overrides=arguments.overrides)
+    with show_errors(), lock_folder(output_dir, command="make demo"):
+        run_demo(config, output_dir)
 
 
 def run_demo(config: Config, output_dir: Path) -> None:
@@ -208,14 +211,23 @@ class _Flow:
                     tracking_uri=uri,
                     run_id=run_id_of(classifier.directory),
                     metrics=_metrics(classifier),
-                    files=[classifier.directory / "confusion_matrix.png"],
+                    files=[
+                        classifier.directory / name
+                        for name in (
+                            "confusion_matrix.png",
+                            "data_profile.json",
+                            "provenance.json",
+                        )
+                    ],
                 )
                 write_whole(path, json.dumps({"version": version.version}))
             registry.promote(
                 name=MODEL_NAME, version=json.loads(path.read_text())["version"], tracking_uri=uri
             )
 
-        return self._run("registered", work, uri=uri, parents=[classifier, saved_model])
+        return self._run(
+            "registered", work, max_attempts=3, uri=uri, parents=[classifier, saved_model]
+        )
 
     def published(self) -> Path:
         """The champion below `serving/` for TF Serving; nothing to do where it already is."""
@@ -277,9 +289,17 @@ class _Flow:
         work: Callable[[Path], Any],
         *,
         code: Sequence[Path] = (PACKAGE,),
+        max_attempts: int = 1,
         **inputs: Any,
     ) -> Step:
-        step = run_step(name, work, inputs=inputs, code=code, parent_dir=self.output_dir)
+        step = run_step(
+            name,
+            work,
+            inputs=inputs,
+            code=code,
+            parent_dir=self.output_dir,
+            max_attempts=max_attempts,
+        )
         self.steps.append(step)
         return step
 

@@ -20,6 +20,8 @@ from bert_tf.files import write_whole
 log = logging.getLogger(__name__)
 
 STEP_FILE = "step.json"
+TRANSIENT = (ConnectionError, TimeoutError)
+"""What may be gone at the next attempt."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ def run_step(
     inputs: Mapping[str, Any],
     code: Sequence[Path],
     parent_dir: Path,
+    max_attempts: int = 1,
+    backoff_seconds: float = 5.0,
 ) -> Step:
     """Run `work` in `parent_dir/name`, or reuse what it made there from the same inputs.
 
@@ -48,6 +52,9 @@ def run_step(
         inputs: what the result depends on: JSON values, `Path`s (their content counts) and
             earlier `Step`s.
         code: source files and folders whose change makes the result another.
+        max_attempts: so often is tried what fails for a while only, a server that does not answer
+            or a time limit; first after `backoff_seconds`, then after twice as long each time. Any
+            other error ends the step at once.
     """
     directory = parent_dir / name
     sources = [_sources(path) for path in code]
@@ -63,11 +70,39 @@ def run_step(
     _write(directory, fingerprint=fingerprint, is_finished=False, seconds=seconds_before)
     log.info("%s: running in %s", name, directory)
     started_at = time.monotonic()
-    work(directory)
+    _attempt(name, work, directory, max_attempts=max_attempts, backoff_seconds=backoff_seconds)
     seconds = seconds_before + time.monotonic() - started_at
     _write(directory, fingerprint=fingerprint, is_finished=True, seconds=seconds)
     log.info("%s: done in %.0f s", name, seconds)
     return Step(name, directory, fingerprint, False, seconds)
+
+
+def _attempt(
+    name: str,
+    work: Callable[[Path], Any],
+    directory: Path,
+    *,
+    max_attempts: int,
+    backoff_seconds: float,
+) -> None:
+    for attempt in range(1, max_attempts + 1):
+        try:
+            work(directory)
+        except TRANSIENT as error:
+            if attempt == max_attempts:
+                raise
+            wait_seconds = backoff_seconds * 2 ** (attempt - 1)
+            log.warning(
+                "%s: attempt %d of %d failed, the next in %.0f s: %s",
+                name,
+                attempt,
+                max_attempts,
+                wait_seconds,
+                error,
+            )
+            time.sleep(wait_seconds)
+        else:
+            return
 
 
 def _digest(value: Any) -> str:

@@ -81,3 +81,36 @@ def test_an_interrupted_step_goes_on_in_its_folder(tmp_path):
 def test_an_input_of_an_unknown_kind_is_refused(tmp_path):
     with pytest.raises(TypeError, match=r"must be JSON, a Path or a Step. Received: <object"):
         run_step("one", Work(), inputs={"a": object()}, parent_dir=tmp_path)
+
+
+class Flaky:
+    """Fails so often, then works."""
+
+    def __init__(self, error: Exception, *, times: int):
+        self.error, self.times, self.calls = error, times, 0
+
+    def __call__(self, directory):
+        self.calls += 1
+        if self.calls <= self.times:
+            raise self.error
+
+
+@pytest.mark.parametrize("error", [ConnectionError("away"), TimeoutError("late")])
+def test_what_fails_for_a_while_is_tried_again(tmp_path, error, caplog):
+    work = Flaky(error, times=2)
+    options = {"inputs": {}, "parent_dir": tmp_path, "code": ()}
+    step = steps.run_step("one", work, max_attempts=3, backoff_seconds=0.01, **options)
+    assert (work.calls, step.is_reused) == (3, False)
+    assert f"one: attempt 2 of 3 failed, the next in 0 s: {error}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "times", "calls"), [(ConnectionError("away"), 9, 3), (ValueError("wrong"), 1, 1)]
+)
+def test_attempts_end_and_what_stays_wrong_is_not_tried_again(tmp_path, error, times, calls):
+    work = Flaky(error, times=times)
+    options = {"inputs": {}, "parent_dir": tmp_path, "code": ()}
+    with pytest.raises(type(error), match=str(error)):
+        steps.run_step("one", work, max_attempts=3, backoff_seconds=0.01, **options)
+    assert work.calls == calls
+    assert not steps.run_step("one", Work(), **options).is_reused

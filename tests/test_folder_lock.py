@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bert_tf.data.preparation.lock import LOCK_FILE, lock_folder
+from bert_tf.folder_lock import LOCK_FILE, lock_folder
 
 NUM_PROCESSES, NUM_TURNS = 3, 200
 
