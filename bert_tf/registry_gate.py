@@ -53,14 +53,15 @@ def judge(
 ) -> Judgement:
     """Compare a version with the champion on `texts`, and keep the decision.
 
-    A version that is the champion itself is judged alone. Neither alias nor model is changed, but
-    that the version gets the alias `challenger`.
+    A version that is the champion itself is judged alone; any other gets the alias `challenger`.
     """
     with open_registry(tracking_uri) as client, tempfile.TemporaryDirectory() as scratch:
         version = find_version(client, name, alias_or_version)
-        client.set_registered_model_alias(name, CHALLENGER, version.version)
         holder = find_model(client, name).aliases.get(registry.CHAMPION)
-        has_champion = holder is not None and int(holder) != int(version.version)
+        is_champion = holder is not None and int(holder) == int(version.version)
+        has_champion = holder is not None and not is_champion
+        if not is_champion:
+            client.set_registered_model_alias(name, CHALLENGER, version.version)
 
         def answers_of(number: Any) -> Any:
             folder = Path(scratch) / str(number)

@@ -18,8 +18,8 @@ def add_bias(x: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
 def layer_norm(x: tf.Tensor, gamma: Any, beta: Any, *, epsilon: float) -> tf.Tensor:
     """LayerNorm over the last axis of float32, in six operations where Keras has nine.
 
-    There is one kernel for batch normalisation in the place of LayerNorm, oneDNN's. TensorFlow 2.20
-    ends with damaged memory when that runs inside batched calls, as TF Serving's are.
+    Not as batch normalisation with a channel a token, which the optimizer would replace by one
+    kernel: where it does not, TensorFlow 2.20 ends with damaged memory (decision 11).
     """
     centred = x - tf.reduce_mean(x, axis=-1, keepdims=True)
     variance = tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True)

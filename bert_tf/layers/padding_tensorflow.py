@@ -2,7 +2,7 @@
 
     (batch, length, width) --tokens_only--> (tokens, width) --padded--> (batch, length, width)
 
-Dense layers and LayerNorm take 95% of an encoder's time and see one token at a time; attention
+Dense layers and LayerNorm take most of an encoder's time and see one token at a time; attention
 alone needs rows. Source of the idea: ByteTransformer (Zhai et al. 2023).
 """
 
