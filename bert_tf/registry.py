@@ -35,6 +35,7 @@ from bert_tf.export.mlflow_model import (
     make_example,
     make_signature,
 )
+from bert_tf.export.model_card import CARD_FILE, make_card
 from bert_tf.export.versions import publish as put_into_place
 from bert_tf.export.versions import version_numbers
 from bert_tf.files import write_whole
@@ -58,6 +59,7 @@ _log = logging.getLogger(__name__)
 _DOWNLOAD_PREFIX = ".registry-"
 _ABANDONED_AFTER_SECONDS = 3600.0
 _METRIC_TAG = "metric."
+_DESCRIPTION_CHARACTERS = 5000  # what MLflow's database keeps
 _MODEL_TAG = "bert_tf.model_id"  # MLflow's own database does not keep a version's model_id
 
 
@@ -93,7 +95,8 @@ def register(
 
     It is logged into the run `run_id`, or into a new one of `experiment` if that is None or
     unknown to the server; `files` go into the run's folder `FILES_FOLDER`. `metrics` and `tags` are
-    kept with the version. `input_example` is a DataFrame, or texts for the one input; default: a
+    kept with the version. An export's card (`export.model_card`) becomes the version's description
+    and joins the files. `input_example` is a DataFrame, or texts for the one input; default: a
     row of text. The model must answer it before anything is stored.
     """
     saved_model_dir = Path(saved_model_dir)
@@ -107,6 +110,9 @@ def register(
                 client.log_metric(run.info.run_id, key, float(value))
         for path in files:
             client.log_artifact(run.info.run_id, str(path), FILES_FOLDER)
+        card = make_card(saved_model_dir, name=name)
+        if card:
+            client.log_text(run.info.run_id, card, f"{FILES_FOLDER}/{CARD_FILE}")
         _ensure_name(client, name)
         model = log_model(
             client,
@@ -121,6 +127,7 @@ def register(
             source=model.artifact_location,  # models:/ID is looked up in the process's default
             run_id=run.info.run_id,
             model_id=model.model_id,
+            description=card and card[:_DESCRIPTION_CHARACTERS],
             tags={
                 _MODEL_TAG: model.model_id,
                 **{key: str(value) for key, value in (tags or {}).items()},

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
+from mlflow import MlflowClient
 
 from bert_tf import __version__
 from bert_tf.cli import main
@@ -375,12 +376,25 @@ def test_the_way_back_from_a_registered_version_and_the_same_run_again(work, tmp
         *("--set", "finetuning.num_epochs=1"),
     )
     options = ("--config", str(work / "config.yaml"), "--set", f"export.model={model}")
-    run("export", *options, "--no-check", "--output-dir", str(tmp_path / "export"))
+    options += ("--set", "card.model_license=Apache-2.0", "--no-check")
+    run("export", *options, "--output-dir", str(tmp_path / "export"))
     chosen = ("--name", "reviews", "--version", "1")
     run(
         *("registry", "register", "--model", str(tmp_path / "export"), "--name", "reviews"),
         *("--run-dir", str(model), "--alias", "champion"),
     )
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    card = client.get_model_version("reviews", "1").description
+    for line in (
+        "A BERT for classification: 1 layers, 16 wide, 2 heads, a vocabulary of ",
+        "Classes: other, 긍정.",
+        "| licence of the model | Apache-2.0 |",
+        "| limits | not said |",
+        "| finetune | train: train.tsv | 96 | ",
+        "| pretrain | pretraining: records | ",
+        "| classification_accuracy | ",
+    ):
+        assert line in card
     shown = run("registry", "lineage", *chosen)
     assert shown.startswith("reviews version 1 (champion), registered ")
     assert f"train: {data / 'train.tsv'} (96 examples, SHA-256 " in shown

@@ -26,6 +26,7 @@ from bert_tf.config.training import (
     TrainingConfig,
 )
 from bert_tf.config.tree import (
+    CardConfig,
     Config,
     EvaluationConfig,
     ExportConfig,
@@ -38,6 +39,7 @@ from bert_tf.config.tree import (
 __all__ = [
     "CONFIG_FILE",
     "MODEL_SIZES",
+    "CardConfig",
     "Config",
     "CorpusConfig",
     "EvaluationConfig",

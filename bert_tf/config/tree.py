@@ -139,6 +139,18 @@ class ExportConfig(Section):
     Default: texts in several languages that come with the package."""
 
 
+class CardConfig(Section):
+    """What a model's card says that no run knows."""
+
+    model_license: str | None = None
+    """Such as `Apache-2.0`."""
+    data_license: str | None = None
+    intended_use: str | None = None
+    limits: str | None = None
+    """For what the model was not made, and where it is known to fail."""
+    contact: str | None = None
+
+
 class TrackingConfig(Section):
     """MLflow. The server is `MLFLOW_TRACKING_URI`, or else a SQLite file in the working folder."""
 
@@ -164,4 +176,5 @@ class Config(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     export: ExportConfig = ExportConfig()
     gate: GateConfig = GateConfig()
+    card: CardConfig = CardConfig()
     tracking: TrackingConfig = TrackingConfig()
