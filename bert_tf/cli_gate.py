@@ -45,7 +45,7 @@ def gate(
     except (ValueError, FileNotFoundError) as error:
         fail(error, code=2)
     with connect() as tracking_uri:
-        from bert_tf.registry_gate import judge, promote_judged
+        from bert_tf.registry.gate import judge, promote_judged
 
         texts, sources = _read(config, data, source_field)
         judgement = judge(

@@ -16,7 +16,7 @@ from bert_tf.cli_training import train
 def lineage(name: str, alias_or_version: str | int, is_json: bool) -> None:
     """Show what a version was made of: data, configuration, code, parents."""
     with connect() as tracking_uri:
-        from bert_tf.registry_lineage import trace
+        from bert_tf.registry.lineage import trace
 
         found = trace(name=name, alias_or_version=alias_or_version, tracking_uri=tracking_uri)
         click.echo(
@@ -36,7 +36,7 @@ def reproduce(name: str, alias_or_version: str | int, output_dir: str) -> None:
     another version of the code is said.
     """
     with connect() as tracking_uri:
-        from bert_tf.registry_lineage import changed_inputs, trace
+        from bert_tf.registry.lineage import changed_inputs, trace
 
         found = trace(name=name, alias_or_version=alias_or_version, tracking_uri=tracking_uri)
         if faults := changed_inputs(found.provenance):

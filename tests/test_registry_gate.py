@@ -16,8 +16,8 @@ from bert_tf.cli import main
 from bert_tf.config import GateConfig
 from bert_tf.data.batches.tasks import LabelledText
 from bert_tf.data.inspection.profile import PROFILE_FILE, Profile
-from bert_tf.registry_gate import judge, promote_judged
-from bert_tf.registry_lock import PREFIX, locked
+from bert_tf.registry.gate import judge, promote_judged
+from bert_tf.registry.lock import PREFIX, locked
 from tests.mlflow_stores import make_database
 
 NAME = "reviews"
@@ -164,7 +164,7 @@ def test_a_lock_that_a_killed_process_left_is_taken_over(saved_models, uri, monk
     client = MlflowClient(uri, registry_uri=uri)
     client.create_registered_model(PREFIX + NAME)
     later = time.time() + 61
-    monkeypatch.setattr("bert_tf.registry_lock.time.time", lambda: later)
+    monkeypatch.setattr("bert_tf.registry.lock.time.time", lambda: later)
     registry.promote(name=NAME, version=version, tracking_uri=uri)
     assert aliases(uri)["champion"] == version
     assert [model.name for model in client.search_registered_models()] == [NAME]

@@ -8,8 +8,11 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from bert_tf.registry_lock import PREFIX as LOCK_PREFIX
+from bert_tf.registry.lock import PREFIX as LOCK_PREFIX
 from bert_tf.training.sender import without_password
+
+MODEL_TAG = "bert_tf.model_id"
+"""Of a version: MLflow's own database does not keep its model_id."""
 
 
 @contextlib.contextmanager

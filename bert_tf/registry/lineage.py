@@ -2,7 +2,7 @@
 
 What is needed lies in the SavedModel itself: `assets.extra/provenance.json` and `training.yaml`.
 
-Errors: as in `registry`.
+Errors: as in the package.
 """
 
 import json

@@ -5,7 +5,7 @@
     promote_judged   the challenger becomes champion, if it passed and the champion is still the
               one that it was compared with
 
-Errors: as in `registry`; `ValueError` also for data that does not fit the model.
+Errors: as in the package; `ValueError` also for data that does not fit the model.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from bert_tf.data.batches.tasks import LabelledText
 from bert_tf.data.inspection.profile import PROFILE_FILE, Profile
 from bert_tf.gate.answers import ask
 from bert_tf.gate.decision import DECISION_FILE, Decision, decide
-from bert_tf.registry_lookup import find_model, find_version, open_registry
+from bert_tf.registry.lookup import find_model, find_version, open_registry
 
 CHALLENGER = "challenger"
 PASSED_TAG, REASON_TAG, AGAINST_TAG = "gate.has_passed", "gate.reason", "gate.champion"

@@ -1,0 +1,163 @@
+"""A version's SavedModel on its way out of the registry. Errors: as in the package."""
+
+import contextlib
+import json
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bert_tf.export import object_store
+from bert_tf.export.versions import publish as put_into_place
+from bert_tf.export.versions import version_numbers
+from bert_tf.files import write_whole
+from bert_tf.registry.lookup import MODEL_TAG, find_version, open_registry
+
+ORIGIN_FILE = "registry.json"
+
+_log = logging.getLogger(__name__)
+
+_DOWNLOAD_PREFIX = ".registry-"
+_ABANDONED_AFTER_SECONDS = 3600.0
+
+
+def fetch(
+    *, name: str, alias_or_version: str | int, output_dir: str | Path, tracking_uri: str
+) -> Path:
+    """Bring a version's SavedModel to `output_dir/saved_model`, with `registry.json` beside it.
+
+    An earlier fetch is replaced; a `saved_model` of another origin is not touched. What a fetch
+    killed an hour ago or more left is removed.
+    """
+    output_dir = Path(output_dir)
+    target = output_dir / "saved_model"
+    if target.exists() and not (target / "assets.extra" / ORIGIN_FILE).is_file():
+        raise ValueError(
+            f"{target}: the folder must be absent, or an earlier fetch. "
+            "Received: files of another origin. Choose another output folder."
+        )
+    output_dir.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(output_dir)
+    with (
+        open_registry(tracking_uri) as client,
+        _download(client, name, alias_or_version, output_dir, tracking_uri) as (fetched, origin),
+    ):
+        if target.exists():
+            target.rename(fetched.with_name("replaced"))
+        fetched.rename(target)
+        _write_json(output_dir / ORIGIN_FILE, origin)
+    return target
+
+
+def publish(
+    *, name: str, alias_or_version: str | int, base_dir: str | Path, tracking_uri: str
+) -> Path:
+    """Put a version's SavedModel into `base_dir/name/N`, N one more than the highest there.
+
+    It appears whole, by one rename. If the highest is already this version, nothing is done but
+    saying so, and its path is returned. What a publish killed an hour ago or more left is removed.
+    """
+    model_dir = Path(base_dir) / name
+    _remove_abandoned(model_dir)
+    with open_registry(tracking_uri) as client:
+        version = find_version(client, name, alias_or_version)
+        newest = [model_dir / str(number) for number in version_numbers(model_dir)[-1:]]
+        if newest and _is_same(newest[0], version):
+            _log.info(
+                "%s is already version %s of %s: nothing to publish",
+                newest[0],
+                version.version,
+                name,
+            )
+            return newest[0]
+        model_dir.mkdir(parents=True, exist_ok=True)
+        with _download(client, name, alias_or_version, model_dir, tracking_uri) as (fetched, _):
+            return put_into_place(fetched, model_dir)
+
+
+def publish_to_store(
+    *, name: str, alias_or_version: str | int, base_url: str, tracking_uri: str
+) -> str:
+    """As `publish`, below an address on an object store, always as a new number; its address.
+
+    Files are written in an order that is safe for TF Serving, see `export.object_store`.
+    """
+    with (
+        open_registry(tracking_uri) as client,
+        tempfile.TemporaryDirectory() as folder,
+        _download(client, name, alias_or_version, Path(folder), tracking_uri) as (fetched, _),
+    ):
+        return object_store.publish_to_store(fetched, f"{base_url.rstrip('/')}/{name}")
+
+
+def read_origin(saved_model_dir: str | Path) -> dict[str, Any] | None:
+    """Name, version, alias, run_id and model_id of a fetched or published SavedModel, or None."""
+    path = Path(saved_model_dir) / "assets.extra" / ORIGIN_FILE
+    try:
+        origin: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return origin
+
+
+@contextlib.contextmanager
+def _download(
+    client: Any, name: str, alias_or_version: str | int, parent: Path, tracking_uri: str
+) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """A version's SavedModel, ready to be renamed, in a hidden folder of `parent`; its origin."""
+    from mlflow.artifacts import download_artifacts
+
+    version = find_version(client, name, alias_or_version)
+    address = client.get_model_version_download_uri(name, version.version).rstrip("/")
+    folder = Path(tempfile.mkdtemp(prefix=_DOWNLOAD_PREFIX, dir=parent))
+    try:
+        uris: dict[str, Any] = {"tracking_uri": tracking_uri, "registry_uri": tracking_uri}
+        description = download_artifacts(f"{address}/MLmodel", dst_path=str(folder), **uris)
+        flavor = yaml.safe_load(Path(description).read_text(encoding="utf-8"))["flavors"]
+        artifact = flavor.get("python_function", {}).get("artifacts", {}).get("saved_model")
+        if artifact is None:
+            raise ValueError(
+                f"{name} {version.version}: a version must carry the artifact saved_model. "
+                "Received: none. "
+                "Register it with `bert-tf registry register`."
+            )
+        path = download_artifacts(
+            f"{address}/{artifact['path']}", dst_path=str(folder / "model"), **uris
+        )
+        alias = None if str(alias_or_version).isdigit() else alias_or_version
+        origin = {**_origin(version), "alias": alias}
+        (Path(path) / "assets.extra").mkdir(exist_ok=True)
+        _write_json(Path(path) / "assets.extra" / ORIGIN_FILE, origin)
+        yield Path(path), origin
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for folder in parent.glob(f"{_DOWNLOAD_PREFIX}*"):
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _origin(version: Any) -> dict[str, Any]:
+    return {
+        "name": version.name,
+        "version": int(version.version),
+        "run_id": version.run_id,
+        "model_id": version.tags.get(MODEL_TAG),
+    }
+
+
+def _is_same(published: Path, version: Any) -> bool:
+    origin = read_origin(published)
+    return origin is not None and all(origin[k] == v for k, v in _origin(version).items())
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    write_whole(path, json.dumps(content, indent=2, ensure_ascii=False))

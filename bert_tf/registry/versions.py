@@ -1,0 +1,204 @@
+"""Versions of a registered model: made, listed, given aliases. Errors: as in the package."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bert_tf.export.mlflow_model import (
+    check_example,
+    enter_run,
+    log_model,
+    make_example,
+    make_signature,
+)
+from bert_tf.export.model_card import CARD_FILE, make_card
+from bert_tf.registry.lock import locked
+from bert_tf.registry.lookup import (
+    MODEL_TAG,
+    find_model,
+    find_version,
+    open_registry,
+    search_models,
+    search_versions,
+)
+
+CHAMPION = "champion"
+PREVIOUS = "previous"
+FILES_FOLDER = "files"
+"""In the run's artifacts: what `register` was given."""
+
+_METRIC_TAG = "metric."
+_DESCRIPTION_CHARACTERS = 5000  # what MLflow's database keeps
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegisteredVersion:
+    """One version of a registered model."""
+
+    name: str
+    version: int
+    aliases: tuple[str, ...]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    created_at: datetime
+    """UTC."""
+    run_id: str | None
+    model_id: str | None
+    """MLflow's logged model, where the artifacts are."""
+
+
+def register(
+    saved_model_dir: str | Path,
+    *,
+    name: str,
+    tracking_uri: str,
+    run_id: str | None = None,
+    experiment: str = "bert_tf",
+    metrics: Mapping[str, float] | None = None,
+    tags: Mapping[str, Any] | None = None,
+    files: Iterable[str | Path] = (),
+    input_example: Any = None,
+) -> RegisteredVersion:
+    """Make a SavedModel whose default signature takes text the next version of `name`.
+
+    It is logged into the run `run_id`, or into a new one of `experiment` if that is None or
+    unknown to the server; `files` go into the run's folder `FILES_FOLDER`. `metrics` and `tags` are
+    kept with the version. An export's card (`export.model_card`) becomes the version's description
+    and joins the files. `input_example` is a DataFrame, or texts for the one input; default: a
+    row of text. The model must answer it before anything is stored.
+    """
+    saved_model_dir = Path(saved_model_dir)
+    signature = make_signature(saved_model_dir)
+    files = [_existing(path) for path in files]
+    example = make_example(input_example, signature=signature)
+    check_example(saved_model_dir, example=example)
+    with open_registry(tracking_uri) as client, enter_run(client, run_id, experiment) as run:
+        if run.info.run_id != run_id:
+            for key, value in (metrics or {}).items():
+                client.log_metric(run.info.run_id, key, float(value))
+        for path in files:
+            client.log_artifact(run.info.run_id, str(path), FILES_FOLDER)
+        card = make_card(saved_model_dir, name=name)
+        if card:
+            client.log_text(run.info.run_id, card, f"{FILES_FOLDER}/{CARD_FILE}")
+        _ensure_name(client, name)
+        model = log_model(
+            client,
+            run=run,
+            name=name,
+            saved_model_dir=saved_model_dir,
+            signature=signature,
+            example=example,
+        )
+        version = client.create_model_version(
+            name,
+            source=model.artifact_location,  # models:/ID is looked up in the process's default
+            run_id=run.info.run_id,
+            model_id=model.model_id,
+            description=card and card[:_DESCRIPTION_CHARACTERS],
+            tags={
+                MODEL_TAG: model.model_id,
+                **{key: str(value) for key, value in (tags or {}).items()},
+                **{f"{_METRIC_TAG}{k}": repr(float(v)) for k, v in (metrics or {}).items()},
+            },
+        )
+        link = json.dumps([{"name": name, "version": version.version}])
+        client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": link})
+        return _describe_version(version, aliases={})
+
+
+def promote(
+    *,
+    name: str,
+    version: int | str,
+    alias: str = CHAMPION,
+    expected_holder: int | None = None,
+    tracking_uri: str,
+) -> RegisteredVersion:
+    """Move `alias` to `version`. The version that was `champion` becomes `previous`.
+
+    Of several promotions at once one is made, the others are told.
+
+    Args:
+        expected_holder: refuse where another version holds the alias; none may hold it, too.
+
+    Raises:
+        ValueError: another version holds the alias, or another promotion is under way.
+    """
+    with open_registry(tracking_uri) as client:
+        chosen = find_version(client, name, version)
+        with locked(client, name):
+            aliases = client.get_registered_model(name).aliases
+            holder = aliases.get(alias)
+            is_expected = holder is None or int(holder) == expected_holder
+            if expected_holder is not None and not is_expected:
+                raise ValueError(
+                    f"{name}: {alias} must still be version {expected_holder}, with which version "
+                    f"{chosen.version} was compared. Received: version {holder}. Compare again."
+                )
+            if holder != chosen.version:
+                if alias == CHAMPION and holder is not None:
+                    client.set_registered_model_alias(name, PREVIOUS, holder)
+                client.set_registered_model_alias(name, alias, chosen.version)
+        return _describe_version(chosen, aliases=client.get_registered_model(name).aliases)
+
+
+def roll_back(*, name: str, tracking_uri: str) -> RegisteredVersion:
+    """Make `previous` the champion again; the champion becomes `previous`.
+
+    Raises:
+        ValueError: there is no previous version.
+    """
+    return promote(name=name, version=PREVIOUS, tracking_uri=tracking_uri)
+
+
+def list_versions(*, name: str | None = None, tracking_uri: str) -> list[RegisteredVersion]:
+    """Versions of `name`, or of all models, by name and number."""
+    with open_registry(tracking_uri) as client:
+        names = [model.name for model in search_models(client)] if name is None else [name]
+        versions = [
+            _describe_version(version, aliases=model.aliases)
+            for model in (find_model(client, known) for known in names)
+            for version in search_versions(client, model.name)
+        ]
+    return sorted(versions, key=lambda version: (version.name, version.version))
+
+
+def _ensure_name(client: Any, name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _describe_version(version: Any, *, aliases: Mapping[str, Any]) -> RegisteredVersion:
+    return RegisteredVersion(
+        name=version.name,
+        version=int(version.version),
+        aliases=tuple(sorted(a for a, v in aliases.items() if str(v) == str(version.version))),
+        metrics={
+            key.removeprefix(_METRIC_TAG): float(value)
+            for key, value in version.tags.items()
+            if key.startswith(_METRIC_TAG)
+        },
+        tags={
+            key: value
+            for key, value in version.tags.items()
+            if not key.startswith(_METRIC_TAG) and key != MODEL_TAG
+        },
+        created_at=datetime.fromtimestamp(version.creation_timestamp / 1000, tz=UTC),
+        run_id=version.run_id or None,
+        model_id=version.tags.get(MODEL_TAG),
+    )
+
+
+def _existing(path: str | Path) -> Path:
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{path}: a file to register must exist. Received: no such file.")
+    return Path(path)
