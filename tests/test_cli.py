@@ -488,6 +488,7 @@ def _wait_for_checkpoint(output_dir: Path, process: subprocess.Popen) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_killed_pretraining_goes_on_from_its_last_checkpoint(work, tmp_path):
     num_steps = 60
     killed = _start_pretraining(work, tmp_path / "killed", num_steps)
