@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -68,14 +69,17 @@ def batch_signatures(
     Rows of different lengths do not fit together, so only signatures whose inputs are a value a
     row, such as text, are batched; others are given back as they are.
     """
+    library = graph.as_graph_def().library
+    functions = {function.signature.name: function for function in library.function}
     return {
-        name: _batch(graph, name, signature, settings) or signature
+        name: _batch(graph, functions, name, signature, settings) or signature
         for name, signature in signatures.items()
     }
 
 
 def _batch(
     graph: tf.Graph,
+    functions: Mapping[str, function_pb2.FunctionDef],
     name: str,
     signature: meta_graph_pb2.SignatureDef,
     settings: BatchingSettings,
@@ -94,7 +98,7 @@ def _batch(
         answers = tf.raw_ops.BatchFunction(
             in_tensors=waiting,
             captured_tensors=captured,
-            f=_optimized_apart(graph, call),
+            f=_optimized_apart(graph, functions[call.get_attr("f").name]),
             num_batch_threads=settings.num_batch_threads,
             max_batch_size=settings.max_batch_size,
             batch_timeout_micros=settings.batch_timeout_micros,
@@ -114,15 +118,15 @@ def _batch(
     return batched
 
 
-def _optimized_apart(graph: tf.Graph, call: tf.Operation) -> attr_value_pb2.NameAttrList:
-    """A function that calls the one of `call`, and whose call is not put in its place.
+def _optimized_apart(
+    graph: tf.Graph, function: function_pb2.FunctionDef
+) -> attr_value_pb2.NameAttrList:
+    """A function that calls `function`, and whose call is not put in its place.
 
     The batch scheduler runs its function as it stands; a function that is called in it goes through
     TensorFlow's graph optimizer, without which a model takes half as long again.
     """
-    name = call.get_attr("f").name
-    library = graph.as_graph_def().library.function
-    (function,) = (f for f in library if f.signature.name == name)
+    name = function.signature.name
     inner, outer = function_pb2.FunctionDef(), function_pb2.FunctionDef()
     inner.CopyFrom(function)
     inner.signature.name = f"{name}_inner"
