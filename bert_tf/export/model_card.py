@@ -16,6 +16,7 @@ import yaml
 from bert_tf.config import CONFIG_FILE, CardConfig
 from bert_tf.export.servability import REPORT_FILE
 from bert_tf.models.folder import DESCRIPTION_FILE, load_description
+from bert_tf.training.provenance import read_provenance
 
 CARD_FILE = "model_card.md"
 _NOT_SAID = "not said"
@@ -30,7 +31,7 @@ def make_card(saved_model_dir: str | Path, *, name: str) -> str | None:
         f"# {name}",
         *_model(extra),
         *_use(_card_settings(extra / CONFIG_FILE)),
-        *_data(_read(extra / "provenance.json")),
+        *_data(read_provenance(extra) or {}),
         *_metrics(_read(extra / "metrics.json")),
         *_checks(_read(extra / REPORT_FILE)),
     ]

@@ -1,6 +1,6 @@
 """`bert-tf predict`: texts in, the answers of an exported SavedModel out, in this process."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +44,23 @@ def predict_texts(
             "A tab separates the two texts of a pair."
         )
     answers: list[dict[str, Any]] = []
-    for start in range(0, len(texts), batch_size):
-        batch = {
-            name: tf.constant(list(values[start : start + batch_size]))
-            for name, values in columns.items()
-        }
+    for batch in text_batches(columns, batch_size=batch_size):
         try:
             answers += _rows(function(**batch))
         except tf.errors.InvalidArgumentError as error:
             raise ValueError(f"{signature_name}: {error.message}") from error
     return answers
+
+
+def text_batches(
+    columns: Mapping[str, Sequence[str]], *, batch_size: int
+) -> Iterator[dict[str, tf.Tensor]]:
+    """A signature's inputs, `batch_size` texts at a time."""
+    for start in range(0, len(columns["text"]), batch_size):
+        yield {
+            name: tf.constant(list(values[start : start + batch_size]))
+            for name, values in columns.items()
+        }
 
 
 def _rows(outputs: Mapping[str, tf.Tensor]) -> list[dict[str, Any]]:

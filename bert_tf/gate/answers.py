@@ -1,5 +1,6 @@
 """What a SavedModel says about labelled texts, and what that takes."""
 
+import itertools
 import statistics
 import time
 from collections.abc import Sequence
@@ -9,17 +10,16 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_text  # noqa: F401  (registers the tokenizer's ops for loading)
 
 from bert_tf.data.batches.tasks import LabelledText
-from bert_tf.data.inspection.profile import Profile
+from bert_tf.data.inspection.profile import NUM_SPECIAL_TOKENS, Profile
+from bert_tf.export.predict import text_batches
 from bert_tf.export.signatures import DEFAULT
 from bert_tf.export.versions import newest_version
 
 _BATCH_SIZE = 32
 _NUM_TIMED = 50
 _NUM_UNTIMED = 5
-_NUM_SPECIAL_TOKENS = 2  # [CLS] and [SEP]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +44,11 @@ class Answers:
         """(texts,) int."""
         return np.asarray(self.probabilities.argmax(axis=1))
 
+    @property
+    def is_right(self) -> np.ndarray:
+        """(texts,) bool."""
+        return np.asarray(self.predictions == self.labels)
+
 
 def ask(saved_model_dir: str | Path, texts: LabelledText) -> Answers:
     """Answers of a classifier that `bert-tf export` wrote.
@@ -61,7 +66,7 @@ def ask(saved_model_dir: str | Path, texts: LabelledText) -> Answers:
         columns["text_pair"] = texts.text_pairs
     answers = [
         {name: value.numpy() for name, value in classify(**batch).items()}
-        for batch in _batches(columns)
+        for batch in text_batches(columns, batch_size=_BATCH_SIZE)
     ]
     classes = tuple(name.decode() for name in answers[0]["labels"][0])
     lengths, num_unknown = _token_counts(model, texts)
@@ -88,14 +93,6 @@ def _classifier(directory: Path, model: Any, *, has_pairs: bool) -> Any:
     return function
 
 
-def _batches(columns: dict[str, list[str]]) -> Any:
-    for start in range(0, len(columns["text"]), _BATCH_SIZE):
-        yield {
-            name: tf.constant(values[start : start + _BATCH_SIZE])
-            for name, values in columns.items()
-        }
-
-
 def _class_ids(texts: LabelledText, classes: Sequence[str], directory: Path) -> np.ndarray:
     ids = {name: number for number, name in enumerate(classes)}
     for row, label in enumerate(texts.labels):
@@ -111,18 +108,15 @@ def _token_counts(model: Any, texts: LabelledText) -> tuple[np.ndarray, int]:
     """Tokens of each first text, and [UNK] among all of them."""
     tokenize = model.signatures["tokenize"]
     lengths, num_unknown = [], 0
-    for batch in _batches({"text": texts.texts}):
+    for batch in text_batches({"text": texts.texts}, batch_size=_BATCH_SIZE):
         tokens = tokenize(**batch)
-        lengths.append(tokens["input_mask"].numpy().sum(axis=1) - _NUM_SPECIAL_TOKENS)
+        lengths.append(tokens["input_mask"].numpy().sum(axis=1) - NUM_SPECIAL_TOKENS)
         num_unknown += int((tokens["tokens"].numpy() == b"[UNK]").sum())
     return np.concatenate(lengths), num_unknown
 
 
 def _latency_ms(classify: Any, columns: dict[str, list[str]]) -> float:
-    number = min(_NUM_TIMED, len(columns["text"]))
-    singles = [
-        {name: tf.constant(v[i : i + 1]) for name, v in columns.items()} for i in range(number)
-    ]
+    singles = list(itertools.islice(text_batches(columns, batch_size=1), _NUM_TIMED))
     for single in singles[:_NUM_UNTIMED]:
         classify(**single)["label"].numpy()
     seconds = []

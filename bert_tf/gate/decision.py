@@ -15,7 +15,7 @@ import numpy as np
 from bert_tf.config.gate import GateConfig
 from bert_tf.data.inspection.profile import UNKNOWN_WORDS, Profile, compare
 from bert_tf.gate.answers import Answers
-from bert_tf.gate.statistics import bootstrap, calibration_error, metric, paired_bootstrap
+from bert_tf.gate.statistics import METRICS, bootstrap, calibration_error, metric, paired_bootstrap
 
 DECISION_FILE = "gate.json"
 _LENGTH_NAMES = ("shortest third", "middle third", "longest third")
@@ -85,7 +85,8 @@ def decide(
 
     Args:
         sources: of each text, for slices.
-        training_profile: of the texts the champion was trained on; without it drift is not judged.
+        training_profile: of the texts the champion was trained on, to be compared with these as the
+            champion reads them; without it drift is not judged.
 
     Raises:
         ValueError: the two answered other texts or have other classes.
@@ -97,7 +98,7 @@ def decide(
         *_slice_checks(challenger, champion, config, sources),
         *_cost_checks(challenger, champion, config),
         *_calibration_checks(challenger, config),
-        *_drift_checks(challenger, training_profile, config),
+        *_drift_checks(champion or challenger, training_profile, config),
     ]
     figures: dict[str, Any] = {"num_texts": len(challenger.labels)}
     for name, answers in (("challenger", challenger), ("champion", champion)):
@@ -144,10 +145,7 @@ def _metric_checks(
         challenger.labels,
         challenger.predictions,
         champion.predictions,
-        num_classes=len(challenger.classes),
-        num_resamples=config.num_resamples,
-        confidence=config.confidence,
-        seed=seed,
+        **_resampling(challenger, config, seed),
     )
     difference = compared.difference
     yield Check(
@@ -176,10 +174,10 @@ def _slice_checks(
         if rows.sum() < config.min_slice_size:
             continue
         # Of one slice always the share of right answers: F1 of one label alone says another thing.
-        value = float((challenger.predictions == challenger.labels)[rows].mean())
+        value = float(challenger.is_right[rows].mean())
         floor, detail = config.slice_minimum, f"{rows.sum():,} texts"
         if champion is not None:
-            theirs = float((champion.predictions == champion.labels)[rows].mean())
+            theirs = float(champion.is_right[rows].mean())
             floor = max(floor, theirs - config.slice_margin)
             detail += f"; champion {theirs:.4f}"
         # Two shares of the same number of texts: what rounding adds is less than a text.
@@ -232,11 +230,11 @@ def _calibration_checks(challenger: Answers, config: GateConfig) -> Iterator[Che
 
 
 def _drift_checks(
-    challenger: Answers, training_profile: Profile | None, config: GateConfig
+    answers: Answers, training_profile: Profile | None, config: GateConfig
 ) -> Iterator[Check]:
     if training_profile is None:
         return
-    for drift in compare(training_profile, challenger.profile):
+    for drift in compare(training_profile, answers.profile):
         is_of_words = drift.name == UNKNOWN_WORDS
         ceiling = config.max_unknown_drift if is_of_words else config.max_drift
         has_moved = drift.size > ceiling and drift.p_value < config.drift_p_value
@@ -255,22 +253,22 @@ def _figures(answers: Answers, config: GateConfig, seed: int) -> dict[str, Any]:
         "latency_ms": answers.latency_ms,
         "size_bytes": answers.size_bytes,
         "slices": {
-            name: float((answers.predictions == answers.labels)[rows].mean())
-            for name, rows in slices(answers).items()
+            name: float(answers.is_right[rows].mean()) for name, rows in slices(answers).items()
         },
     }
-    for name in ("accuracy", "macro_f1"):
-        interval = bootstrap(
-            name,
-            answers.labels,
-            answers.predictions,
-            num_classes=len(answers.classes),
-            num_resamples=config.num_resamples,
-            confidence=config.confidence,
-            seed=seed,
-        )
-        figures[name] = asdict(interval)
+    options = _resampling(answers, config, seed)
+    for name in METRICS:
+        figures[name] = asdict(bootstrap(name, answers.labels, answers.predictions, **options))
     return figures
+
+
+def _resampling(answers: Answers, config: GateConfig, seed: int) -> dict[str, Any]:
+    return {
+        "num_classes": len(answers.classes),
+        "num_resamples": config.num_resamples,
+        "confidence": config.confidence,
+        "seed": seed,
+    }
 
 
 def _metric(answers: Answers, name: str) -> float:

@@ -8,7 +8,6 @@
 Errors: as in the package; `ValueError` also for data that does not fit the model.
 """
 
-import contextlib
 import json
 import tempfile
 from collections.abc import Sequence
@@ -58,8 +57,9 @@ def judge(
     with open_registry(tracking_uri) as client, tempfile.TemporaryDirectory() as scratch:
         version = find_version(client, name, alias_or_version)
         holder = find_model(client, name).aliases.get(registry.CHAMPION)
-        is_champion = holder is not None and int(holder) == int(version.version)
-        has_champion = holder is not None and not is_champion
+        champion_version = None if holder is None else int(holder)
+        is_champion = champion_version == int(version.version)
+        compared_with = None if is_champion else champion_version
         if not is_champion:
             client.set_registered_model_alias(name, CHALLENGER, version.version)
 
@@ -70,16 +70,15 @@ def judge(
             )
             return ask(saved_model, texts)
 
-        champion = answers_of(holder) if has_champion else None
+        champion = answers_of(compared_with) if compared_with else None
         decision = decide(
             answers_of(version.version),
             champion,
             config=config,
             sources=sources,
-            training_profile=_profile(client, name, holder) if has_champion else None,
+            training_profile=_profile(client, name, compared_with) if compared_with else None,
             seed=seed,
         )
-        compared_with = int(holder) if has_champion else None
         _keep(client, version, decision, compared_with)
     return Judgement(name, int(version.version), compared_with, decision)
 
@@ -126,7 +125,7 @@ def _keep(client: Any, version: Any, decision: Decision, champion: int | None) -
         client.set_model_version_tag(version.name, version.version, key, value)
     if not version.run_id:
         return
-    with contextlib.suppress(FileNotFoundError), tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / DECISION_FILE
         path.write_text(
             json.dumps(decision.as_json(), ensure_ascii=False, indent=2), encoding="utf-8"

@@ -5,7 +5,6 @@ What is needed lies in the SavedModel itself: `assets.extra/provenance.json` and
 Errors: as in the package.
 """
 
-import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,13 @@ import yaml
 
 from bert_tf import registry
 from bert_tf.config import Config, validate_config
-from bert_tf.training.provenance import PROVENANCE_FILE, DataInput, file_input, records_input
+from bert_tf.training.provenance import (
+    PROVENANCE_FILE,
+    DataInput,
+    file_input,
+    read_provenance,
+    records_input,
+)
 
 _TRAINING_CONFIG = "training.yaml"
 
@@ -70,7 +75,7 @@ def trace(*, name: str, alias_or_version: str | int, tracking_uri: str) -> Linea
                     f"{name} {alias_or_version}: a version must carry assets.extra/{needed} to be "
                     "traced. Received: none. Train and export it again."
                 )
-        provenance = json.loads((extra / PROVENANCE_FILE).read_text(encoding="utf-8"))
+        provenance = read_provenance(extra) or {}
         values = yaml.safe_load((extra / _TRAINING_CONFIG).read_text(encoding="utf-8"))
     (version,) = (
         version

@@ -119,7 +119,8 @@ def finetune(
         if worker.is_chief:
             tokenizer.save(output_dir)
             profile_path = Path(output_dir) / PROFILE_FILE
-            write_whole(profile_path, profile_texts(train_data, tokenizer).as_json())
+            seen = profile_texts(train_data, tokenizer, max_seq_length=description.max_seq_length)
+            write_whole(profile_path, seen.as_json())
         log.log_files("vocab.txt", "tokenizer.json", PROFILE_FILE)
         log.log_provenance(
             stage="finetune",

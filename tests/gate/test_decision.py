@@ -176,3 +176,15 @@ def test_profile_survives_its_file(tmp_path):
     path.write_text("{}", encoding="utf-8")
     with pytest.raises(ValueError, match="must be a data profile"):
         Profile.read(path)
+
+
+def test_drift_is_of_the_texts_as_the_champion_reads_them():
+    other_vocabulary = make_answers(profile=make_profile(lengths=LENGTHS + 20))
+    decision = decide(
+        other_vocabulary, make_answers(), config=GateConfig(), training_profile=make_profile()
+    )
+    assert decision.has_passed
+    decision = decide(
+        make_answers(), other_vocabulary, config=GateConfig(), training_profile=make_profile()
+    )
+    assert failed(decision) == ["drift of lengths"]

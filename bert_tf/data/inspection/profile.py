@@ -18,6 +18,8 @@ from bert_tf.data.text.tokenizer import Tokenizer
 
 PROFILE_FILE = "data_profile.json"
 UNKNOWN_WORDS = "unknown words"
+NUM_SPECIAL_TOKENS = 2
+"""[CLS] and [SEP], which every text has."""
 _MAX_TEXTS = 50_000
 
 
@@ -76,13 +78,13 @@ class Drift:
     now: str
 
 
-def profile_texts(data: LabelledText, tokenizer: Tokenizer) -> Profile:
-    """Of the first texts of labelled data, as a model with `tokenizer` sees them.
+def profile_texts(data: LabelledText, tokenizer: Tokenizer, *, max_seq_length: int) -> Profile:
+    """Of the first texts of labelled data, as a model reads them: beyond its length it does not.
 
     Of more than `_MAX_TEXTS` it looks at every second, third and so on.
     """
     step = -(-len(data.texts) // _MAX_TEXTS)
-    ids = tokenizer.tokenize(data.texts[::step])
+    ids = tokenizer.tokenize(data.texts[::step])[:, : max_seq_length - NUM_SPECIAL_TOKENS]
     return Profile.of(
         lengths=ids.row_lengths().numpy(),
         num_unknown=int((ids.flat_values.numpy() == tokenizer.unk_id).sum()),
