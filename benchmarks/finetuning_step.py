@@ -37,7 +37,7 @@ from bert_tf.data.batches.tasks import (
 )
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import learn_vocabulary
-from bert_tf.models.folder import ModelDescription
+from bert_tf.models.description import ModelDescription
 from bert_tf.training.metrics import ClassificationObjective
 from bert_tf.training.strategy import split_batches
 

@@ -12,7 +12,8 @@ import keras
 import tensorflow as tf
 
 from bert_tf.config import ModelConfig, OptimizerConfig
-from bert_tf.models.folder import ModelDescription, build_model
+from bert_tf.models.description import ModelDescription
+from bert_tf.models.folder import build_model
 from bert_tf.training.evaluation_pass import Evaluation
 from bert_tf.training.metrics import PretrainingObjective
 from bert_tf.training.optimizers import learning_rate_at, make_optimizer

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from bert_tf.config import ModelConfig, OptimizerConfig
-from bert_tf.models.folder import ModelDescription, build_model
+from bert_tf.models.description import ModelDescription
+from bert_tf.models.folder import build_model
 from bert_tf.training.metrics import Objective
 from bert_tf.training.optimizers import Optimizer, make_optimizer
 from bert_tf.training.step import TrainStep, make_train_step

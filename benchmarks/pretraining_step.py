@@ -32,7 +32,7 @@ from benchmarks.makers import DROPOUT, OurStep, keras_nlp_backbone, our_train_st
 from benchmarks.step_products import products_step
 from benchmarks.workload import POLICIES, make_batch, model_flops
 from bert_tf.config import ModelConfig
-from bert_tf.models.folder import ModelDescription
+from bert_tf.models.description import ModelDescription
 from bert_tf.training.metrics import PretrainingObjective
 from bert_tf.training.strategy import split_batches
 

@@ -16,6 +16,7 @@ import click
 
 from bert_tf import __version__, cli_gate, cli_lineage  # noqa: F401  (they add to `registry`)
 from bert_tf.cli_inspect import inspect
+from bert_tf.cli_pipeline import pipeline
 from bert_tf.cli_registry import registry
 from bert_tf.cli_serving import serving
 from bert_tf.cli_stage import print_metrics, shown_progress, stage
@@ -223,7 +224,10 @@ def _read_lines(path: str | None) -> list[str]:
     return lines
 
 
-for _command in (vocab, prepare, pretrain, finetune, evaluate, export, inspect, registry, serving):
+for _command in (
+    *(vocab, prepare, pretrain, finetune, evaluate, export, inspect),
+    *(registry, serving, pipeline),
+):
     main.add_command(_command)
 
 

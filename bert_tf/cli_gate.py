@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bert_tf.cli_registry import choose_version, connect, registry
-from bert_tf.process import fail
+from bert_tf.cli_stage import configured
 
 if TYPE_CHECKING:
     from bert_tf.config import Config
@@ -20,8 +20,7 @@ REFUSED = 3
 @choose_version
 @click.option("--data", required=True, type=click.Path(), help="Labelled texts, fresh ones.")
 @click.option("--source-field", help="Column that says where a text comes from: its slices.")
-@click.option("--config", "config_path", type=click.Path(), help="YAML file; section `gate`.")
-@click.option("--set", "overrides", multiple=True, metavar="A.B=VALUE", help="Change a value.")
+@configured
 @click.option("--promote", "promotes", is_flag=True, help="Make it champion if it passes.")
 @click.option("--json", "is_json", is_flag=True, help="The whole decision as JSON.")
 def gate(
@@ -29,21 +28,15 @@ def gate(
     alias_or_version: str | int,
     data: str,
     source_field: str | None,
-    config_path: str | None,
-    overrides: tuple[str, ...],
+    config: "Config",
     promotes: bool,
     is_json: bool,
 ) -> None:
     """Compare a version with the champion on labelled texts.
 
-    The columns are those that `finetuning` names. Exit code 3: it may not replace the champion.
+    Its limits are the section `gate`, its columns those that `finetuning` names. Exit code 3: it
+    may not replace the champion.
     """
-    from bert_tf.config import load_config
-
-    try:
-        config = load_config(config_path, overrides=overrides)
-    except (ValueError, FileNotFoundError) as error:
-        fail(error, code=2)
     with connect() as tracking_uri:
         from bert_tf.registry.gate import judge, promote_judged
 

@@ -22,17 +22,6 @@ if TYPE_CHECKING:
 
     from bert_tf.registry import RegisteredVersion
 
-# What a training leaves that belongs with its model.
-_RUN_FILES = (
-    "config.yaml",
-    "model.json",
-    "metrics.json",
-    "vocab.txt",
-    "confusion_matrix.png",
-    "data_profile.json",
-    "provenance.json",
-)
-
 
 @click.group()
 def registry() -> None:
@@ -69,21 +58,32 @@ def choose_version(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--run-dir", type=click.Path(), help="Output folder of the training: its run, metrics, files."
 )
+@click.option(
+    "--keep-model",
+    "keeps_model",
+    is_flag=True,
+    help="Keep the model folder RUN_DIR in the version, too: training can go on from it.",
+)
 @click.option("--alias", callback=_refuse_number, help="Alias the new version gets at once.")
-def register(model: str, name: str, run_dir: str | None, alias: str | None) -> None:
+def register(
+    model: str, name: str, run_dir: str | None, keeps_model: bool, alias: str | None
+) -> None:
     """Make a SavedModel the next version of NAME.
 
     Of a BASE/NAME folder, its highest number is taken.
     """
+    if keeps_model and run_dir is None:
+        raise click.UsageError("--keep-model needs --run-dir.")
     with connect() as tracking_uri:
         from bert_tf.export.versions import newest_version
-        from bert_tf.registry import promote, register
+        from bert_tf.registry import promote, read_training, register
 
         version = register(
             newest_version(model),
             name=name,
             tracking_uri=tracking_uri,
-            **(_read_run(Path(run_dir)) if run_dir else {}),
+            model_dir=run_dir if keeps_model else None,
+            **(read_training(run_dir) if run_dir else {}),
         )
         result = f"{name} version {version.version} is registered"
         if alias:
@@ -110,13 +110,17 @@ def promote(name: str, version: int, alias: str) -> None:
 
 @registry.command()
 @choose_version
-@click.option("--output-dir", required=True, type=click.Path(), help="Where saved_model goes.")
-def fetch(name: str, alias_or_version: str | int, output_dir: str) -> None:
-    """Bring a version's SavedModel into OUTPUT_DIR/saved_model."""
-    with connect() as tracking_uri:
-        from bert_tf.registry import fetch
+@click.option("--model-folder", is_flag=True, help="What training goes on from, instead.")
+@click.option("--output-dir", required=True, type=click.Path(), help="Where it goes.")
+def fetch(name: str, alias_or_version: str | int, model_folder: bool, output_dir: str) -> None:
+    """Bring a version's SavedModel into OUTPUT_DIR/saved_model.
 
-        path = fetch(
+    Its model folder, if it was registered with one, comes into OUTPUT_DIR/model.
+    """
+    with connect() as tracking_uri:
+        from bert_tf.registry import fetch, fetch_model
+
+        path = (fetch_model if model_folder else fetch)(
             name=name,
             alias_or_version=alias_or_version,
             output_dir=output_dir,
@@ -210,23 +214,6 @@ def _print_origin(saved_model_dir: Path) -> None:
 
     origin: Mapping[str, Any] = read_origin(saved_model_dir) or {}
     click.echo(f"{saved_model_dir} is {origin['name']} version {origin['version']}")
-
-
-def _read_run(run_dir: Path) -> dict[str, Any]:
-    """What `register` takes from a training's output folder."""
-    from bert_tf.training.tracking import run_id_of
-
-    run_id = run_id_of(run_dir)
-    files = [run_dir / name for name in _RUN_FILES if (run_dir / name).is_file()]
-    if run_id is None and not files:
-        raise FileNotFoundError(
-            f"{run_dir}: must be the output folder of a training. "
-            f"Received: a folder without {', '.join(_RUN_FILES)} and without a tracked run."
-        )
-    metrics_file = run_dir / "metrics.json"
-    has_metrics = metrics_file in files
-    metrics = json.loads(metrics_file.read_text(encoding="utf-8")) if has_metrics else {}
-    return {"run_id": run_id, "metrics": metrics, "files": files}
 
 
 @contextlib.contextmanager

@@ -6,33 +6,45 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bert_tf.process import fail, show_errors
+
+if TYPE_CHECKING:
+    from bert_tf.config import Config
 
 
 def stage(command: Callable[..., None]) -> click.Command:
     """The options every stage has, and errors as exit code 1 with their message."""
 
     @click.command()
-    @click.option("--config", "config_path", type=click.Path(), help="YAML file.")
-    @click.option("--set", "overrides", multiple=True, metavar="A.B=VALUE", help="Change a value.")
+    @configured
     @click.option("--output-dir", required=True, type=click.Path(), help="Where results go.")
     @functools.wraps(command)
-    def run(
-        config_path: str | None, overrides: tuple[str, ...], output_dir: str, **options: Any
-    ) -> None:
+    def run(config: "Config", output_dir: str, **options: Any) -> None:
+        with show_errors():
+            Path(output_dir).mkdir(parents=True, exist_ok=True)
+            command(config, output_dir, **options)
+
+    return run
+
+
+def configured(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that make a configuration, given to `command` as `config`; exit code 2."""
+
+    @click.option("--config", "config_path", type=click.Path(), help="YAML file.")
+    @click.option("--set", "overrides", multiple=True, metavar="A.B=VALUE", help="Change a value.")
+    @functools.wraps(command)
+    def run(config_path: str | None, overrides: tuple[str, ...], **options: Any) -> None:
         from bert_tf.config import load_config
 
         try:
             config = load_config(config_path, overrides=overrides)
         except (ValueError, FileNotFoundError) as error:
             fail(error, code=2)
-        with show_errors():
-            Path(output_dir).mkdir(parents=True, exist_ok=True)
-            command(config, output_dir, **options)
+        command(config=config, **options)
 
     return run
 

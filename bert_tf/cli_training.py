@@ -14,6 +14,7 @@ import click
 
 from bert_tf.cli_stage import print_metrics, shown_progress, stage
 from bert_tf.process import fail, tracking_uri
+from bert_tf.signals import noted_signals
 
 if TYPE_CHECKING:
     from bert_tf.config import Config
@@ -89,7 +90,7 @@ def train(
         raise click.UsageError("--num-workers and --ray-address are for --engine ray.")
     if engine == "ray" and profile is not None:
         raise click.UsageError("--profile is for --engine local.")
-    with _stop_on_signals() as received:
+    with noted_signals() as received:
 
         def is_stop_requested() -> bool:
             return bool(received)
@@ -193,21 +194,3 @@ def describe_progress(progress: "Progress") -> str:
 def _silence() -> Iterator[Callable[..., None]]:
     """In the place of `shown_progress` where another worker shows it."""
     yield lambda *_: None
-
-
-@contextlib.contextmanager
-def _stop_on_signals() -> Iterator[list[int]]:
-    """Collects SIGTERM and SIGINT; a second SIGINT interrupts at once."""
-    received: list[int] = []
-
-    def note(number: int, _frame: Any) -> None:
-        if received and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        received.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -16,8 +16,11 @@ LOCK_FILE = ".lock"
 
 
 @contextlib.contextmanager
-def lock_folder(directory: str | Path, *, command: str) -> Iterator[None]:
+def lock_folder(directory: str | Path, *, command: str) -> Iterator[int]:
     """Make `directory` and hold its lock; the lock file is gone at the end.
+
+    Yields the lock's file descriptor: a child process that inherits it keeps the folder locked
+    until it ends, too, should this one be killed.
 
     Raises:
         ValueError: somebody else holds it; says which process, and where.
@@ -28,9 +31,27 @@ def lock_folder(directory: str | Path, *, command: str) -> Iterator[None]:
         file.truncate(0)
         file.write(f"`{command}` (process {os.getpid()} on {socket.gethostname()})".encode())
         try:
-            yield
+            yield file.fileno()
         finally:
             path.unlink(missing_ok=True)  # Before the lock is free: see `_take`.
+
+
+def holder_of(directory: str | Path) -> str | None:
+    """Who holds the lock of `directory`; None where nobody does."""
+    try:
+        with (Path(directory) / LOCK_FILE).open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _holder(file)
+    except FileNotFoundError:
+        pass
+    return None
+
+
+def _holder(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace") or "another process"
 
 
 def _take(path: Path, *, command: str) -> IO[bytes]:
@@ -45,8 +66,7 @@ def _take(path: Path, *, command: str) -> IO[bytes]:
         except FileNotFoundError:
             pass
         except BlockingIOError as error:
-            file.seek(0)
-            holder = file.read().decode(errors="replace") or "another process"
+            holder = _holder(file)
             file.close()
             raise ValueError(
                 f"{path.parent}: one process at a time may write a folder. Received: "

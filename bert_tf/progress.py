@@ -14,10 +14,11 @@ class ProgressDisplay:
     """Shows stages of work with rate and time left until it is closed.
 
     Args:
-        is_terminal: draw a live bar (rich); otherwise log a line each 15 seconds.
+        is_terminal: draw a live bar (rich); otherwise log a line now and then.
     """
 
-    def __init__(self, *, is_terminal: bool):
+    def __init__(self, *, is_terminal: bool, line_every_seconds: float = LINE_EVERY_SECONDS):
+        self._line_every_seconds = line_every_seconds
         self._bar: Any = _make_bar() if is_terminal else None
         self._tasks: dict[str, Any] = {}
         self._first_seen: dict[str, tuple[float, int]] = {}
@@ -33,7 +34,7 @@ class ProgressDisplay:
             self._bar.update(self._tasks[stage], completed=done, total=total, detail=detail)
             return
         is_finished = total is not None and done >= total
-        if now - self._last_line_at >= LINE_EVERY_SECONDS or is_finished:
+        if now - self._last_line_at >= self._line_every_seconds or is_finished:
             self._last_line_at = now
             log.info(
                 "%s", _line(stage, done, total, detail, _rate(done - seen_done, now - seen_at))

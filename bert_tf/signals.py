@@ -1,9 +1,10 @@
-"""SIGTERM, which libraries take for themselves when they start something."""
+"""SIGTERM and SIGINT: noted by who can stop in order, and kept from libraries that take them."""
 
 import contextlib
 import signal
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -18,3 +19,21 @@ def sigterm_kept() -> Iterator[None]:
     finally:
         if is_main and handler is not None:
             signal.signal(signal.SIGTERM, handler)
+
+
+@contextlib.contextmanager
+def noted_signals() -> Iterator[list[int]]:
+    """Collects SIGTERM and SIGINT; a second SIGINT interrupts at once."""
+    received: list[int] = []
+
+    def note(number: int, _frame: Any) -> None:
+        if received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -8,9 +8,8 @@ from typing import Any
 
 from bert_tf.files import write_whole
 from bert_tf.training.tracking import describe_tracking_uri, read_metrics, run_id_of
+from pipelines.pictures import Curves, make_figure, plot, save
 from pipelines.steps import Step
-
-Curve = list[tuple[int, float]]
 
 
 def write_report(
@@ -134,56 +133,33 @@ def _steps_section(steps: list[Step]) -> str:
 
 def _draw_pretraining(encoder: Step, metrics: dict[str, float], path: Path) -> None:
     curves = _curves(encoder)
-    figure, (loss_axes, accuracy_axes) = _make_figure(2)
+    figure, (loss_axes, accuracy_axes) = make_figure(2)
     for split, style in (("train", "-"), ("eval", "o-")):
-        _plot(loss_axes, curves, f"{split}/masked_lm_loss", style, split)
-        _plot(accuracy_axes, curves, f"{split}/next_sentence_accuracy", style, split)
+        plot(loss_axes, curves, f"{split}/masked_lm_loss", style, split)
+        plot(accuracy_axes, curves, f"{split}/next_sentence_accuracy", style, split)
     loss_axes.axhline(metrics["unigram_entropy"], color="grey", linestyle="--")
     loss_axes.annotate("unigram entropy", (0, metrics["unigram_entropy"]), color="grey")
     accuracy_axes.axhline(metrics["next_sentence_majority"], color="grey", linestyle="--")
     loss_axes.set(title="masked-LM loss (nats)", xlabel="step")
     accuracy_axes.set(title="next-sentence accuracy", xlabel="step")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _draw_finetuning(classifiers: dict[str, Step], path: Path) -> None:
-    figure, (loss_axes, accuracy_axes, bar_axes) = _make_figure(3)
+    figure, (loss_axes, accuracy_axes, bar_axes) = make_figure(3)
     for name, step in classifiers.items():
         curves, label = _curves(step), name.replace("_", " ")
-        _plot(loss_axes, curves, "train/loss", "-", label)
-        _plot(accuracy_axes, curves, "eval/classification_accuracy", "o-", label)
+        plot(loss_axes, curves, "train/loss", "-", label)
+        plot(accuracy_axes, curves, "eval/classification_accuracy", "o-", label)
         accuracy = _read(step.directory / "metrics.json")["classification_accuracy"]
         bar_axes.bar_label(bar_axes.bar(label, accuracy), [f"{accuracy:.1%}"])
     loss_axes.set(title="training loss (nats)", xlabel="step")
     accuracy_axes.set(title="accuracy on unseen modules", xlabel="step")
     bar_axes.set(title="final accuracy", ylim=(0, 1))
-    _save(figure, path)
+    save(figure, path)
 
 
-def _make_figure(num_axes: int) -> tuple[Any, Any]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5 * num_axes, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots(1, num_axes)
-
-
-def _plot(axes: Any, curves: dict[str, Curve], name: str, style: str, label: str) -> None:
-    points = curves.get(name, [])
-    if points:
-        axes.plot(*zip(*points, strict=True), style, label=label)
-
-
-def _save(figure: Any, path: Path) -> None:
-    for axes in figure.axes:
-        axes.grid(alpha=0.3)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend()
-    figure.savefig(path, dpi=120)
-
-
-def _curves(step: Step) -> dict[str, Curve]:
+def _curves(step: Step) -> Curves:
     return read_metrics(step.directory)
 
 

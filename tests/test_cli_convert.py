@@ -13,7 +13,7 @@ from bert_tf.cli import convert, main
 from bert_tf.conversion.convert import READABLE, WRITABLE, convert_checkpoint, load_checkpoint
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
 from bert_tf.export.predict import predict_texts
-from bert_tf.models.folder import load_description
+from bert_tf.models.description import load_description
 from bert_tf.models.tensors import weights_by_name
 
 GOLDEN = Path(__file__).parent / "golden" / "huggingface"

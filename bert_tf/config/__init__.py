@@ -13,6 +13,7 @@ from bert_tf.config.data import (
     TokenizerConfig,
     VocabularyConfig,
 )
+from bert_tf.config.flow import FlowConfig
 from bert_tf.config.gate import GateConfig
 from bert_tf.config.model import MODEL_SIZES, ModelConfig
 from bert_tf.config.reading import CONFIG_FILE, load_config, required, validate_config, write_config
@@ -48,6 +49,7 @@ __all__ = [
     "FinetuningConfig",
     "FinetuningOptimizerConfig",
     "FinetuningTrainingConfig",
+    "FlowConfig",
     "GateConfig",
     "MaskingConfig",
     "ModelConfig",

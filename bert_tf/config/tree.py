@@ -12,6 +12,7 @@ from bert_tf.config.data import (
     TokenizerConfig,
     VocabularyConfig,
 )
+from bert_tf.config.flow import FlowConfig
 from bert_tf.config.gate import GateConfig
 from bert_tf.config.model import ModelConfig
 from bert_tf.config.section import Rate, Section
@@ -39,6 +40,9 @@ class PhaseConfig(Section):
 class PretrainingConfig(Section):
     """`bert-tf pretrain`: masked-token and next-sentence prediction over prepared records."""
 
+    pretrained: str | None = None
+    """A model folder to go on from: encoder, and the heads it has; architecture and vocabulary are
+    its own. Default: random weights. Records must be made with its vocabulary."""
     records: str | None = None
     """A folder that `bert-tf prepare` wrote; or a file, folder or glob of static TFRecords that
     Google's or Model Garden's create_pretraining_data.py wrote, with tokenizer.vocabulary."""
@@ -176,5 +180,6 @@ class Config(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     export: ExportConfig = ExportConfig()
     gate: GateConfig = GateConfig()
+    flow: FlowConfig = FlowConfig()
     card: CardConfig = CardConfig()
     tracking: TrackingConfig = TrackingConfig()

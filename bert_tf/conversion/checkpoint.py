@@ -10,7 +10,8 @@ import keras
 
 from bert_tf.config import ModelConfig
 from bert_tf.data.text.tokenizer import Tokenizer
-from bert_tf.models.folder import ModelDescription, build_model
+from bert_tf.models.description import ModelDescription
+from bert_tf.models.folder import build_model
 from bert_tf.models.tensors import Entry, Reader, Shape, load_tensors, weights_by_name
 
 

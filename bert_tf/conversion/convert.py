@@ -13,7 +13,8 @@ from bert_tf.conversion import google, huggingface, keras_nlp, model_garden
 from bert_tf.conversion.checkpoint import ForeignCheckpoint, Model
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import VOCABULARY_FILE
-from bert_tf.models.folder import DESCRIPTION_FILE, load_description, load_model, save_model
+from bert_tf.models.description import DESCRIPTION_FILE, load_description
+from bert_tf.models.folder import load_model, save_model
 
 OWN = "bert-tf"
 FORMATS: dict[str, ModuleType] = {

@@ -31,7 +31,7 @@ from bert_tf.conversion.checkpoint import (
 from bert_tf.data.text import vocabulary
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.files import write_whole
-from bert_tf.models.folder import ModelDescription
+from bert_tf.models.description import ModelDescription
 from bert_tf.models.tensors import (
     Entry,
     Shape,

@@ -26,7 +26,7 @@ from bert_tf.conversion.checkpoint import (
     unlike_bert,
 )
 from bert_tf.files import appearing, write_whole
-from bert_tf.models.folder import ModelDescription
+from bert_tf.models.description import ModelDescription
 from bert_tf.models.tensors import (
     Entry,
     Reader,

@@ -19,7 +19,7 @@ import numpy as np
 from bert_tf.config import ModelConfig
 from bert_tf.conversion import keras_nlp_preset, keras_nlp_tokenizer
 from bert_tf.conversion.checkpoint import ForeignCheckpoint, Model, refuse, unlike_bert
-from bert_tf.models.folder import ModelDescription
+from bert_tf.models.description import ModelDescription
 from bert_tf.models.tensors import Entry, entries_from_table, stored_tensors, weights_by_name
 
 logger = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from tensorflow.core.protobuf import trackable_object_graph_pb2
 from bert_tf.config import ModelConfig
 from bert_tf.conversion import google, tensorflow_checkpoint
 from bert_tf.conversion.checkpoint import ForeignCheckpoint, refuse
-from bert_tf.models.folder import ModelDescription
+from bert_tf.models.description import ModelDescription
 from bert_tf.models.tensors import Entry, Shape, entries_from_table
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import contextlib
 import importlib.metadata
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +65,18 @@ def _find_run(client: Any, run_id: str) -> Any:
 
 
 def log_model(
-    client: Any, *, run: Any, name: str, saved_model_dir: Path, signature: Any, example: Any
+    client: Any,
+    *,
+    run: Any,
+    name: str,
+    folders: Mapping[str, Path],
+    signature: Any,
+    example: Any,
 ) -> Any:
     """`mlflow.pyfunc.log_model` without its active run and its process-wide tracking address.
 
-    Returns the logged model, an output of `run`. One that cannot be written whole is FAILED.
+    `folders` are its artifacts by name; `saved_model` is what answers. Returns the logged model, an
+    output of `run`. One that cannot be written whole is FAILED.
     """
     import mlflow.pyfunc
     from mlflow.entities import LoggedModelOutput
@@ -82,7 +89,7 @@ def log_model(
             mlflow.pyfunc.save_model(
                 path=f"{folder}/model",
                 python_model=str(_PYFUNC_FILE),
-                artifacts={"saved_model": str(saved_model_dir.resolve())},
+                artifacts={key: str(path.resolve()) for key, path in folders.items()},
                 signature=signature,
                 input_example=example,
                 pip_requirements=_pin_requirements(),

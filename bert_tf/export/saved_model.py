@@ -22,7 +22,7 @@ from bert_tf.export.signatures import CLASSIFY, REGRESS, ServingModel
 from bert_tf.export.texts import TextInputs
 from bert_tf.export.versions import publish, unfinished
 from bert_tf.export.warmup import TEXTS, Trial, make_trials, read_texts, write_trials
-from bert_tf.models.folder import ModelDescription, load_description
+from bert_tf.models.description import ModelDescription, load_description
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,13 @@ import numpy as np
 from bert_tf.config.gate import GateConfig
 from bert_tf.data.inspection.profile import UNKNOWN_WORDS, Profile, compare
 from bert_tf.gate.answers import Answers
-from bert_tf.gate.statistics import METRICS, bootstrap, calibration_error, metric, paired_bootstrap
+from bert_tf.training.statistics import (
+    METRICS,
+    bootstrap,
+    calibration_error,
+    metric,
+    paired_bootstrap,
+)
 
 DECISION_FILE = "gate.json"
 _LENGTH_NAMES = ("shortest third", "middle third", "longest third")

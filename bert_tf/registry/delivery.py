@@ -6,7 +6,7 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,20 @@ from bert_tf.export import object_store
 from bert_tf.export.versions import publish as put_into_place
 from bert_tf.export.versions import version_numbers
 from bert_tf.files import write_whole
-from bert_tf.registry.lookup import MODEL_TAG, find_version, open_registry
+from bert_tf.registry.lookup import (
+    MODEL_FOLDER,
+    MODEL_TAG,
+    SAVED_MODEL,
+    find_version,
+    open_registry,
+)
+from bert_tf.training.provenance import ORIGIN_FILE
 
-ORIGIN_FILE = "registry.json"
+_LAYOUT = {
+    SAVED_MODEL: ("saved_model", f"assets.extra/{ORIGIN_FILE}"),
+    MODEL_FOLDER: ("model", ORIGIN_FILE),
+}
+"""Of an artifact the folder it is fetched to, and the file in it that says where it came from."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,9 +45,45 @@ def fetch(
     An earlier fetch is replaced; a `saved_model` of another origin is not touched. What a fetch
     killed an hour ago or more left is removed.
     """
-    output_dir = Path(output_dir)
-    target = output_dir / "saved_model"
-    if target.exists() and not (target / "assets.extra" / ORIGIN_FILE).is_file():
+    return _fetch(SAVED_MODEL, name, alias_or_version, Path(output_dir), tracking_uri)
+
+
+def fetch_model(
+    *, name: str, alias_or_version: str | int, output_dir: str | Path, tracking_uri: str
+) -> Path:
+    """As `fetch`, the model folder that a version was registered with, to `output_dir/model`.
+
+    Raises:
+        ValueError: also where it was registered without.
+    """
+    return _fetch(MODEL_FOLDER, name, alias_or_version, Path(output_dir), tracking_uri)
+
+
+def read_files(
+    *, name: str, alias_or_version: str | int, paths: Sequence[str], tracking_uri: str
+) -> dict[str, bytes]:
+    """Some files of a version's SavedModel; of those that it has, path -> content."""
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    found = {}
+    with open_registry(tracking_uri) as client, tempfile.TemporaryDirectory() as folder:
+        version = find_version(client, name, alias_or_version)
+        uris = _uris(tracking_uri)
+        address = _artifact_address(client, version, SAVED_MODEL, folder, uris)
+        for path in paths:
+            with contextlib.suppress(MlflowException, OSError):
+                file = download_artifacts(f"{address}/{path}", dst_path=folder, **uris)
+                found[path] = Path(file).read_bytes()
+    return found
+
+
+def _fetch(
+    artifact: str, name: str, alias_or_version: str | int, output_dir: Path, tracking_uri: str
+) -> Path:
+    folder, origin_path = _LAYOUT[artifact]
+    target = output_dir / folder
+    if target.exists() and not (target / origin_path).is_file():
         raise ValueError(
             f"{target}: the folder must be absent, or an earlier fetch. "
             "Received: files of another origin. Choose another output folder."
@@ -45,7 +92,10 @@ def fetch(
     _remove_abandoned(output_dir)
     with (
         open_registry(tracking_uri) as client,
-        _download(client, name, alias_or_version, output_dir, tracking_uri) as (fetched, origin),
+        _download(client, name, alias_or_version, output_dir, tracking_uri, artifact=artifact) as (
+            fetched,
+            origin,
+        ),
     ):
         if target.exists():
             target.rename(fetched.with_name("replaced"))
@@ -107,35 +157,55 @@ def read_origin(saved_model_dir: str | Path) -> dict[str, Any] | None:
 
 @contextlib.contextmanager
 def _download(
-    client: Any, name: str, alias_or_version: str | int, parent: Path, tracking_uri: str
+    client: Any,
+    name: str,
+    alias_or_version: str | int,
+    parent: Path,
+    tracking_uri: str,
+    *,
+    artifact: str = SAVED_MODEL,
 ) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """A version's SavedModel, ready to be renamed, in a hidden folder of `parent`; its origin."""
+    """A version's artifact, ready to be renamed, in a hidden folder of `parent`; its origin."""
     from mlflow.artifacts import download_artifacts
 
     version = find_version(client, name, alias_or_version)
-    address = client.get_model_version_download_uri(name, version.version).rstrip("/")
     folder = Path(tempfile.mkdtemp(prefix=_DOWNLOAD_PREFIX, dir=parent))
     try:
-        uris: dict[str, Any] = {"tracking_uri": tracking_uri, "registry_uri": tracking_uri}
-        description = download_artifacts(f"{address}/MLmodel", dst_path=str(folder), **uris)
-        flavor = yaml.safe_load(Path(description).read_text(encoding="utf-8"))["flavors"]
-        artifact = flavor.get("python_function", {}).get("artifacts", {}).get("saved_model")
-        if artifact is None:
-            raise ValueError(
-                f"{name} {version.version}: a version must carry the artifact saved_model. "
-                "Received: none. "
-                "Register it with `bert-tf registry register`."
-            )
-        path = download_artifacts(
-            f"{address}/{artifact['path']}", dst_path=str(folder / "model"), **uris
-        )
+        uris = _uris(tracking_uri)
+        address = _artifact_address(client, version, artifact, str(folder), uris)
+        path = Path(download_artifacts(address, dst_path=str(folder / "model"), **uris))
         alias = None if str(alias_or_version).isdigit() else alias_or_version
         origin = {**_origin(version), "alias": alias}
-        (Path(path) / "assets.extra").mkdir(exist_ok=True)
-        _write_json(Path(path) / "assets.extra" / ORIGIN_FILE, origin)
-        yield Path(path), origin
+        origin_path = path / _LAYOUT[artifact][1]
+        origin_path.parent.mkdir(exist_ok=True)
+        _write_json(origin_path, origin)
+        yield path, origin
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _artifact_address(
+    client: Any, version: Any, artifact: str, folder: str, uris: Mapping[str, Any]
+) -> str:
+    """Where a version's artifact is; its description is downloaded to `folder` on the way."""
+    from mlflow.artifacts import download_artifacts
+
+    address = client.get_model_version_download_uri(version.name, version.version).rstrip("/")
+    description = download_artifacts(f"{address}/MLmodel", dst_path=folder, **uris)
+    flavor = yaml.safe_load(Path(description).read_text(encoding="utf-8"))["flavors"]
+    known = flavor.get("python_function", {}).get("artifacts", {})
+    if artifact not in known:
+        option = " --keep-model" if artifact == MODEL_FOLDER else ""
+        raise ValueError(
+            f"{version.name} {version.version}: a version must carry the artifact {artifact}. "
+            f"Received: {', '.join(known) or 'none'}. "
+            f"Register it with `bert-tf registry register{option}`."
+        )
+    return f"{address}/{known[artifact]['path']}"
+
+
+def _uris(tracking_uri: str) -> dict[str, Any]:
+    return {"tracking_uri": tracking_uri, "registry_uri": tracking_uri}
 
 
 def _remove_abandoned(parent: Path) -> None:

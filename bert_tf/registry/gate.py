@@ -23,7 +23,6 @@ from bert_tf.gate.answers import ask
 from bert_tf.gate.decision import DECISION_FILE, Decision, decide
 from bert_tf.registry.lookup import find_model, find_version, open_registry
 
-CHALLENGER = "challenger"
 PASSED_TAG, REASON_TAG, AGAINST_TAG = "gate.has_passed", "gate.reason", "gate.champion"
 _TAG_CHARACTERS = 4000  # MLflow takes 5,000
 _ARTIFACT_FOLDER = "gate"
@@ -61,7 +60,7 @@ def judge(
         is_champion = champion_version == int(version.version)
         compared_with = None if is_champion else champion_version
         if not is_champion:
-            client.set_registered_model_alias(name, CHALLENGER, version.version)
+            client.set_registered_model_alias(name, registry.CHALLENGER, version.version)
 
         def answers_of(number: Any) -> Any:
             folder = Path(scratch) / str(number)

@@ -5,7 +5,7 @@ What is needed lies in the SavedModel itself: `assets.extra/provenance.json` and
 Errors: as in the package.
 """
 
-import tempfile
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,6 @@ from bert_tf.training.provenance import (
     PROVENANCE_FILE,
     DataInput,
     file_input,
-    read_provenance,
     records_input,
 )
 
@@ -60,28 +59,24 @@ class Lineage:
 
 def trace(*, name: str, alias_or_version: str | int, tracking_uri: str) -> Lineage:
     """Raises ValueError where the version was exported without provenance."""
-    with tempfile.TemporaryDirectory() as folder:
-        saved_model = registry.fetch(
-            name=name,
-            alias_or_version=alias_or_version,
-            output_dir=folder,
-            tracking_uri=tracking_uri,
-        )
-        origin = registry.read_origin(saved_model) or {}
-        extra = saved_model / "assets.extra"
-        for needed in (PROVENANCE_FILE, _TRAINING_CONFIG):
-            if not (extra / needed).is_file():
-                raise ValueError(
-                    f"{name} {alias_or_version}: a version must carry assets.extra/{needed} to be "
-                    "traced. Received: none. Train and export it again."
-                )
-        provenance = read_provenance(extra) or {}
-        values = yaml.safe_load((extra / _TRAINING_CONFIG).read_text(encoding="utf-8"))
-    (version,) = (
-        version
-        for version in registry.list_versions(name=name, tracking_uri=tracking_uri)
-        if version.version == origin["version"]
+    version = registry.get_version(
+        name=name, alias_or_version=alias_or_version, tracking_uri=tracking_uri
     )
+    paths = {needed: f"assets.extra/{needed}" for needed in (PROVENANCE_FILE, _TRAINING_CONFIG)}
+    files = registry.read_files(
+        name=name,
+        alias_or_version=version.version,
+        paths=list(paths.values()),
+        tracking_uri=tracking_uri,
+    )
+    for path in paths.values():
+        if path not in files:
+            raise ValueError(
+                f"{name} {alias_or_version}: a version must carry {path} to be traced. "
+                "Received: none. Train and export it again."
+            )
+    provenance = json.loads(files[paths[PROVENANCE_FILE]])
+    values = yaml.safe_load(files[paths[_TRAINING_CONFIG]])
     return Lineage(version, provenance, validate_config(values))
 
 
@@ -118,5 +113,7 @@ def _describe(provenance: Mapping[str, Any], *, indent: str) -> Iterator[str]:
         count = f"{number:,} examples, " if number is not None else ""
         yield f"{indent}  {data['role']}: {data['source']} ({count}SHA-256 {data['sha256'][:16]})"
     if provenance.get("parent"):
-        yield f"{indent}  from:"
+        registered = provenance["parent"].get("registered")
+        which = " {name} version {version}".format(**registered) if registered else ""
+        yield f"{indent}  from{which}:"
         yield from _describe(provenance["parent"], indent=indent + "    ")

@@ -11,6 +11,8 @@ from typing import Any
 from bert_tf.registry.lock import PREFIX as LOCK_PREFIX
 from bert_tf.training.sender import without_password
 
+SAVED_MODEL, MODEL_FOLDER = "saved_model", "model_folder"
+"""Artifacts of a version: what is served, and what training goes on from."""
 MODEL_TAG = "bert_tf.model_id"
 """Of a version: MLflow's own database does not keep its model_id."""
 

@@ -1,7 +1,11 @@
 """Versions of a registered model: made, listed, given aliases. Errors: as in the package."""
 
+import contextlib
 import json
-from collections.abc import Iterable, Mapping
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,10 +18,11 @@ from bert_tf.export.mlflow_model import (
     make_example,
     make_signature,
 )
-from bert_tf.export.model_card import CARD_FILE, make_card
 from bert_tf.registry.lock import locked
 from bert_tf.registry.lookup import (
+    MODEL_FOLDER,
     MODEL_TAG,
+    SAVED_MODEL,
     find_model,
     find_version,
     open_registry,
@@ -25,10 +30,14 @@ from bert_tf.registry.lookup import (
     search_versions,
 )
 
-CHAMPION = "champion"
-PREVIOUS = "previous"
+CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
 FILES_FOLDER = "files"
 """In the run's artifacts: what `register` was given."""
+
+FINGERPRINT_TAG = "bert_tf.fingerprint"
+"""Of a version: what it was made from, see `register`."""
+
+_log = logging.getLogger(__name__)
 
 _METRIC_TAG = "metric."
 _DESCRIPTION_CHARACTERS = 5000  # what MLflow's database keeps
@@ -60,6 +69,8 @@ def register(
     metrics: Mapping[str, float] | None = None,
     tags: Mapping[str, Any] | None = None,
     files: Iterable[str | Path] = (),
+    model_dir: str | Path | None = None,
+    fingerprint: str | None = None,
     input_example: Any = None,
 ) -> RegisteredVersion:
     """Make a SavedModel whose default signature takes text the next version of `name`.
@@ -69,13 +80,28 @@ def register(
     kept with the version. An export's card (`export.model_card`) becomes the version's description
     and joins the files. `input_example` is a DataFrame, or texts for the one input; default: a
     row of text. The model must answer it before anything is stored.
+
+    Args:
+        model_dir: the model folder, kept as well: `fetch_model` gives it back to be trained on.
+        fingerprint: of what the version was made from. A version that has the same one already is
+            returned as it is: whoever was cut off while registering may just call again.
     """
+    from bert_tf.export.model_card import CARD_FILE, make_card
+
     saved_model_dir = Path(saved_model_dir)
     signature = make_signature(saved_model_dir)
     files = [_existing(path) for path in files]
     example = make_example(input_example, signature=signature)
     check_example(saved_model_dir, example=example)
-    with open_registry(tracking_uri) as client, enter_run(client, run_id, experiment) as run:
+    folders = {SAVED_MODEL: saved_model_dir}
+    with contextlib.ExitStack() as stack:
+        client = stack.enter_context(open_registry(tracking_uri))
+        if known := _find_made_from(client, name, fingerprint):
+            _log.info("%s version %s was made from the same: kept.", name, known.version)
+            return known
+        if model_dir is not None:
+            folders[MODEL_FOLDER] = stack.enter_context(_without_checkpoints(Path(model_dir)))
+        run = stack.enter_context(enter_run(client, run_id, experiment))
         if run.info.run_id != run_id:
             for key, value in (metrics or {}).items():
                 client.log_metric(run.info.run_id, key, float(value))
@@ -89,7 +115,7 @@ def register(
             client,
             run=run,
             name=name,
-            saved_model_dir=saved_model_dir,
+            folders=folders,
             signature=signature,
             example=example,
         )
@@ -101,6 +127,7 @@ def register(
             description=card and card[:_DESCRIPTION_CHARACTERS],
             tags={
                 MODEL_TAG: model.model_id,
+                **({FINGERPRINT_TAG: fingerprint} if fingerprint else {}),
                 **{key: str(value) for key, value in (tags or {}).items()},
                 **{f"{_METRIC_TAG}{k}": repr(float(v)) for k, v in (metrics or {}).items()},
             },
@@ -123,7 +150,8 @@ def promote(
     Of several promotions at once one is made, the others are told.
 
     Args:
-        expected_holder: refuse where another version holds the alias; none may hold it, too.
+        expected_holder: refuse where another version holds the alias. None may hold it, or
+            `version` itself.
 
     Raises:
         ValueError: another version holds the alias, or another promotion is under way.
@@ -132,8 +160,9 @@ def promote(
         chosen = find_version(client, name, version)
         with locked(client, name):
             aliases = client.get_registered_model(name).aliases
+            chosen_number = int(chosen.version)
             holder = aliases.get(alias)
-            is_expected = holder is None or int(holder) == expected_holder
+            is_expected = holder is None or int(holder) in (expected_holder, chosen_number)
             if expected_holder is not None and not is_expected:
                 raise ValueError(
                     f"{name}: {alias} must still be version {expected_holder}, with which version "
@@ -155,6 +184,32 @@ def roll_back(*, name: str, tracking_uri: str) -> RegisteredVersion:
     return promote(name=name, version=PREVIOUS, tracking_uri=tracking_uri)
 
 
+def read_aliases(*, name: str, tracking_uri: str) -> dict[str, int]:
+    """Alias -> version of the registered model `name`."""
+    with open_registry(tracking_uri) as client:
+        return {alias: int(number) for alias, number in find_model(client, name).aliases.items()}
+
+
+def remove_alias(*, name: str, alias: str, tracking_uri: str) -> None:
+    """No version of `name` has the alias from then on."""
+    with open_registry(tracking_uri) as client, locked(client, name):
+        client.delete_registered_model_alias(name, alias)
+
+
+def set_tags(*, name: str, version: int, tags: Mapping[str, str], tracking_uri: str) -> None:
+    """Tags of a version; the last value of a key stays."""
+    with open_registry(tracking_uri) as client:
+        for key, value in tags.items():
+            client.set_model_version_tag(name, str(version), key, value)
+
+
+def get_version(*, name: str, alias_or_version: str | int, tracking_uri: str) -> RegisteredVersion:
+    """One version of `name`."""
+    with open_registry(tracking_uri) as client:
+        version = find_version(client, name, alias_or_version)
+        return _describe_version(version, aliases=find_model(client, name).aliases)
+
+
 def list_versions(*, name: str | None = None, tracking_uri: str) -> list[RegisteredVersion]:
     """Versions of `name`, or of all models, by name and number."""
     with open_registry(tracking_uri) as client:
@@ -165,6 +220,28 @@ def list_versions(*, name: str | None = None, tracking_uri: str) -> list[Registe
             for version in search_versions(client, model.name)
         ]
     return sorted(versions, key=lambda version: (version.name, version.version))
+
+
+def _find_made_from(client: Any, name: str, fingerprint: str | None) -> RegisteredVersion | None:
+    if fingerprint is None:
+        return None
+    for version in search_versions(client, name):
+        if version.tags.get(FINGERPRINT_TAG) == fingerprint:
+            return _describe_version(version, aliases=find_model(client, name).aliases)
+    return None
+
+
+@contextlib.contextmanager
+def _without_checkpoints(model_dir: Path) -> Iterator[Path]:
+    """A folder of the files that a model is trained on from, without those of its own training."""
+    from bert_tf.models.description import load_description
+
+    load_description(model_dir)
+    with tempfile.TemporaryDirectory() as folder:
+        for path in model_dir.iterdir():
+            if path.is_file() and not path.name.startswith("."):
+                shutil.copyfile(path, Path(folder) / path.name)
+        yield Path(folder)
 
 
 def _ensure_name(client: Any, name: str) -> None:

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bert_tf.models.folder import ModelDescription
+from bert_tf.models.description import ModelDescription
+from bert_tf.training.statistics import METRICS, bootstrap, confusion_matrix, f1_scores
 
 log = logging.getLogger(__name__)
 
@@ -22,42 +23,35 @@ def report_classes(
     description: ModelDescription,
     output_dir: str | Path,
 ) -> dict[str, float]:
-    """F1 scores over one pass, and the confusion matrix as a picture in `output_dir`."""
+    """F1 scores over one pass, and the confusion matrix as a picture in `output_dir`.
+
+    Of accuracy and macro-F1 also the 95 % bootstrap interval, `NAME_low` and `NAME_high`.
+    """
     predict = tf.function(
         lambda batch: tf.argmax(model(batch, training=False), axis=-1),
         input_signature=[batches.element_spec],  # any length: one graph
     )
-    labels: list[int] = []
-    predictions: list[int] = []
+    true: list[int] = []
+    predicted: list[int] = []
     for batch in batches:
         is_real = batch["weights"].numpy() > 0
-        labels += batch["labels"].numpy()[is_real].tolist()
-        predictions += predict(batch).numpy()[is_real].tolist()
+        true += batch["labels"].numpy()[is_real].tolist()
+        predicted += predict(batch).numpy()[is_real].tolist()
     names = description.class_names
-    matrix = confusion_matrix(labels, predictions, num_classes=len(names))
+    labels, predictions, num_classes = np.array(true), np.array(predicted), len(names)
+    matrix = confusion_matrix(labels, predictions, num_classes=num_classes)
     scores = f1_scores(matrix)
     path = Path(output_dir) / CONFUSION_MATRIX_FILE
     title = f"accuracy {np.trace(matrix) / matrix.sum():.3f} on {matrix.sum():,} texts"
     draw_confusion_matrix(matrix, names, path, title=title)
     metrics = {"macro_f1": float(scores.mean())}
+    for name in METRICS:
+        interval = bootstrap(name, labels, predictions, num_classes=num_classes)
+        key = "classification_accuracy" if name == "accuracy" else name
+        metrics |= {f"{key}_low": interval.low, f"{key}_high": interval.high}
     if len(names) == 2:
         metrics["f1"] = float(scores[1])
     return metrics
-
-
-def confusion_matrix(
-    labels: Sequence[int], predictions: Sequence[int], *, num_classes: int
-) -> np.ndarray:
-    """Counts, (classes, classes): rows are true classes, columns predicted ones."""
-    matrix = np.zeros((num_classes, num_classes), np.int64)
-    np.add.at(matrix, (np.asarray(labels), np.asarray(predictions)), 1)
-    return matrix
-
-
-def f1_scores(matrix: np.ndarray) -> np.ndarray:
-    """F1 of each class, (classes,), 0 where a class was neither there nor predicted."""
-    both = matrix.sum(axis=0) + matrix.sum(axis=1)
-    return np.divide(2.0 * np.diag(matrix), both, out=np.zeros(len(matrix)), where=both > 0)
 
 
 def draw_confusion_matrix(

@@ -9,7 +9,8 @@ from bert_tf.data.batches.google_records import is_static
 from bert_tf.data.batches.sources import Source, open_prepared, open_static
 from bert_tf.data.batches.tasks import read_labelled
 from bert_tf.data.text.tokenizer import Tokenizer
-from bert_tf.models.folder import ModelDescription, load_description, load_model
+from bert_tf.models.description import ModelDescription, load_description
+from bert_tf.models.folder import load_model
 from bert_tf.training.confusion import CONFUSION_MATRIX_FILE, report_classes
 from bert_tf.training.evaluation_pass import Evaluation
 from bert_tf.training.finetuning import evaluation_data

@@ -23,14 +23,8 @@ from bert_tf.data.inspection.profile import PROFILE_FILE, profile_texts
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.files import write_whole
 from bert_tf.models.bert import with_stored_architecture, with_vocab_size
-from bert_tf.models.folder import (
-    WEIGHTS_FILE,
-    ModelDescription,
-    build_model,
-    load_description,
-    load_encoder,
-    save_model,
-)
+from bert_tf.models.description import ModelDescription, load_description, weights_sha256
+from bert_tf.models.folder import build_model, load_encoder, save_model
 from bert_tf.training.confusion import CONFUSION_MATRIX_FILE, report_classes
 from bert_tf.training.loop import Phase, Progress, Run, train
 from bert_tf.training.metrics import ClassificationObjective
@@ -298,7 +292,9 @@ def _settings(
     return {
         "seed": config.seed,
         "description": description.model_dump(mode="json"),
-        "weights_sha256": None if section.from_scratch else _weights_digest(section),
+        "weights_sha256": (
+            None if section.from_scratch else weights_sha256(str(section.pretrained))
+        ),
         "vocabulary_sha256": _digest(tokenizer.vocabulary),
         "tokenizer": tokenizer.settings,
         "train_data_sha256": _digest([train_data.texts, train_data.text_pairs, train_data.labels]),
@@ -307,11 +303,6 @@ def _settings(
         "optimizer": section.training.optimizer.model_dump(mode="json"),
         "precision": dtype_policy(section.training.precision),
     }
-
-
-def _weights_digest(section: FinetuningConfig) -> str:
-    with (Path(str(section.pretrained)) / WEIGHTS_FILE).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _digest(value: object) -> str:

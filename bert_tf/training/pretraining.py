@@ -8,8 +8,10 @@ import keras
 
 from bert_tf import __version__
 from bert_tf.config import Config, MaskingConfig, ModelConfig, OptimizerConfig
-from bert_tf.models.bert import with_vocab_size
-from bert_tf.models.folder import ModelDescription, build_model, save_model
+from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.models.bert import with_stored_architecture, with_vocab_size
+from bert_tf.models.description import ModelDescription, load_description, weights_sha256
+from bert_tf.models.folder import build_model, load_pretrainer, save_model
 from bert_tf.training.loop import Progress, Run, train
 from bert_tf.training.metrics import PretrainingObjective
 from bert_tf.training.phases import OpenPhase, open_phases
@@ -27,6 +29,7 @@ _IMPLIED_SETTINGS = {
     "architecture": defaults_of(ModelConfig),
     "masking": defaults_of(MaskingConfig),
     "optimizer": defaults_of(OptimizerConfig),
+    "pretrained_sha256": None,
 }
 
 
@@ -100,10 +103,13 @@ def pretrain(
             stage="pretrain",
             inputs=[records_input(phase.name, phase.records) for phase in phases],
             vocabulary_sha256=last.tokenizer.vocabulary_sha256,
+            parent=config.pretraining.pretrained,
         )
         keras.utils.set_random_seed(config.seed)
         with strategy.scope():
             model = build_model(description, dtype=policy, rematerialize=training.rematerialize)
+            if config.pretraining.pretrained is not None:
+                load_pretrainer(model, config.pretraining.pretrained)
         metrics = train(
             Run(
                 model=model,
@@ -133,7 +139,7 @@ def pretrain(
 
 def _describe(config: Config, phases: Sequence[OpenPhase]) -> ModelDescription:
     source = max((phase.source for phase in phases), key=lambda source: source.max_seq_length)
-    architecture = with_vocab_size(config.model, source.tokenizer.vocab_size)
+    architecture = _architecture(config, source.tokenizer)
     if source.max_seq_length > architecture.max_position_embeddings:
         raise ValueError(
             "model.max_position_embeddings must be at least the records' max_seq_length. "
@@ -149,9 +155,23 @@ def _describe(config: Config, phases: Sequence[OpenPhase]) -> ModelDescription:
     )
 
 
+def _architecture(config: Config, tokenizer: Tokenizer) -> ModelConfig:
+    """That of `model`, or of the model to go on from, which must read the records' tokens."""
+    folder = config.pretraining.pretrained
+    if folder is None:
+        return with_vocab_size(config.model, tokenizer.vocab_size)
+    stored = load_description(folder).architecture
+    if Tokenizer.load(folder).vocabulary_sha256 != tokenizer.vocabulary_sha256:
+        raise ValueError(
+            f"{folder}: the records must be made with the vocabulary of pretraining.pretrained. "
+            "Received: another one. Prepare them with tokenizer.vocabulary set to this folder."
+        )
+    return with_stored_architecture(config.model, stored)
+
+
 def _without_paths(config: Config) -> dict[str, object]:
     """The section: what workers may have at different places is not in it."""
-    paths = {"records", "eval_records"}
+    paths = {"pretrained", "records", "eval_records"}
     section = config.pretraining
     return section.model_dump(mode="json", exclude={*paths, "phases"}) | {
         "phases": [phase.model_dump(mode="json", exclude=paths) for phase in section.phases]
@@ -162,7 +182,7 @@ def _settings(
     config: Config, phases: Sequence[OpenPhase], description: ModelDescription
 ) -> dict[str, object]:
     """Only the last phase may grow: the steps before it are done on what they were done on."""
-    training = config.pretraining.training
+    training, pretrained = config.pretraining.training, config.pretraining.pretrained
     settings = {
         "seed": config.seed,
         "architecture": description.architecture.model_dump(mode="json"),
@@ -170,6 +190,7 @@ def _settings(
         "num_train_steps": config.pretraining.num_train_steps,
         "optimizer": training.optimizer.model_dump(mode="json"),
         "precision": dtype_policy(training.precision),
+        "pretrained_sha256": pretrained and weights_sha256(pretrained),
     }
     if not config.pretraining.phases:
         (phase,) = phases

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf import __version__
-from bert_tf.data import records
-from bert_tf.data.batches.google_records import is_static
 from bert_tf.environment import git_commit
 from bert_tf.files import write_whole
 
 PROVENANCE_FILE = "provenance.json"
+ORIGIN_FILE = "registry.json"
+"""In a model folder that came from the registry: which version of what it is."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,9 @@ def file_input(role: str, path: str | Path, *, num_examples: int) -> DataInput:
 
 def records_input(role: str, path: str | Path) -> DataInput:
     """Prepared or static records."""
+    from bert_tf.data import records
+    from bert_tf.data.batches.google_records import is_static
+
     source = str(Path(path).absolute())
     if is_static(path):
         # They have no manifest and may be hundreds of gigabytes: names and sizes.
@@ -78,16 +81,22 @@ def write_provenance(
 
 def read_provenance(folder: str | Path) -> dict[str, Any] | None:
     """What `write_provenance` wrote; None where there is none."""
-    path = Path(folder) / PROVENANCE_FILE
+    return _read(Path(folder) / PROVENANCE_FILE)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
-    provenance: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return provenance
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
 
 
 def _of_parent(folder: Path) -> dict[str, Any]:
     """Its own provenance, or what can be said of a folder without, such as a converted one."""
-    return (read_provenance(folder) or {"stage": None}) | {"folder": str(folder.absolute())}
+    provenance = read_provenance(folder) or {"stage": None}
+    origin = _read(folder / ORIGIN_FILE)
+    registered = origin and {key: origin[key] for key in ("name", "version")}
+    return provenance | {"folder": str(folder.absolute()), "registered": registered}
 
 
 def _names_and_sizes(path: Path) -> Iterable[str]:

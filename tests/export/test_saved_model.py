@@ -13,7 +13,8 @@ from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.export.predict import predict_texts
 from bert_tf.export.saved_model import export_model
 from bert_tf.export.versions import newest_version
-from bert_tf.models.folder import ModelDescription, build_model, load_model, save_model
+from bert_tf.models.description import ModelDescription
+from bert_tf.models.folder import build_model, load_model, save_model
 
 VOCABULARY = (
     *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "한글", "좋", "##아요", "나", "##빠요"),

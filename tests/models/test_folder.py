@@ -7,14 +7,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from bert_tf.models.folder import (
-    ModelDescription,
-    build_model,
-    load_description,
-    load_encoder,
-    load_model,
-    save_model,
-)
+from bert_tf.models.description import ModelDescription, load_description
+from bert_tf.models.folder import build_model, load_encoder, load_model, save_model
 from bert_tf.models.tensors import weights_by_name
 from tests.references import ARCHITECTURE, random_batch, randomize
 

@@ -9,7 +9,8 @@ import tensorflow as tf
 from bert_tf.conversion.checkpoint import Model
 from bert_tf.conversion.keras_nlp import entries, to_keras_nlp
 from bert_tf.layers.attention import padding_mask
-from bert_tf.models.folder import ModelDescription, build_model
+from bert_tf.models.description import ModelDescription
+from bert_tf.models.folder import build_model
 from bert_tf.models.tensors import stored_tensors, weights_by_name
 from tests.references import (
     ARCHITECTURE,

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from bert_tf.config import OptimizerConfig, TrainingConfig
-from bert_tf.models.folder import ModelDescription, build_model
+from bert_tf.models.description import ModelDescription
+from bert_tf.models.folder import build_model
 from bert_tf.models.tensors import weights_by_name
 from bert_tf.training.loop import Phase, Run, train
 from bert_tf.training.metrics import PretrainingObjective

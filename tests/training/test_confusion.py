@@ -4,7 +4,8 @@ import numpy as np
 from matplotlib import image
 
 from bert_tf.training import confusion
-from bert_tf.training.confusion import confusion_matrix, draw_confusion_matrix, f1_scores
+from bert_tf.training.confusion import draw_confusion_matrix
+from bert_tf.training.statistics import confusion_matrix, f1_scores
 
 
 def test_rows_are_true_classes_and_columns_predicted_ones():

@@ -8,7 +8,8 @@ from bert_tf.config import ModelConfig
 from bert_tf.data.batches.tasks import LabelledText
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
-from bert_tf.models.folder import ModelDescription, build_model
+from bert_tf.models.description import ModelDescription
+from bert_tf.models.folder import build_model
 from bert_tf.training.confusion import report_classes
 from bert_tf.training.evaluation_pass import Evaluation
 from bert_tf.training.finetuning import evaluation_data

@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.data.batches.row_packing import pack_batches
-from bert_tf.models.folder import ModelDescription, build_model
+from bert_tf.models.description import ModelDescription
+from bert_tf.models.folder import build_model
 from bert_tf.training.metrics import PretrainingObjective, total_loss
 from bert_tf.training.pretraining import pretrain
 from tests.references import ARCHITECTURE, randomize

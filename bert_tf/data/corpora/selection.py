@@ -8,7 +8,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from bert_tf.config import CorpusConfig, Section
 from bert_tf.data.corpora.document import Document, encode_documents
@@ -153,36 +153,78 @@ class DigestSet:
         self._table = bytearray(FIRST_SLOTS * DIGEST_BYTES)
         self._num_digests = 0
 
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """What `write` wrote."""
+        texts = cls()
+        for digest in _digests(Path(path).read_bytes()):
+            texts._add(digest)
+        return texts
+
+    def write(self, path: str | Path) -> Path:
+        """The digests, sorted: equal sets are equal files."""
+        return write_whole(path, b"".join(sorted(_digests(self._table))))
+
+    def __len__(self) -> int:
+        return self._num_digests
+
+    def __contains__(self, text: str) -> bool:
+        start = self._slot(_digest_of(text)) * DIGEST_BYTES
+        return any(self._table[start : start + DIGEST_BYTES])
+
     def add(self, text: str) -> bool:
         """Whether `text` is new."""
+        return self._add(_digest_of(text))
+
+    def update(self, other: "DigestSet") -> None:
+        """Add all of another set."""
+        for digest in _digests(other._table):
+            self._add(digest)
+
+    def _add(self, digest: bytes) -> bool:
         if 4 * self._num_digests >= 3 * self._num_slots:
             self._grow()
-        digest = hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).digest()
         is_new = self._put(digest)
         self._num_digests += is_new
         return is_new
 
     def _put(self, digest: bytes) -> bool:
-        """An empty slot is all zeros, which no text's digest is for all that is known."""
+        start = self._slot(digest) * DIGEST_BYTES
+        is_new = not any(self._table[start : start + DIGEST_BYTES])
+        self._table[start : start + DIGEST_BYTES] = digest
+        return is_new
+
+    def _slot(self, digest: bytes) -> int:
+        """Where the digest is, or would be put.
+
+        An empty slot is all zeros, which no text's digest is for all that is known.
+        """
         slot = int.from_bytes(digest[:8], "little") % self._num_slots
         while True:
             start = slot * DIGEST_BYTES
             there = self._table[start : start + DIGEST_BYTES]
-            if there == digest:
-                return False
-            if not any(there):
-                self._table[start : start + DIGEST_BYTES] = digest
-                return True
+            if there == digest or not any(there):
+                return slot
             slot = (slot + 1) % self._num_slots
 
     def _grow(self) -> None:
         old = self._table
         self._num_slots *= 2
         self._table = bytearray(self._num_slots * DIGEST_BYTES)
-        for start in range(0, len(old), DIGEST_BYTES):
-            digest = bytes(old[start : start + DIGEST_BYTES])
-            if any(digest):
-                self._put(digest)
+        for digest in _digests(old):
+            self._put(digest)
+
+
+def _digests(table: bytes | bytearray) -> Iterator[bytes]:
+    """Without the empty slots."""
+    for start in range(0, len(table), DIGEST_BYTES):
+        digest = bytes(table[start : start + DIGEST_BYTES])
+        if any(digest):
+            yield digest
+
+
+def _digest_of(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).digest()
 
 
 def _fate(document: Document, *, config: CorpusConfig, seen: DigestSet) -> Fate | None:

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import f1_score
 
-from bert_tf.gate import statistics
+from bert_tf.training import statistics
 
 OPTIONS = {"num_classes": 3, "num_resamples": 2000, "confidence": 0.9, "seed": 0}
 
@@ -24,7 +24,9 @@ def labels() -> np.ndarray:
 def test_macro_f1_equals_scikit_learn(labels):
     predictions = draw(share_right=0.7, seed=1, labels=labels)
     expected = f1_score(labels, predictions, average="macro")
-    assert statistics.macro_f1(labels, predictions, num_classes=3) == pytest.approx(expected)
+    assert statistics.metric("macro_f1", labels, predictions, num_classes=3) == pytest.approx(
+        expected
+    )
 
 
 def test_interval_of_accuracy_equals_scipy_bootstrap(labels):

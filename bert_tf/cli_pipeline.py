@@ -1,0 +1,179 @@
+"""`bert-tf pipeline …`: flows of steps, from files that change to a served model.
+
+The flows stand in `pipelines/`, beside this package in the repository: it is not in the wheel.
+"""
+
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bert_tf.cli_stage import configured
+from bert_tf.process import fail, show_errors, tracking_uri
+from bert_tf.signals import noted_signals
+
+if TYPE_CHECKING:
+    from bert_tf.config import Config
+
+REFUSED = 3
+"""Exit code where the gate refused the new version, or the smoke test sent it back."""
+
+_output_dir = click.option(
+    "--output-dir", required=True, type=click.Path(), help="Where all flows keep their steps."
+)
+
+
+@click.group()
+def pipeline() -> None:
+    """Run flows of steps: pretraining, finetuning, domain_adaptation, refresh.
+
+    A step runs when what it reads has changed; a flow that failed goes on where it failed.
+    """
+
+
+@pipeline.command()
+@click.argument("flow_name", metavar="FLOW")
+@configured
+@_output_dir
+@click.option("--until", metavar="STEP", help="Stop after this step.")
+@click.option("--json", "is_json", is_flag=True, help="What the run did, as JSON.")
+def run(
+    flow_name: str,
+    config: "Config",
+    output_dir: str,
+    until: str | None,
+    is_json: bool,
+) -> None:
+    """Run FLOW: what has changed is done, the rest reused.
+
+    Exit code 0: done, or nothing is new. 1: a step failed; run it again to go on there. 3: the new
+    version was refused or sent back, the one before stays.
+    """
+    with _flows_found(), noted_signals() as received:
+        from pipelines.attempts import InterruptedFlowError, StepError
+        from pipelines.display import FlowDisplay, describe
+        from pipelines.flows import find_flow
+        from pipelines.runner import run_flow
+
+        try:
+            with FlowDisplay(is_terminal=sys.stderr.isatty()) as display:
+                record = run_flow(
+                    find_flow(flow_name),
+                    config,
+                    output_dir,
+                    until=until,
+                    tracking_uri=tracking_uri(),
+                    is_stop_requested=lambda: bool(received),
+                    on_change=display.update,
+                )
+        except StepError as error:
+            fail(error, code=1)
+        except InterruptedFlowError:
+            click.echo("Stopped. Run the same command to go on.", err=True)
+            raise SystemExit(128 + (received or [signal.SIGTERM])[0]) from None
+        click.echo(
+            json.dumps(record.as_json(), ensure_ascii=False) if is_json else describe(record)
+        )
+    if record.status in ("refused", "rolled_back"):
+        raise SystemExit(REFUSED)
+
+
+@pipeline.command()
+@_output_dir
+@click.option("--json", "is_json", is_flag=True, help="One JSON object a line.")
+def status(output_dir: str, is_json: bool) -> None:
+    """Show the newest run of each flow, step by step, and whether one is under way."""
+    with _flows_found():
+        from pipelines import history
+        from pipelines.display import describe
+
+        runs = [run for folder in _flow_dirs(output_dir) if (run := history.read_state(folder))]
+        for known in runs:
+            click.echo(
+                json.dumps(known.as_json(), ensure_ascii=False) if is_json else describe(known)
+            )
+
+
+@pipeline.command("history")
+@_output_dir
+@click.option("--flow", "flow_name", help="One flow alone.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--json", "is_json", is_flag=True, help="One JSON object a line.")
+def history_(output_dir: str, flow_name: str | None, limit: int, is_json: bool) -> None:
+    """List runs that have ended, the newest last."""
+    with _flows_found():
+        from pipelines import history
+
+        runs = sorted(
+            (
+                run
+                for folder in _flow_dirs(output_dir)
+                if flow_name in (None, folder.name)
+                for run in history.read_history(folder)
+            ),
+            key=lambda run: run.started_at,
+        )
+        for past in runs[-limit:]:
+            click.echo(
+                json.dumps(past.as_json(), ensure_ascii=False)
+                if is_json
+                else "\t".join(
+                    (
+                        past.started_at,
+                        past.flow,
+                        past.status,
+                        f"{past.seconds:.0f} s",
+                        past.model,
+                        past.reason,
+                    )
+                )
+            )
+
+
+@pipeline.command()
+@click.argument("flow_name", metavar="FLOW", default="refresh")
+@configured
+@_output_dir
+def schedule(flow_name: str, config: "Config", output_dir: str) -> None:
+    """Run FLOW (default: refresh) at the times of `flow.cron`, and when new data is there.
+
+    Dagster's daemon (extra `orchestrate`), on SQLite, without a listener; Ctrl+C ends it.
+    """
+    with _flows_found():
+        from pipelines.daemon import run_daemon
+
+        raise SystemExit(run_daemon(flow_name, config, output_dir))
+
+
+def _flow_dirs(output_dir: str) -> list[Path]:
+    """Raises FileNotFoundError where no flow ever ran."""
+    found = sorted(path.parent for path in Path(output_dir).glob("*/state.json"))
+    if not found:
+        raise FileNotFoundError(
+            f"{output_dir}: must be the --output-dir of `bert-tf pipeline run`. Received: a folder "
+            "without a run."
+        )
+    return found
+
+
+@contextlib.contextmanager
+def _flows_found() -> Iterator[None]:
+    """Errors as messages, also that there are no flows here."""
+    root = Path(__file__).parents[1]
+    if str(root) not in sys.path and (root / "pipelines" / "flows.py").is_file():
+        sys.path.insert(0, str(root))
+    with show_errors():
+        try:
+            import pipelines  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                "The flows stand in the repository's folder pipelines/, which is not in the "
+                "wheel. Received: none on Python's path. Install with `pip install --editable .` "
+                "in a clone, or set PYTHONPATH to its root."
+            ) from error
+        yield

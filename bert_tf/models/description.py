@@ -1,0 +1,85 @@
+"""What a model folder says of itself, `model.json`, and which weights lie beside it."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Literal, Self
+
+import pydantic
+
+from bert_tf.config import ModelConfig
+
+DESCRIPTION_FILE = "model.json"
+WEIGHTS_FILE = "model.safetensors"
+
+
+class ModelDescription(pydantic.BaseModel):
+    """What must be known to build a model again and to feed it."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+    format_version: Literal[1] = 1
+    kind: Literal[
+        "encoder", "pretraining", "classification", "token_classification", "question_answering"
+    ]
+    architecture: ModelConfig
+    max_seq_length: pydantic.PositiveInt
+    class_names: tuple[str, ...] = ()
+    has_text_pairs: bool = False
+    has_masked_lm: bool = True
+    """Of a `pretraining` model: whether it has the masked-LM head."""
+    has_next_sentence: bool = True
+    """Of a `pretraining` model: whether it has the next-sentence head."""
+    has_pooler: bool = True
+    classifier_dropout_prob: float = pydantic.Field(default=0.0, ge=0.0, lt=1.0)
+    pooling: Literal["pooler", "cls", "mean", "mean_sqrt_len", "max"] = "pooler"
+    """Of an `encoder`: what a sequence's embedding is made of (see `BertEmbedder`)."""
+    normalize_embeddings: bool = False
+
+    @pydantic.model_validator(mode="after")
+    def _has_what_it_reads(self) -> Self:
+        needs_pooler = {
+            "encoder": self.pooling == "pooler",
+            "pretraining": self.has_next_sentence,
+            "classification": True,
+        }
+        if needs_pooler.get(self.kind, False) and not self.has_pooler:
+            raise ValueError(
+                "has_pooler must be true where the pooled output is read. Received: "
+                f"has_pooler=false, kind={self.kind!r}. A `token_classification` model, an "
+                "`encoder` with another pooling or a `pretraining` model without "
+                "has_next_sentence needs none."
+            )
+        if "classification" in self.kind and len(set(self.class_names)) != max(
+            2, len(self.class_names)
+        ):
+            raise ValueError(
+                "class_names must be two or more, each another. Received: "
+                f"{list(self.class_names)}."
+            )
+        if self.kind == "pretraining" and not (self.has_masked_lm or self.has_next_sentence):
+            raise ValueError(
+                "A pretraining model must have a head. Received: neither has_masked_lm nor "
+                "has_next_sentence. An `encoder` has none."
+            )
+        return self
+
+
+def load_description(directory: str | Path) -> ModelDescription:
+    """Read `model.json`. Raises FileNotFoundError or ValueError with what is wrong."""
+    path = Path(directory) / DESCRIPTION_FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: a model folder must hold {DESCRIPTION_FILE}. Received: no such file. Give a "
+            "folder that `bert-tf pretrain` or `bert-tf finetune` finished."
+        )
+    try:
+        return ModelDescription.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise ValueError(f"{path}: not a description of a model. Received: {error}") from error
+
+
+def weights_sha256(directory: str | Path) -> str:
+    """Digest of a model folder's weights."""
+    with (Path(directory) / WEIGHTS_FILE).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

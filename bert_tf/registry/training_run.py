@@ -1,0 +1,38 @@
+"""What a training's output folder has for the version that is made of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bert_tf.training.tracking import run_id_of
+
+# What a training leaves that belongs with its model.
+_FILES = (
+    "config.yaml",
+    "model.json",
+    "metrics.json",
+    "vocab.txt",
+    "confusion_matrix.png",
+    "data_profile.json",
+    "provenance.json",
+)
+
+
+def read_training(run_dir: str | Path) -> dict[str, Any]:
+    """`run_id`, `metrics` and `files`, as `register` takes them.
+
+    Raises:
+        FileNotFoundError: the folder has nothing of a training.
+    """
+    run_dir = Path(run_dir)
+    run_id = run_id_of(run_dir)
+    files = [run_dir / name for name in _FILES if (run_dir / name).is_file()]
+    if run_id is None and not files:
+        raise FileNotFoundError(
+            f"{run_dir}: must be the output folder of a training. "
+            f"Received: a folder without {', '.join(_FILES)} and without a tracked run."
+        )
+    metrics_file = run_dir / "metrics.json"
+    has_metrics = metrics_file in files
+    metrics = json.loads(metrics_file.read_text(encoding="utf-8")) if has_metrics else {}
+    return {"run_id": run_id, "metrics": metrics, "files": files}

@@ -1,0 +1,224 @@
+"""The flows: which steps lead from files to a served model, in which order, on what they depend.
+
+    pretraining         corpus -> vocabulary -> records -> BERT -> registered encoder
+    finetuning          registered encoder + labelled texts -> classifier -> gate -> server
+    domain_adaptation   published checkpoint -> goes on with own text -> encoder -> as finetuning
+    refresh             the scheduled one: what is new in the corpus goes into the encoder, all
+                        labelled texts into the classifier -> gate -> server
+
+A step runs when what it reads has changed, and not otherwise. This file knows no runner and no
+orchestrator: `runner` and `schedule` both read it.
+"""
+
+import dataclasses
+
+from pipelines import delivery_steps as delivery
+from pipelines import training_steps as training
+from pipelines.ingest import (
+    CORPUS_FILE,
+    DOCUMENTS_FILE,
+    EVAL_FILE,
+    READ_FILE,
+    TRAIN_FILE,
+    corpus_files,
+    hub_sources,
+    ingest,
+    labelled,
+    labelled_files,
+)
+from pipelines.step import Flow, Step
+
+# --- an encoder: made, or found
+
+FETCH_ENCODER = Step(
+    name="fetch_encoder",
+    work=delivery.fetch_encoder,
+    world=delivery.encoder_version,
+    result_folder="model",
+    result=training.MODEL_FILES,
+    skip=delivery.is_encoder_given,
+)
+IMPORT_CHECKPOINT = Step(
+    name="import_checkpoint",
+    work=training.import_checkpoint,
+    settings=("flow.checkpoint",),
+    files=training.checkpoint_files,
+    result_folder="model",
+    result=training.MODEL_FILES,
+)
+INGEST = Step(
+    name="ingest",
+    work=ingest,
+    after=("fetch_encoder",),
+    settings=("corpus", "flow.damaged_files"),
+    files=corpus_files,
+    world=lambda context: hub_sources(context.config),
+    result=(CORPUS_FILE, DOCUMENTS_FILE, READ_FILE),
+)
+VOCABULARY = Step(
+    name="vocabulary",
+    work=training.vocabulary,
+    after=("ingest",),
+    settings=("seed", "corpus", "vocabulary", "tokenizer"),
+    result=training.TOKENIZER_FILES,
+    skip=training.is_vocabulary_given,
+)
+PREPARE = Step(
+    name="prepare",
+    work=training.prepare,
+    after=("ingest", "vocabulary|fetch_encoder|import_checkpoint"),
+    settings=("seed", "corpus", "tokenizer", "examples", "records"),
+    files=training.given_vocabulary_files,
+    result=training.RECORDS_FILES,
+    disk_bytes=training.records_bytes,
+)
+PRETRAIN = Step(
+    name="pretrain",
+    work=training.pretrain,
+    after=("ingest", "prepare"),
+    settings=("seed", "model", "masking", "pretraining"),
+    files=lambda config: training.model_files(config.pretraining.pretrained),
+    result=training.MODEL_FILES,
+    disk_bytes=training.training_bytes,
+)
+CONTINUE = Step(
+    name="continue",
+    work=training.continue_pretraining,
+    after=("ingest", "prepare", "fetch_encoder|import_checkpoint"),
+    settings=("seed", "model", "masking", "pretraining"),
+    result=training.MODEL_FILES,
+    disk_bytes=training.training_bytes,
+)
+EXPORT_ENCODER = Step(
+    name="export_encoder",
+    work=training.export_encoder,
+    after=("continue|pretrain",),
+    settings=("export", "card"),
+    disk_bytes=training.export_bytes,
+)
+REGISTER_ENCODER = Step(
+    name="register_encoder",
+    work=delivery.register_encoder,
+    after=("export_encoder", "continue|pretrain", "fetch_encoder"),
+    settings=("flow.model_name", "flow.encoder_name"),
+    result=(delivery.REGISTERED_FILE,),
+)
+
+# --- a classifier, and its way to the server
+
+LABELLED = Step(
+    name="labelled",
+    work=labelled,
+    settings=(
+        "seed",
+        "flow.labelled_held_out_share",
+        "flow.source_field",
+        "flow.damaged_files",
+        "finetuning.text_field",
+        "finetuning.text_pair_field",
+        "finetuning.label_field",
+    ),
+    files=labelled_files,
+    result=(TRAIN_FILE, EVAL_FILE),
+    skip=training.own_split,
+)
+FINETUNE = Step(
+    name="finetune",
+    work=training.finetune,
+    after=(training.ENCODER, "labelled"),
+    settings=("seed", "model", "finetuning"),
+    files=lambda config: [
+        *training.own_split_files(config),
+        *training.model_files(config.finetuning.pretrained),
+    ],
+    result=training.MODEL_FILES,
+    disk_bytes=training.training_bytes,
+)
+EVALUATE = Step(
+    name="evaluate",
+    work=training.evaluate,
+    after=("finetune", training.ENCODER, "labelled"),
+    settings=("seed", "evaluation", "finetuning"),
+    result=("metrics.json",),
+)
+EXPORT = Step(
+    name="export",
+    work=training.export,
+    after=("finetune",),
+    settings=("export", "card"),
+    disk_bytes=training.export_bytes,
+)
+REGISTER = Step(
+    name="register",
+    work=delivery.register,
+    after=("finetune", "evaluate", "export", "register_encoder|fetch_encoder"),
+    settings=("flow.model_name",),
+    result=(delivery.REGISTERED_FILE,),
+)
+GATE = Step(
+    name="gate",
+    work=delivery.gate,
+    after=("register", "labelled", "register_encoder"),
+    settings=("seed", "gate", "flow.source_field"),
+)
+PUBLISH = Step(
+    name="publish",
+    work=delivery.publish,
+    after=("register", "gate"),
+    settings=("flow.serving_dir",),
+    result=(delivery.PUBLISHED_FILE,),
+    skip=delivery.is_not_served,
+    is_reused=False,  # it looks whether the version is there, and is champion still
+    disk_bytes=delivery.served_bytes,
+)
+SMOKE_TEST = Step(
+    name="smoke_test",
+    work=delivery.smoke_test,
+    after=("publish", "register", "export", "labelled", "register_encoder"),
+    settings=("flow.server_url",),
+    skip=delivery.is_not_served,
+)
+TO_THE_SERVER = (LABELLED, FINETUNE, EVALUATE, EXPORT, REGISTER, GATE, PUBLISH, SMOKE_TEST)
+
+
+def _only_with_new_text(step: Step) -> Step:
+    """An encoder that has read all documents stays as it is."""
+    after = tuple(dict.fromkeys(("ingest", *step.after)))
+    return dataclasses.replace(step, after=after, skip=training.has_nothing_new)
+
+
+NEW_TEXT = tuple(map(_only_with_new_text, (PREPARE, CONTINUE, EXPORT_ENCODER, REGISTER_ENCODER)))
+
+# --- the flows
+
+PRETRAINING = Flow(
+    "pretraining",
+    "a corpus becomes a registered encoder",
+    (INGEST, VOCABULARY, PREPARE, PRETRAIN, EXPORT_ENCODER, REGISTER_ENCODER),
+)
+FINETUNING = Flow(
+    "finetuning",
+    "labelled texts and a registered encoder become a served classifier",
+    (FETCH_ENCODER, *TO_THE_SERVER),
+)
+DOMAIN_ADAPTATION = Flow(
+    "domain_adaptation",
+    "a published checkpoint goes on with your own text and becomes a served classifier",
+    (
+        *(IMPORT_CHECKPOINT, INGEST, PREPARE, CONTINUE, EXPORT_ENCODER, REGISTER_ENCODER),
+        *TO_THE_SERVER,
+    ),
+)
+REFRESH = Flow(
+    "refresh",
+    "what is new since last time goes into encoder and classifier; to be run by a schedule",
+    (FETCH_ENCODER, INGEST, *NEW_TEXT, *TO_THE_SERVER),
+)
+FLOWS = {flow.name: flow for flow in (PRETRAINING, FINETUNING, DOMAIN_ADAPTATION, REFRESH)}
+
+
+def find_flow(name: str) -> Flow:
+    """Raises ValueError, with the names there are."""
+    if name not in FLOWS:
+        raise ValueError(f"A flow must be one of {', '.join(FLOWS)}. Received: {name!r}.")
+    return FLOWS[name]

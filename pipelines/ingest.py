@@ -1,0 +1,242 @@
+"""Files that people drop in folders become what a run reads, and damaged ones are set aside.
+
+    corpus files    -> corpus.json (the whole files), documents.jsonl (what the encoder has not
+                       read yet), read_documents.bin (digests of all that it then has read)
+    labelled files  -> train.jsonl, eval.jsonl
+
+A text lies on its side of the held-out split by a hash of itself and the seed: however the files
+grow, no version was trained on what it is judged by.
+"""
+
+import contextlib
+import functools
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bert_tf.config import Config
+from bert_tf.data.corpora.corpus import list_sources, read_batches
+from bert_tf.data.corpora.document import held_out_rule
+from bert_tf.data.corpora.hub import PREFIX, hub_fingerprint
+from bert_tf.data.corpora.selection import DigestSet
+from bert_tf.files import appearing, write_whole
+from pipelines.step import Context
+
+log = logging.getLogger(__name__)
+
+CORPUS_FILE, DOCUMENTS_FILE, READ_FILE = "corpus.json", "documents.jsonl", "read_documents.bin"
+TRAIN_FILE, EVAL_FILE, LABELLED_FILE = "train.jsonl", "eval.jsonl", "labelled.json"
+
+
+class DamagedFile(NamedTuple):
+    """A file that was set aside, and why."""
+
+    path: str
+    reason: str
+
+
+# --- text without labels
+
+
+def corpus_files(config: Config) -> list[Path]:
+    """What `ingest` reads that has content of its own on this machine."""
+    return [source for source in list_sources(config.corpus.paths) if isinstance(source, Path)]
+
+
+def hub_sources(config: Config) -> list[str]:
+    """What tells whether data sets of a hub have changed."""
+    names = [path for path in config.corpus.paths if path.startswith(PREFIX)]
+    return [hub_fingerprint(name) for name in names]
+
+
+def ingest(context: Context) -> None:
+    """The corpus's whole files; documents that the encoder has not read go to `documents.jsonl`."""
+    read = _documents_read(context)
+    num_read_before = len(read)
+    damaged: list[DamagedFile] = []
+    sound: list[str] = []
+    num_documents = 0
+    sources = list_sources(context.config.corpus.paths)
+    with appearing(context.directory / DOCUMENTS_FILE) as path, path.open("w", -1, "utf-8") as out:
+        for number, source in enumerate(sources):
+            context.show("ingest", number, len(sources), str(source))
+            with _set_aside(str(source), damaged, config=context.config):
+                num_documents += _take_new(source, context.config, read, out)
+                sound.append(str(source))
+    _refuse_nothing(sound, damaged, "corpus.paths")
+    read.write(context.directory / READ_FILE)
+    num_new = len(read) - num_read_before
+    summary = {"paths": sound, "num_documents": num_documents, "num_new": num_new}
+    _write_summary(context.directory / CORPUS_FILE, summary, damaged)
+    log.info("%s new documents of %s in %s files", num_new, num_documents, len(sound))
+
+
+def num_new_documents(context: Context) -> int:
+    """Of the corpus's, those that the encoder has not read."""
+    summary = json.loads((context.folder("ingest") / CORPUS_FILE).read_text(encoding="utf-8"))
+    return int(summary["num_new"])
+
+
+def _documents_read(context: Context) -> DigestSet:
+    """What the encoder that the run goes on from has read; nothing of one from elsewhere."""
+    folder = context.find("fetch_encoder")
+    path = folder and folder / READ_FILE
+    return DigestSet.read(path) if path and path.is_file() else DigestSet()
+
+
+def _take_new(source: str | Path, config: Config, read: DigestSet, out: Any) -> int:
+    """Write a source's new documents; a source that turns out damaged leaves nothing behind."""
+    begin, new, number = out.tell(), DigestSet(), 0
+    try:
+        for documents in read_batches(config.corpus, sources=[source]):
+            for document in documents:
+                number += 1
+                text = document.compared_text
+                if text not in read and new.add(text):
+                    row = {config.corpus.text_field: document.text}
+                    out.write(json.dumps(row, ensure_ascii=False) + "\n")
+    except BaseException:
+        out.seek(begin)
+        out.truncate()
+        raise
+    read.update(new)
+    return number
+
+
+# --- text with labels
+
+
+def labelled_files(config: Config) -> list[Path]:
+    """What `labelled` reads.
+
+    Raises:
+        FileNotFoundError: a path names nothing.
+    """
+    from bert_tf.data.batches.tasks import SUFFIXES
+
+    found: set[Path] = set()
+    for name in config.flow.labelled_paths:
+        path = Path(name)
+        if path.is_dir():
+            found |= {file for file in path.rglob("*") if file.name.endswith(SUFFIXES)}
+        elif path.is_file():
+            found.add(path)
+        elif not (files := set(Path().glob(name) if not path.is_absolute() else _glob(path))):
+            raise FileNotFoundError(
+                f"{name}: flow.labelled_paths must name files, folders or globs. Received: nothing "
+                "is there."
+            )
+        else:
+            found |= files
+    return sorted(found)
+
+
+def _glob(path: Path) -> Iterable[Path]:
+    return Path(path.anchor).glob(str(path.relative_to(path.anchor)))
+
+
+def labelled(context: Context) -> None:
+    """All labelled texts, held-out ones apart. Of a text with two labels the last one counts."""
+    config = context.config
+    damaged: list[DamagedFile] = []
+    records: dict[tuple[str, str | None], dict[str, str]] = {}
+    files = labelled_files(config)
+    for number, path in enumerate(files):
+        context.show("labelled", number, len(files), str(path))
+        with _set_aside(str(path), damaged, config=config):
+            records |= _read_records(path, config)
+    _refuse_nothing(records, damaged, "flow.labelled_paths")
+    split = _split(records, config)
+    for name, rows in ((TRAIN_FILE, split.train), (EVAL_FILE, split.held_out)):
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        write_whole(context.directory / name, "".join(lines))
+    summary = {"num_train": len(split.train), "num_eval": len(split.held_out)}
+    _write_summary(context.directory / LABELLED_FILE, summary, damaged)
+
+
+@dataclass(frozen=True)
+class _Split:
+    train: list[dict[str, str]]
+    held_out: list[dict[str, str]]
+
+
+def _split(records: dict[tuple[str, str | None], dict[str, str]], config: Config) -> _Split:
+    """A class that would have no text to be learnt from keeps all of its texts for training."""
+    rule = held_out_rule(config.flow.labelled_held_out_share, config.seed)
+    keys = ["\t".join(filter(None, key)).encode() for key in records]
+    are_held_out = dict(zip(records, rule(keys), strict=True))
+    label_field = config.finetuning.label_field
+    learnt = Counter(row[label_field] for key, row in records.items() if not are_held_out[key])
+    split = _Split([], [])
+    for key, row in records.items():
+        is_held_out = are_held_out[key] and learnt[row[label_field]] > 0
+        (split.held_out if is_held_out else split.train).append(row)
+    return split
+
+
+def _read_records(path: Path, config: Config) -> dict[tuple[str, str | None], dict[str, str]]:
+    from bert_tf.data.batches.tasks import read_labelled
+
+    section, source_field = config.finetuning, config.flow.source_field
+    read = functools.partial(
+        read_labelled,
+        path,
+        text_field=section.text_field,
+        text_pair_field=section.text_pair_field,
+    )
+    texts = read(label_field=section.label_field)
+    columns: dict[str, Sequence[str]] = {
+        section.text_field: texts.texts,
+        section.label_field: texts.labels,
+    }
+    if section.text_pair_field is not None and texts.text_pairs is not None:
+        columns[section.text_pair_field] = texts.text_pairs
+    if source_field is not None:
+        columns[source_field] = read(label_field=source_field).labels
+    pairs: Sequence[str | None] = texts.text_pairs or [None] * len(texts.texts)
+    return {
+        (text, pair): dict(zip(columns, row, strict=True))
+        for text, pair, *row in zip(texts.texts, pairs, *columns.values(), strict=True)
+    }
+
+
+# --- both
+
+
+@contextlib.contextmanager
+def _set_aside(path: str, damaged: list[DamagedFile], *, config: Config) -> Iterator[None]:
+    """A file whose reading fails joins `damaged`, if the configuration wants that."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        if config.flow.damaged_files == "error" or isinstance(
+            error, (ConnectionError, TimeoutError)
+        ):
+            raise
+        log.warning("%s is set aside: %s", path, error)
+        damaged.append(DamagedFile(path, str(error)))
+
+
+def _refuse_nothing(sound: Any, damaged: Sequence[DamagedFile], key: str) -> None:
+    if not sound:
+        reasons = "; ".join(file.reason for file in damaged) or "no file"
+        raise ValueError(f"{key}: at least one file must be readable. Received: {reasons}")
+
+
+def _write_summary(path: Path, summary: dict[str, Any], damaged: Sequence[DamagedFile]) -> None:
+    summary["set_aside"] = [file._asdict() for file in damaged]
+    write_whole(path, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+
+
+def set_aside_files(folder: Path) -> list[DamagedFile]:
+    """What the step that wrote `folder` left out."""
+    return [
+        DamagedFile(**file)
+        for name in (CORPUS_FILE, LABELLED_FILE)
+        if (folder / name).is_file()
+        for file in json.loads((folder / name).read_text(encoding="utf-8"))["set_aside"]
+    ]
