@@ -4,7 +4,6 @@ import contextlib
 import json
 import logging
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bert_tf.config import FlowConfig
-from bert_tf.training.sender import without_password
+from pipelines.redaction import redact
 from pipelines.step import Context, Step, Stop
 from pipelines.step_process import OUTCOME_FILE, TRANSIENT
 from pipelines.step_state import work_address
@@ -27,7 +26,6 @@ GRACE_SECONDS = 60.0
 """For a training to write its checkpoint."""
 _POLL_SECONDS = 0.1
 Result = TypeVar("Result")
-_SECRET_NAME = re.compile(r"PASSWORD|SECRET|TOKEN|CREDENTIAL|ACCESS_KEY|API_KEY|PRIVATE", re.I)
 
 
 class StepError(Exception):
@@ -94,7 +92,7 @@ class Attempts:
         if outcome.get("kind") == "interrupted":
             raise InterruptedFlowError
         if "error" in outcome:
-            raise StepError(redact(outcome["error"]), is_transient=outcome["kind"] == "transient")
+            raise StepError(outcome["error"], is_transient=outcome["kind"] == "transient")
         return Stop(**outcome["stop"]) if "stop" in outcome else None
 
     @contextlib.contextmanager
@@ -131,7 +129,7 @@ class Attempts:
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
-        with self.log_path.open("a", encoding="utf-8") as out:
+        with process.stdout, self.log_path.open("a", encoding="utf-8") as out:
             for raw in process.stdout:
                 line = redact(raw.decode("utf-8", "replace").rstrip())
                 print(line, file=out, flush=True)
@@ -172,14 +170,6 @@ def _pause(seconds: float, is_stop_requested: Callable[[], bool]) -> None:
         if is_stop_requested():
             raise InterruptedFlowError
         time.sleep(_POLL_SECONDS)
-
-
-def redact(text: str) -> str:
-    """`text` without the passwords and keys that the environment holds."""
-    for name, value in os.environ.items():
-        if _SECRET_NAME.search(name) and len(value) >= 4:
-            text = text.replace(value, "***")
-    return without_password(text)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -82,10 +82,10 @@ def register_encoder(context: Context) -> None:
         newest_version(context.folder("export_encoder")),
         name=flow.encoder,
         tracking_uri=uri,
-        model_dir=context.folder("continue|pretrain"),
+        model_dir=context.folder("continue_pretraining|pretrain"),
         fingerprint=context.fingerprint,
         tags=_encoder_tags(context.find("fetch_encoder")),
-        **registry.read_training(context.folder("continue|pretrain")),
+        **registry.read_training(context.folder("continue_pretraining|pretrain")),
     )
     is_first = registry.CHAMPION not in registry.read_aliases(name=flow.encoder, tracking_uri=uri)
     alias = registry.CHAMPION if is_first else registry.CHALLENGER
@@ -246,7 +246,11 @@ def _server(context: Context, path: str) -> Iterator[tuple[str, int]]:
         )
     else:
         try:
-            with serve(Path(path).parent, log_dir=context.directory) as (url, _):
+            with serve(
+                Path(path).parent,
+                log_dir=context.directory,
+                timeout_seconds=flow.server_timeout_seconds,
+            ) as (url, _):
                 yield url, number
         except RuntimeError as error:  # the one version that the server was started for is no good
             raise ValueError(str(error)) from error

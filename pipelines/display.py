@@ -79,7 +79,7 @@ def describe(record: RunRecord) -> str:
         reason = step.reason if step.status in _STATUSES_WITH_REASON else ""
         seconds = _duration(step.seconds) if step.seconds else ""
         mark = _MARKS.get(step.status, " ")
-        lines.append(f"  {mark} {step.name:<18}{step.status:<12}{seconds:>9}  {reason}".rstrip())
+        lines.append(f"  {mark} {step.name:<22}{step.status:<12}{seconds:>9}  {reason}".rstrip())
     lines += [f"  set aside: {file['path']}: {file['reason']}" for file in record.set_aside]
     where = {"model": record.model, "served from": record.served_at, "report": record.report}
     return "\n".join([*lines, *(f"  {key}: {value}" for key, value in where.items() if value)])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipelines.runner import FlowRun
 
 REPORT_FILE, PICTURE_FILE = "report.md", "report.png"
-_TRAININGS = ("pretrain", "continue", "finetune")
+_TRAININGS = ("pretrain", "continue_pretraining", "finetune")
 
 
 def write_flow_report(run: "FlowRun") -> Path:

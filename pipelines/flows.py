@@ -33,6 +33,7 @@ from pipelines.step import Flow, Step
 FETCH_ENCODER = Step(
     name="fetch_encoder",
     work=delivery.fetch_encoder,
+    only_looks=True,
     world=delivery.encoder_version,
     result_folder="model",
     result=training.MODEL_FILES,
@@ -49,6 +50,7 @@ IMPORT_CHECKPOINT = Step(
 INGEST = Step(
     name="ingest",
     work=ingest,
+    only_looks=True,
     after=("fetch_encoder",),
     settings=("corpus", "flow.damaged_files"),
     files=corpus_files,
@@ -82,7 +84,7 @@ PRETRAIN = Step(
     disk_bytes=training.training_bytes,
 )
 CONTINUE = Step(
-    name="continue",
+    name="continue_pretraining",
     work=training.continue_pretraining,
     after=("ingest", "prepare", "fetch_encoder|import_checkpoint"),
     settings=("seed", "model", "masking", "pretraining"),
@@ -92,14 +94,15 @@ CONTINUE = Step(
 EXPORT_ENCODER = Step(
     name="export_encoder",
     work=training.export_encoder,
-    after=("continue|pretrain",),
+    after=("continue_pretraining|pretrain",),
     settings=("export", "card"),
     disk_bytes=training.export_bytes,
 )
 REGISTER_ENCODER = Step(
     name="register_encoder",
     work=delivery.register_encoder,
-    after=("export_encoder", "continue|pretrain", "fetch_encoder"),
+    after=("export_encoder", "continue_pretraining|pretrain"),
+    sees=("fetch_encoder",),
     settings=("flow.model_name", "flow.encoder_name"),
     result=(delivery.REGISTERED_FILE,),
 )
@@ -151,14 +154,16 @@ EXPORT = Step(
 REGISTER = Step(
     name="register",
     work=delivery.register,
-    after=("finetune", "evaluate", "export", "register_encoder|fetch_encoder"),
+    after=("finetune", "evaluate", "export"),
+    sees=("register_encoder|fetch_encoder",),
     settings=("flow.model_name",),
     result=(delivery.REGISTERED_FILE,),
 )
 GATE = Step(
     name="gate",
     work=delivery.gate,
-    after=("register", "labelled", "register_encoder"),
+    after=("register", "labelled"),
+    sees=("register_encoder",),
     settings=("seed", "gate", "flow.source_field"),
 )
 PUBLISH = Step(
@@ -168,13 +173,15 @@ PUBLISH = Step(
     settings=("flow.serving_dir",),
     result=(delivery.PUBLISHED_FILE,),
     skip=delivery.is_not_served,
-    is_reused=False,  # it looks whether the version is there, and is champion still
+    is_reused=False,  # whether the version is there, and is champion still
+    only_looks=True,
     disk_bytes=delivery.served_bytes,
 )
 SMOKE_TEST = Step(
     name="smoke_test",
     work=delivery.smoke_test,
-    after=("publish", "register", "export", "labelled", "register_encoder"),
+    after=("publish", "labelled"),
+    sees=("export", "register_encoder"),
     settings=("flow.server_url",),
     skip=delivery.is_not_served,
 )

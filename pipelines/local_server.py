@@ -17,7 +17,9 @@ STOP_TIMEOUT_SECONDS = 30.0
 
 
 @contextlib.contextmanager
-def serve(model_dir: Path, *, log_dir: Path) -> Iterator[tuple[str, str]]:
+def serve(
+    model_dir: Path, *, log_dir: Path, timeout_seconds: float = START_TIMEOUT_SECONDS
+) -> Iterator[tuple[str, str]]:
     """The local server over `model_dir` (BASE/NAME) in a process: its REST URL, gRPC address.
 
     Raises:
@@ -40,7 +42,10 @@ def serve(model_dir: Path, *, log_dir: Path) -> Iterator[tuple[str, str]]:
         )
     try:
         rest_url = f"http://127.0.0.1:{rest_port}"
-        _wait_until_available(rest_url, model_dir.name, process=process, log_path=log_path)
+        give_up_at = time.monotonic() + timeout_seconds
+        _wait_until_available(
+            rest_url, model_dir.name, process=process, log_path=log_path, give_up_at=give_up_at
+        )
         yield rest_url, f"127.0.0.1:{grpc_port}"
     finally:
         process.send_signal(signal.SIGTERM)  # nothing happens to one that has ended
@@ -52,9 +57,8 @@ def serve(model_dir: Path, *, log_dir: Path) -> Iterator[tuple[str, str]]:
 
 
 def _wait_until_available(
-    rest_url: str, name: str, *, process: subprocess.Popen[bytes], log_path: Path
+    rest_url: str, name: str, *, process: subprocess.Popen[bytes], log_path: Path, give_up_at: float
 ) -> None:
-    give_up_at = time.monotonic() + START_TIMEOUT_SECONDS
     with RestClient(rest_url, model_name=name) as client:
         while process.poll() is None and time.monotonic() < give_up_at:
             with contextlib.suppress(ServingError):

@@ -29,10 +29,10 @@ from pipelines.attempts import (
     InterruptedFlowError,
     Result,
     StepError,
-    redact,
     retried,
 )
 from pipelines.history import RunRecord, StepRecord
+from pipelines.redaction import redact
 from pipelines.step import Context, Flow, Step, Stop
 from pipelines.step_state import (
     State,
@@ -126,7 +126,7 @@ class FlowRun:
         self.stop = state.stop
 
     def _context(self, step: Step) -> Context:
-        known = {name for names in step.after for name in names.split("|")}
+        known = {name for names in (*step.after, *step.sees) for name in names.split("|")}
         return Context(
             config=self.config,
             directory=self.flow_dir / "steps" / step.name,
@@ -200,15 +200,13 @@ def open_run(
         run._changed()
         try:
             yield run
-        except BaseException as error:
-            is_failure = isinstance(error, Exception) and not isinstance(
-                error, InterruptedFlowError
-            )
-            record.status = history.FAILED if is_failure else history.INTERRUPTED
-            record.reason = redact(str(error)) if is_failure else "a stop was requested"
-            raise
-        else:
             record.status, record.reason = _conclusion(run)
+        except (InterruptedFlowError, KeyboardInterrupt, SystemExit):
+            record.status, record.reason = history.INTERRUPTED, "a stop was requested"
+            raise
+        except BaseException as error:
+            record.status, record.reason = history.FAILED, redact(str(error))
+            raise
         finally:
             _close(run)
 
@@ -225,11 +223,19 @@ def _note_killed(flow_dir: Path) -> None:
 
 
 def _conclusion(run: FlowRun) -> tuple[str, str]:
+    for step in run.record.steps:
+        if step.status == "failed":  # Dagster keeps the error to itself
+            return history.FAILED, f"{step.name}: {step.reason}"
+        if step.status == "interrupted":
+            return history.INTERRUPTED, step.reason
     idle = ("reused", "skipped", "not reached")
-    reusable = {step.name for step in run.flow.steps if step.is_reused}
-    if all(step.status in idle for step in run.record.steps if step.name in reusable):
-        reason = "nothing that the flow reads has changed: nothing was done"
-        return history.NOTHING_NEW, reason + (f"; still {run.stop.reason}" if run.stop else "")
+    working = {step.name for step in run.flow.steps if not step.only_looks}
+    if all(step.status in idle for step in run.record.steps if step.name in working):
+        reasons = dict.fromkeys(s.reason for s in run.record.steps if s.status == "skipped")
+        reasons |= {"nothing that the flow makes would be another: nothing was done": None}
+        if run.stop is not None:
+            reasons |= {f"still {run.stop.reason}": None}
+        return history.NOTHING_NEW, "; ".join(reasons)
     return (run.stop.status, run.stop.reason) if run.stop else (history.DONE, "")
 
 

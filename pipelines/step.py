@@ -71,6 +71,8 @@ class Step:
     """A function of a module: it runs in a process of its own."""
     after: tuple[str, ...] = ()
     """The steps that it reads; `a|b` is the first of them that was not skipped."""
+    sees: tuple[str, ...] = ()
+    """As `after`, of steps whose folders it gets although what it makes does not depend on them."""
     settings: tuple[str, ...] = ()
     """Dotted keys of the configuration that it reads: sections or single values."""
     files: Callable[[Config], Iterable[Path]] = lambda config: ()
@@ -85,6 +87,8 @@ class Step:
     """Why it is not needed, if it is not."""
     is_reused: bool = True
     """False: it looks for itself whether there is anything to do."""
+    only_looks: bool = False
+    """It finds out what there is to do: where no other step did anything, nothing was new."""
     disk_bytes: Callable[[Context], int] = lambda context: 0
     """About what it writes."""
 

@@ -18,6 +18,7 @@ from bert_tf.config import load_config
 from bert_tf.files import write_whole
 from bert_tf.process import set_up_process, tracking_uri
 from bert_tf.progress import ProgressDisplay
+from pipelines.redaction import redact
 from pipelines.step import Context, Stop
 
 OUTCOME_FILE = "outcome.json"
@@ -81,7 +82,7 @@ def _do(address: str, context: Context) -> dict[str, Any]:
 
         traceback.print_exc()
         kind = "transient" if isinstance(error, TRANSIENT) else "permanent"
-        return {"error": str(error) or type(error).__name__, "kind": kind}
+        return {"error": redact(str(error)) or type(error).__name__, "kind": kind}
     return {} if stopped is None else {"stop": vars(stopped)}
 
 

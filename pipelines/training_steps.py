@@ -24,7 +24,7 @@ TOKENIZER_FILES = ("vocab.txt", "tokenizer.json")
 MODEL_FILES = (DESCRIPTION_FILE, WEIGHTS_FILE, *TOKENIZER_FILES)
 RECORDS_FILES = ("manifest.json", *TOKENIZER_FILES)
 
-ENCODER = "continue|pretrain|fetch_encoder|import_checkpoint"
+ENCODER = "continue_pretraining|pretrain|fetch_encoder|import_checkpoint"
 """Steps that have the encoder a classifier is made on, the newest first."""
 _BASE = "fetch_encoder|import_checkpoint"
 """What a continued pretraining starts from."""
@@ -203,7 +203,7 @@ def export(context: Context, *, model: str = "finetune") -> None:
 
 def export_encoder(context: Context) -> None:
     """The pretrained model as a SavedModel."""
-    export(context, model="continue|pretrain")
+    export(context, model="continue_pretraining|pretrain")
 
 
 def _train(stage: Any, config: Config, context: Context) -> None:
@@ -244,7 +244,7 @@ def training_bytes(context: Context) -> int:
 
 def export_bytes(context: Context) -> int:
     """A SavedModel, twice while it is checked."""
-    folder = context.folder("finetune|continue|pretrain")
+    folder = context.folder("finetune|continue_pretraining|pretrain")
     return 2 * (folder / WEIGHTS_FILE).stat().st_size
 
 

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import pytest
-import tensorflow as tf
 from click.testing import CliRunner
 from mlflow import MlflowClient
 
@@ -17,7 +16,8 @@ from bert_tf.config import GateConfig
 from bert_tf.data.batches.tasks import LabelledText
 from bert_tf.data.inspection.profile import PROFILE_FILE, Profile
 from bert_tf.registry.gate import judge, promote_judged
-from bert_tf.registry.lock import PREFIX, locked
+from bert_tf.registry.lock import lock_name, locked
+from tests.keyword_model import save_keyword
 from tests.mlflow_stores import make_database
 
 NAME = "reviews"
@@ -30,43 +30,12 @@ TEXTS = LabelledText(
 CONFIG = GateConfig(max_latency_ratio=None)
 
 
-class Keyword(tf.Module):
-    """A classifier that says `good` of a text with `word` in it; it knows no numbers."""
-
-    def __init__(self, word: str) -> None:
-        self.pattern = f".*{word}.*"
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
-    def classify(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        is_good = tf.cast(tf.strings.regex_full_match(text, self.pattern), tf.float32)
-        probabilities = 0.1 + 0.8 * tf.stack([1 - is_good, is_good], axis=1)
-        names = tf.constant(["bad", "good"])
-        return {
-            "label": tf.gather(names, tf.argmax(probabilities, axis=1)),
-            "score": tf.reduce_max(probabilities, axis=1),
-            "probabilities": probabilities,
-            "labels": tf.repeat(names[tf.newaxis], tf.size(text), axis=0),
-        }
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
-    def tokenize(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        words = tf.strings.split(tf.strings.regex_replace(text, r"\d+", "[UNK]"))
-        rows = words.to_tensor("[PAD]")
-        ends = tf.repeat([["[CLS]", "[SEP]"]], tf.size(text), axis=0)
-        tokens = tf.concat([ends, rows], axis=1)
-        return {"tokens": tokens, "input_mask": tf.cast(tokens != "[PAD]", tf.int32)}
-
-
 @pytest.fixture(scope="module")
 def saved_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """`right` knows the word; `worse` knows half of the texts with it."""
     folders = {}
     for name, word in (("right", "good"), ("worse", "good film")):
-        path = tmp_path_factory.mktemp("export") / name / "1"
-        module = Keyword(word)
-        signatures = {"serving_default": module.classify, "tokenize": module.tokenize}
-        tf.saved_model.save(module, str(path), signatures=signatures)
-        folders[name] = path
+        folders[name] = save_keyword(tmp_path_factory.mktemp("export") / name / "1", word)
     return folders
 
 
@@ -162,12 +131,64 @@ def test_of_two_promotions_at_once_one_is_told(saved_models, uri):
 def test_a_lock_that_a_killed_process_left_is_taken_over(saved_models, uri, monkeypatch):
     version = register(saved_models, "right", uri)
     client = MlflowClient(uri, registry_uri=uri)
-    client.create_registered_model(PREFIX + NAME)
+    client.create_registered_model(lock_name(NAME, 1))
     later = time.time() + 61
     monkeypatch.setattr("bert_tf.registry.lock.time.time", lambda: later)
     registry.promote(name=NAME, version=version, tracking_uri=uri)
     assert aliases(uri)["champion"] == version
     assert [model.name for model in client.search_registered_models()] == [NAME]
+
+
+def test_of_many_that_find_an_abandoned_lock_one_at_a_time_takes_it_over(
+    saved_models, uri, monkeypatch
+):
+    client = MlflowClient(uri, registry_uri=uri)
+    register(saved_models, "right", uri)
+    client.create_registered_model(lock_name(NAME, 1))
+    began = time.time()
+    monkeypatch.setattr(
+        "bert_tf.registry.lock.time.time", lambda: began + 61 if not inside else began
+    )
+    inside: list[int] = []
+    overlaps, told = [], []
+
+    def promote() -> None:
+        try:
+            with locked(MlflowClient(uri, registry_uri=uri), NAME):
+                inside.append(1)
+                overlaps.append(len(inside))
+                time.sleep(0.2)
+                inside.pop()
+        except ValueError:
+            told.append(1)
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for _ in range(8):
+            pool.submit(promote)
+    assert set(overlaps) == {1}
+    assert len(told) + len(overlaps) == 8
+    assert [model.name for model in client.search_registered_models()] == [NAME]
+
+
+def test_a_version_that_was_made_from_the_same_is_not_registered_again(saved_models, uri):
+    first = register(saved_models, "right", uri, fingerprint="abc")
+    assert register(saved_models, "right", uri, fingerprint="abc") == first
+    assert register(saved_models, "right", uri, fingerprint="abd") == first + 1
+    assert register(saved_models, "right", uri) == first + 2
+
+
+def test_what_is_champion_already_may_be_promoted_whatever_was_expected(saved_models, uri):
+    version = register(saved_models, "right", uri)
+    for _ in range(2):
+        registry.promote(name=NAME, version=version, expected_holder=7, tracking_uri=uri)
+    assert aliases(uri) == {"champion": version}
+
+
+def test_some_files_of_a_version_come_without_the_rest(saved_models, uri):
+    version = register(saved_models, "right", uri)
+    names = ["saved_model.pb", "assets.extra/none.json"]
+    found = registry.read_files(name=NAME, alias_or_version=version, paths=names, tracking_uri=uri)
+    assert found == {"saved_model.pb": (saved_models["right"] / "saved_model.pb").read_bytes()}
 
 
 def test_drift_from_what_the_champion_was_trained_on_is_a_check(saved_models, uri, tmp_path):

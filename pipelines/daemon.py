@@ -1,0 +1,112 @@
+"""Dagster's daemon over one flow: by its cron times, and when new data is there.
+
+It keeps its runs in SQLite files below OUTPUT_DIR/dagster and listens on no port. The web page
+(`make pipelines-ui`) reads the same files, on loopback.
+"""
+
+import contextlib
+import importlib.util
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from bert_tf.config import Config
+from bert_tf.files import write_whole
+from bert_tf.folder_lock import lock_folder
+from bert_tf.signals import noted_signals
+from pipelines.flows import find_flow
+
+log = logging.getLogger(__name__)
+
+_ROOT = Path(__file__).parents[1]
+_SETTINGS = Path(__file__).with_name("dagster.yaml")
+_POLL_SECONDS = 0.5
+_STOP_SECONDS = 60.0
+
+
+def run_daemon(flow_name: str, config: Config, output_dir: str | Path) -> int:
+    """Until SIGTERM or SIGINT; the exit code.
+
+    Raises:
+        ImportError: Dagster is not installed.
+        ValueError: there is no such flow, or a daemon runs in `output_dir` already.
+    """
+    environment = prepare_home(flow_name, config, output_dir)
+    home = Path(environment["DAGSTER_HOME"])
+    with lock_folder(home, command="bert-tf pipeline schedule"), noted_signals() as received:
+        _end_lost_runs(environment)
+        log.info("%s: %s (%s), and on new data", flow_name, config.flow.cron, config.flow.time_zone)
+        command = [_program("dagster-daemon"), "run", "-m", "pipelines.schedule"]
+        with _process(command, environment) as process:
+            while process.poll() is None and not received:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_POLL_SECONDS)
+        return 0 if received else process.returncode
+
+
+def prepare_home(flow_name: str, config: Config, output_dir: str | Path) -> dict[str, str]:
+    """Dagster's folder, and the environment in which its programs find it and the flow."""
+    import yaml
+
+    from pipelines import schedule_environment as names
+
+    if importlib.util.find_spec("dagster") is None:
+        raise ImportError(
+            "A schedule needs Dagster. Received: it is not installed. "
+            "Install it with pip install 'bert-tf[orchestrate]'; without it, cron may call "
+            "`bert-tf pipeline run`."
+        )
+    find_flow(flow_name)
+    output_dir = Path(output_dir).absolute()
+    home = output_dir / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "dagster.yaml").is_file():  # it may have been edited
+        shutil.copyfile(_SETTINGS, home / "dagster.yaml")
+    config_path = home / "flow.yaml"
+    values = config.model_dump(mode="json", exclude_unset=True)
+    write_whole(config_path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    known = os.environ.get("PYTHONPATH")
+    return {
+        **os.environ,
+        "DAGSTER_HOME": str(home),
+        names.FLOW: flow_name,
+        names.CONFIG: str(config_path),
+        names.OUTPUT_DIR: str(output_dir),
+        "PYTHONPATH": str(_ROOT) + (os.pathsep + known if known else ""),
+    }
+
+
+def _end_lost_runs(environment: dict[str, str]) -> None:
+    """Runs that a power cut or a kill ended: they would hold up the queue for ever."""
+    from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+
+    begun = [DagsterRunStatus[name] for name in ("STARTING", "STARTED", "CANCELING")]
+    with DagsterInstance.from_config(environment["DAGSTER_HOME"]) as instance:
+        for run in instance.get_runs(RunsFilter(statuses=begun)):
+            instance.report_run_failed(run, "The daemon that had started it is gone.")
+            log.warning("Dagster's run %s had been left: it counts as failed", run.run_id)
+
+
+@contextlib.contextmanager
+def _process(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_STOP_SECONDS)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _program(name: str) -> str:
+    """Beside the Python that runs this."""
+    return str(Path(sys.executable).with_name(name))
