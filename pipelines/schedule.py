@@ -54,17 +54,10 @@ def make_definitions(flow: Flow, config: Config, output_dir: Path) -> dg.Definit
         ):
             yield run
 
-    schedule = dg.ScheduleDefinition(
-        name=f"{flow.name}_schedule",
-        job=job,
-        cron_schedule=config.flow.cron,
-        execution_timezone=config.flow.time_zone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-    )
     return dg.Definitions(
         assets=assets,
         jobs=[job],
-        schedules=[schedule],
+        schedules=[_make_schedule(flow, job, config)],
         sensors=[_make_sensor(flow, job, config)],
         resources={"flow_run": flow_run},
     )
@@ -105,6 +98,29 @@ def _done(run: FlowRun, step: Step) -> StepRecord:
     return run.do(step) if record.status == "waiting" else record
 
 
+def _make_schedule(flow: Flow, job: Any, config: Config) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=f"{flow.name}_schedule",
+        job=job,
+        cron_schedule=config.flow.cron,
+        execution_timezone=config.flow.time_zone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+    def times(context: dg.ScheduleEvaluationContext) -> Any:
+        """A run that takes longer than a period is not followed by those it missed."""
+        if _is_under_way(context.instance, flow):
+            return dg.SkipReason("a run is under way")
+        return dg.RunRequest()
+
+    return times
+
+
+def _is_under_way(instance: dg.DagsterInstance, flow: Flow) -> bool:
+    names = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
+    statuses = [dg.DagsterRunStatus[name] for name in names]
+    return instance.get_runs_count(dg.RunsFilter(job_name=flow.name, statuses=statuses)) > 0
+
+
 def _make_sensor(flow: Flow, job: Any, config: Config) -> dg.SensorDefinition:
     @dg.sensor(
         name=f"{flow.name}_new_data",
@@ -118,6 +134,8 @@ def _make_sensor(flow: Flow, job: Any, config: Config) -> dg.SensorDefinition:
         found = _listing(flow, config)
         if found == cursor.get("seen"):
             yield dg.SkipReason("no file has changed")
+        elif _is_under_way(context.instance, flow):
+            yield dg.SkipReason("files have changed, and a run is under way: after it")
         elif found == cursor.get("pending"):
             context.update_cursor(json.dumps({"seen": found}))
             yield dg.RunRequest(run_key=found)

@@ -98,24 +98,37 @@ def test_the_schedule_has_the_times_of_the_configuration(definitions):
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
 
 
+def test_a_run_that_is_under_way_is_not_followed_by_those_it_missed(definitions):
+    (schedule,), (sensor,) = definitions.schedules, definitions.sensors
+    job = definitions.resolve_job_def("small")
+    with dg.DagsterInstance.local_temp() as instance:
+        free = dg.build_schedule_context(instance=instance)
+        assert isinstance(schedule(free), dg.RunRequest)
+        instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        assert schedule(free) == dg.SkipReason("a run is under way")
+        (answer,) = sensor(dg.build_sensor_context(instance=instance))
+        assert answer.skip_message == "files have changed, and a run is under way: after it"
+
+
 def test_new_data_starts_a_run_once_it_is_left_alone(definitions, folder):
     (sensor,) = definitions.sensors
     cursor = None
 
     def look() -> list[str]:
         nonlocal cursor
-        context = dg.build_sensor_context(cursor=cursor)
+        context = dg.build_sensor_context(cursor=cursor, instance=instance)
         answers = [type(answer).__name__ for answer in sensor(context)]
         cursor = context.cursor
         return answers
 
-    assert [look() for _ in range(3)] == [["SkipReason"], ["RunRequest"], ["SkipReason"]]
-    (folder / "input.txt").write_text("good")
-    assert look() == ["SkipReason"]
-    (folder / "input.txt").write_text("good night")  # it is being written still
-    assert look() == ["SkipReason"]
-    assert look() == ["RunRequest"]
-    assert look() == ["SkipReason"]
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert [look() for _ in range(3)] == [["SkipReason"], ["RunRequest"], ["SkipReason"]]
+        (folder / "input.txt").write_text("good")
+        assert look() == ["SkipReason"]
+        (folder / "input.txt").write_text("good night")  # it is being written still
+        assert look() == ["SkipReason"]
+        assert look() == ["RunRequest"]
+        assert look() == ["SkipReason"]
 
 
 def test_the_shipped_settings_are_valid_and_call_nobody(tmp_path, monkeypatch):
