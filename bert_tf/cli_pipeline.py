@@ -150,6 +150,19 @@ def schedule(flow_name: str, config: "Config", output_dir: str) -> None:
         raise SystemExit(run_daemon(flow_name, config, output_dir))
 
 
+@pipeline.command()
+@click.argument("flow_name", metavar="FLOW", default="refresh")
+@configured
+@_output_dir
+@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True)
+def ui(flow_name: str, config: "Config", output_dir: str, port: int) -> None:
+    """Show the schedule's runs on a web page, on loopback; `make pipelines-ui` installs it."""
+    with _flows_found():
+        from pipelines.daemon import run_web_page
+
+        raise SystemExit(run_web_page(flow_name, config, output_dir, port=port))
+
+
 def _flow_dirs(output_dir: str) -> list[Path]:
     """Raises FileNotFoundError where no flow ever ran."""
     found = sorted(path.parent for path in Path(output_dir).glob("*/state.json"))

@@ -1,7 +1,7 @@
-"""Dagster's daemon over one flow: by its cron times, and when new data is there.
+"""Dagster's programs over one flow: its daemon, by cron and when new data is there; its web page.
 
-It keeps its runs in SQLite files below OUTPUT_DIR/dagster and listens on no port. The web page
-(`make pipelines-ui`) reads the same files, on loopback.
+The daemon keeps its runs in SQLite files below OUTPUT_DIR/dagster and listens on no port. The web
+page reads the same files.
 """
 
 import contextlib
@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from bert_tf.config import Config
@@ -37,16 +36,27 @@ def run_daemon(flow_name: str, config: Config, output_dir: str | Path) -> int:
         ValueError: there is no such flow, or a daemon runs in `output_dir` already.
     """
     environment = prepare_home(flow_name, config, output_dir)
-    home = Path(environment["DAGSTER_HOME"])
-    with lock_folder(home, command="bert-tf pipeline schedule"), noted_signals() as received:
+    with lock_folder(environment["DAGSTER_HOME"], command="bert-tf pipeline schedule"):
         _end_lost_runs(environment)
         log.info("%s: %s (%s), and on new data", flow_name, config.flow.cron, config.flow.time_zone)
-        command = [_program("dagster-daemon"), "run", "-m", "pipelines.schedule"]
-        with _process(command, environment) as process:
-            while process.poll() is None and not received:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(_POLL_SECONDS)
-        return 0 if received else process.returncode
+        return _run(["dagster-daemon", "run", "-m", "pipelines.schedule"], environment)
+
+
+def run_web_page(flow_name: str, config: Config, output_dir: str | Path, *, port: int) -> int:
+    """Dagster's web page on loopback, until SIGTERM or SIGINT; the exit code.
+
+    Raises:
+        ImportError: Dagster or its web server is not installed.
+    """
+    environment = prepare_home(flow_name, config, output_dir)
+    if importlib.util.find_spec("dagster_webserver") is None:
+        raise ImportError(
+            "The web page needs dagster-webserver. Received: it is not installed. "
+            "`make pipelines-ui` installs it."
+        )
+    log.info("http://127.0.0.1:%d", port)
+    command = ["dagster-webserver", "-m", "pipelines.schedule", "-h", "127.0.0.1", "-p", str(port)]
+    return _run(command, environment)
 
 
 def prepare_home(flow_name: str, config: Config, output_dir: str | Path) -> dict[str, str]:
@@ -92,21 +102,21 @@ def _end_lost_runs(environment: dict[str, str]) -> None:
             log.warning("Dagster's run %s had been left: it counts as failed", run.run_id)
 
 
-@contextlib.contextmanager
-def _process(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(command, env=environment, start_new_session=True)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_STOP_SECONDS)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _program(name: str) -> str:
-    """Beside the Python that runs this."""
-    return str(Path(sys.executable).with_name(name))
+def _run(command: list[str], environment: dict[str, str]) -> int:
+    """One of Dagster's programs, in a process group that ends with it."""
+    program = str(Path(sys.executable).with_name(command[0]))
+    with noted_signals() as received:
+        process = subprocess.Popen([program, *command[1:]], env=environment, start_new_session=True)
+        try:
+            while process.poll() is None and not received:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_POLL_SECONDS)
+            return 0 if received else int(process.returncode)
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_STOP_SECONDS)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

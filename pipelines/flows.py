@@ -87,7 +87,7 @@ CONTINUE = Step(
     name="continue_pretraining",
     work=training.continue_pretraining,
     after=("ingest", "prepare", "fetch_encoder|import_checkpoint"),
-    settings=("seed", "model", "masking", "pretraining"),
+    settings=("seed", "model", "masking", "pretraining", "flow.continued_epochs"),
     result=training.MODEL_FILES,
     disk_bytes=training.training_bytes,
 )
@@ -191,7 +191,7 @@ TO_THE_SERVER = (LABELLED, FINETUNE, EVALUATE, EXPORT, REGISTER, GATE, PUBLISH, 
 def _only_with_new_text(step: Step) -> Step:
     """An encoder that has read all documents stays as it is."""
     after = tuple(dict.fromkeys(("ingest", *step.after)))
-    return dataclasses.replace(step, after=after, skip=training.has_nothing_new)
+    return dataclasses.replace(step, after=after, skip=training.has_too_little_new)
 
 
 NEW_TEXT = tuple(map(_only_with_new_text, (PREPARE, CONTINUE, EXPORT_ENCODER, REGISTER_ENCODER)))

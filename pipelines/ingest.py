@@ -59,26 +59,34 @@ def ingest(context: Context) -> None:
     num_read_before = len(read)
     damaged: list[DamagedFile] = []
     sound: list[str] = []
-    num_documents = 0
+    num_documents = num_held_out = 0
     sources = list_sources(context.config.corpus.paths)
     with appearing(context.directory / DOCUMENTS_FILE) as path, path.open("w", -1, "utf-8") as out:
         for number, source in enumerate(sources):
             context.show("ingest", number, len(sources), str(source))
             with _set_aside(str(source), damaged, config=context.config):
-                num_documents += _take_new(source, context.config, read, out)
+                taken = _take_new(source, context.config, read, out)
+                num_documents += taken.num_documents
+                num_held_out += taken.num_new_held_out
                 sound.append(str(source))
     _refuse_nothing(sound, damaged, "corpus.paths")
     read.write(context.directory / READ_FILE)
     num_new = len(read) - num_read_before
-    summary = {"paths": sound, "num_documents": num_documents, "num_new": num_new}
+    summary = {
+        "paths": sound,
+        "num_documents": num_documents,
+        "num_new": num_new,
+        "num_new_held_out": num_held_out,
+    }
     _write_summary(context.directory / CORPUS_FILE, summary, damaged)
     log.info("%s new documents of %s in %s files", num_new, num_documents, len(sound))
 
 
-def num_new_documents(context: Context) -> int:
-    """Of the corpus's, those that the encoder has not read."""
-    summary = json.loads((context.folder("ingest") / CORPUS_FILE).read_text(encoding="utf-8"))
-    return int(summary["num_new"])
+def read_corpus_summary(context: Context) -> dict[str, Any]:
+    """`paths`, `num_documents`, `num_new` and how many of these are held out."""
+    path = context.folder("ingest") / CORPUS_FILE
+    summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return summary
 
 
 def _documents_read(context: Context) -> DigestSet:
@@ -88,15 +96,22 @@ def _documents_read(context: Context) -> DigestSet:
     return DigestSet.read(path) if path and path.is_file() else DigestSet()
 
 
-def _take_new(source: str | Path, config: Config, read: DigestSet, out: Any) -> int:
+class _Taken(NamedTuple):
+    num_documents: int
+    num_new_held_out: int
+
+
+def _take_new(source: str | Path, config: Config, read: DigestSet, out: Any) -> _Taken:
     """Write a source's new documents; a source that turns out damaged leaves nothing behind."""
-    begin, new, number = out.tell(), DigestSet(), 0
+    begin, new, number, num_held_out = out.tell(), DigestSet(), 0, 0
+    are_held_out = held_out_rule(config.corpus.held_out_share, config.seed)
     try:
         for documents in read_batches(config.corpus, sources=[source]):
             for document in documents:
                 number += 1
                 text = document.compared_text
                 if text not in read and new.add(text):
+                    num_held_out += are_held_out([text.encode()])[0]
                     row = {config.corpus.text_field: document.text}
                     out.write(json.dumps(row, ensure_ascii=False) + "\n")
     except BaseException:
@@ -104,7 +119,7 @@ def _take_new(source: str | Path, config: Config, read: DigestSet, out: Any) -> 
         out.truncate()
         raise
     read.update(new)
-    return number
+    return _Taken(number, num_held_out)
 
 
 # --- text with labels

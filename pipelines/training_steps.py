@@ -1,6 +1,7 @@
 """Steps from text to a measured, exported model: each is one call into `bert_tf`."""
 
 import functools
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +11,12 @@ from bert_tf.cli_training import progress_shown
 from bert_tf.config import Config, ModelConfig, required
 from bert_tf.models.description import DESCRIPTION_FILE, WEIGHTS_FILE
 from pipelines.ingest import (
-    CORPUS_FILE,
     DOCUMENTS_FILE,
     EVAL_FILE,
     READ_FILE,
     TRAIN_FILE,
     corpus_files,
-    num_new_documents,
+    read_corpus_summary,
 )
 from pipelines.step import Context
 
@@ -28,6 +28,8 @@ ENCODER = "continue_pretraining|pretrain|fetch_encoder|import_checkpoint"
 """Steps that have the encoder a classifier is made on, the newest first."""
 _BASE = "fetch_encoder|import_checkpoint"
 """What a continued pretraining starts from."""
+_FEWEST_HELD_OUT = 2  # a second sentence comes from another document
+_DOCUMENTS_A_SHARD = 100
 
 
 # --- the encoder
@@ -93,37 +95,51 @@ def pretrain(context: Context) -> None:
 
 
 def continue_pretraining(context: Context) -> None:
-    """The encoder goes on with text that it has not read."""
-    _pretrain(context, pretrained=str(context.folder(_BASE)))
+    """The encoder goes on with text that it has not read, some times over."""
+    from bert_tf.data.records import read_manifest
+
+    num_examples = read_manifest(context.folder("prepare")).num_examples("train")
+    batch_size = context.config.pretraining.training.batch_size
+    num_steps = math.ceil(context.config.flow.continued_epochs * num_examples / batch_size)
+    _pretrain(context, pretrained=str(context.folder(_BASE)), num_train_steps=num_steps)
 
 
-def _pretrain(context: Context, *, pretrained: str | None) -> None:
+def _pretrain(context: Context, *, pretrained: str | None, **section: Any) -> None:
     if context.config.pretraining.phases:
         raise ValueError(
             "pretraining.phases must be unset in a flow, which prepares one set of records. "
             "Received: phases. Use `bert-tf pretrain`."
         )
-    records = {"records": str(context.folder("prepare")), "pretrained": pretrained}
-    config = context.with_settings(pretraining=records)
+    section |= {"records": str(context.folder("prepare")), "pretrained": pretrained}
+    config = context.with_settings(pretraining=section)
     _train("pretrain", config, context)
     # What the encoder has read by now goes with it, from version to version.
     shutil.copyfile(context.folder("ingest") / READ_FILE, context.directory / READ_FILE)
 
 
-def has_nothing_new(context: Context) -> str | None:
+def has_too_little_new(context: Context) -> str | None:
     """Why nothing is to be read by an encoder that is there."""
-    return None if num_new_documents(context) else "0 new documents"
+    config, summary = context.config, read_corpus_summary(context)
+    number, held_out = summary["num_new"], summary["num_new_held_out"]
+    if number == 0:
+        return "0 new documents"
+    if number < config.flow.min_new_documents:
+        least = f"flow.min_new_documents={config.flow.min_new_documents}"
+        return f"{number} new documents, fewer than {least}: left for later"
+    if config.corpus.held_out_share and held_out < _FEWEST_HELD_OUT:
+        return f"{number} new documents, {held_out} of them held out: {_FEWEST_HELD_OUT} are needed"
+    return None
 
 
 def _of_corpus(context: Context, *, only_new: bool = False) -> Config:
-    import json
-
-    folder = context.folder("ingest")
-    if only_new:
-        paths: Any = [str(folder / DOCUMENTS_FILE)]
-    else:
-        paths = json.loads((folder / CORPUS_FILE).read_text(encoding="utf-8"))["paths"]
-    return context.with_settings(corpus={"paths": tuple(paths)})
+    summary = read_corpus_summary(context)
+    if not only_new:
+        return context.with_settings(corpus={"paths": tuple(summary["paths"])})
+    most = context.config.records.num_shards
+    return context.with_settings(
+        corpus={"paths": (str(context.folder("ingest") / DOCUMENTS_FILE),)},
+        records={"num_shards": min(most, max(1, summary["num_new"] // _DOCUMENTS_A_SHARD))},
+    )
 
 
 # --- the classifier

@@ -23,6 +23,11 @@ class FlowConfig(Section):
     checkpoint: str | None = None
     """For `domain_adaptation`: a published checkpoint, of any library that `bert-tf convert`
     reads."""
+    min_new_documents: pydantic.PositiveInt = 100
+    """`refresh` leaves fewer for later: an encoder learns little from them but them."""
+    continued_epochs: pydantic.PositiveFloat = 3.0
+    """Passes over the new text of a continued pretraining, in the place of
+    `pretraining.num_train_steps`."""
     labelled_paths: tuple[str, ...] = ()
     """Files, folders and globs of labelled texts (.tsv, .jsonl, packed or not): all of them are
     read at every run, and divided by `labelled_held_out_share`. Not with `finetuning.train_path`

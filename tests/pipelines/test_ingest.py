@@ -10,7 +10,7 @@ from bert_tf.config import Config, validate_config
 from bert_tf.data.corpora.selection import DigestSet
 from pipelines import ingest
 from pipelines.step import Context
-from pipelines.training_steps import has_nothing_new
+from pipelines.training_steps import has_too_little_new
 
 
 def context_of(tmp_path: Path, config: Config, name: str = "ingest", **folders: Path) -> Context:
@@ -44,13 +44,25 @@ def test_what_the_encoder_has_read_is_not_new(tmp_path):
     third = context_of(tmp_path, config, "third", fetch_encoder=second.directory)
     ingest.ingest(third)
     assert new_texts(third.directory) == []
-    assert (
-        has_nothing_new(context_of(tmp_path, config, ingest=third.directory)) == "0 new documents"
-    )
-    assert has_nothing_new(context_of(tmp_path, config, ingest=second.directory)) is None
     read = (third.directory / ingest.READ_FILE).read_bytes()
     assert read == (second.directory / ingest.READ_FILE).read_bytes()
     assert len(DigestSet.read(third.directory / ingest.READ_FILE)) == 3
+
+
+@pytest.mark.parametrize(
+    ("summary", "reason"),
+    [
+        ((0, 0), "0 new documents"),
+        ((9, 2), "9 new documents, fewer than flow.min_new_documents=10: left for later"),
+        ((10, 1), "10 new documents, 1 of them held out: 2 are needed"),
+        ((10, 2), None),
+    ],
+)
+def test_a_few_new_documents_are_left_for_later(tmp_path, summary, reason):
+    config = corpus(tmp_path, min_new_documents=10)
+    content = dict(zip(("num_new", "num_new_held_out"), summary, strict=True))
+    (tmp_path / ingest.CORPUS_FILE).write_text(json.dumps(content))
+    assert has_too_little_new(context_of(tmp_path, config, "next", ingest=tmp_path)) == reason
 
 
 def test_a_damaged_file_is_set_aside_whole(tmp_path, caplog):

@@ -70,7 +70,7 @@ class Site:
         training = {"batch_size": 16, "log_every_steps": 5, "evaluate_every_steps": None}
         rate = {"optimizer": {"learning_rate": 3e-3}}
         return {
-            "corpus": {"paths": [str(self.corpus)]},
+            "corpus": {"paths": [str(self.corpus)], "held_out_share": 0.2},
             "vocabulary": {"size": 200},
             "examples": {"max_seq_length": 32},
             "records": {"num_shards": 1, "num_workers": 1},
@@ -91,6 +91,7 @@ class Site:
                 "labelled_paths": [str(self.labels)],
                 "serving_dir": str(self.serving),
                 "cron": "* * * * *",
+                "min_new_documents": 10,
                 "backoff_seconds": 1.0,
                 "min_free_disk_gb": 0.1,
             },
@@ -191,7 +192,7 @@ def test_registry_serving_folder_and_history_tell_one_story(tmp_path):
             # New text, and a file that nobody can read.
             seen = len(site.runs)
             (site.corpus / "broken.txt").write_bytes(b"\xff\xfe broken\n")
-            write_corpus(site.corpus / "second.txt", site.draw, 30)
+            write_corpus(site.corpus / "second.txt", site.draw, 60)
             second = site.wait_for_run(is_done, after=seen)
             assert second.step("continue_pretraining").status == "done"
             assert [Path(file["path"]).name for file in second.set_aside] == ["broken.txt"]
