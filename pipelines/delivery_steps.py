@@ -214,6 +214,11 @@ def is_not_served(context: Context) -> str | None:
     return None if context.config.flow.serving_dir else "flow.serving_dir is not set"
 
 
+def read_published(context: Context) -> dict[str, Any]:
+    """`path`, `name` and `version` of what the step `publish` put into place."""
+    return _read(context.folder("publish") / PUBLISHED_FILE)
+
+
 def smoke_test(context: Context) -> Stop | None:
     """The server is asked over REST and must answer as the SavedModel does; else all goes back.
 
@@ -222,7 +227,7 @@ def smoke_test(context: Context) -> Stop | None:
     """
     from serving.errors import ServingError, UnavailableError
 
-    published = _read(context.folder("publish") / PUBLISHED_FILE)
+    published = read_published(context)
     try:
         with _server(context, published["path"]) as (url, number):
             num_texts = _ask(context, url, number)

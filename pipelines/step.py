@@ -5,6 +5,7 @@ steps before it. What it is given is all that it may read: the fingerprint of a 
 that, and a step is done again when its fingerprint is another.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,10 @@ class Context:
         if found is None:
             raise LookupError(f"{names}: a step must be there. Received: {list(self.folders)}.")
         return found
+
+    def with_config(self, **sections: Any) -> "Context":
+        """The same with other sections of the configuration."""
+        return dataclasses.replace(self, config=self.config.model_copy(update=sections))
 
     def with_settings(self, **sections: Mapping[str, Any]) -> Config:
         """The configuration with some values of its sections replaced."""

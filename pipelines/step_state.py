@@ -62,6 +62,12 @@ def read_state(directory: Path) -> State | None:
     return State(**content, stop=stop and Stop(**stop))
 
 
+def read_seconds(directory: Path) -> float:
+    """How long a step's work took when it was done; 0 of one that never was."""
+    state = read_state(directory)
+    return 0.0 if state is None else state.seconds
+
+
 def write_state(directory: Path, state: State) -> None:
     """Whole or not at all."""
     write_whole(directory / STATE_FILE, json.dumps(asdict(state)))

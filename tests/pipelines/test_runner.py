@@ -112,6 +112,29 @@ def test_a_failed_flow_goes_on_at_the_failed_step(folder):
     assert calls(folder) == ["shout", "tell"]
 
 
+def test_changed_code_does_a_step_again(folder, monkeypatch):
+    run(folder)
+    calls(folder)
+    monkeypatch.setattr("pipelines.step_state._code", lambda module: "another version")
+    assert statuses(run(folder)) == ["done", "done", "done"]
+
+
+def test_an_interrupted_step_finds_its_folder_as_it_left_it(folder):
+    (folder / "shout.do").write_text(
+        "half = context.directory / 'half'\n"
+        "if not half.exists():\n"
+        "    half.write_text('done')\n"
+        "    raise ValueError('cut off')"
+    )
+    with pytest.raises(StepError, match="cut off"):
+        run(folder)
+    assert statuses(run(folder)) == ["reused", "done", "done"]
+    half = folder.parent / "out" / "small" / "steps" / "shout" / "half"
+    assert half.exists()
+    with pytest.raises(StepError, match="cut off"):  # for another fingerprint it is empty again
+        run(folder, seed=2)
+
+
 def test_what_may_pass_is_tried_again(folder):
     (folder / "shout.do").write_text(
         "tries = (folder / 'calls.txt').read_text().count('shout')\n"

@@ -1,45 +1,41 @@
 """The demo's result for people: `report.md` with three pictures."""
 
 import json
-import math
 import shutil
 from pathlib import Path
 from typing import Any
 
 from bert_tf.files import write_whole
 from bert_tf.training.tracking import describe_tracking_uri, read_metrics, run_id_of
-from pipelines.pictures import Curves, make_figure, plot, save
-from pipelines.steps import Step
+from pipelines.delivery_steps import PUBLISHED_FILE
+from pipelines.demo_steps import ANSWERS_FILE
+from pipelines.pictures import make_figure, plot, save
+from pipelines.runner import FlowRun
+from pipelines.step_state import read_seconds
 
 
-def write_report(
-    output_dir: Path,
-    *,
-    steps: list[Step],
-    encoder: Step,
-    classifiers: dict[str, Step],
-    better: str,
-    published: Path,
-    answers: Step,
-    tracking_uri: str,
-) -> Path:
+def write_report(run: FlowRun, output_dir: Path) -> Path:
     """Write `report.md`, `pretraining.png`, `finetuning.png`, `confusion_matrix.png`."""
-    pretraining = _read(encoder.directory / "metrics.json")
-    finetuning = {
-        name: _read(step.directory / "metrics.json") for name, step in classifiers.items()
+    folders = run.folders
+    classifiers = {
+        "pretrained": folders["finetune"],
+        "from scratch": folders["finetune_from_scratch"],
     }
-    answered = _read(answers.directory / "answers.json")
-    _draw_pretraining(encoder, pretraining, output_dir / "pretraining.png")
+    pretraining = _read(folders["pretrain"] / "metrics.json")
+    finetuning = {name: _read(path / "metrics.json") for name, path in classifiers.items()}
+    answered = _read(folders["answers"] / ANSWERS_FILE)
+    published = _read(folders["publish"] / PUBLISHED_FILE)["path"]
+    _draw_pretraining(folders["pretrain"], pretraining, output_dir / "pretraining.png")
     _draw_finetuning(classifiers, output_dir / "finetuning.png")
     shutil.copyfile(
-        classifiers[better].directory / "confusion_matrix.png", output_dir / "confusion_matrix.png"
+        folders["finetune"] / "confusion_matrix.png", output_dir / "confusion_matrix.png"
     )
     sections = [
         _pretraining_section(pretraining),
-        _finetuning_section(finetuning, better, num_texts=answered["num_texts"]),
+        _finetuning_section(finetuning, num_texts=answered["num_texts"]),
         _answers_section(answered),
-        _where_section(published, tracking_uri, classifiers),
-        _steps_section(steps),
+        _where_section(published, run.tracking_uri, classifiers),
+        _steps_section(run),
     ]
     return write_whole(output_dir / "report.md", "\n".join(["# Demo report", "", *sections]))
 
@@ -61,30 +57,24 @@ def _pretraining_section(metrics: dict[str, float]) -> str:
 """
 
 
-def _finetuning_section(
-    metrics: dict[str, dict[str, float]], better: str, *, num_texts: int
-) -> str:
+def _finetuning_section(metrics: dict[str, dict[str, float]], *, num_texts: int) -> str:
     rows = "\n".join(
-        f"| {name.replace('_', ' ')} | {values['classification_accuracy']:.1%} ± "
-        f"{_standard_error(values['classification_accuracy'], num_texts):.1%} | "
-        f"{values['macro_f1']:.3f} |"
+        f"| {name} | {values['classification_accuracy']:.1%} "
+        f"({values['classification_accuracy_low']:.1%} to "
+        f"{values['classification_accuracy_high']:.1%}) | {values['macro_f1']:.3f} |"
         for name, values in metrics.items()
     )
     return f"""## Fine-tuning: which package does a text of documentation come from?
 
-| encoder | accuracy (± standard error, {num_texts:,} texts) | macro F1 |
+| encoder | accuracy (95 % interval, {num_texts:,} texts) | macro F1 |
 |---|---|---|
 {rows}
 
-Registered and served: {better.replace("_", " ")}.
+Registered and served: the pretrained one.
 
 ![Accuracy over the steps](finetuning.png)
 ![Confusion matrix](confusion_matrix.png)
 """
-
-
-def _standard_error(share: float, count: int) -> float:
-    return math.sqrt(share * (1 - share) / count)
 
 
 def _answers_section(answers: dict[str, Any]) -> str:
@@ -104,11 +94,8 @@ Over REST {answers["right_over_rest"]} of {answers["num_texts"]} right; the from
 """
 
 
-def _where_section(published: Path, tracking_uri: str, classifiers: dict[str, Step]) -> str:
-    runs = ", ".join(
-        f"{name.replace('_', ' ')} `{run_id_of(step.directory)}`"
-        for name, step in classifiers.items()
-    )
+def _where_section(published: str, tracking_uri: str, classifiers: dict[str, Path]) -> str:
+    runs = ", ".join(f"{name} `{run_id_of(path)}`" for name, path in classifiers.items())
     return f"""## Where to look
 
 - served version: `{published}`, the registry's `champion`; `make serve` serves it
@@ -123,16 +110,17 @@ def _address(tracking_uri: str) -> str:
     return f".venv/bin/{described}" if described.startswith("mlflow ") else described
 
 
-def _steps_section(steps: list[Step]) -> str:
+def _steps_section(run: FlowRun) -> str:
+    steps = run.flow_dir / "steps"
     rows = "\n".join(
-        f"| {step.name} | {step.seconds:.0f} s | {'reused' if step.is_reused else 'done'} |"
-        for step in steps
+        f"| {step.name} | {read_seconds(steps / step.name):.0f} s | {step.status} |"
+        for step in run.record.steps
     )
     return f"## Steps\n\n| step | work took | this time |\n|---|---|---|\n{rows}\n"
 
 
-def _draw_pretraining(encoder: Step, metrics: dict[str, float], path: Path) -> None:
-    curves = _curves(encoder)
+def _draw_pretraining(encoder: Path, metrics: dict[str, float], path: Path) -> None:
+    curves = read_metrics(encoder)
     figure, (loss_axes, accuracy_axes) = make_figure(2)
     for split, style in (("train", "-"), ("eval", "o-")):
         plot(loss_axes, curves, f"{split}/masked_lm_loss", style, split)
@@ -145,22 +133,18 @@ def _draw_pretraining(encoder: Step, metrics: dict[str, float], path: Path) -> N
     save(figure, path)
 
 
-def _draw_finetuning(classifiers: dict[str, Step], path: Path) -> None:
+def _draw_finetuning(classifiers: dict[str, Path], path: Path) -> None:
     figure, (loss_axes, accuracy_axes, bar_axes) = make_figure(3)
-    for name, step in classifiers.items():
-        curves, label = _curves(step), name.replace("_", " ")
+    for label, folder in classifiers.items():
+        curves = read_metrics(folder)
         plot(loss_axes, curves, "train/loss", "-", label)
         plot(accuracy_axes, curves, "eval/classification_accuracy", "o-", label)
-        accuracy = _read(step.directory / "metrics.json")["classification_accuracy"]
+        accuracy = _read(folder / "metrics.json")["classification_accuracy"]
         bar_axes.bar_label(bar_axes.bar(label, accuracy), [f"{accuracy:.1%}"])
     loss_axes.set(title="training loss (nats)", xlabel="step")
     accuracy_axes.set(title="accuracy on unseen modules", xlabel="step")
     bar_axes.set(title="final accuracy", ylim=(0, 1))
     save(figure, path)
-
-
-def _curves(step: Step) -> Curves:
-    return read_metrics(step.directory)
 
 
 def _read(path: Path) -> Any:
