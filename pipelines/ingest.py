@@ -1,7 +1,8 @@
 """Files that people drop in folders become what a run reads, and damaged ones are set aside.
 
-    corpus files    -> corpus.json (the whole files), documents.jsonl (what the encoder has not
-                       read yet), read_documents.bin (digests of all that it then has read)
+    corpus files    -> corpus.json (the whole files), documents.jsonl (what an encoder that has
+                       read before has not read yet, and some of what it has),
+                       read_documents.bin (digests of all that it then has read)
     labelled files  -> train.jsonl, eval.jsonl
 
 A text lies on its side of the held-out split by a hash of itself and the seed: however the files
@@ -14,15 +15,16 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from bert_tf.config import Config
 from bert_tf.data.corpora.corpus import list_sources, read_batches
-from bert_tf.data.corpora.document import held_out_rule
+from bert_tf.data.corpora.document import Document, held_out_rule
 from bert_tf.data.corpora.hub import PREFIX, hub_fingerprint
 from bert_tf.data.corpora.selection import DigestSet
+from bert_tf.data.seeds import derive_seed
 from bert_tf.files import appearing, write_whole
 from pipelines.step import Context
 
@@ -54,36 +56,34 @@ def hub_sources(config: Config) -> list[str]:
 
 
 def ingest(context: Context) -> None:
-    """The corpus's whole files; documents that the encoder has not read go to `documents.jsonl`."""
-    read = _documents_read(context)
-    num_read_before = len(read)
-    damaged: list[DamagedFile] = []
-    sound: list[str] = []
-    num_documents = num_held_out = 0
-    sources = list_sources(context.config.corpus.paths)
+    """The corpus's whole files; what is new to an encoder that has read before, apart."""
+    config, read = context.config, _documents_read(context)
+    look = _Look(config, read, num_read_before=len(read))
+    sources = list_sources(config.corpus.paths)
     with appearing(context.directory / DOCUMENTS_FILE) as path, path.open("w", -1, "utf-8") as out:
         for number, source in enumerate(sources):
             context.show("ingest", number, len(sources), str(source))
-            with _set_aside(str(source), damaged, config=context.config):
-                taken = _take_new(source, context.config, read, out)
-                num_documents += taken.num_documents
-                num_held_out += taken.num_new_held_out
-                sound.append(str(source))
-    _refuse_nothing(sound, damaged, "corpus.paths")
+            with _set_aside(str(source), look.damaged, config=config):
+                _take_new(source, look, out)
+                look.sound.append(source)
+        _refuse_nothing(look.sound, look.damaged, "corpus.paths")
+        if look.num_new and look.num_read_before:
+            num_replayed = _replay(look, _documents_read(context), out)
+            log.info("%d documents that were read before go along", num_replayed)
     read.write(context.directory / READ_FILE)
-    num_new = len(read) - num_read_before
     summary = {
-        "paths": sound,
-        "num_documents": num_documents,
-        "num_new": num_new,
-        "num_new_held_out": num_held_out,
+        "paths": [str(source) for source in look.sound],
+        "num_documents": look.num_documents,
+        "num_read_before": look.num_read_before,
+        "num_new": look.num_new,
+        "num_new_held_out": look.num_new_held_out,
     }
-    _write_summary(context.directory / CORPUS_FILE, summary, damaged)
-    log.info("%s new documents of %s in %s files", num_new, num_documents, len(sound))
+    _write_summary(context.directory / CORPUS_FILE, summary, look.damaged)
+    log.info("%d new documents of %d", look.num_new, look.num_documents)
 
 
 def read_corpus_summary(context: Context) -> dict[str, Any]:
-    """`paths`, `num_documents`, `num_new` and how many of these are held out."""
+    """What `ingest` counted, and the paths of whole files."""
     path = context.folder("ingest") / CORPUS_FILE
     summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return summary
@@ -96,30 +96,70 @@ def _documents_read(context: Context) -> DigestSet:
     return DigestSet.read(path) if path and path.is_file() else DigestSet()
 
 
-class _Taken(NamedTuple):
-    num_documents: int
-    num_new_held_out: int
+@dataclass
+class _Look:
+    """What has been found so far."""
+
+    config: Config
+    read: DigestSet
+    """All that the encoder will have read."""
+    num_read_before: int
+    sound: list[str | Path] = field(default_factory=list)
+    damaged: list[DamagedFile] = field(default_factory=list)
+    num_documents: int = 0
+    num_new: int = 0
+    num_new_held_out: int = 0
 
 
-def _take_new(source: str | Path, config: Config, read: DigestSet, out: Any) -> _Taken:
-    """Write a source's new documents; a source that turns out damaged leaves nothing behind."""
-    begin, new, number, num_held_out = out.tell(), DigestSet(), 0, 0
+def _take_new(source: str | Path, look: _Look, out: TextIO) -> None:
+    """Write a source's new documents; a source that turns out damaged leaves nothing behind.
+
+    An encoder that has read nothing reads the files themselves: nothing is written.
+    """
+    config, begin = look.config, out.tell()
+    new, num_documents, num_held_out = DigestSet(), 0, 0
     are_held_out = held_out_rule(config.corpus.held_out_share, config.seed)
     try:
         for documents in read_batches(config.corpus, sources=[source]):
             for document in documents:
-                number += 1
+                num_documents += 1
                 text = document.compared_text
-                if text not in read and new.add(text):
+                if text not in look.read and new.add(text):
                     num_held_out += are_held_out([text.encode()])[0]
-                    row = {config.corpus.text_field: document.text}
-                    out.write(json.dumps(row, ensure_ascii=False) + "\n")
+                    if look.num_read_before:
+                        _write_document(document, config, out)
     except BaseException:
         out.seek(begin)
         out.truncate()
         raise
-    read.update(new)
-    return _Taken(number, num_held_out)
+    look.read.update(new)
+    look.num_documents += num_documents
+    look.num_new += len(new)
+    look.num_new_held_out += num_held_out
+
+
+def _replay(look: _Look, read_before: DigestSet, out: TextIO) -> int:
+    """Write documents that were read before, drawn by a hash, others each time; how many."""
+    share = look.config.flow.replayed_share
+    wanted = look.num_new * share / (1.0 - share)
+    num_old = look.num_documents - look.num_new
+    if not wanted or not num_old:
+        return 0
+    seed = derive_seed(look.config.seed, "replay", look.num_read_before)
+    are_drawn = held_out_rule(min(1.0, wanted / num_old), seed)
+    number = 0
+    for documents in read_batches(look.config.corpus, sources=look.sound):
+        for document in documents:
+            text = document.compared_text
+            if text in read_before and are_drawn([text.encode()])[0]:
+                _write_document(document, look.config, out)
+                number += 1
+    return number
+
+
+def _write_document(document: Document, config: Config, out: TextIO) -> None:
+    row = {config.corpus.text_field: document.text}
+    out.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 # --- text with labels

@@ -79,7 +79,7 @@ def prepare(context: Context) -> None:
     from bert_tf.ray_cluster import LOCAL
 
     flow, base = context.config.flow, context.find(_BASE)
-    config = _of_corpus(context, only_new=base is not None)
+    config = _of_corpus(context)
     tokens = base or context.find("vocabulary")
     if tokens is not None:
         tokenizer = config.tokenizer.model_copy(update={"vocabulary": str(tokens)})
@@ -131,9 +131,10 @@ def has_too_little_new(context: Context) -> str | None:
     return None
 
 
-def _of_corpus(context: Context, *, only_new: bool = False) -> Config:
+def _of_corpus(context: Context) -> Config:
+    """The files; for an encoder that has read before what is new to it, in shards to match."""
     summary = read_corpus_summary(context)
-    if not only_new:
+    if not summary["num_read_before"]:
         return context.with_settings(corpus={"paths": tuple(summary["paths"])})
     most = context.config.records.num_shards
     return context.with_settings(

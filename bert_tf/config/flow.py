@@ -4,7 +4,7 @@ from typing import Literal
 
 import pydantic
 
-from bert_tf.config.section import Section, Share
+from bert_tf.config.section import Rate, Section, Share
 
 
 class FlowConfig(Section):
@@ -28,6 +28,9 @@ class FlowConfig(Section):
     continued_epochs: pydantic.PositiveFloat = 3.0
     """Passes over the new text of a continued pretraining, in the place of
     `pretraining.num_train_steps`."""
+    replayed_share: Rate = 0.5
+    """Of the text of a continued pretraining, how many documents have been read before: it keeps
+    what was learnt from them. Others are drawn each time."""
     labelled_paths: tuple[str, ...] = ()
     """Files, folders and globs of labelled texts (.tsv, .jsonl, packed or not): all of them are
     read at every run, and divided by `labelled_held_out_share`. Not with `finetuning.train_path`

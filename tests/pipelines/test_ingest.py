@@ -31,11 +31,20 @@ def new_texts(directory: Path) -> list[str]:
 
 
 def test_what_the_encoder_has_read_is_not_new(tmp_path):
-    config = corpus(tmp_path)
+    config = corpus(tmp_path, replayed_share=0.0)
     (tmp_path / "corpus" / "a.txt").write_text("하나.\n둘.\n\n셋.\n", encoding="utf-8")
     first = context_of(tmp_path, config)
     ingest.ingest(first)
-    assert new_texts(first.directory) == ["하나.\n둘.", "셋."]
+    # To an encoder that has read nothing all is new: it reads the files themselves.
+    assert new_texts(first.directory) == []
+    assert ingest.read_corpus_summary(context_of(tmp_path, config, ingest=first.directory)) == {
+        "paths": [str(tmp_path / "corpus" / "a.txt")],
+        "num_documents": 2,
+        "num_read_before": 0,
+        "num_new": 2,
+        "num_new_held_out": 0,
+        "set_aside": [],
+    }
     # The encoder carries the digests along; here its folder is that of the first look.
     (tmp_path / "corpus" / "b.txt").write_text("셋.\n\n넷.\n", encoding="utf-8")
     second = context_of(tmp_path, config, "second", fetch_encoder=first.directory)
@@ -66,22 +75,45 @@ def test_a_few_new_documents_are_left_for_later(tmp_path, summary, reason):
 
 
 def test_a_damaged_file_is_set_aside_whole(tmp_path, caplog):
-    config = corpus(tmp_path)
+    config = corpus(tmp_path, replayed_share=0.0)
     folder = tmp_path / "corpus"
     (folder / "a.txt").write_text("first.\n", encoding="utf-8")
+    before = context_of(tmp_path, config, "before")
+    ingest.ingest(before)
     (folder / "b.txt").write_bytes(b"whole.\n\nbroken \xff.\n")
     packed = gzip.compress(b"".join(b"line %d.\n\n" % number for number in range(20000)))
     (folder / "c.txt.gz").write_bytes(packed[:-20])
     (folder / "d.txt").write_text("last.\n\nwhole.\n", encoding="utf-8")
-    context = context_of(tmp_path, config)
+    context = context_of(tmp_path, config, fetch_encoder=before.directory)
     ingest.ingest(context)
-    assert new_texts(context.directory) == ["first.", "last.", "whole."]
+    assert new_texts(context.directory) == ["last.", "whole."]
     aside = ingest.set_aside_files(context.directory)
     assert [Path(file.path).name for file in aside] == ["b.txt", "c.txt.gz"]
     assert "b.txt:3: text must be UTF-8" in aside[0].reason
     summary = json.loads((context.directory / ingest.CORPUS_FILE).read_text())
     assert [Path(path).name for path in summary["paths"]] == ["a.txt", "d.txt"]
     assert "is set aside" in caplog.text
+
+
+def test_some_of_what_was_read_goes_along_with_new_text(tmp_path):
+    config = corpus(tmp_path, replayed_share=0.25)
+    old = [f"old {number}." for number in range(400)]
+    (tmp_path / "corpus" / "a.txt").write_text("\n\n".join(old), encoding="utf-8")
+    first = context_of(tmp_path, config)
+    ingest.ingest(first)
+    new = [f"new {number}." for number in range(300)]
+    (tmp_path / "corpus" / "b.txt").write_text("\n\n".join(new), encoding="utf-8")
+    second = context_of(tmp_path, config, "second", fetch_encoder=first.directory)
+    ingest.ingest(second)
+    texts = new_texts(second.directory)
+    assert texts[:300] == new
+    assert set(texts[300:]) < set(old)
+    assert 70 <= len(texts) - 300 <= 130  # a quarter of all is expected
+    (tmp_path / "corpus" / "c.txt").write_text("one more.", encoding="utf-8")
+    third = context_of(tmp_path, config, "third", fetch_encoder=second.directory)
+    ingest.ingest(third)
+    assert new_texts(third.directory)[0] == "one more."
+    assert len(new_texts(third.directory)) < 10
 
 
 def test_damage_may_be_an_error(tmp_path):
