@@ -1,6 +1,5 @@
 """The demo's result for people: `report.md` with three pictures."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from bert_tf.files import write_whole
 from bert_tf.training.tracking import describe_tracking_uri, read_metrics, run_id_of
 from pipelines.delivery_steps import PUBLISHED_FILE
 from pipelines.demo_steps import ANSWERS_FILE
+from pipelines.json_files import read_json
 from pipelines.pictures import make_figure, plot, save
 from pipelines.runner import FlowRun
 from pipelines.step_state import read_seconds
@@ -21,10 +21,10 @@ def write_report(run: FlowRun, output_dir: Path) -> Path:
         "pretrained": folders["finetune"],
         "from scratch": folders["finetune_from_scratch"],
     }
-    pretraining = _read(folders["pretrain"] / "metrics.json")
-    finetuning = {name: _read(path / "metrics.json") for name, path in classifiers.items()}
-    answered = _read(folders["answers"] / ANSWERS_FILE)
-    published = _read(folders["publish"] / PUBLISHED_FILE)["path"]
+    pretraining = read_json(folders["pretrain"] / "metrics.json")
+    finetuning = {name: read_json(path / "metrics.json") for name, path in classifiers.items()}
+    answered = read_json(folders["answers"] / ANSWERS_FILE)
+    published = read_json(folders["publish"] / PUBLISHED_FILE)["path"]
     _draw_pretraining(folders["pretrain"], pretraining, output_dir / "pretraining.png")
     _draw_finetuning(classifiers, output_dir / "finetuning.png")
     shutil.copyfile(
@@ -139,13 +139,9 @@ def _draw_finetuning(classifiers: dict[str, Path], path: Path) -> None:
         curves = read_metrics(folder)
         plot(loss_axes, curves, "train/loss", "-", label)
         plot(accuracy_axes, curves, "eval/classification_accuracy", "o-", label)
-        accuracy = _read(folder / "metrics.json")["classification_accuracy"]
+        accuracy = read_json(folder / "metrics.json")["classification_accuracy"]
         bar_axes.bar_label(bar_axes.bar(label, accuracy), [f"{accuracy:.1%}"])
     loss_axes.set(title="training loss (nats)", xlabel="step")
     accuracy_axes.set(title="accuracy on unseen modules", xlabel="step")
     bar_axes.set(title="final accuracy", ylim=(0, 1))
     save(figure, path)
-
-
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))

@@ -4,7 +4,6 @@ What ran, what was skipped and why, curves of training, metrics against the cham
 and its reason, where the model is.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from bert_tf.files import write_whole
 from bert_tf.training.tracking import Tracker, describe_tracking_uri, read_metrics, run_id_of
 from pipelines import history
-from pipelines.delivery_steps import GATE_FILE, PUBLISHED_FILE, REGISTERED_FILE, SMOKE_TEST_FILE
+from pipelines.delivery_steps import GATE_FILE, PUBLISHED_FILE, REGISTERED_FILE
 from pipelines.ingest import set_aside_files
+from pipelines.json_files import read_json
 from pipelines.pictures import make_figure, plot, save
+from pipelines.smoke_test import SMOKE_TEST_FILE
 
 if TYPE_CHECKING:
     from pipelines.runner import FlowRun
@@ -184,10 +185,7 @@ def _track(run: "FlowRun", folder: Path) -> None:
 def _read(run: "FlowRun", step: str, name: str) -> dict[str, Any]:
     """A file that a step of this run wrote or was reused with; nothing where there is none."""
     path = run.folders[step] / name if step in run.folders else None
-    if path is None or not path.is_file():
-        return {}
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
+    return {} if path is None or not path.is_file() else read_json(path)
 
 
 def _cell(text: str) -> str:

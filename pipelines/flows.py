@@ -26,6 +26,7 @@ from pipelines.ingest import (
     labelled,
     labelled_files,
 )
+from pipelines.smoke_test import smoke_test
 from pipelines.step import Flow, Step
 
 # --- an encoder: made, or found
@@ -179,7 +180,7 @@ PUBLISH = Step(
 )
 SMOKE_TEST = Step(
     name="smoke_test",
-    work=delivery.smoke_test,
+    work=smoke_test,
     after=("publish", "labelled"),
     sees=("export", "register_encoder"),
     settings=("flow.server_url",),

@@ -26,6 +26,7 @@ from bert_tf.data.corpora.hub import PREFIX, hub_fingerprint
 from bert_tf.data.corpora.selection import DigestSet
 from bert_tf.data.seeds import derive_seed
 from bert_tf.files import appearing, write_whole
+from pipelines.json_files import read_json, write_json
 from pipelines.step import Context
 
 log = logging.getLogger(__name__)
@@ -84,9 +85,7 @@ def ingest(context: Context) -> None:
 
 def read_corpus_summary(context: Context) -> dict[str, Any]:
     """What `ingest` counted, and the paths of whole files."""
-    path = context.folder("ingest") / CORPUS_FILE
-    summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return summary
+    return read_json(context.folder("ingest") / CORPUS_FILE)
 
 
 def _documents_read(context: Context) -> DigestSet:
@@ -283,8 +282,7 @@ def _refuse_nothing(sound: Any, damaged: Sequence[DamagedFile], key: str) -> Non
 
 
 def _write_summary(path: Path, summary: dict[str, Any], damaged: Sequence[DamagedFile]) -> None:
-    summary["set_aside"] = [file._asdict() for file in damaged]
-    write_whole(path, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    write_json(path, **summary, set_aside=[file._asdict() for file in damaged])
 
 
 def set_aside_files(folder: Path) -> list[DamagedFile]:
@@ -293,5 +291,5 @@ def set_aside_files(folder: Path) -> list[DamagedFile]:
         DamagedFile(**file)
         for name in (CORPUS_FILE, LABELLED_FILE)
         if (folder / name).is_file()
-        for file in json.loads((folder / name).read_text(encoding="utf-8"))["set_aside"]
+        for file in read_json(folder / name)["set_aside"]
     ]

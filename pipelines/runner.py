@@ -24,13 +24,7 @@ from typing import Any
 from bert_tf.config import Config, write_config
 from bert_tf.folder_lock import lock_folder
 from pipelines import history
-from pipelines.attempts import (
-    Attempts,
-    InterruptedFlowError,
-    Result,
-    StepError,
-    retried,
-)
+from pipelines.attempts import Attempts, InterruptedFlowError, Result, StepError, retried
 from pipelines.history import RunRecord, StepRecord
 from pipelines.redaction import redact
 from pipelines.step import Context, Flow, Step, Stop
@@ -44,6 +38,9 @@ from pipelines.step_state import (
 )
 
 log = logging.getLogger(__name__)
+
+_LEFT = {"waiting": "not reached", "running": "interrupted"}
+"""What steps are called that a run left so."""
 
 
 @dataclass
@@ -75,6 +72,8 @@ class FlowRun:
         if self.stop is not None:
             return self._end(record, "not reached", self.stop.reason)
         try:
+            if self.is_stop_requested():
+                raise InterruptedFlowError
             if reason := step.skip(context):
                 return self._end(record, "skipped", reason)
             mark = self._retried(lambda: fingerprint(step, context, self.results))
@@ -245,8 +244,7 @@ def _close(run: FlowRun) -> None:
 
     record = run.record
     for step in record.steps:
-        if step.status in ("waiting", "running"):
-            step.status = "not reached"
+        step.status = _LEFT.get(step.status, step.status)
     record.ended_at = history.now()
     try:
         record.report = str(write_flow_report(run))

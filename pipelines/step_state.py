@@ -83,7 +83,7 @@ def begin(directory: Path, mark: str) -> State:
         shutil.rmtree(directory, ignore_errors=True)
         before = State(mark)
     directory.mkdir(parents=True, exist_ok=True)
-    state = State(mark, seconds=before.seconds)
+    state = State(mark, seconds=0.0 if before.is_finished else before.seconds)
     write_state(directory, state)
     return state
 

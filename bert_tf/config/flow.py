@@ -1,5 +1,6 @@
 """What a flow of steps needs beside the sections of its commands."""
 
+import re
 from typing import Literal
 
 import pydantic
@@ -69,6 +70,16 @@ class FlowConfig(Section):
     cron: str = "0 3 * * *"
     """When the schedule starts it."""
     time_zone: str = "UTC"
+
+    @pydantic.field_validator("server_url", "serving_dir", "ray_address")
+    @classmethod
+    def _has_no_password(cls, address: str | None) -> str | None:
+        if address is not None and re.search(r"://[^/@]*@", address):
+            raise ValueError(
+                "an address must not hold a user or password: configurations are written down. "
+                "Received: one with @. Give them in the environment."
+            )
+        return address
 
     @property
     def encoder(self) -> str:

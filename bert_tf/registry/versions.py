@@ -86,7 +86,7 @@ def register(
         fingerprint: of what the version was made from. A version that has the same one already is
             returned as it is: whoever was cut off while registering may just call again.
     """
-    from bert_tf.export.model_card import CARD_FILE, make_card
+    from bert_tf.export.model_card import make_card
 
     saved_model_dir = Path(saved_model_dir)
     signature = make_signature(saved_model_dir)
@@ -102,14 +102,9 @@ def register(
         if model_dir is not None:
             folders[MODEL_FOLDER] = stack.enter_context(_without_checkpoints(Path(model_dir)))
         run = stack.enter_context(enter_run(client, run_id, experiment))
-        if run.info.run_id != run_id:
-            for key, value in (metrics or {}).items():
-                client.log_metric(run.info.run_id, key, float(value))
-        for path in files:
-            client.log_artifact(run.info.run_id, str(path), FILES_FOLDER)
         card = make_card(saved_model_dir, name=name)
-        if card:
-            client.log_text(run.info.run_id, card, f"{FILES_FOLDER}/{CARD_FILE}")
+        is_new = run.info.run_id != run_id
+        _log_to_run(client, run.info.run_id, metrics if is_new else None, files, card)
         _ensure_name(client, name)
         model = log_model(
             client,
@@ -242,6 +237,23 @@ def _without_checkpoints(model_dir: Path) -> Iterator[Path]:
             if path.is_file() and not path.name.startswith("."):
                 shutil.copyfile(path, Path(folder) / path.name)
         yield Path(folder)
+
+
+def _log_to_run(
+    client: Any,
+    run_id: str,
+    metrics: Mapping[str, float] | None,
+    files: Iterable[str | Path],
+    card: str | None,
+) -> None:
+    from bert_tf.export.model_card import CARD_FILE
+
+    for key, value in (metrics or {}).items():
+        client.log_metric(run_id, key, float(value))
+    for path in files:
+        client.log_artifact(run_id, str(path), FILES_FOLDER)
+    if card:
+        client.log_text(run_id, card, f"{FILES_FOLDER}/{CARD_FILE}")
 
 
 def _ensure_name(client: Any, name: str) -> None:

@@ -12,6 +12,7 @@ from bert_tf import registry
 from bert_tf.config import Config, validate_config
 from pipelines import delivery_steps as steps
 from pipelines.local_server import serve
+from pipelines.smoke_test import smoke_test
 from pipelines.step import Context, Stop
 from tests.keyword_model import save_keyword
 from tests.mlflow_stores import free_port, make_database
@@ -57,7 +58,8 @@ class Desk:
             tracking_uri=self.uri,
             fingerprint=self.mark,
         )
-        return getattr(steps, name)(context)
+        step = smoke_test if name == "smoke_test" else getattr(steps, name)
+        return step(context)
 
     def deliver(self, word: str, mark: str, **flow: object) -> Stop | None:
         self.train(word, mark)
