@@ -36,7 +36,7 @@ def reproduce(name: str, alias_or_version: str | int, output_dir: str) -> None:
     another version of the code is said.
     """
     with connect() as tracking_uri:
-        from bert_tf.registry.lineage import changed_inputs, trace
+        from bert_tf.registry.lineage import changed_inputs, trace, with_parent
 
         found = trace(name=name, alias_or_version=alias_or_version, tracking_uri=tracking_uri)
         if faults := changed_inputs(found.provenance):
@@ -44,11 +44,12 @@ def reproduce(name: str, alias_or_version: str | int, output_dir: str) -> None:
                 f"{name} {alias_or_version}: its data must be as it was. Received: "
                 + "; ".join(faults)
             )
+        config = with_parent(found, output_dir, tracking_uri=tracking_uri)
         for note in _code_notes(found.provenance):
             click.echo(note, err=True)
         train(
             found.provenance["stage"],
-            found.config,
+            config,
             output_dir,
             engine="local",
             ray_address=None,

@@ -82,7 +82,7 @@ class FlowRun:
             is_same = before is not None and before.is_finished and before.fingerprint == mark
             if before is not None and is_same and step.is_reused:
                 self._take(step, before)
-                return self._end(record, "reused", "nothing that it reads has changed")
+                return self._end(record, "reused", f"as in run {before.run_id}")
             self._check_disk(step, context)
             self._run(step, replace(context, fingerprint=mark), record)
         except InterruptedFlowError:
@@ -114,7 +114,9 @@ class FlowRun:
             state = replace(state, seconds=state.seconds + record.seconds)
             write_state(context.directory, state)
         digest = result_digest(step, context.directory, context.fingerprint)
-        state = replace(state, is_finished=True, result=digest, stop=stop)
+        state = replace(
+            state, is_finished=True, result=digest, stop=stop, run_id=self.record.run_id
+        )
         write_state(context.directory, state)
         self._take(step, state)
 

@@ -33,6 +33,8 @@ class State:
     result: str = ""
     """Digest of what later steps read."""
     stop: Stop | None = None
+    run_id: str = ""
+    """Of the run that finished it."""
 
 
 def fingerprint(step: Step, context: Context, results: Mapping[str, str]) -> str:

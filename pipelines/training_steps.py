@@ -18,6 +18,7 @@ from pipelines.ingest import (
     corpus_files,
     read_corpus_summary,
 )
+from pipelines.kept_data import kept
 from pipelines.step import Context
 
 TOKENIZER_FILES = ("vocab.txt", "tokenizer.json")
@@ -110,7 +111,7 @@ def _pretrain(context: Context, *, pretrained: str | None, **section: Any) -> No
             "pretraining.phases must be unset in a flow, which prepares one set of records. "
             "Received: phases. Use `bert-tf pretrain`."
         )
-    section |= {"records": str(context.folder("prepare")), "pretrained": pretrained}
+    section |= {"records": str(kept(context.folder("prepare"), context)), "pretrained": pretrained}
     config = context.with_settings(pretraining=section)
     _train("pretrain", config, context)
     # What the encoder has read by now goes with it, from version to version.
@@ -170,8 +171,8 @@ def _of_labelled(context: Context) -> Config:
     folder = context.find("labelled")
     if folder is not None:
         section |= {
-            "train_path": str(folder / TRAIN_FILE),
-            "eval_path": str(folder / EVAL_FILE),
+            "train_path": str(kept(folder / TRAIN_FILE, context)),
+            "eval_path": str(kept(folder / EVAL_FILE, context)),
         }
     return context.with_settings(finetuning=section)
 

@@ -53,6 +53,9 @@ class FlowConfig(Section):
     num_smoke_texts: pydantic.PositiveInt = 16
     keep_served_versions: pydantic.PositiveInt | None = None
     """Older ones are removed from `serving_dir`. Default: none is."""
+    keep_data: pydantic.PositiveInt = 90
+    """What trainings read (labelled files, records) stays, the newest so many: a version can be
+    trained again from it (`bert-tf registry reproduce`)."""
     engine: Literal["local", "ray"] = "local"
     """Of `prepare` and of training."""
     ray_address: str | None = None

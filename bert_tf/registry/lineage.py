@@ -15,6 +15,7 @@ import yaml
 
 from bert_tf import registry
 from bert_tf.config import Config, validate_config
+from bert_tf.models.description import WEIGHTS_FILE, weights_sha256
 from bert_tf.training.provenance import (
     PROVENANCE_FILE,
     DataInput,
@@ -54,7 +55,10 @@ class Lineage:
             f"{version.name} version {version.version}{aliases}, registered "
             f"{version.created_at:%Y-%m-%d %H:%M} UTC, run {version.run_id or 'unknown'}"
         )
-        return "\n".join([head, *_describe(self.provenance, indent="  ")])
+        lines = [head, *_describe(self.provenance, indent="  ")]
+        if encoder := _encoder_of(version):
+            lines.insert(1, "  on the encoder {name} version {version}".format(**encoder))
+        return "\n".join(lines)
 
 
 def trace(*, name: str, alias_or_version: str | int, tracking_uri: str) -> Lineage:
@@ -78,6 +82,50 @@ def trace(*, name: str, alias_or_version: str | int, tracking_uri: str) -> Linea
     provenance = json.loads(files[paths[PROVENANCE_FILE]])
     values = yaml.safe_load(files[paths[_TRAINING_CONFIG]])
     return Lineage(version, provenance, validate_config(values))
+
+
+def with_parent(lineage: Lineage, output_dir: str | Path, *, tracking_uri: str) -> Config:
+    """The configuration of the training, with the model that it starts from where it is now.
+
+    That is its folder, if it still has the same weights; else the registered encoder is fetched to
+    `output_dir/parent`.
+
+    Raises:
+        ValueError: neither has them.
+    """
+    config, parent = lineage.config, lineage.provenance.get("parent") or {}
+    wanted = parent.get("weights_sha256")
+    if wanted is None or _weights_in(Path(parent["folder"])) == wanted:
+        return config
+    registered = parent.get("registered") or _encoder_of(lineage.version)
+    if registered:
+        folder = registry.fetch_model(
+            name=registered["name"],
+            alias_or_version=registered["version"],
+            output_dir=Path(output_dir) / "parent",
+            tracking_uri=tracking_uri,
+        )
+        if _weights_in(folder) == wanted:
+            section = {"pretrain": "pretraining", "finetune": "finetuning"}[
+                lineage.provenance["stage"]
+            ]
+            values = getattr(config, section).model_copy(update={"pretrained": str(folder)})
+            return config.model_copy(update={section: values})
+    raise ValueError(
+        f"{parent['folder']}: the model that the training starts from must be as it was. Received: "
+        "no or other weights there, and no registered version that has them."
+    )
+
+
+def _weights_in(folder: Path) -> str | None:
+    return weights_sha256(folder) if (folder / WEIGHTS_FILE).is_file() else None
+
+
+def _encoder_of(version: registry.RegisteredVersion) -> dict[str, Any] | None:
+    """The registered encoder that a classifier's version was made on, as a flow noted it."""
+    if "encoder.version" not in version.tags:
+        return None
+    return {key: version.tags[f"encoder.{key}"] for key in ("name", "version")}
 
 
 def changed_inputs(provenance: Mapping[str, Any]) -> list[str]:

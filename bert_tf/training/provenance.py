@@ -17,6 +17,7 @@ from typing import Any
 from bert_tf import __version__
 from bert_tf.environment import git_commit
 from bert_tf.files import write_whole
+from bert_tf.models.description import weights_sha256
 
 PROVENANCE_FILE = "provenance.json"
 ORIGIN_FILE = "registry.json"
@@ -96,7 +97,11 @@ def _of_parent(folder: Path) -> dict[str, Any]:
     provenance = read_provenance(folder) or {"stage": None}
     origin = _read(folder / ORIGIN_FILE)
     registered = origin and {key: origin[key] for key in ("name", "version")}
-    return provenance | {"folder": str(folder.absolute()), "registered": registered}
+    return provenance | {
+        "folder": str(folder.absolute()),
+        "weights_sha256": weights_sha256(folder),
+        "registered": registered,
+    }
 
 
 def _names_and_sizes(path: Path) -> Iterable[str]:
