@@ -229,7 +229,7 @@ def _conclusion(run: FlowRun) -> tuple[str, str]:
             return history.FAILED, f"{step.name}: {step.reason}"
         if step.status == "interrupted":
             return history.INTERRUPTED, step.reason
-    idle = ("reused", "skipped", "not reached")
+    idle = ("reused", "skipped", "not reached", "waiting")  # Dagster asks for no step after a stop
     working = {step.name for step in run.flow.steps if not step.only_looks}
     if all(step.status in idle for step in run.record.steps if step.name in working):
         reasons = dict.fromkeys(s.reason for s in run.record.steps if s.status == "skipped")

@@ -81,6 +81,9 @@ def test_what_is_not_reached_is_not_made(definitions, folder):
     result = run(definitions)
     assert result.success
     assert steps_of(result) == {"copy": "done", "shout": "done"}
+    assert steps_of(run(definitions)) == {"copy": "reused", "shout": "reused"}
+    past = history.read_history(folder.parent / "out" / "small")
+    assert [record.status for record in past] == ["refused", "nothing_new"]
 
 
 def test_a_flow_that_is_under_way_is_not_started_again(definitions, folder):

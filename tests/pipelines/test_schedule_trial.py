@@ -83,7 +83,7 @@ class Site:
                 "max_position_embeddings": 32,
             },
             "pretraining": {"num_train_steps": 10, "max_eval_steps": 2, "training": training},
-            "finetuning": {"max_seq_length": 32, "num_epochs": 3, "training": training | rate},
+            "finetuning": {"max_seq_length": 32, "num_epochs": 8, "training": training | rate},
             # Two models of one shape on one machine: what differs is the noise of the machine.
             "gate": {"max_latency_ratio": None, "minimum": 0.8},
             "flow": {
