@@ -173,7 +173,8 @@ def publish(context: Context) -> Stop | None:
     champion = registry.read_aliases(name=name, tracking_uri=uri).get(registry.CHAMPION)
     if champion != version:
         tags = registry.get_version(name=name, alias_or_version=version, tracking_uri=uri).tags
-        reason = tags.get(SMOKE_TAG) or f"version {champion} is champion"
+        now = f"version {champion} is champion" if champion else "no version is champion"
+        reason = tags.get(SMOKE_TAG) or now
         return Stop("rolled_back", f"{name} version {version} is not published: {reason}")
     before = context.directory / PUBLISHED_FILE
     is_on_store = object_store.is_url(str(flow.serving_dir))

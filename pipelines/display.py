@@ -1,24 +1,32 @@
 """A run of a flow for people: a live table of its steps in a terminal, text elsewhere."""
 
 import contextlib
+import logging
 import time
 from types import TracebackType
 from typing import Any, Self
 
 from pipelines.history import RunRecord
 
+log = logging.getLogger(__name__)
+
+_LINE_EVERY_SECONDS = 60.0
 _MARKS = {"done": "✓", "reused": "=", "skipped": "-", "failed": "✗", "running": "▸"}
 _STATUSES_WITH_REASON = ("skipped", "failed", "interrupted", "done")
 
 
 class FlowDisplay:
-    """Shows the steps with their times while they run; without a terminal, what is logged is it."""
+    """Shows the steps with their times while they run.
+
+    Without a terminal the log says when a step begins and ends, and once a minute how far it is.
+    """
 
     def __init__(self, *, is_terminal: bool) -> None:
         self._live: Any = None
         self._line = ""
         self._record: RunRecord | None = None
         self._step_began = ("", 0.0)
+        self._told_at = time.monotonic()
         if is_terminal:
             from rich.console import Console
             from rich.live import Live
@@ -31,6 +39,10 @@ class FlowDisplay:
         """The run as it is; `line` is the last that the step's process said."""
         self._record = record
         self._line = line or self._line
+        is_time = time.monotonic() - self._told_at >= _LINE_EVERY_SECONDS
+        if self._live is None and line and is_time:
+            self._told_at = time.monotonic()
+            log.info("  %s", line)
         running = next((step.name for step in record.steps if step.status == "running"), "")
         if running != self._step_began[0]:
             self._step_began, self._line = (running, time.monotonic()), ""

@@ -49,7 +49,8 @@ def _complete(run: "FlowRun") -> None:
     for step in ("register", "register_encoder"):
         if not record.model and (registered := _read(run, step, REGISTERED_FILE)):
             record.model = "{name} version {version}".format(**registered)
-    if published := _read(run, "publish", PUBLISHED_FILE):
+    published = _read(run, "publish", PUBLISHED_FILE)
+    if published and record.status != history.ROLLED_BACK:
         record.served_at = str(published["path"])
     record.set_aside = [
         file._asdict()

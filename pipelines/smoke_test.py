@@ -24,7 +24,11 @@ from pipelines.step import Context, Stop
 log = logging.getLogger(__name__)
 
 SMOKE_TEST_FILE = "smoke_test.json"
-_SCORE_TOLERANCE = 1e-3
+_SCORE_TOLERANCE = 0.02  # another machine rounds bfloat16 otherwise; another model is further off
+
+
+class _FailedError(Exception):
+    """The version does not come, or does not answer as it should."""
 
 
 def smoke_test(context: Context) -> Stop | None:
@@ -33,15 +37,11 @@ def smoke_test(context: Context) -> Stop | None:
     Raises:
         ConnectionError: no server is there, which says nothing about the model.
     """
-    from serving.errors import ServingError, UnavailableError
-
     published = read_published(context)
     try:
         with _server(context, published["path"]) as (url, number):
             num_texts = _ask(context, url, number)
-    except UnavailableError:
-        raise  # Nobody is there: `_ask` tells that apart from a version that does not come.
-    except (ServingError, ValueError) as error:
+    except _FailedError as error:
         return _roll_back(context, published, reason=f"smoke test: {error}")
     write_json(context.directory / SMOKE_TEST_FILE, url=url, num_texts=num_texts, version=number)
     return None
@@ -53,10 +53,6 @@ def _server(context: Context, path: str) -> Iterator[tuple[str, int]]:
     flow, number = context.config.flow, int(path.rstrip("/").rpartition("/")[2])
     if flow.server_url is not None:
         yield flow.server_url, number
-    elif object_store.is_url(path):
-        raise ValueError(
-            f"flow.server_url must be set where flow.serving_dir is on a store. Received: {path}."
-        )
     else:
         try:
             with serve(
@@ -66,14 +62,14 @@ def _server(context: Context, path: str) -> Iterator[tuple[str, int]]:
             ) as (url, _):
                 yield url, number
         except RuntimeError as error:  # the one version that the server was started for is no good
-            raise ValueError(str(error)) from error
+            raise _FailedError(str(error)) from error
 
 
 def _ask(context: Context, url: str, number: int) -> int:
     """Compare the server's answers with the SavedModel's; how many."""
     from bert_tf.export.predict import predict_texts
     from serving.client import RestClient
-    from serving.errors import InternalError, UnavailableError
+    from serving.errors import ServingError, UnavailableError
 
     flow, texts = context.config.flow, eval_texts(context)
     asked: dict[str, Any] = {"texts": texts.texts[: flow.num_smoke_texts]}
@@ -86,12 +82,17 @@ def _ask(context: Context, url: str, number: int) -> int:
         except UnavailableError as error:
             with RestClient(url, model_name=flow.model_name, num_retries=0) as other:
                 other.status()  # Raises UnavailableError itself where no server is.
-            raise InternalError(str(error)) from error
-        answers = client.predict_texts(**asked)
+            raise _FailedError(str(error)) from error
+        try:
+            answers = client.predict_texts(**asked)
+        except UnavailableError:
+            raise
+        except ServingError as error:
+            raise _FailedError(str(error)) from error
     for text, answer, wanted in zip(asked["texts"], answers, expected, strict=True):
         difference = abs(answer["score"] - wanted["score"])
         if answer["label"] != wanted["label"] or difference > _SCORE_TOLERANCE:
-            raise ValueError(
+            raise _FailedError(
                 f"the server must answer as the SavedModel does, {wanted['label']} "
                 f"({wanted['score']:.4f}) for {text[:40]!r}. Received: {answer['label']} "
                 f"({answer['score']:.4f})."

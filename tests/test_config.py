@@ -99,3 +99,18 @@ def test_a_missing_value_names_its_key():
     assert required("x", key="a.b", what="a folder") == "x"
     with pytest.raises(ValueError, match=r"a.b must be set. Received: nothing. Set a.b to a fold"):
         required(None, key="a.b", what="a folder")
+
+
+@pytest.mark.parametrize("key", ["server_url", "serving_dir", "ray_address"])
+def test_addresses_of_a_flow_hold_no_password(key):
+    values = {"server_url": "http://server:8501", key: "http://me:secret@host:1"}
+    with pytest.raises(ValueError, match="must not hold a user or password") as error:
+        validate_config({"flow": values})
+    assert "secret" not in str(error.value).replace("Received: one with @", "")
+
+
+def test_a_store_needs_the_address_of_its_server():
+    with pytest.raises(ValueError, match="needs server_url"):
+        validate_config({"flow": {"serving_dir": "s3://models"}})
+    flow = {"serving_dir": "s3://models", "server_url": "http://server:8501"}
+    assert validate_config({"flow": flow}).flow.serving_dir == "s3://models"

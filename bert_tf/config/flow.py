@@ -1,7 +1,7 @@
 """What a flow of steps needs beside the sections of its commands."""
 
 import re
-from typing import Literal
+from typing import Literal, Self
 
 import pydantic
 
@@ -83,6 +83,15 @@ class FlowConfig(Section):
                 "Received: one with @. Give them in the environment."
             )
         return address
+
+    @pydantic.model_validator(mode="after")
+    def _store_needs_server(self) -> Self:
+        if "://" in (self.serving_dir or "") and self.server_url is None:
+            raise ValueError(
+                "serving_dir on a store needs server_url: a server that is started for the smoke "
+                "test sees this machine's folders. Received: no server_url. Set it."
+            )
+        return self
 
     @property
     def encoder(self) -> str:
