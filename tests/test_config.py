@@ -3,7 +3,14 @@
 import pydantic
 import pytest
 
-from bert_tf.config import MODEL_SIZES, Config, load_config, required, write_config
+from bert_tf.config import (
+    MODEL_SIZES,
+    Config,
+    load_config,
+    required,
+    validate_config,
+    write_config,
+)
 
 
 def test_overrides_reach_every_depth_and_are_read_as_yaml():
