@@ -1,5 +1,6 @@
 """Running flows: what is reused, gone on with, tried again, timed out, locked, and written down."""
 
+import io
 import json
 import os
 import signal
@@ -10,11 +11,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from bert_tf.cli import main
 from bert_tf.config import Config, validate_config
 from pipelines import history
 from pipelines.attempts import InterruptedFlowError, StepError
+from pipelines.display import FlowDisplay
+from pipelines.flows import FLOWS
 from pipelines.runner import run_flow
 from pipelines.step import Flow, Step
 from tests.mlflow_stores import make_database, wait_for
@@ -311,6 +315,55 @@ def test_a_page_about_the_run_is_written_and_sent(folder, tmp_path):
     names = {artifact.path for artifact in client.list_artifacts(sent.info.run_id)}
     assert {"report.md", "report.png"} <= names
     assert sent.data.tags["flow.status"] == "done"
+
+
+def test_the_command_says_what_it_did_and_how_it_ended(folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(FLOWS, "small", FLOW)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'none.db'}")
+    settings = [f"corpus.paths=[{folder}]", "tracking.enabled=false", "flow.min_free_disk_gb=0"]
+    asked = ["pipeline", "run", "small", "--output-dir", str(tmp_path / "out")]
+    asked += [word for setting in settings for word in ("--set", setting)]
+    done = CliRunner().invoke(main, asked)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("small: done")
+    assert "✓ shout" in done.stdout
+    nothing = CliRunner().invoke(main, [*asked, "--json"])
+    assert json.loads(nothing.stdout)["status"] == "nothing_new"
+    (folder / "shout.do").write_text(
+        "from pipelines.step import Stop; stop = Stop('refused', 'not loud enough')"
+    )
+    refused = CliRunner().invoke(main, [*asked, "--set", "seed=2"])
+    assert refused.exit_code == 3
+    assert "not loud enough" in refused.stdout
+    (folder / "shout.do").write_text("raise ValueError('too loud')")
+    failed = CliRunner().invoke(main, [*asked, "--set", "seed=3"])
+    assert failed.exit_code == 1
+    assert "Error: shout: too loud" in failed.stderr
+    unknown = CliRunner().invoke(main, [*asked, "--until", "sing"])
+    assert unknown.exit_code == 1
+    assert "must be one of copy, shout, tell" in unknown.stderr
+
+
+def test_a_terminal_shows_the_steps_as_they_are():
+    steps = [
+        history.StepRecord("copy", "done", seconds=61.0),
+        history.StepRecord("shout", "running"),
+        history.StepRecord("tell"),
+    ]
+    record = history.RunRecord("small", "1", history.now(), steps)
+    display = FlowDisplay(is_terminal=True)
+    display.update(record, "")
+    display.update(record, "shout: 3 of 9, loss 1.2, 0:10 left")
+    console = Console(file=io.StringIO(), width=100)
+    console.print(display._table())
+    shown = console.file.getvalue().splitlines()
+    assert [line.split()[:3] for line in shown if "copy" in line or "tell" in line] == [
+        ["✓", "copy", "done"],
+        ["tell", "waiting"],
+    ]
+    (running,) = (line for line in shown if "running" in line)
+    assert "shout: 3 of 9, loss 1.2, 0:10 left" in running
+    assert "1:01" in shown[3]
 
 
 def test_status_and_history_of_the_command_line(folder, tmp_path):
