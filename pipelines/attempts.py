@@ -45,7 +45,6 @@ class InterruptedFlowError(Exception):
 class Attempts:
     """How a step's processes are run."""
 
-    config_path: Path
     log_path: Path
     lock_fd: int
     """Inherited, so that a folder stays locked while a process still works on it."""
@@ -99,7 +98,8 @@ class Attempts:
     def _process(self, step: Step, context: Context) -> Iterator[subprocess.Popen[bytes]]:
         plan = {
             "work": work_address(step.work),
-            "config": str(self.config_path),
+            # What is not set stays unset: a stored model says the rest of its architecture.
+            "config": context.config.model_dump(mode="json", exclude_unset=True),
             "directory": str(context.directory),
             "folders": {name: str(path) for name, path in context.folders.items()},
             "fingerprint": context.fingerprint,

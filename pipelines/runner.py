@@ -100,7 +100,6 @@ class FlowRun:
         self._changed()
         log.info("%s: running in %s", step.name, context.directory)
         attempts = Attempts(
-            config_path=self.flow_dir / "config.yaml",
             log_path=self.flow_dir / "logs" / f"{step.name}.log",
             lock_fd=self.lock_fd,
             is_stop_requested=self.is_stop_requested,

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bert_tf.config import load_config
+from bert_tf.config import validate_config
 from bert_tf.files import write_whole
 from bert_tf.process import set_up_process, tracking_uri
 from bert_tf.progress import ProgressDisplay
@@ -28,7 +28,7 @@ _LINE_EVERY_SECONDS = 5.0
 
 
 def main() -> None:
-    """The plan is the first line of standard input: JSON, see `runner`."""
+    """The plan is the first line of standard input: JSON, see `attempts`."""
     plan = json.loads(sys.stdin.readline())
     stop = _StopRequest()
     signal.signal(signal.SIGTERM, stop.note)
@@ -38,7 +38,7 @@ def main() -> None:
     directory = Path(plan["directory"])
     with ProgressDisplay(is_terminal=False, line_every_seconds=_LINE_EVERY_SECONDS) as display:
         context = Context(
-            config=load_config(plan["config"]),
+            config=validate_config(plan["config"]),
             directory=directory,
             folders={name: Path(path) for name, path in plan["folders"].items()},
             tracking_uri=tracking_uri(),
