@@ -19,6 +19,7 @@ from bert_tf.signals import noted_signals
 
 if TYPE_CHECKING:
     from bert_tf.config import Config
+    from pipelines.history import RunRecord
 
 REFUSED = 3
 """Exit code where the gate refused the new version, or the smoke test sent it back."""
@@ -89,14 +90,19 @@ def run(
 def status(output_dir: str, is_json: bool) -> None:
     """Show the newest run of each flow, step by step, and whether one is under way."""
     with _flows_found():
+        from bert_tf.folder_lock import holder_of
         from pipelines import history
         from pipelines.display import describe
 
-        runs = [run for folder in _flow_dirs(output_dir) if (run := history.read_state(folder))]
-        for known in runs:
-            click.echo(
-                json.dumps(known.as_json(), ensure_ascii=False) if is_json else describe(known)
-            )
+        for folder in _flow_dirs(output_dir):
+            if (newest := history.read_state(folder)) is None:
+                continue
+            if is_json:
+                click.echo(json.dumps(newest.as_json(), ensure_ascii=False))
+                continue
+            click.echo(describe(newest))
+            if holder := holder_of(folder):
+                click.echo(f"  at work: {holder}")
 
 
 @pipeline.command("history")
@@ -122,16 +128,7 @@ def history_(output_dir: str, flow_name: str | None, limit: int, is_json: bool) 
             click.echo(
                 json.dumps(past.as_json(), ensure_ascii=False)
                 if is_json
-                else "\t".join(
-                    (
-                        past.started_at,
-                        past.flow,
-                        past.status,
-                        f"{past.seconds:.0f} s",
-                        past.model,
-                        past.reason,
-                    )
-                )
+                else "\t".join(_make_row(past))
             )
 
 
@@ -161,6 +158,11 @@ def ui(flow_name: str, config: "Config", output_dir: str, port: int) -> None:
         from pipelines.daemon import run_web_page
 
         raise SystemExit(run_web_page(flow_name, config, output_dir, port=port))
+
+
+def _make_row(run: "RunRecord") -> list[str]:
+    seconds = f"{run.seconds:.0f} s"
+    return [run.started_at, run.flow, run.status, seconds, run.model, run.reason]
 
 
 def _flow_dirs(output_dir: str) -> list[Path]:

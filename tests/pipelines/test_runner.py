@@ -263,6 +263,8 @@ def test_kill_9_frees_the_lock_is_in_the_history_and_gone_on_from(folder):
         run(folder)
     flow_dir = folder.parent / "out" / "small"
     assert history.read_state(flow_dir).status == "running"
+    asked = ["pipeline", "status", "--output-dir", str(flow_dir.parent)]
+    assert f"(process {process.pid} on" in CliRunner().invoke(main, asked).output
     process.send_signal(signal.SIGKILL)
     process.wait()
     # The step's process ends by itself, and only then is the folder free.
@@ -389,6 +391,13 @@ def test_an_unknown_flow_is_named_with_those_there_are(tmp_path):
     result = CliRunner().invoke(main, ["pipeline", "run", "refrsh", "--output-dir", str(tmp_path)])
     assert result.exit_code == 1
     assert "pretraining, finetuning, domain_adaptation, refresh" in result.output
+
+
+def test_without_the_repository_the_command_says_where_the_flows_are(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pipelines", None)
+    result = CliRunner().invoke(main, ["pipeline", "status", "--output-dir", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "which is not in the wheel" in result.stderr
 
 
 def test_work_must_be_found_by_another_process(folder):
