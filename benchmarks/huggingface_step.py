@@ -9,12 +9,20 @@ from bert_tf.config import ModelConfig
 
 
 def huggingface_step(
-    config: ModelConfig, batch: dict[str, np.ndarray], policy: str
+    config: ModelConfig,
+    batch: dict[str, np.ndarray],
+    policy: str,
+    *,
+    is_compiled: bool = False,
 ) -> Callable[[], Any]:
-    """`BertForPreTraining` in PyTorch, autocast to the precision, fused AdamW."""
+    """`BertForPreTraining` in PyTorch, autocast to the precision, fused AdamW.
+
+    On a GPU, if there is one. A step gives its loss, which may still be under way there.
+    """
     import torch
     import transformers
 
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     model = transformers.BertForPreTraining(
         transformers.BertConfig(
             vocab_size=config.vocab_size,
@@ -25,6 +33,7 @@ def huggingface_step(
             hidden_act="gelu_new",
         )
     ).train()
+    model.to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.01, fused=True)
     labels = np.full(batch["input_ids"].shape, -100, np.int64)  # -100: not predicted
     np.put_along_axis(labels, batch["masked_lm_positions"], batch["masked_lm_ids"], axis=1)
@@ -35,14 +44,16 @@ def huggingface_step(
         "labels": torch.tensor(labels),
         "next_sentence_label": torch.tensor(batch["next_sentence_labels"], dtype=torch.long),
     }
+    inputs = {name: values.to(device) for name, values in inputs.items()}
+    forward = torch.compile(model) if is_compiled else model
 
-    def step() -> float:
-        with torch.autocast("cpu", torch.bfloat16, enabled=policy == "mixed_bfloat16"):
-            loss = model(**inputs).loss
+    def step() -> Any:
+        with torch.autocast(device, torch.bfloat16, enabled=policy == "mixed_bfloat16"):
+            loss = forward(**inputs).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        return loss.item()
+        return loss.detach()
 
     return step

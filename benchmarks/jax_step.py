@@ -1,6 +1,6 @@
 """How long is one pretraining step on Keras' JAX backend, and how much of the machine does it use?
 
-    python -m benchmarks.jax_step [--size base --batch-size 256 --precision bfloat16]
+    python -m benchmarks.jax_step [--size base --batch-size 256 --precision bfloat16] [--peers]
 
 Needs the layers of this package, keras, jax, numpy, ml_dtypes, pydantic and pyyaml, but not
 TensorFlow. A whole step (forward with dropout 0.1, both losses, backward, clipping by the global
@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 os.environ["KERAS_BACKEND"] = "jax"
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # a peer needs memory, too
 
 import jax
 import keras
@@ -57,10 +58,14 @@ def main() -> None:
     multiply, matrix_flops = _matrix_product(arguments)
     first = _time(run_steps, 1)
     _time(multiply)
+    peers = _peers(config, batch, arguments) if arguments.peers else {}
     steps, products = [], []
+    of_peers: dict[str, list[float]] = {name: [] for name in peers}
     for _ in range(arguments.rounds):
         steps.append(_time(run_steps, arguments.steps) / arguments.steps)
         products.append(_time(multiply))
+        for name, run_peer in peers.items():
+            of_peers[name].append(_time(run_peer, arguments.steps) / arguments.steps)
     _print(
         arguments,
         seconds=statistics.median(steps),
@@ -68,6 +73,36 @@ def main() -> None:
         flops=model_flops(config, batch),
         matrix_rate=matrix_flops / statistics.median(products),
     )
+    for name, times in of_peers.items():
+        peer = statistics.median(times)
+        print(
+            f"{name}: {peer:.4f} s a step, {arguments.batch_size / peer:,.1f} sequences/s; ours is "
+            f"{peer / statistics.median(steps):.2f} times as fast"
+        )
+
+
+def _peers(
+    config: ModelConfig, batch: Batch, arguments: argparse.Namespace
+) -> dict[str, Callable[[int], Any]]:
+    """Hugging Face's step, as it is and compiled, warmed up; each takes so many steps."""
+    from benchmarks.huggingface_step import huggingface_step
+
+    def repeated(step: Callable[[], Any]) -> Callable[[int], Any]:
+        def run(num_steps: int) -> float:
+            for _ in range(num_steps):
+                loss = step()
+            return float(loss)  # waits for it
+
+        return run
+
+    peers = {}
+    for name, is_compiled in (("Hugging Face", False), ("Hugging Face, torch.compile", True)):
+        step = huggingface_step(
+            config, dict(batch), POLICIES[arguments.precision], is_compiled=is_compiled
+        )
+        peers[name] = repeated(step)
+        peers[name](3)
+    return peers
 
 
 def make_model(config: ModelConfig, *, precision: str, rematerialize: bool) -> BertPretrainer:
@@ -234,6 +269,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=1 if on_cpu else 10, help="in a round")
     parser.add_argument("--matrix-size", type=int, default=1024 if on_cpu else 8192)
     parser.add_argument("--rematerialize", action="store_true")
+    parser.add_argument("--peers", action="store_true", help="PyTorch and transformers, in turn")
     return parser.parse_args()
 
 
