@@ -64,7 +64,7 @@ def run(
         try:
             with FlowDisplay(is_terminal=sys.stderr.isatty()) as display:
                 record = run_flow(
-                    find_flow(flow_name),
+                    find_flow(flow_name, config),
                     config,
                     output_dir,
                     until=until,

@@ -71,7 +71,7 @@ def prepare_home(flow_name: str, config: Config, output_dir: str | Path) -> dict
             "Install it with pip install 'bert-tf[orchestrate]'; without it, cron may call "
             "`bert-tf pipeline run`."
         )
-    find_flow(flow_name)
+    find_flow(flow_name, config)
     output_dir = Path(output_dir).absolute()
     home = output_dir / "dagster"
     home.mkdir(parents=True, exist_ok=True)

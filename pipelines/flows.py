@@ -12,6 +12,7 @@ orchestrator: `runner` and `schedule` both read it.
 
 import dataclasses
 
+from bert_tf.config import Config
 from pipelines import delivery_steps as delivery
 from pipelines import training_steps as training
 from pipelines.ingest import (
@@ -225,8 +226,18 @@ REFRESH = Flow(
 FLOWS = {flow.name: flow for flow in (PRETRAINING, FINETUNING, DOMAIN_ADAPTATION, REFRESH)}
 
 
-def find_flow(name: str) -> Flow:
-    """Raises ValueError, with the names there are."""
+def find_flow(name: str, config: Config) -> Flow:
+    """The flow, for a configuration whose names of steps are right.
+
+    Raises:
+        ValueError: there is no such flow, or no such step; with those there are.
+    """
     if name not in FLOWS:
         raise ValueError(f"A flow must be one of {', '.join(FLOWS)}. Received: {name!r}.")
+    steps = {step.name for flow in FLOWS.values() for step in flow.steps}
+    if unknown := set(config.flow.timeout_minutes) - steps:
+        raise ValueError(
+            f"flow.timeout_minutes: a step must be one of {', '.join(sorted(steps))}. Received: "
+            f"{', '.join(sorted(unknown))}."
+        )
     return FLOWS[name]

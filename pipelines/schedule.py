@@ -170,9 +170,9 @@ def _failure_is_told() -> Iterator[None]:
 
 
 def _from_environment() -> dg.Definitions:
-    return make_definitions(
-        find_flow(os.environ[FLOW]), load_config(os.environ[CONFIG]), Path(os.environ[OUTPUT_DIR])
-    )
+    config = load_config(os.environ[CONFIG])
+    flow = find_flow(os.environ[FLOW], config)
+    return make_definitions(flow, config, Path(os.environ[OUTPUT_DIR]))
 
 
 if FLOW in os.environ:

@@ -393,6 +393,13 @@ def test_an_unknown_flow_is_named_with_those_there_are(tmp_path):
     assert "pretraining, finetuning, domain_adaptation, refresh" in result.output
 
 
+def test_a_limit_for_a_step_that_no_flow_has_is_refused(tmp_path):
+    asked = ["--output-dir", str(tmp_path), "--set", "flow.timeout_minutes={pretrian: 5}"]
+    result = CliRunner().invoke(main, ["pipeline", "run", "refresh", *asked])
+    assert result.exit_code == 1
+    assert "Received: pretrian" in result.stderr
+
+
 def test_without_the_repository_the_command_says_where_the_flows_are(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pipelines", None)
     result = CliRunner().invoke(main, ["pipeline", "status", "--output-dir", str(tmp_path)])
