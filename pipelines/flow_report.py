@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bert_tf.files import write_whole
+from bert_tf.training.statistics import METRICS
 from bert_tf.training.tracking import Tracker, describe_tracking_uri, read_metrics, run_id_of
 from pipelines import history
 from pipelines.delivery_steps import GATE_FILE, PUBLISHED_FILE, REGISTERED_FILE
@@ -93,7 +94,22 @@ def _decision(run: "FlowRun") -> Iterator[str]:
             f"Version {decision['version']} against "
             f"{f'champion {against}' if against else 'no champion'}: {_cell(decision['reason'])}.\n"
         )
+        yield from _metrics(decision["figures"])
         yield (run.folders["gate"] / GATE_FILE).with_suffix(".md").read_text(encoding="utf-8")
+
+
+def _metrics(figures: Mapping[str, Any]) -> Iterator[str]:
+    models = _models(figures)
+    yield f"| on held-out texts | {' | '.join(models)} |\n|---|{'---|' * len(models)}"
+    for metric in METRICS:
+        values = [figures[model][metric] for model in models]
+        cells = [f"{v['value']:.4f} ({v['low']:.4f} to {v['high']:.4f})" for v in values]
+        yield f"| {metric.replace('_', ' ')} | {' | '.join(cells)} |"
+    yield ""
+
+
+def _models(figures: Mapping[str, Any]) -> list[str]:
+    return [name for name in ("champion", "challenger") if figures.get(name)]
 
 
 def _where(run: "FlowRun") -> Iterator[str]:
@@ -146,9 +162,9 @@ def _draw_curves(axes: Any, folder: Path, name: str) -> None:
 
 def _draw_metrics(axes: Any, figures: Mapping[str, Any]) -> None:
     """Points with their intervals, challenger beside champion."""
-    models = [name for name in ("champion", "challenger") if figures.get(name)]
+    models = _models(figures)
     for place, model in enumerate(models):
-        for offset, metric in enumerate(("accuracy", "macro_f1")):
+        for offset, metric in enumerate(METRICS):
             interval = figures[model][metric]
             value = interval["value"]
             error = [[value - interval["low"]], [interval["high"] - value]]
