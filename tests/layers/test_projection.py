@@ -20,6 +20,8 @@ def draw(*shape: int, seed: int) -> tf.Tensor:
 def test_a_bfloat16_product_is_exact_but_for_one_rounding(
     monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], has_units: bool
 ) -> None:
+    # Without units TensorFlow's own product rounds sums in between: it is not used there.
+    rounds_once = not has_units or bfloat16_tensorflow.has_bfloat16_units()
     monkeypatch.setattr(bfloat16_tensorflow, "has_bfloat16_units", lambda: has_units)
     others = (40, 7) if len(shape) < 4 else (*shape[:-2], 40, 7)
     a, b = draw(*shape, seed=0), draw(*others, seed=1)
@@ -32,14 +34,15 @@ def test_a_bfloat16_product_is_exact_but_for_one_rounding(
     wide_a, wide_b, wide = (np.asarray(x, np.float64) for x in (a, b, upstream))
     rows = [x.reshape(-1, x.shape[-1]) for x in (wide_a, wide)]
     expected_of_b = np.swapaxes(wide_a, -1, -2) @ wide if wide_b.ndim > 2 else rows[0].T @ rows[1]
-    for value, expected in (
-        (found, wide_a @ wide_b),
-        (of_a, wide @ np.swapaxes(wide_b, -1, -2)),
-        (of_b, expected_of_b),
+    for value, expected, num_summed in (
+        (found, wide_a @ wide_b, shape[-1]),
+        (of_a, wide @ np.swapaxes(wide_b, -1, -2), others[-1]),
+        (of_b, expected_of_b, wide_a.size // shape[-1]),
     ):
         # Half a unit in the last of 8 bits, and the order of a float32 sum.
         error = np.abs(np.asarray(value, np.float64) - expected)
-        assert np.all(error <= 2.0**-8 * np.abs(expected) + 1e-5)
+        allowed = 2.0**-8 * np.abs(expected) + 1e-5
+        assert np.all(error <= (allowed if rounds_once else allowed + 2.0**-8 * num_summed))
 
 
 def test_other_types_are_multiplied_as_they_are() -> None:
