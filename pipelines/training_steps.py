@@ -262,7 +262,7 @@ def training_bytes(context: Context) -> int:
 
 def export_bytes(context: Context) -> int:
     """A SavedModel, twice while it is checked."""
-    folder = context.folder("finetune|continue_pretraining|pretrain")
+    (folder,) = context.folders.values()  # of the model that is exported
     return 2 * (folder / WEIGHTS_FILE).stat().st_size
 
 
