@@ -284,6 +284,7 @@ def test_from_scratch_needs_no_pretrained_folder(work, tmp_path):
     assert (tmp_path / "model.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_a_pair_task_is_trained_evaluated_exported_and_asked(work, tmp_path):
     rows = ["first\tsecond\tlabel"]
     for index in range(48):

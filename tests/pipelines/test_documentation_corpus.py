@@ -352,6 +352,7 @@ def test_package_without_texts_on_a_side_is_refused(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_installed_packages_give_readable_texts(tmp_path: Path) -> None:
     real = [package for package in DEFAULT_PACKAGES if package.label in ("numpy", "matplotlib")]
     corpus = write_documentation_corpus(

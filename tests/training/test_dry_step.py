@@ -186,7 +186,8 @@ def bad_batches(step: int, *, bad_step: int = 2, **values: int) -> tf.data.Datas
 
 
 @pytest.mark.parametrize(
-    ("num_replicas", "name", "value"), [(1, "input_ids", 60), (2, "masked_lm_positions", -1)]
+    ("num_replicas", "name", "value"),
+    [(1, "input_ids", 60), pytest.param(2, "masked_lm_positions", -1, marks=pytest.mark.slow)],
 )
 def test_a_number_that_points_at_nothing_is_never_trained_on(tmp_path, num_replicas, name, value):
     seen = []

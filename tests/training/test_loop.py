@@ -16,7 +16,12 @@ from tests.training.runs import make_run, random_batches, train_and_read
 
 @pytest.mark.parametrize(
     ("num_replicas", "accumulation_steps"),
-    [(2, 1), pytest.param(4, 1, marks=pytest.mark.slow), (1, 4), (2, 2)],
+    [
+        (2, 1),
+        pytest.param(4, 1, marks=pytest.mark.slow),
+        (1, 4),
+        pytest.param(2, 2, marks=pytest.mark.slow),
+    ],
 )
 def test_loss_gradient_and_update_do_not_depend_on_how_a_step_is_split(
     tmp_path, num_replicas, accumulation_steps

@@ -104,7 +104,7 @@ def position_moments(folder: Path, step: int) -> np.ndarray:
     return np.abs(reader.get_tensor(name)).sum(axis=1)
 
 
-@pytest.mark.parametrize("stops_after", [4, 6])
+@pytest.mark.parametrize("stops_after", [4, pytest.param(6, marks=pytest.mark.slow)])
 def test_a_run_stopped_in_either_phase_ends_as_if_never_stopped(
     work: Path, tmp_path: Path, stops_after: int, whole_run: dict[str, np.ndarray]
 ) -> None:
