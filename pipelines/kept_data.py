@@ -11,7 +11,6 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bert_tf.data.records.manifest import MANIFEST_FILE
 from pipelines.step import Context
 from pipelines.step_state import file_sha256
 
@@ -23,6 +22,8 @@ def kept(source: Path, context: Context) -> Path:
 
     The newest `flow.keep_data` of all that is kept stay.
     """
+    from bert_tf.data.records import MANIFEST_FILE  # with it comes TensorFlow
+
     folder = context.directory.parents[1] / FOLDER
     folder.mkdir(exist_ok=True)
     digest = file_sha256(source / MANIFEST_FILE if source.is_dir() else source)[:16]
