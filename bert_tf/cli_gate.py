@@ -8,12 +8,10 @@ import click
 
 from bert_tf.cli_registry import choose_version, connect, registry
 from bert_tf.cli_stage import configured
+from bert_tf.process import REFUSED
 
 if TYPE_CHECKING:
     from bert_tf.config import Config
-
-REFUSED = 3
-"""Exit code of a gate that was not passed."""
 
 
 @registry.command()

@@ -14,15 +14,12 @@ from typing import TYPE_CHECKING
 import click
 
 from bert_tf.cli_stage import configured
-from bert_tf.process import fail, show_errors, tracking_uri
+from bert_tf.process import REFUSED, fail, show_errors, tracking_uri
 from bert_tf.signals import noted_signals
 
 if TYPE_CHECKING:
     from bert_tf.config import Config
     from pipelines.history import RunRecord
-
-REFUSED = 3
-"""Exit code where the gate refused the new version, or the smoke test sent it back."""
 
 _output_dir = click.option(
     "--output-dir", required=True, type=click.Path(), help="Where all flows keep their steps."
@@ -56,6 +53,7 @@ def run(
     version was refused or sent back, the one before stays.
     """
     with _flows_found(), noted_signals() as received:
+        from pipelines import history
         from pipelines.attempts import InterruptedFlowError, StepError
         from pipelines.display import FlowDisplay, describe
         from pipelines.flows import find_flow
@@ -80,8 +78,8 @@ def run(
         click.echo(
             json.dumps(record.as_json(), ensure_ascii=False) if is_json else describe(record)
         )
-    if record.status in ("refused", "rolled_back"):
-        raise SystemExit(REFUSED)
+        if record.status in (history.REFUSED, history.ROLLED_BACK):
+            raise SystemExit(REFUSED)
 
 
 @pipeline.command()

@@ -11,6 +11,9 @@ import click
 
 from bert_tf.environment import library_environment
 
+REFUSED = 3
+"""Exit code where a new version may not replace the champion, or was sent back."""
+
 
 def set_up_process() -> None:
     """Environment and logging of a process that runs commands; before TensorFlow is imported."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bert_tf.config import FlowConfig
+from pipelines.processes import end, python_path
 from pipelines.redaction import redact
 from pipelines.step import Context, Step, Stop
 from pipelines.step_process import OUTCOME_FILE, TRANSIENT
@@ -75,10 +76,8 @@ class Attempts:
             give_up_at = time.monotonic() + 60 * minutes
             while process.poll() is None:
                 if self.is_stop_requested():
-                    _stop(process)
                     raise InterruptedFlowError
                 if time.monotonic() > give_up_at:
-                    _stop(process)
                     raise StepError(
                         f"it must end within {minutes:g} minutes (flow.timeout_minutes.{step.name})"
                         ". Received: it went on. A training goes on from its checkpoint when the "
@@ -106,7 +105,7 @@ class Attempts:
         }
         process = subprocess.Popen(
             [sys.executable, "-m", "pipelines.step_process"],
-            env={**os.environ, "MLFLOW_TRACKING_URI": context.tracking_uri, **_python_path()},
+            env={**os.environ, "MLFLOW_TRACKING_URI": context.tracking_uri, **python_path()},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -121,7 +120,7 @@ class Attempts:
             process.stdin.flush()
             yield process
         finally:
-            _stop(process)
+            end(process, grace_seconds=GRACE_SECONDS)
             with contextlib.suppress(ProcessLookupError):  # what it started and left behind
                 os.killpg(process.pid, signal.SIGKILL)
             reader.join(GRACE_SECONDS)
@@ -165,21 +164,11 @@ def retried(
 
 
 def _pause(seconds: float, is_stop_requested: Callable[[], bool]) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    goes_on_at = time.monotonic() + seconds
+    while time.monotonic() < goes_on_at:
         if is_stop_requested():
             raise InterruptedFlowError
         time.sleep(_POLL_SECONDS)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _death(code: int) -> str:
@@ -187,10 +176,3 @@ def _death(code: int) -> str:
         return "its process was killed; out of memory, perhaps"
     how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
     return f"its process ended {how} before it was done"
-
-
-def _python_path() -> dict[str, str]:
-    """Where a process finds `pipelines`, whatever folder it starts in."""
-    root = str(Path(__file__).resolve().parents[1])
-    known = os.environ.get("PYTHONPATH")
-    return {"PYTHONPATH": root + (os.pathsep + known if known else "")}

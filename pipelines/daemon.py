@@ -19,10 +19,10 @@ from bert_tf.files import write_whole
 from bert_tf.folder_lock import lock_folder
 from bert_tf.signals import noted_signals
 from pipelines.flows import find_flow
+from pipelines.processes import end, python_path
 
 log = logging.getLogger(__name__)
 
-_ROOT = Path(__file__).parents[1]
 _SETTINGS = Path(__file__).with_name("dagster.yaml")
 _POLL_SECONDS = 0.5
 _STOP_SECONDS = 60.0
@@ -80,14 +80,13 @@ def prepare_home(flow_name: str, config: Config, output_dir: str | Path) -> dict
     config_path = home / "flow.yaml"
     values = config.model_dump(mode="json", exclude_unset=True)
     write_whole(config_path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
-    known = os.environ.get("PYTHONPATH")
     return {
         **os.environ,
         "DAGSTER_HOME": str(home),
         names.FLOW: flow_name,
         names.CONFIG: str(config_path),
         names.OUTPUT_DIR: str(output_dir),
-        "PYTHONPATH": str(_ROOT) + (os.pathsep + known if known else ""),
+        **python_path(),
     }
 
 
@@ -113,10 +112,6 @@ def _run(command: list[str], environment: dict[str, str]) -> int:
                     process.wait(_POLL_SECONDS)
             return 0 if received else int(process.returncode)
         finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(_STOP_SECONDS)
+            end(process, grace_seconds=_STOP_SECONDS, by=signal.SIGINT)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait()

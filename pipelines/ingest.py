@@ -11,10 +11,11 @@ grow, no version was trained on what it is judged by.
 
 import contextlib
 import functools
+import glob
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -179,7 +180,7 @@ def labelled_files(config: Config) -> list[Path]:
             found |= {file for file in path.rglob("*") if file.name.endswith(SUFFIXES)}
         elif path.is_file():
             found.add(path)
-        elif not (files := set(Path().glob(name) if not path.is_absolute() else _glob(path))):
+        elif not (files := {Path(file) for file in glob.glob(name, recursive=True)}):  # noqa: PTH207
             raise FileNotFoundError(
                 f"{name}: flow.labelled_paths must name files, folders or globs. Received: nothing "
                 "is there."
@@ -187,10 +188,6 @@ def labelled_files(config: Config) -> list[Path]:
         else:
             found |= files
     return sorted(found)
-
-
-def _glob(path: Path) -> Iterable[Path]:
-    return Path(path.anchor).glob(str(path.relative_to(path.anchor)))
 
 
 def labelled(context: Context) -> None:

@@ -11,8 +11,8 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bert_tf.files import file_sha256
 from pipelines.step import Context
-from pipelines.step_state import file_sha256
 
 FOLDER = "data"
 

@@ -1,7 +1,6 @@
 """The development server over a model's folder, for as long as it is asked something."""
 
 import contextlib
-import signal
 import socket
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipelines.processes import end
 from serving.client import RestClient
 from serving.errors import ServingError
 
@@ -48,12 +48,7 @@ def serve(
         )
         yield rest_url, f"127.0.0.1:{grpc_port}"
     finally:
-        process.send_signal(signal.SIGTERM)  # nothing happens to one that has ended
-        try:
-            process.wait(STOP_TIMEOUT_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process, grace_seconds=STOP_TIMEOUT_SECONDS)
 
 
 def _wait_until_available(

@@ -27,7 +27,7 @@ from pipelines import history
 from pipelines.attempts import Attempts, InterruptedFlowError, Result, StepError, retried
 from pipelines.history import RunRecord, StepRecord
 from pipelines.redaction import redact
-from pipelines.step import Context, Flow, Step, Stop
+from pipelines.step import Context, Flow, Step, Stop, names_in
 from pipelines.step_state import (
     State,
     begin,
@@ -126,7 +126,7 @@ class FlowRun:
         self.stop = state.stop
 
     def _context(self, step: Step) -> Context:
-        known = {name for names in (*step.after, *step.sees) for name in names.split("|")}
+        known = names_in((*step.after, *step.sees))
         return Context(
             config=self.config,
             directory=self.flow_dir / "steps" / step.name,

@@ -24,7 +24,7 @@ from pipelines.flows import find_flow
 from pipelines.history import StepRecord
 from pipelines.runner import FlowRun, open_run
 from pipelines.schedule_environment import CONFIG, FLOW, OUTPUT_DIR
-from pipelines.step import Flow, Step
+from pipelines.step import Flow, Step, names_in
 
 SENSOR_SECONDS = 60
 
@@ -66,8 +66,7 @@ def make_definitions(flow: Flow, config: Config, output_dir: Path) -> dg.Definit
 def _make_asset(flow: Flow, number: int) -> dg.AssetsDefinition:
     step, earlier = flow.steps[number], flow.steps[:number]
     # What it reads, and the step before it: Dagster would take another order.
-    before = {name for names in step.after for name in names.split("|")}
-    before |= {other.name for other in earlier[-1:]}
+    before = names_in(step.after) | {other.name for other in earlier[-1:]}
 
     @dg.asset(
         name=step.name,

@@ -98,6 +98,11 @@ class Step:
     """About what it writes."""
 
 
+def names_in(references: Iterable[str]) -> set[str]:
+    """All steps that `a|b` and the like may stand for."""
+    return {name for reference in references for name in reference.split("|")}
+
+
 @dataclass(frozen=True)
 class Flow:
     """Steps in the order in which they are done."""

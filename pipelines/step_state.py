@@ -16,7 +16,7 @@ from typing import Any
 
 import bert_tf
 from bert_tf.config import Config
-from bert_tf.files import write_whole
+from bert_tf.files import file_sha256, write_whole
 from pipelines.step import Context, Step, Stop
 
 STATE_FILE = "step.json"
@@ -112,12 +112,6 @@ def work_address(work: Callable[..., Any]) -> str:
     if "<" in work.__qualname__:
         raise TypeError(f"A step's work must be a function of a module. Received: {work!r}.")
     return f"{work.__module__}:{work.__qualname__}"
-
-
-def file_sha256(path: Path) -> str:
-    """Digest of a file's content."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _setting(config: Config, key: str) -> Any:

@@ -1,6 +1,5 @@
 """What a model folder says of itself, `model.json`, and which weights lie beside it."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Literal, Self
@@ -8,6 +7,7 @@ from typing import Literal, Self
 import pydantic
 
 from bert_tf.config import ModelConfig
+from bert_tf.files import file_sha256
 
 DESCRIPTION_FILE = "model.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -81,5 +81,4 @@ def load_description(directory: str | Path) -> ModelDescription:
 
 def weights_sha256(directory: str | Path) -> str:
     """Digest of a model folder's weights."""
-    with (Path(directory) / WEIGHTS_FILE).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_sha256(Path(directory) / WEIGHTS_FILE)

@@ -16,7 +16,7 @@ from typing import Any
 
 from bert_tf import __version__
 from bert_tf.environment import git_commit
-from bert_tf.files import write_whole
+from bert_tf.files import file_sha256, write_whole
 from bert_tf.models.description import weights_sha256
 
 PROVENANCE_FILE = "provenance.json"
@@ -39,9 +39,7 @@ class DataInput:
 
 def file_input(role: str, path: str | Path, *, num_examples: int) -> DataInput:
     """A labelled file."""
-    with Path(path).open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return DataInput(role, str(Path(path).absolute()), digest, num_examples)
+    return DataInput(role, str(Path(path).absolute()), file_sha256(path), num_examples)
 
 
 def records_input(role: str, path: str | Path) -> DataInput:

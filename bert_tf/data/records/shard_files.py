@@ -3,7 +3,6 @@
 import concurrent.futures
 import contextlib
 import functools
-import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import tensorflow as tf
 
 from bert_tf.data.records.example import Examples, serialize
 from bert_tf.data.records.manifest import Shard, Split, read_manifest
-from bert_tf.files import appearing
+from bert_tf.files import appearing, file_sha256
 
 
 def shard_name(split: str, index: int, *, num_shards: int) -> str:
@@ -34,8 +33,7 @@ def write_shard(
                     writer.write(record)
                 num_examples += len(examples.labels)
                 num_tokens += len(examples.input_ids)
-        with temporary.open("rb") as stream:
-            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        sha256 = file_sha256(temporary)
         num_bytes = temporary.stat().st_size
     return Shard(
         name=path.name,
@@ -114,8 +112,7 @@ def _check_unchanged_content(path: Path, sha256: str, stamp: tuple[int, ...]) ->
 
 
 def _check_content(path: Path, sha256: str) -> None:
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    found = file_sha256(path)
     if found != sha256:
         raise ValueError(
             f"{path}: a shard must have the content it was written with, SHA-256 {sha256}. "
