@@ -93,7 +93,7 @@ def main() -> None:
 
 def learn(text: str, *, boundary: str, output: str) -> dict[str, float]:
     """A vocabulary for both."""
-    from bert_tf.data.text.tokenizer import learn_tokenizer
+    from bert_tf.data.text.learning import learn_tokenizer
 
     learn_tokenizer(_config(text, boundary=boundary), output)
     return {}

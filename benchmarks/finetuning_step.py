@@ -38,8 +38,8 @@ from bert_tf.data.batches.tasks import (
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import learn_vocabulary
 from bert_tf.models.description import ModelDescription
-from bert_tf.training.metrics import ClassificationObjective
-from bert_tf.training.strategy import split_batches
+from bert_tf.training.engine.objective import ClassificationObjective
+from bert_tf.training.engine.strategy import split_batches
 
 LEARNING_RATE = 5e-5
 TakeSteps = Callable[[], int]

@@ -42,7 +42,7 @@ from benchmarks.synthetic_records import (
 from bert_tf.config import ModelConfig
 from bert_tf.data import records
 from bert_tf.data.batches import google_records
-from bert_tf.training.strategy import dtype_policy, split_batches
+from bert_tf.training.engine.strategy import dtype_policy, split_batches
 
 LATE_EPOCH = 30.9
 

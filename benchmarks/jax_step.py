@@ -31,7 +31,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.workload import POLICIES, make_batch, model_flops
 from bert_tf.config import ModelConfig, OptimizerConfig
 from bert_tf.layers.dropout import dropout_seed
-from bert_tf.models.pretraining import BertPretrainer
+from bert_tf.models.pretrainer import BertPretrainer
 
 MATRIX_PRODUCTS = 8  # one after another, so that starting them costs nothing
 # Google's own guard against a batch without predictions (run_pretraining.py).

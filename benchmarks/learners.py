@@ -14,11 +14,11 @@ import tensorflow as tf
 from bert_tf.config import ModelConfig, OptimizerConfig
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.folder import build_model
-from bert_tf.training.evaluation_pass import Evaluation
-from bert_tf.training.metrics import PretrainingObjective
+from bert_tf.training.engine.evaluation_pass import Evaluation
+from bert_tf.training.engine.objective import PretrainingObjective
+from bert_tf.training.engine.step import make_train_step
+from bert_tf.training.engine.strategy import make_strategy, split_batches
 from bert_tf.training.optimizers import learning_rate_at, make_optimizer
-from bert_tf.training.step import make_train_step
-from bert_tf.training.strategy import make_strategy, split_batches
 
 Batches = Callable[[], tf.data.Dataset]
 

@@ -37,7 +37,7 @@ from bert_tf.config import (
     VocabularyConfig,
     validate_config,
 )
-from bert_tf.data.batches.pretraining import baselines, evaluation_batches, training_batches
+from bert_tf.data.batches.masked_batches import baselines, evaluation_batches, training_batches
 from bert_tf.data.corpora.corpus import Document, is_held_out, read_documents
 from bert_tf.data.preparation.prepare import prepare_records
 from bert_tf.data.records import read_manifest

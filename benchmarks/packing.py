@@ -29,7 +29,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.pretraining_step import Step, keras_nlp_step, model_garden_step, our_step
 from benchmarks.workload import POLICIES
 from bert_tf.config import Config, ModelConfig, VocabularyConfig, validate_config
-from bert_tf.data.batches.pretraining import training_batches
+from bert_tf.data.batches.masked_batches import training_batches
 from bert_tf.data.batches.row_packing import pack_batches
 from bert_tf.data.preparation.prepare import prepare_records
 from bert_tf.data.text.tokenizer import Tokenizer

@@ -33,8 +33,8 @@ from benchmarks.step_products import products_step
 from benchmarks.workload import POLICIES, make_batch, model_flops
 from bert_tf.config import ModelConfig
 from bert_tf.models.description import ModelDescription
-from bert_tf.training.metrics import PretrainingObjective
-from bert_tf.training.strategy import split_batches
+from bert_tf.training.engine.objective import PretrainingObjective
+from bert_tf.training.engine.strategy import split_batches
 
 LEARNING_RATE = 1e-4
 MATRIX_SIZE = 2048

@@ -27,7 +27,7 @@ from benchmarks.machine import describe_machine, peak_bytes
 from benchmarks.pretraining_step import make_our_step
 from benchmarks.workload import POLICIES, make_batch
 from bert_tf.config import ModelConfig
-from bert_tf.training.strategy import split_batches
+from bert_tf.training.engine.strategy import split_batches
 
 VARIANTS = {"kept": False, "recomputed": True}
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from bert_tf.config import MaskingConfig
 from bert_tf.data import records
-from bert_tf.data.batches import pretraining
+from bert_tf.data.batches import masked_batches
 from bert_tf.data.text.vocabulary import CLS, MASK, PAD, SEP, UNK
 
 VOCAB_SIZE, NUM_PREDICTIONS, CLS_ID, SEP_ID, NUM_SPECIAL = 30522, 20, 2, 3, 5
@@ -47,7 +47,7 @@ def write_records(
 
 def batches_of(folder: Path) -> MakeBatches:
     """A function of batch size and first step: training batches of those records."""
-    return lambda **options: pretraining.training_batches(
+    return lambda **options: masked_batches.training_batches(
         folder, masking=MaskingConfig(max_predictions_per_seq=NUM_PREDICTIONS), seed=1, **options
     )
 

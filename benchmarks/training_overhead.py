@@ -34,12 +34,12 @@ from benchmarks.pretraining_step import make_our_step
 from benchmarks.synthetic_records import VOCAB_SIZE, batches_of, write_records
 from benchmarks.workload import POLICIES
 from bert_tf.config import Config, ModelConfig, TrainingConfig
-from bert_tf.training.checked_batches import checked
-from bert_tf.training.checkpoints import Checkpoints
-from bert_tf.training.matrix_rate import matrix_rate
-from bert_tf.training.reporting import RunLog, report_run
-from bert_tf.training.strategy import split_batches
-from bert_tf.training.window import Window
+from bert_tf.tracking.reporting import RunLog, report_run
+from bert_tf.training.engine.checked_batches import checked
+from bert_tf.training.engine.checkpoints import Checkpoints
+from bert_tf.training.engine.strategy import split_batches
+from bert_tf.training.engine.window import Window
+from bert_tf.training.measuring.matrix_rate import matrix_rate
 
 
 class Times(NamedTuple):

@@ -13,9 +13,9 @@ orchestrator: `runner` and `schedule` both read it.
 import dataclasses
 
 from bert_tf.config import Config
-from pipelines import delivery_steps as delivery
-from pipelines import training_steps as training
-from pipelines.ingest import (
+from pipelines.engine.step import Flow, Step
+from pipelines.steps import delivery, training
+from pipelines.steps.ingest import (
     CORPUS_FILE,
     DOCUMENTS_FILE,
     EVAL_FILE,
@@ -27,8 +27,7 @@ from pipelines.ingest import (
     labelled,
     labelled_files,
 )
-from pipelines.smoke_test import smoke_test
-from pipelines.step import Flow, Step
+from pipelines.steps.smoke_test import smoke_test
 
 # --- an encoder: made, or found
 

@@ -19,14 +19,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from serving.errors import ServingError
-from serving.flags import Flags, TlsFiles, parse_flags
-from serving.listening import RestThread, bracket, listen, port_error
-from serving.model_config import ModelSettings, read_model_config_file
+from serving.server.flags import Flags, TlsFiles, parse_flags
+from serving.server.listening import RestThread, bracket, listen, port_error
+from serving.server.model_config import ModelSettings, read_model_config_file
 
 if TYPE_CHECKING:
     import grpc
 
-    from serving.grpc_service import Health
+    from serving.server.grpc_service import Health
 
 _logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class LocalServer:
         **flags: Any,
     ) -> None:
         # TensorFlow is imported by these, so not before the first line of the log is out.
-        from serving.manager import ModelManager
+        from serving.server.manager import ModelManager
 
         flags = {"allow_version_labels_for_unavailable_models": True} | flags
         self._flags = Flags(models=tuple(models), **flags)
@@ -163,7 +163,7 @@ class LocalServer:
     def _start_grpc(self, port: int) -> None:
         import grpc
 
-        from serving import grpc_service
+        from serving.server import grpc_service
 
         server = grpc.server(
             concurrent.futures.ThreadPoolExecutor(
@@ -197,7 +197,7 @@ class LocalServer:
         self._grpc_server = server
 
     def _start_rest(self, port: int) -> None:
-        from serving import rest
+        from serving.server import rest
 
         executor = concurrent.futures.ThreadPoolExecutor(
             self._flags.rest_api_num_threads, thread_name_prefix="rest"

@@ -11,7 +11,7 @@ import yaml
 
 from bert_tf.config.model import MODEL_SIZES
 from bert_tf.config.tree import Config
-from bert_tf.files import write_whole
+from bert_tf.system.files import write_whole
 
 CONFIG_FILE = "config.yaml"
 

@@ -30,7 +30,6 @@ from bert_tf.conversion.checkpoint import (
 )
 from bert_tf.data.text import vocabulary
 from bert_tf.data.text.tokenizer import Tokenizer
-from bert_tf.files import write_whole
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.tensors import (
     Entry,
@@ -39,6 +38,7 @@ from bert_tf.models.tensors import (
     stored_tensors,
     weights_by_name,
 )
+from bert_tf.system.files import write_whole
 
 logger = logging.getLogger(__name__)
 

@@ -25,7 +25,6 @@ from bert_tf.conversion.checkpoint import (
     refuse,
     unlike_bert,
 )
-from bert_tf.files import appearing, write_whole
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.tensors import (
     Entry,
@@ -36,6 +35,7 @@ from bert_tf.models.tensors import (
     stored_tensors,
     weights_by_name,
 )
+from bert_tf.system.files import appearing, write_whole
 
 logger = logging.getLogger(__name__)
 

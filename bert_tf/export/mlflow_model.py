@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bert_tf.training.sender import ensure_experiment
+from bert_tf.tracking.sender import ensure_experiment
 
 SOURCE_RUN_TAG = "bert_tf.source_run_id"
 

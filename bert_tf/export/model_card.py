@@ -16,7 +16,7 @@ import yaml
 from bert_tf.config import CONFIG_FILE, CardConfig
 from bert_tf.export.servability import REPORT_FILE
 from bert_tf.models.description import DESCRIPTION_FILE, load_description
-from bert_tf.training.provenance import read_provenance
+from bert_tf.tracking.provenance import read_provenance
 
 CARD_FILE = "model_card.md"
 _NOT_SAID = "not said"

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from bert_tf.export.servability import Check
-from bert_tf.layers.bfloat16_tensorflow import units_assumed
+from bert_tf.layers.tensorflow.bfloat16 import units_assumed
 from bert_tf.models.folder import load_model
 
 

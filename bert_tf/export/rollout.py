@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bert_tf.export.versions import version_numbers
-from bert_tf.files import write_whole
+from bert_tf.export.version_folders import version_numbers
+from bert_tf.system.files import write_whole
 
 log = logging.getLogger(__name__)
 

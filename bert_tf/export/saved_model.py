@@ -20,8 +20,8 @@ from bert_tf.export.precision import compare_with_float32, load_for_serving
 from bert_tf.export.servability import REPORT_FILE, check_servability
 from bert_tf.export.signatures import CLASSIFY, REGRESS, ServingModel
 from bert_tf.export.texts import TextInputs
-from bert_tf.export.versions import publish, unfinished
-from bert_tf.export.warmup import TEXTS, Trial, make_trials, read_texts, write_trials
+from bert_tf.export.version_folders import publish, unfinished
+from bert_tf.export.warmup import TEXTS, WarmupRequest, make_requests, read_texts, write_requests
 from bert_tf.models.description import ModelDescription, load_description
 
 log = logging.getLogger(__name__)
@@ -50,11 +50,11 @@ def export_model(config: Config, output_dir: str | Path, *, check: bool = True) 
     section = _with_max_seq_length(section, description)
     model = _serving_model(section, folder, description)
     texts = read_texts(section.warmup_texts) if section.warmup_texts else [(t,) for t in TEXTS]
-    trials = make_trials(model.answers, model.text_inputs, texts)
+    requests = make_requests(model.answers, model.text_inputs, texts)
     base = Path(output_dir)
     with unfinished(base) as temporary:
         _write(model, temporary)
-        write_trials(trials, temporary)
+        write_requests(requests, temporary)
         extra = temporary / "assets.extra"
         for name in COPIED:
             if (folder / name).is_file():
@@ -63,7 +63,7 @@ def export_model(config: Config, output_dir: str | Path, *, check: bool = True) 
             shutil.copyfile(folder / CONFIG_FILE, extra / "training.yaml")
         write_config(config.model_copy(update={"export": section}), extra)
         if check:
-            _check(temporary, model, trials, folder=folder, section=section)
+            _check(temporary, model, requests, folder=folder, section=section)
         return publish(temporary, base)
 
 
@@ -103,7 +103,7 @@ def _write(model: ServingModel, directory: Path) -> None:
 def _check(
     directory: Path,
     model: ServingModel,
-    trials: Sequence[Trial],
+    requests: Sequence[WarmupRequest],
     *,
     folder: Path,
     section: ExportConfig,
@@ -113,12 +113,12 @@ def _check(
     Raises:
         ValueError: it has faults.
     """
-    expected = answers_of(model, trials)
+    expected = answers_of(model, requests)
     report = check_servability(directory, expected)
     if section.precision != "float32":
         in_float32 = section.model_copy(update={"precision": "float32"})
         exact = _serving_model(in_float32, folder, load_description(folder))
-        report = report.with_check(compare_with_float32(answers_of(exact, trials), expected))
+        report = report.with_check(compare_with_float32(answers_of(exact, requests), expected))
     if report.faults:
         raise ValueError(
             "An export must be servable. Received:\n  "
@@ -129,14 +129,16 @@ def _check(
     (directory / REPORT_FILE).write_text(json.dumps(report.as_json(), indent=2), encoding="utf-8")
 
 
-def answers_of(model: ServingModel, trials: Sequence[Trial]) -> list[dict[str, np.ndarray]]:
+def answers_of(
+    model: ServingModel, requests: Sequence[WarmupRequest]
+) -> list[dict[str, np.ndarray]]:
     """What the model in memory answers."""
     return [
         {
             name: value.numpy()
-            for name, value in model.answers[trial.signature_name](
-                **{name: tf.constant(value) for name, value in trial.arguments.items()}
+            for name, value in model.answers[request.signature_name](
+                **{name: tf.constant(value) for name, value in request.arguments.items()}
             ).items()
         }
-        for trial in trials
+        for request in requests
     ]

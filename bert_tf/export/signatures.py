@@ -16,7 +16,7 @@ from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.export.texts import TextInputs
 from bert_tf.models.bert import ENCODER_INPUTS
 from bert_tf.models.description import ModelDescription
-from bert_tf.models.embedding import normalized, pool_tokens
+from bert_tf.models.embedder import normalized, pool_tokens
 
 Signatures = dict[str, Any]
 DEFAULT = "serving_default"

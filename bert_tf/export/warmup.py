@@ -48,7 +48,7 @@ def read_texts(path: str | Path) -> list[tuple[bytes, ...]]:
 
 
 @dataclass(frozen=True)
-class Trial:
+class WarmupRequest:
     """A call of a signature."""
 
     signature_name: str
@@ -71,11 +71,11 @@ class Trial:
         return log
 
 
-def make_trials(
+def make_requests(
     signatures: Mapping[str, Any],
     text_inputs: TextInputs,
     texts: Sequence[tuple[bytes, ...]],
-) -> list[Trial]:
+) -> list[WarmupRequest]:
     """Calls of every signature: a short text, a middling and a long one, and all at once.
 
     Args:
@@ -90,7 +90,7 @@ def make_trials(
     rows.sort(key=lambda row: len(row[0]))
     batches = [rows[:1], rows[len(rows) // 2 :][:1], rows[-1:], rows]
     return [
-        Trial(
+        WarmupRequest(
             name,
             _arguments(
                 input_names(function),
@@ -131,10 +131,10 @@ def _example(text: bytes, text_pair: bytes) -> bytes:
     return example.SerializeToString()
 
 
-def write_trials(trials: Sequence[Trial], saved_model_dir: Path) -> None:
+def write_requests(requests: Sequence[WarmupRequest], saved_model_dir: Path) -> None:
     """As the file that TF Serving reads."""
     path = saved_model_dir / WARMUP_FILE
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for trial in trials:
-            writer.write(trial.as_log().SerializeToString())
+        for request in requests:
+            writer.write(request.as_log().SerializeToString())

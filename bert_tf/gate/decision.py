@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from bert_tf.config.gate import GateConfig
-from bert_tf.data.inspection.profile import UNKNOWN_WORDS, Profile, compare
-from bert_tf.gate.answers import Answers
-from bert_tf.training.statistics import (
+from bert_tf.data.inspection.text_profile import UNKNOWN_WORDS, TextProfile, compare
+from bert_tf.gate.predictions import Answers
+from bert_tf.metrics.statistics import (
     METRICS,
     bootstrap,
     calibration_error,
@@ -84,7 +84,7 @@ def decide(
     *,
     config: GateConfig,
     sources: Sequence[str] | None = None,
-    training_profile: Profile | None = None,
+    training_profile: TextProfile | None = None,
     seed: int = 0,
 ) -> Decision:
     """Judge a challenger, beside the champion if there is one.
@@ -236,7 +236,7 @@ def _calibration_checks(challenger: Answers, config: GateConfig) -> Iterator[Che
 
 
 def _drift_checks(
-    answers: Answers, training_profile: Profile | None, config: GateConfig
+    answers: Answers, training_profile: TextProfile | None, config: GateConfig
 ) -> Iterator[Check]:
     if training_profile is None:
         return

@@ -19,7 +19,7 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
 def activate(x: Any, bias: Any, name: str, *, training: bool) -> Any:
     """The activation of `x + bias`; in training by a fused kernel where there is one."""
     if training and name == "gelu" and keras.backend.backend() == "tensorflow":
-        from bert_tf.layers import fused_tensorflow
+        from bert_tf.layers.tensorflow import fused
 
-        return fused_tensorflow.gelu(x, bias)
+        return fused.gelu(x, bias)
     return ACTIVATIONS[name](add_bias(x, bias))

@@ -155,16 +155,16 @@ class MultiHeadAttention(keras.layers.Layer):
         return ops.clip(scores, -LARGEST_FLOAT16, LARGEST_FLOAT16), 1.0
 
     def _inferred_weights(self, query, key, attention_mask):
-        from bert_tf.layers import inference_tensorflow
+        from bert_tf.layers.tensorflow import inference
 
-        return inference_tensorflow.attention_weights(
+        return inference.attention_weights(
             query, key, attention_mask, factor=self._factor, masked_score=MASKED_SCORE
         )
 
     def _fused_weights(self, scores, attention_mask, *, factor):
-        from bert_tf.layers import fused_tensorflow
+        from bert_tf.layers.tensorflow import fused
 
-        return fused_tensorflow.attention_weights(
+        return fused.attention_weights(
             scores,
             attention_mask,
             self.dropout.next_seed(),

@@ -64,9 +64,9 @@ class Dropout(keras.layers.Layer):
             return inputs
         seed, settings = self.next_seed(), self.settings
         if keras.backend.backend() == "tensorflow":
-            from bert_tf.layers import fused_tensorflow
+            from bert_tf.layers.tensorflow import fused
 
-            return fused_tensorflow.dropout(inputs, seed, **settings)
+            return fused.dropout(inputs, seed, **settings)
         mask = dropout_mask(keras.ops.shape(inputs), seed, **settings)
         return keras.ops.cast(keras.ops.cast(inputs, "float32") * mask, inputs.dtype)
 

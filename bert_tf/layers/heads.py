@@ -102,9 +102,9 @@ class MaskedLanguageModelHead(keras.layers.Layer):
         table = ops.cast(embedding_table, self.compute_dtype)
         logits = matmul(transformed, table, transpose_b=True)
         if training and keras.backend.backend() == "tensorflow":
-            from bert_tf.layers import fused_tensorflow
+            from bert_tf.layers.tensorflow import fused
 
-            logits = fused_tensorflow.add_bias_in_float32(logits, self.bias)
+            logits = fused.add_bias_in_float32(logits, self.bias)
         else:
             logits = ops.cast(logits, "float32") + ops.cast(self.bias, "float32")
         return ops.reshape(logits, (*ops.shape(positions), self._settings["vocab_size"]))

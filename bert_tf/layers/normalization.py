@@ -16,13 +16,13 @@ def normalize(x: Any, layer_norm: keras.layers.LayerNormalization, *, training: 
     if keras.backend.backend() == "tensorflow":
         weights = (layer_norm.gamma, layer_norm.beta)
         if training:
-            from bert_tf.layers import fused_tensorflow
+            from bert_tf.layers.tensorflow import fused
 
-            return fused_tensorflow.layer_norm(x, *weights, epsilon=layer_norm.epsilon)
+            return fused.layer_norm(x, *weights, epsilon=layer_norm.epsilon)
         if layer_norm.compute_dtype == "float32":
-            from bert_tf.layers import inference_tensorflow
+            from bert_tf.layers.tensorflow import inference
 
-            return inference_tensorflow.layer_norm(x, *weights, epsilon=layer_norm.epsilon)
+            return inference.layer_norm(x, *weights, epsilon=layer_norm.epsilon)
     return layer_norm(x)
 
 
@@ -38,9 +38,9 @@ def drop_add_norm(
     if not (training and keras.backend.backend() == "tensorflow"):
         dropped = dropout(add_bias(update, bias), training=training)
         return normalize(residual + dropped, layer_norm, training=training)
-    from bert_tf.layers import fused_tensorflow
+    from bert_tf.layers.tensorflow import fused
 
-    return fused_tensorflow.drop_add_norm(
+    return fused.drop_add_norm(
         update,
         bias,
         residual,

@@ -38,18 +38,18 @@ def biased_product(x: Any, layer: keras.layers.Dense, *, training: bool) -> Any:
     projected, bias = product(x, layer)
     if not (training and keras.backend.backend() == "tensorflow"):
         return add_bias(projected, bias)
-    from bert_tf.layers import fused_tensorflow
+    from bert_tf.layers.tensorflow import fused
 
-    return fused_tensorflow.add_bias(projected, bias)
+    return fused.add_bias(projected, bias)
 
 
 def add_bias(x: Any, bias: Any) -> Any:
     """`x + bias` outside of training, in the form that TensorFlow computes with the product."""
     if keras.backend.backend() != "tensorflow":
         return x + bias
-    from bert_tf.layers import inference_tensorflow
+    from bert_tf.layers.tensorflow import inference
 
-    return inference_tensorflow.add_bias(x, bias)
+    return inference.add_bias(x, bias)
 
 
 def matmul(a: Any, b: Any, *, transpose_b: bool = False) -> Any:
@@ -69,7 +69,7 @@ def matmul(a: Any, b: Any, *, transpose_b: bool = False) -> Any:
 
 def _matmul(a: Any, b: Any, *, transpose_b: bool) -> Any:
     if transpose_b and keras.backend.backend() == "tensorflow":
-        from bert_tf.layers.products_tensorflow import matmul_transposed
+        from bert_tf.layers.tensorflow.products import matmul_transposed
 
         return matmul_transposed(a, b)
     return keras.ops.matmul(a, keras.ops.swapaxes(b, -1, -2) if transpose_b else b)
@@ -78,6 +78,6 @@ def _matmul(a: Any, b: Any, *, transpose_b: bool) -> Any:
 def _has_units() -> bool:
     if keras.backend.backend() != "tensorflow":
         return True  # the compiler of another backend knows its hardware
-    from bert_tf.layers.bfloat16_tensorflow import has_bfloat16_units
+    from bert_tf.layers.tensorflow.bfloat16 import has_bfloat16_units
 
     return has_bfloat16_units()

@@ -26,9 +26,7 @@ def rematerialize(layer: keras.layers.Layer, hidden: Any, *, attention_mask: Any
             return layer(hidden, attention_mask=attention_mask, training=True)
 
     if keras.backend.backend() == "tensorflow":
-        from bert_tf.layers import rematerialization_tensorflow
+        from bert_tf.layers.tensorflow import rematerialization
 
-        return rematerialization_tensorflow.recompute(
-            compute, layer.weights, hidden, attention_mask, seed
-        )
+        return rematerialization.recompute(compute, layer.weights, hidden, attention_mask, seed)
     return keras.remat(compute)(hidden, attention_mask, seed)

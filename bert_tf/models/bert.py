@@ -83,7 +83,7 @@ class BertEncoder(keras.layers.Layer):
         )
         layout = None
         if self.skips_padding and not training:
-            from bert_tf.layers.padding_tensorflow import TokenLayout
+            from bert_tf.layers.tensorflow.padding import TokenLayout
 
             layout = TokenLayout.of(inputs["input_mask"])
             hidden = layout.tokens_only(hidden)

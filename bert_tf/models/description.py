@@ -7,7 +7,7 @@ from typing import Literal, Self
 import pydantic
 
 from bert_tf.config import ModelConfig
-from bert_tf.files import file_sha256
+from bert_tf.system.files import file_sha256
 
 DESCRIPTION_FILE = "model.json"
 WEIGHTS_FILE = "model.safetensors"

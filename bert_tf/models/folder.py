@@ -13,17 +13,16 @@ from typing import Any
 import keras
 import safetensors.numpy
 
-from bert_tf.files import appearing, write_whole
 from bert_tf.models.bert import ENCODER_INPUTS
+from bert_tf.models.classifier import BertClassifier, BertQuestionAnswerer, BertTokenClassifier
 from bert_tf.models.description import (
     DESCRIPTION_FILE,
     WEIGHTS_FILE,
     ModelDescription,
     load_description,
 )
-from bert_tf.models.embedding import BertEmbedder
-from bert_tf.models.finetuning import BertClassifier, BertQuestionAnswerer, BertTokenClassifier
-from bert_tf.models.pretraining import BertPretrainer
+from bert_tf.models.embedder import BertEmbedder
+from bert_tf.models.pretrainer import BertPretrainer
 from bert_tf.models.tensors import (
     Entry,
     load_tensors,
@@ -31,6 +30,7 @@ from bert_tf.models.tensors import (
     stored_tensors,
     weights_by_name,
 )
+from bert_tf.system.files import appearing, write_whole
 
 logger = logging.getLogger(__name__)
 

@@ -37,7 +37,7 @@ from bert_tf.registry.versions import (
     roll_back,
     set_tags,
 )
-from bert_tf.training.provenance import ORIGIN_FILE
+from bert_tf.tracking.provenance import ORIGIN_FILE
 
 __all__ = [
     "CHALLENGER",

@@ -13,9 +13,8 @@ from typing import Any
 import yaml
 
 from bert_tf.export import object_store
-from bert_tf.export.versions import publish as put_into_place
-from bert_tf.export.versions import version_numbers
-from bert_tf.files import write_whole
+from bert_tf.export.version_folders import publish as put_into_place
+from bert_tf.export.version_folders import version_numbers
 from bert_tf.registry.lookup import (
     MODEL_FOLDER,
     MODEL_TAG,
@@ -23,7 +22,8 @@ from bert_tf.registry.lookup import (
     find_version,
     open_registry,
 )
-from bert_tf.training.provenance import ORIGIN_FILE
+from bert_tf.system.files import write_whole
+from bert_tf.tracking.provenance import ORIGIN_FILE
 
 _LAYOUT = {
     SAVED_MODEL: ("saved_model", f"assets.extra/{ORIGIN_FILE}"),

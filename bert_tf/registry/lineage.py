@@ -16,7 +16,7 @@ import yaml
 from bert_tf import registry
 from bert_tf.config import Config, validate_config
 from bert_tf.models.description import WEIGHTS_FILE, weights_sha256
-from bert_tf.training.provenance import (
+from bert_tf.tracking.provenance import (
     PROVENANCE_FILE,
     DataInput,
     file_input,

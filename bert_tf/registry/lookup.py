@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bert_tf.registry.lock import PREFIX as LOCK_PREFIX
-from bert_tf.training.sender import without_password
+from bert_tf.tracking.sender import without_password
 
 SAVED_MODEL, MODEL_FOLDER = "saved_model", "model_folder"
 """Artifacts of a version: what is served, and what training goes on from."""

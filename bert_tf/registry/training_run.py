@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bert_tf.training.tracking import run_id_of
+from bert_tf.tracking.tracker import run_id_of
 
 # What a training leaves that belongs with its model.
 _FILES = (

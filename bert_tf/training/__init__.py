@@ -1,1 +1,1 @@
-"""The training engine: devices, optimizer, step, loop, checkpoints, tracking."""
+"""Training: `stages/` says what is trained, `engine/` how, `workers/` on how many machines."""

@@ -7,7 +7,11 @@ import tensorflow as tf
 
 from bert_tf.conversion.checkpoint import Model
 from bert_tf.models.tensors import weights_by_name
-from bert_tf.training.metrics import ClassificationObjective, PretrainingObjective, total_loss
+from bert_tf.training.engine.objective import (
+    ClassificationObjective,
+    PretrainingObjective,
+    total_loss,
+)
 
 
 def our_results(

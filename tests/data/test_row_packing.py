@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.config import MaskingConfig, VocabularyConfig, validate_config
-from bert_tf.data.batches.pretraining import training_batches
+from bert_tf.data.batches.masked_batches import training_batches
 from bert_tf.data.batches.row_packing import (
     RowLimits,
     lay_out,

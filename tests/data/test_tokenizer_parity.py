@@ -5,6 +5,7 @@ code of google-research/bert; we follow it wherever the two references differ. E
 belongs to a class of docs/numerics.md, and its count is asserted: a drift fails.
 """
 
+import gzip
 import importlib.util
 import random
 import sys
@@ -367,7 +368,9 @@ def read_lines(folder: Path, *, num_lines: int | None = None) -> list[str]:
     """Every line of every file, or about `num_lines` of each at equal distances."""
     texts = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        lines = path.read_text(encoding="utf-8").split("\n")
+        content = path.read_bytes()
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        lines = content.decode("utf-8").split("\n")
         texts += lines[:: max(1, len(lines) // num_lines) if num_lines else 1]
     return texts
 

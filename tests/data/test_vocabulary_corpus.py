@@ -8,7 +8,7 @@ import pytest
 
 from bert_tf.config import Config, validate_config
 from bert_tf.data.corpora.corpus import is_held_out, read_documents
-from bert_tf.data.text.tokenizer import learn_tokenizer
+from bert_tf.data.text.learning import learn_tokenizer
 from bert_tf.data.text.vocabulary_corpus import VocabularyCorpus
 
 from .conftest import make_text

@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from bert_tf.config import MaskingConfig
 from bert_tf.data import records
-from bert_tf.data.batches import epochs, pretraining
+from bert_tf.data.batches import epochs, masked_batches
 from bert_tf.data.batches.draws import Draws
-from bert_tf.training.strategy import make_strategy, split_batches
+from bert_tf.training.engine.strategy import make_strategy, split_batches
 
 UNITS = ("token", "word", "ngram", "span")
 MakeBatches = Callable[..., tf.data.Dataset]
@@ -20,14 +20,14 @@ MakeBatches = Callable[..., tf.data.Dataset]
 
 def training(records_dir: Path, *, unit: Any = "token", **options: int) -> tf.data.Dataset:
     masking = MaskingConfig(max_predictions_per_seq=6, unit=unit)
-    batches = pretraining.training_batches(
+    batches = masked_batches.training_batches(
         records_dir, batch_size=16, masking=masking, seed=3, start_step=2, **options
     )
     return batches.take(3)
 
 
 def evaluation(records_dir: Path, **options: int) -> tf.data.Dataset:
-    return pretraining.evaluation_batches(
+    return masked_batches.evaluation_batches(
         records_dir,
         batch_size=8,
         masking=MaskingConfig(max_predictions_per_seq=6),
@@ -90,7 +90,7 @@ def test_workers_share_batches_across_the_end_of_an_epoch(records_dir: Path) -> 
     assert num_examples % 10, "else no batch holds two epochs"
 
     def make(**worker: int) -> tf.data.Dataset:
-        batches = pretraining.training_batches(
+        batches = masked_batches.training_batches(
             records_dir,
             batch_size=10,
             masking=MaskingConfig(max_predictions_per_seq=6),

@@ -12,7 +12,7 @@ from bert_tf.config import Config, ModelConfig, load_config
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.export.predict import predict_texts
 from bert_tf.export.saved_model import export_model
-from bert_tf.export.versions import newest_version
+from bert_tf.export.version_folders import newest_version
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.folder import build_model, load_model, save_model
 

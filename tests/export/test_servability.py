@@ -9,21 +9,21 @@ import tensorflow as tf
 from bert_tf.export import saved_model
 from bert_tf.export.servability import REPORT_FILE, check_file, check_servability
 from bert_tf.export.serving_ops import LIST_FILE, list_ops, serving_ops
-from bert_tf.export.warmup import WARMUP_FILE, Trial, make_trials, write_trials
+from bert_tf.export.warmup import WARMUP_FILE, WarmupRequest, make_requests, write_requests
 from tests.export.test_saved_model import export, make_folder
 
 TEXT = tf.TensorSpec([None], tf.string, name="text")
-TRIAL = Trial("serving_default", {"text": np.array([b"a", b"bcd"], object)})
+REQUEST = WarmupRequest("serving_default", {"text": np.array([b"a", b"bcd"], object)})
 
 
-def save(folder, function, *, spec=TEXT, trials=(TRIAL,)):
+def save(folder, function, *, spec=TEXT, requests=(REQUEST,)):
     """A SavedModel of one signature."""
     module = tf.Module()
     module.f = tf.function(function, autograph=False, input_signature=[spec])
     tf.saved_model.save(module, str(folder), signatures={"serving_default": module.f})
     (folder / "assets.extra").mkdir()
-    if trials:
-        write_trials(trials, folder)
+    if requests:
+        write_requests(requests, folder)
     return folder
 
 
@@ -59,8 +59,8 @@ def test_the_requests_are_of_every_signature_and_several_lengths(tmp_path):
 def test_answers_other_than_in_memory_are_not_published(tmp_path, monkeypatch):
     real = saved_model.answers_of
 
-    def other(model, trials):
-        answers = real(model, trials)
+    def other(model, requests):
+        answers = real(model, requests)
         answers[-1] = {name: value + 1 for name, value in answers[-1].items() if name != "tokens"}
         return answers
 
@@ -118,7 +118,7 @@ def test_other_answers_and_failing_requests_are_found(tmp_path):
     assert not check_servability(folder, good).faults
     wrong = [{"n": np.array([1, 4], np.int32)}]
     assert faults(check_servability(folder, wrong).checks, "answers")
-    write_trials([Trial("other", TRIAL.arguments)], folder)
+    write_requests([WarmupRequest("other", REQUEST.arguments)], folder)
     assert "there is no signature 'other'" in faults(check_servability(folder).checks, "warm-up")
     (folder / WARMUP_FILE).unlink()
     assert faults(check_servability(folder).checks, "warm-up")
@@ -153,5 +153,5 @@ def test_pairs_are_made_where_the_texts_are_single(tmp_path):
     class OfPairs:
         structured_input_signature = ((), {"text": None, "text_pair": None})
 
-    trials = make_trials({"pair": OfPairs}, None, [(b"a",), (b"bb", b"second"), (b"ccc",)])
-    assert trials[-1].arguments["text_pair"].tolist() == [b"ccc", b"second", b"a"]
+    requests = make_requests({"pair": OfPairs}, None, [(b"a",), (b"bb", b"second"), (b"ccc",)])
+    assert requests[-1].arguments["text_pair"].tolist() == [b"ccc", b"second", b"a"]

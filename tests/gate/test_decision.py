@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from bert_tf.config.gate import GateConfig
-from bert_tf.data.inspection.profile import Profile, compare
-from bert_tf.gate.answers import Answers
+from bert_tf.data.inspection.text_profile import TextProfile, compare
 from bert_tf.gate.decision import decide, slices
+from bert_tf.gate.predictions import Answers
 
 NUM_TEXTS = 600
 GENERATOR = np.random.default_rng(0)
@@ -36,9 +36,9 @@ def make_answers(*, wrong: object = (), confidence: float = 0.8, **changes: obje
     return Answers(**(values | changes))
 
 
-def make_profile(*, lengths=LENGTHS, num_unknown=100, labels=LABELS) -> Profile:
+def make_profile(*, lengths=LENGTHS, num_unknown=100, labels=LABELS) -> TextProfile:
     names = [CLASSES[label] for label in labels]
-    return Profile.of(lengths=lengths, num_unknown=num_unknown, labels=names)
+    return TextProfile.of(lengths=lengths, num_unknown=num_unknown, labels=names)
 
 
 def failed(decision) -> list[str]:
@@ -140,7 +140,7 @@ def test_texts_unlike_the_training_data_are_named(trained_on, name):
 
 
 def test_a_difference_that_chance_explains_is_no_drift():
-    few = Profile.of(lengths=[5, 6, 30], num_unknown=0, labels=["good", "good", "bad"])
+    few = TextProfile.of(lengths=[5, 6, 30], num_unknown=0, labels=["good", "good", "bad"])
     drifts = {drift.name: drift for drift in compare(few, make_profile())}
     assert drifts["lengths"].size > 0.2
     assert drifts["lengths"].p_value > 0.001
@@ -172,10 +172,10 @@ def test_other_classes_are_an_error():
 def test_profile_survives_its_file(tmp_path):
     path = tmp_path / "profile.json"
     path.write_text(make_profile().as_json(), encoding="utf-8")
-    assert Profile.read(path) == make_profile()
+    assert TextProfile.read(path) == make_profile()
     path.write_text("{}", encoding="utf-8")
     with pytest.raises(ValueError, match="must be a data profile"):
-        Profile.read(path)
+        TextProfile.read(path)
 
 
 def test_drift_is_of_the_texts_as_the_champion_reads_them():

@@ -13,10 +13,10 @@ import tensorflow as tf
 from scipy import stats
 
 from bert_tf.config import FinetuningConfig, ModelConfig
-from bert_tf.layers import fused_tensorflow
 from bert_tf.layers.dropout import dropout_seed
-from bert_tf.models.finetuning import BertClassifier
-from bert_tf.models.pretraining import BertPretrainer
+from bert_tf.layers.tensorflow import fused
+from bert_tf.models.classifier import BertClassifier
+from bert_tf.models.pretrainer import BertPretrainer
 
 B, T, P, NUM_CLASSES = 2, 6, 2, 3
 INPUTS = {
@@ -108,14 +108,14 @@ def random_draws(model: keras.Model, monkeypatch: pytest.MonkeyPatch) -> Counter
     seeds: list[tuple[int, ...]] = []
 
     def count(name: str) -> None:
-        kernel = getattr(fused_tensorflow, name)
+        kernel = getattr(fused, name)
 
         def counting(x, *args, rate, **kwargs):
             draws[tuple(x.shape)] += rate > 0.0
             seeds.append(tuple(np.asarray(args[-1]).tolist()))
             return kernel(x, *args, rate=rate, **kwargs)
 
-        monkeypatch.setattr(fused_tensorflow, name, counting)
+        monkeypatch.setattr(fused, name, counting)
 
     with monkeypatch.context() as monkeypatch, dropout_seed(tf.constant([1, 2])):
         for name in ("dropout", "drop_add_norm", "attention_weights"):

@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from bert_tf.layers import fused_tensorflow
 from bert_tf.layers.dropout import Dropout, dropout_seed
 from bert_tf.layers.dropout_mask import dropout_mask
 from bert_tf.layers.normalization import drop_add_norm
+from bert_tf.layers.tensorflow import fused as kernels
 
 SEED = tf.constant([3, -5], tf.int32)
 RATES = [{"rate": 0.0, "scale": 1.0}, {"rate": 0.2, "scale": 1.25}]
@@ -48,7 +48,7 @@ def test_drop_add_norm(rates: dict[str, float], dtype: Any, tolerance: float) ->
         return (total - mean) / tf.sqrt(variance + EPSILON) * gamma + beta
 
     def fused(*inputs: Any) -> Any:
-        return fused_tensorflow.drop_add_norm(*inputs, SEED, epsilon=EPSILON, **rates)
+        return kernels.drop_add_norm(*inputs, SEED, epsilon=EPSILON, **rates)
 
     hidden, vector = (3, 5, 16), (16,)
     shapes = (hidden, vector, hidden, vector, vector)
@@ -67,7 +67,7 @@ def test_layer_norm(dtype: Any, tolerance: float) -> None:
         return (x - mean) / tf.sqrt(variance + EPSILON) * gamma + beta
 
     def fused(*inputs: Any) -> Any:
-        return fused_tensorflow.layer_norm(*inputs, epsilon=EPSILON)
+        return kernels.layer_norm(*inputs, epsilon=EPSILON)
 
     inputs = [draw(*shape, seed=seed) for seed, shape in enumerate([(3, 5, 16), (16,), (16,)])]
     rounded = [np.asarray(tf.cast(tf.cast(x, dtype), tf.float32)) for x in inputs]
@@ -81,7 +81,7 @@ def test_layer_norm(dtype: Any, tolerance: float) -> None:
 def test_add_bias(dtype: Any, tolerance: float) -> None:
     inputs = [draw(3, 5, 16), draw(16, seed=1)]
     rounded = [np.asarray(tf.cast(tf.cast(x, dtype), tf.float32)) for x in inputs]
-    found = value_and_gradients(fused_tensorflow.add_bias, inputs, dtype)
+    found = value_and_gradients(kernels.add_bias, inputs, dtype)
     expected = value_and_gradients(lambda x, bias: x + bias, rounded, tf.float32)
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=tolerance * np.abs(theirs).max())
@@ -106,9 +106,7 @@ def test_attention_weights(
         return tf.nn.softmax(scaled) * mask_of(scores, rates)
 
     def fused(scores: Any) -> Any:
-        return fused_tensorflow.attention_weights(
-            scores, mask, SEED, factor=0.5, masked_score=-1e9, **rates
-        )
+        return kernels.attention_weights(scores, mask, SEED, factor=0.5, masked_score=-1e9, **rates)
 
     scores = draw(2, 3, 5, 7) * 4
     rounded = np.asarray(tf.cast(tf.cast(scores, dtype), tf.float32))
@@ -122,7 +120,7 @@ def test_attention_weights(
 def test_dropout_applies_one_mask_to_value_and_gradient(dtype: Any) -> None:
     x = draw(64, 33)
     value, gradient = value_and_gradients(
-        lambda x: fused_tensorflow.dropout(x, SEED, rate=0.2, scale=1.25), [x], dtype
+        lambda x: kernels.dropout(x, SEED, rate=0.2, scale=1.25), [x], dtype
     )
     mask = np.asarray(mask_of(tf.zeros([64, 33]), RATES[1]))
     assert set(np.unique(mask)) == {0.0, 1.25}
@@ -157,7 +155,7 @@ def test_cross_entropy_and_first_argmax() -> None:
     weights = tf.constant(draw(4, 6, seed=2))
     results = []
     for function in (
-        fused_tensorflow.cross_entropy,
+        kernels.cross_entropy,
         lambda x, y: (
             tf.nn.sparse_softmax_cross_entropy_with_logits(y, x),
             tf.cast(tf.argmax(x, -1, tf.int32) == y, tf.float32),
@@ -172,7 +170,7 @@ def test_cross_entropy_and_first_argmax() -> None:
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
     assert 0 < np.sum(results[0][1]) < 24
-    far = fused_tensorflow.cross_entropy(tf.constant([[1e4, -1e4]]), tf.constant([1]))[0]
+    far = kernels.cross_entropy(tf.constant([[1e4, -1e4]]), tf.constant([1]))[0]
     np.testing.assert_allclose(far, [2e4])
 
 
@@ -181,7 +179,7 @@ def test_bias_is_added_in_float32(dtype: Any) -> None:
     x, bias = tf.cast(draw(5, 3, 4), dtype), tf.constant(draw(4, seed=1))
     with tf.GradientTape() as tape:
         tape.watch([x, bias])
-        y = fused_tensorflow.add_bias_in_float32(x, bias)
+        y = kernels.add_bias_in_float32(x, bias)
     np.testing.assert_array_equal(y, tf.cast(x, tf.float32) + bias)
     upstream = tf.constant(draw(5, 3, 4, seed=2))
     of_x, of_bias = tape.gradient(y, [x, bias], output_gradients=upstream)
@@ -219,7 +217,6 @@ def test_no_kernel_gives_back_what_it_was_given(dtype: Any) -> None:
     hidden, vector = tf.ones([2, 3, 8], dtype), tf.ones([8])
     scores, logits = tf.ones([2, 1, 3, 3], dtype), tf.ones([5, 7])
     rates, factors = RATES[1], {"factor": 0.5, "masked_score": -1e9}
-    kernels = fused_tensorflow
 
     @tf.function
     def gradients() -> Any:

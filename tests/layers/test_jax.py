@@ -18,8 +18,8 @@ import tensorflow as tf
 from bert_tf.config import OptimizerConfig
 from bert_tf.layers.dropout import dropout_seed
 from bert_tf.layers.dropout_mask import dropout_mask
-from bert_tf.models.pretraining import BertPretrainer
-from bert_tf.training.metrics import PretrainingObjective, total_loss
+from bert_tf.models.pretrainer import BertPretrainer
+from bert_tf.training.engine.objective import PretrainingObjective, total_loss
 from bert_tf.training.optimizers import make_optimizer
 from tests.references import ARCHITECTURE, random_batch, randomize
 

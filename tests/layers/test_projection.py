@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.layers import bfloat16_tensorflow
 from bert_tf.layers.projection import matmul
+from bert_tf.layers.tensorflow import bfloat16
 
 
 def draw(*shape: int, seed: int) -> tf.Tensor:
@@ -21,8 +21,8 @@ def test_a_bfloat16_product_is_exact_but_for_one_rounding(
     monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], has_units: bool
 ) -> None:
     # Without units TensorFlow's own product rounds sums in between: it is not used there.
-    rounds_once = not has_units or bfloat16_tensorflow.has_bfloat16_units()
-    monkeypatch.setattr(bfloat16_tensorflow, "has_bfloat16_units", lambda: has_units)
+    rounds_once = not has_units or bfloat16.has_bfloat16_units()
+    monkeypatch.setattr(bfloat16, "has_bfloat16_units", lambda: has_units)
     others = (40, 7) if len(shape) < 4 else (*shape[:-2], 40, 7)
     a, b = draw(*shape, seed=0), draw(*others, seed=1)
     with tf.GradientTape() as tape:
@@ -56,7 +56,7 @@ def test_other_types_are_multiplied_as_they_are() -> None:
 def test_a_transposed_factor_is_the_same_product(
     monkeypatch: pytest.MonkeyPatch, shapes: Any, dtype: tf.DType, has_units: bool
 ) -> None:
-    monkeypatch.setattr(bfloat16_tensorflow, "has_bfloat16_units", lambda: has_units)
+    monkeypatch.setattr(bfloat16, "has_bfloat16_units", lambda: has_units)
     a, b = (tf.cast(draw(*shape, seed=i), dtype) for i, shape in enumerate(shapes))
     with tf.GradientTape(persistent=True) as tape:
         tape.watch([a, b])

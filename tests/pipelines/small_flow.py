@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from bert_tf.config import Config
-from pipelines.step import Context, Flow, Step, Stop
+from pipelines.engine.step import Context, Flow, Step, Stop
 
 
 def folder_of(config: Config) -> Path:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bert_tf.config import load_config
-from pipelines.demo import CONFIG_PATH, run_demo
+from pipelines.demo.__main__ import CONFIG_PATH, run_demo
 
 SHORT = [
     "vocabulary.size=1500",

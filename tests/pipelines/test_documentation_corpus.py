@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import documentation_corpus
-from pipelines.documentation_corpus import (
+from pipelines.demo import documentation_corpus
+from pipelines.demo.documentation_corpus import (
     DocumentationCorpus,
     build_documents,
     clean_docstrings,
@@ -17,8 +17,8 @@ from pipelines.documentation_corpus import (
     split_examples,
     write_documentation_corpus,
 )
-from pipelines.documentation_prose import clean_docstring, is_sentence, split_sentences
-from pipelines.documentation_sources import (
+from pipelines.demo.documentation_prose import clean_docstring, is_sentence, split_sentences
+from pipelines.demo.documentation_sources import (
     DEFAULT_PACKAGES,
     STANDARD_LIBRARY,
     DocumentedPackage,

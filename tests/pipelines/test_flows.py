@@ -9,14 +9,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bert_tf import registry
-from bert_tf.cli import main
+from bert_tf.cli.main import main
 from bert_tf.config import validate_config
 from bert_tf.conversion.convert import convert_checkpoint
-from bert_tf.data.text.tokenizer import learn_tokenizer
+from bert_tf.data.text.learning import learn_tokenizer
 from bert_tf.models.description import ModelDescription, weights_sha256
 from bert_tf.models.folder import build_model, save_model
+from pipelines.engine.step_state import work_address
 from pipelines.flows import FLOWS
-from pipelines.step_state import work_address
 from tests.mlflow_stores import make_database
 
 WORDS = {"good": ("좋은", "재미", "최고"), "bad": ("나쁜", "지루", "최악")}

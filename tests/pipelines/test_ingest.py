@@ -8,9 +8,9 @@ import pytest
 
 from bert_tf.config import Config, validate_config
 from bert_tf.data.corpora.selection import DigestSet
-from pipelines import ingest
-from pipelines.step import Context
-from pipelines.training_steps import has_too_little_new
+from pipelines.engine.step import Context
+from pipelines.steps import ingest
+from pipelines.steps.training import has_too_little_new
 
 
 def context_of(tmp_path: Path, config: Config, name: str = "ingest", **folders: Path) -> Context:

@@ -13,14 +13,15 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from bert_tf.cli import main
+from bert_tf.cli.main import main
 from bert_tf.config import Config, validate_config
-from pipelines import history
-from pipelines.attempts import InterruptedFlowError, StepError
-from pipelines.display import FlowDisplay
+from pipelines.engine import history
+from pipelines.engine.attempts import InterruptedFlowError, StepError
+from pipelines.engine.display import FlowDisplay
+from pipelines.engine.runner import run_flow
+from pipelines.engine.step import Flow, Step
 from pipelines.flows import FLOWS
-from pipelines.runner import run_flow
-from pipelines.step import Flow, Step
+from pipelines.report.flow_report import write_flow_report
 from tests.mlflow_stores import make_database, wait_for
 from tests.pipelines.small_flow import FLOW, SHOUT, shout
 
@@ -28,8 +29,8 @@ ROOT = Path(__file__).parents[2]
 RUN = """
 import signal, sys
 from bert_tf.config import load_config
-from bert_tf.process import set_up_process
-from pipelines.runner import run_flow
+from bert_tf.cli.process import set_up_process
+from pipelines.engine.runner import run_flow
 from tests.pipelines.small_flow import FLOW
 set_up_process()
 run_flow(FLOW, load_config(sys.argv[1]), sys.argv[2], tracking_uri="sqlite:///none.db")
@@ -119,7 +120,7 @@ def test_a_failed_flow_goes_on_at_the_failed_step(folder):
 def test_changed_code_does_a_step_again(folder, monkeypatch):
     run(folder)
     calls(folder)
-    monkeypatch.setattr("pipelines.step_state._code", lambda module: "another version")
+    monkeypatch.setattr("pipelines.engine.step_state._code", lambda module: "another version")
     assert statuses(run(folder)) == ["done", "done", "done"]
 
 
@@ -196,7 +197,7 @@ def is_running(pid: int) -> bool:
 
 def test_a_word_to_stop_leaves_the_rest(folder):
     (folder / "shout.do").write_text(
-        "from pipelines.step import Stop; stop = Stop('refused', 'not loud enough')"
+        "from pipelines.engine.step import Stop; stop = Stop('refused', 'not loud enough')"
     )
     record = run(folder)
     assert (record.status, record.reason) == ("refused", "not loud enough")
@@ -306,7 +307,8 @@ def test_a_page_about_the_run_is_written_and_sent(folder, tmp_path):
     uri = make_database(tmp_path / "mlflow.db")
     config = configure(folder).model_copy(update={"tracking": validate_config({}).tracking})
     os.chdir(tmp_path)
-    record = run_flow(FLOW, config, tmp_path / "out", tracking_uri=uri)
+    options = {"tracking_uri": uri, "write_report": write_flow_report}
+    record = run_flow(FLOW, config, tmp_path / "out", **options)
     page = Path(record.report)
     text = page.read_text(encoding="utf-8")
     assert "# small: done" in text
@@ -332,7 +334,7 @@ def test_the_command_says_what_it_did_and_how_it_ended(folder, tmp_path, monkeyp
     nothing = CliRunner().invoke(main, [*asked, "--json"])
     assert json.loads(nothing.stdout)["status"] == "nothing_new"
     (folder / "shout.do").write_text(
-        "from pipelines.step import Stop; stop = Stop('refused', 'not loud enough')"
+        "from pipelines.engine.step import Stop; stop = Stop('refused', 'not loud enough')"
     )
     refused = CliRunner().invoke(main, [*asked, "--set", "seed=2"])
     assert refused.exit_code == 3
@@ -398,13 +400,6 @@ def test_a_limit_for_a_step_that_no_flow_has_is_refused(tmp_path):
     result = CliRunner().invoke(main, ["pipeline", "run", "refresh", *asked])
     assert result.exit_code == 1
     assert "Received: pretrian" in result.stderr
-
-
-def test_without_the_repository_the_command_says_where_the_flows_are(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pipelines", None)
-    result = CliRunner().invoke(main, ["pipeline", "status", "--output-dir", str(tmp_path)])
-    assert result.exit_code == 1
-    assert "which is not in the wheel" in result.stderr
 
 
 def test_work_must_be_found_by_another_process(folder):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bert_tf.config import validate_config
-from pipelines import history
+from pipelines.engine import history
 from tests.pipelines.small_flow import FLOW
 
 dg = pytest.importorskip("dagster", reason="the extra `orchestrate` is not installed")
@@ -21,7 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def definitions(folder: Path):
-    from pipelines.schedule import make_definitions
+    from pipelines.schedule.definitions import make_definitions
 
     config = validate_config(
         {
@@ -76,7 +76,7 @@ def test_a_failed_run_goes_on_at_the_failed_asset(definitions, folder):
 
 def test_what_is_not_reached_is_not_made(definitions, folder):
     (folder / "shout.do").write_text(
-        "from pipelines.step import Stop; stop = Stop('refused', 'not loud enough')"
+        "from pipelines.engine.step import Stop; stop = Stop('refused', 'not loud enough')"
     )
     result = run(definitions)
     assert result.success
@@ -87,7 +87,7 @@ def test_what_is_not_reached_is_not_made(definitions, folder):
 
 
 def test_a_flow_that_is_under_way_is_not_started_again(definitions, folder):
-    from bert_tf.folder_lock import lock_folder
+    from bert_tf.system.folder_lock import lock_folder
 
     with lock_folder(folder.parent / "out" / "small", command="somebody"):
         result = run(definitions)
@@ -135,7 +135,7 @@ def test_new_data_starts_a_run_once_it_is_left_alone(definitions, folder):
 
 
 def test_the_shipped_settings_are_valid_and_call_nobody(tmp_path, monkeypatch):
-    from pipelines.daemon import prepare_home
+    from pipelines.schedule.daemon import prepare_home
 
     home = prepare_home("refresh", validate_config({}), tmp_path)["DAGSTER_HOME"]
     monkeypatch.setenv("DAGSTER_HOME", home)

@@ -22,7 +22,7 @@ import yaml
 from mlflow import MlflowClient
 
 from bert_tf import registry
-from pipelines import history
+from pipelines.engine import history
 from tests.mlflow_stores import free_port, make_database, running_server
 
 pytest.importorskip("dagster", reason="the extra `orchestrate` is not installed")
@@ -166,7 +166,7 @@ def step_processes(site: Site) -> list[psutil.Process]:
     """Of this site: others may be at work on the machine."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
-        if "pipelines.step_process" in (process.info["cmdline"] or []):
+        if "pipelines.engine.step_process" in (process.info["cmdline"] or []):
             with contextlib.suppress(psutil.Error):
                 if process.environ().get("MLFLOW_TRACKING_URI") == site.uri:
                     found.append(process)

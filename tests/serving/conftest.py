@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
+from serving.client.rest_client import RestClient
 from serving.local_server import LocalServer
-from serving.model_config import ModelSettings
-from serving.rest_client import RestClient
+from serving.server.model_config import ModelSettings
 
 
 class TinyModel(tf.Module):

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from serving import errors
-from serving.batching import BatchingSettings
-from serving.config_messages import BatchingParameters
+from serving.client.rest_client import RestClient
 from serving.local_server import LocalServer
-from serving.model_config import LoadSettings, ModelSettings
-from serving.rest_client import RestClient
-from serving.servable import Servable
+from serving.server.batching import BatchingSettings
+from serving.server.config_messages import BatchingParameters
+from serving.server.model_config import LoadSettings, ModelSettings
+from serving.server.servable import Servable
 
 WAIT_MICROS = 500_000
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from serving import flags, model_config
 from serving.client import GrpcClient, RestClient
+from serving.server import flags, model_config
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -93,8 +93,8 @@ import pathlib, sys
 import numpy as np, tensorflow, tensorflow_text
 ours = ("keras", "tf_keras", "keras_hub", "keras_nlp", "bert_tf")
 before = {{name for name in sys.modules if name.startswith(ours)}}
-import serving.client, serving.grpc_service, serving.local_server, serving.rest
-from serving.servable import Servable
+import serving.client, serving.server.grpc_service, serving.local_server, serving.server.rest
+from serving.server.servable import Servable
 servable = Servable(pathlib.Path({str(saved_models["one"])!r}))
 print(servable.predict({{"text": np.array([b"a"], dtype=object)}})["label"][0].decode())
 print(sorted({{name for name in sys.modules if name.startswith(ours)}} - before))

@@ -20,12 +20,12 @@ from tensorflow_serving.apis import (
 )
 
 from serving import errors
-from serving.flags import TlsFiles, parse_flags
+from serving.client.rest_client import RestClient
 from serving.local_server import LocalServer
-from serving.metrics import DEFAULT_PATH, Metrics
-from serving.model_config import LoadSettings, ModelSettings
-from serving.models import ServedModel
-from serving.rest_client import RestClient
+from serving.server.flags import TlsFiles, parse_flags
+from serving.server.metrics import DEFAULT_PATH, Metrics
+from serving.server.model_config import LoadSettings, ModelSettings
+from serving.server.models import ServedModel
 
 
 def write_warmup(version, texts, *, signature_name="serving_default"):

@@ -8,11 +8,16 @@ import pytest
 import yaml
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.batching import BatchingSettings
-from serving.config_messages import BatchingParameters, MonitoringConfig, SSLConfig, read_message
-from serving.flags import parse_flags
-from serving.metrics import DEFAULT_PATH
-from serving.model_config import read_model_config_file
+from serving.server.batching import BatchingSettings
+from serving.server.config_messages import (
+    BatchingParameters,
+    MonitoringConfig,
+    SSLConfig,
+    read_message,
+)
+from serving.server.flags import parse_flags
+from serving.server.metrics import DEFAULT_PATH
+from serving.server.model_config import read_model_config_file
 
 FOLDER = Path(__file__).parents[2] / "serving" / "production"
 MANIFESTS = sorted((FOLDER / "kubernetes").glob("*.yaml"))

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from serving import errors
-from serving.grpc_client import GrpcClient
+from serving.client.grpc_client import GrpcClient
+from serving.client.rest_client import RestClient
 from serving.local_server import LocalServer
-from serving.model_config import ModelSettings
-from serving.models import ServedModel
-from serving.rest_client import RestClient
+from serving.server.model_config import ModelSettings
+from serving.server.models import ServedModel
 
 
 @pytest.fixture

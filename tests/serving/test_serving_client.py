@@ -9,10 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from serving import client, errors
+from serving import errors
 from serving.client import GrpcClient, RestClient
+from serving.client.__main__ import main
 from serving.local_server import LocalServer
-from serving.model_config import ModelSettings
+from serving.server.model_config import ModelSettings
 
 
 @pytest.fixture(params=["rest", "grpc"])
@@ -222,7 +223,7 @@ def test_rest_client_may_be_shared_by_threads(rest_client):
 
 def test_command_prints_one_object_a_text(server, capsys):
     arguments = ["--url", server.rest_url, "--model", "demo", "--version", "1", "한글", "abcde"]
-    assert client.main(arguments) == 0
+    assert main(arguments) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(line["text"], line["label"], line["score"]) for line in lines] == [
         ("한글", "one", 0.2),
@@ -233,7 +234,7 @@ def test_command_prints_one_object_a_text(server, capsys):
 def test_command_reads_pairs_from_standard_input(server, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"a{i}\tb{i}\n\n" for i in range(70))))
     arguments = ["--grpc", server.grpc_address, "--model", "demo", "--signature_name", "pair"]
-    assert client.main(arguments) == 0
+    assert main(arguments) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert lines == [
         {"text": f"a{i}", "text_pair": f"b{i}", "prediction": f"a{i}|b{i}"} for i in range(70)
@@ -241,12 +242,12 @@ def test_command_reads_pairs_from_standard_input(server, capsys, monkeypatch):
 
 
 def test_command_fails_with_the_code_and_the_message(server, capsys):
-    assert client.main(["--url", server.rest_url, "--model", "nope", "a"]) == 1
+    assert main(["--url", server.rest_url, "--model", "nope", "a"]) == 1
     assert capsys.readouterr().err == "NOT_FOUND: Servable not found for request: Latest(nope)\n"
-    assert client.main(["--url", server.rest_url, "--model", "demo", "a", "b\tc"]) == 2
+    assert main(["--url", server.rest_url, "--model", "demo", "a", "b\tc"]) == 2
     assert "every line must hold one text" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
-        client.main(["a"])
+        main(["a"])
 
 
 def test_back_off_ends_with_the_time_limit():

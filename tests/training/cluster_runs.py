@@ -8,7 +8,7 @@ from typing import Any
 from bert_tf.config import validate_config
 from bert_tf.data.preparation.prepare import prepare_records
 from bert_tf.data.text.vocabulary import CLS, MASK, PAD, SEP, UNK
-from bert_tf.training.checkpoints import checkpoint_steps
+from bert_tf.training.engine.checkpoints import checkpoint_steps
 from tests.training.letters import WORDS, write_documents
 from tests.training.worker_processes import finish
 

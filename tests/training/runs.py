@@ -11,9 +11,9 @@ from bert_tf.config import OptimizerConfig, TrainingConfig
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.folder import build_model
 from bert_tf.models.tensors import weights_by_name
-from bert_tf.training.loop import Phase, Run, train
-from bert_tf.training.metrics import PretrainingObjective
-from bert_tf.training.strategy import make_strategy
+from bert_tf.training.engine.loop import Phase, Run, train
+from bert_tf.training.engine.objective import PretrainingObjective
+from bert_tf.training.engine.strategy import make_strategy
 from tests.references import ARCHITECTURE
 
 BATCH, LENGTH, PREDICTIONS = 8, 12, 3

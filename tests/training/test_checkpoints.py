@@ -12,8 +12,8 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.config import OptimizerConfig
-from bert_tf.training.checkpoints import Checkpoints, checkpoint_steps
-from bert_tf.training.loss_scale import LossScale
+from bert_tf.training.engine.checkpoints import Checkpoints, checkpoint_steps
+from bert_tf.training.engine.loss_scale import LossScale
 from bert_tf.training.optimizers import make_optimizer
 
 

@@ -8,13 +8,13 @@ from bert_tf.config import ModelConfig
 from bert_tf.data.batches.tasks import LabelledText
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
+from bert_tf.metrics.confusion import report_classes
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.folder import build_model
-from bert_tf.training.confusion import report_classes
-from bert_tf.training.evaluation_pass import Evaluation
-from bert_tf.training.finetuning import evaluation_data
-from bert_tf.training.metrics import ClassificationObjective
-from bert_tf.training.strategy import make_single_device_strategy
+from bert_tf.training.engine.evaluation_pass import Evaluation
+from bert_tf.training.engine.objective import ClassificationObjective
+from bert_tf.training.engine.strategy import make_single_device_strategy
+from bert_tf.training.stages.finetuning import evaluation_data
 
 
 def test_evaluation_by_length_gives_the_metrics_of_evaluation_in_order(tmp_path: Path) -> None:
@@ -50,7 +50,9 @@ def test_evaluation_by_length_gives_the_metrics_of_evaluation_in_order(tmp_path:
         evaluate = Evaluation(
             model, ClassificationObjective(), lambda batches=batches: batches, strategy=strategy
         )
-        metrics.append(evaluate() | report_classes(model, batches, description, tmp_path))
+        metrics.append(
+            evaluate() | report_classes(model, batches, description.class_names, tmp_path)
+        )
     plain, grouped = metrics
     assert grouped == pytest.approx(plain, rel=1e-5)
     assert "classification_loss" in plain

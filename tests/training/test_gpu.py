@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.training.strategy import make_strategy
+from bert_tf.training.engine.strategy import make_strategy
 from tests.training.runs import make_run, train_and_read
 
 

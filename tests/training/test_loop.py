@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.config import OptimizerConfig
-from bert_tf.training.checkpoints import checkpoint_steps
-from bert_tf.training.evaluation_pass import Evaluation
-from bert_tf.training.loop import TrainingInterruptedError, train
-from bert_tf.training.metrics import PretrainingObjective
+from bert_tf.training.engine.checkpoints import checkpoint_steps
+from bert_tf.training.engine.evaluation_pass import Evaluation
+from bert_tf.training.engine.loop import TrainingInterruptedError, train
+from bert_tf.training.engine.objective import PretrainingObjective
 from tests.training.runs import make_run, random_batches, train_and_read
 
 

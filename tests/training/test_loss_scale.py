@@ -6,12 +6,12 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.config import OptimizerConfig
-from bert_tf.training import loss_scale
-from bert_tf.training.loss_scale import LossScale
-from bert_tf.training.metrics import Sums
+from bert_tf.training.engine import loss_scale
+from bert_tf.training.engine.loss_scale import LossScale
+from bert_tf.training.engine.objective import Sums
+from bert_tf.training.engine.step import make_train_step
+from bert_tf.training.engine.strategy import make_strategy, split_batches
 from bert_tf.training.optimizers import make_optimizer
-from bert_tf.training.step import make_train_step
-from bert_tf.training.strategy import make_strategy, split_batches
 from tests.training.runs import make_run, train_and_read
 
 

@@ -13,8 +13,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from bert_tf.config import validate_config, write_config
-from bert_tf.training.checkpoints import checkpoint_steps
-from bert_tf.training.pretraining import pretrain
+from bert_tf.training.engine.checkpoints import checkpoint_steps
+from bert_tf.training.stages.pretraining import pretrain
 from tests.training.cluster_runs import make_tree, wait_for_step
 from tests.training.worker_processes import finish, start_workers
 
@@ -77,7 +77,7 @@ def test_workers_that_were_started_otherwise_are_refused(
 
 @pytest.mark.slow
 def test_finetuning_on_two_workers_is_that_on_one(cluster_data: Path, tmp_path: Path) -> None:
-    from bert_tf.training.finetuning import finetune
+    from bert_tf.training.stages.finetuning import finetune
 
     tree = make_tree(cluster_data)
     chief, other = finish(start(cluster_data, tmp_path / "two", tree, "finetune"))

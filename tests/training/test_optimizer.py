@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.training.checkpoints import Checkpoints
+from bert_tf.training.engine.checkpoints import Checkpoints
 from bert_tf.training.optimizers import make_optimizer
 from bert_tf.training.optimizers.lamb import Lamb
 from tests.training.updates import (

@@ -12,11 +12,11 @@ import tensorflow as tf
 from bert_tf.data.batches.row_packing import pack_batches
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.folder import build_model
-from bert_tf.training.metrics import PretrainingObjective, total_loss
-from bert_tf.training.pretraining import pretrain
+from bert_tf.training.engine.objective import PretrainingObjective, total_loss
+from bert_tf.training.stages.pretraining import pretrain
 from tests.references import ARCHITECTURE, randomize
 from tests.training.runs import make_run, random_batches, train_and_read
-from tests.training.test_sources import TOKENS, make_config, make_record
+from tests.training.test_opened_records import TOKENS, make_config, make_record
 
 LENGTH = 40
 

@@ -10,14 +10,14 @@ import tensorflow as tf
 from safetensors.numpy import load_file
 
 from bert_tf.config import Config, OptimizerConfig, load_config, validate_config
-from bert_tf.data.batches.sources import open_prepared
+from bert_tf.data.batches.opened_records import open_prepared
 from bert_tf.data.preparation.prepare import prepare_records
 from bert_tf.data.text.vocabulary import CLS, MASK, PAD, SEP, UNK
-from bert_tf.training.checkpoints import checkpoint_steps
-from bert_tf.training.loop import TrainingInterruptedError
+from bert_tf.system.signals import TrainingInterruptedError
+from bert_tf.training.engine.checkpoints import checkpoint_steps
 from bert_tf.training.optimizers import learning_rate_at, make_schedule
-from bert_tf.training.phases import open_phases
-from bert_tf.training.pretraining import pretrain
+from bert_tf.training.stages.phases import open_phases
+from bert_tf.training.stages.pretraining import pretrain
 from tests.training.letters import WORDS, write_documents
 
 SHORT, LONG = 16, 32

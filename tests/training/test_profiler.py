@@ -6,11 +6,19 @@ import re
 import pytest
 import tensorflow as tf
 
-from bert_tf.training import step_times
-from bert_tf.training.loop import TrainingInterruptedError, train
-from bert_tf.training.profiled_steps import ProfiledSteps, ProfileRangeError
-from bert_tf.training.profiler import Profiler, open_profiler
-from bert_tf.training.step_times import NOTHING, REST, Span, read_step_times, row_of, share_time
+from bert_tf.training.engine.checkpoints import newest_step
+from bert_tf.training.engine.loop import TrainingInterruptedError, train
+from bert_tf.training.measuring import step_times
+from bert_tf.training.measuring.profiled_steps import ProfiledSteps, ProfileRangeError
+from bert_tf.training.measuring.profiler import Profiler, open_profiler
+from bert_tf.training.measuring.step_times import (
+    NOTHING,
+    REST,
+    Span,
+    read_step_times,
+    row_of,
+    share_time,
+)
 from tests.training.runs import make_run
 
 
@@ -20,15 +28,28 @@ def test_a_range_that_is_none_is_refused(text):
         ProfiledSteps.parse(text)
 
 
+def opened(steps, folder, *, num_steps):
+    """The profiler of a run in `folder`, as the stages open it."""
+    return open_profiler(steps, folder, first_step=newest_step(folder), num_steps=num_steps)
+
+
 def test_steps_that_are_not_to_be_trained_are_refused(tmp_path):
-    assert open_profiler(None, tmp_path, num_steps=4) is None
-    open_profiler(ProfiledSteps.parse("1:4"), tmp_path, num_steps=4)
+    assert opened(None, tmp_path, num_steps=4) is None
+    open_profiler(
+        ProfiledSteps.parse("1:4"), tmp_path, first_step=newest_step(tmp_path), num_steps=4
+    )
     with pytest.raises(ProfileRangeError, match=r"will be trained, 1 to 4. Received: 3:5. Ch"):
-        open_profiler(ProfiledSteps.parse("3:5"), tmp_path, num_steps=4)
+        open_profiler(
+            ProfiledSteps.parse("3:5"), tmp_path, first_step=newest_step(tmp_path), num_steps=4
+        )
     train(make_run(tmp_path, num_steps=2, eval_batches=None))
-    open_profiler(ProfiledSteps.parse("3:4"), tmp_path, num_steps=4)
+    open_profiler(
+        ProfiledSteps.parse("3:4"), tmp_path, first_step=newest_step(tmp_path), num_steps=4
+    )
     with pytest.raises(ProfileRangeError, match=r"will be trained, 3 to 4. Received: 2:4. Ch"):
-        open_profiler(ProfiledSteps.parse("2:4"), tmp_path, num_steps=4)
+        open_profiler(
+            ProfiledSteps.parse("2:4"), tmp_path, first_step=newest_step(tmp_path), num_steps=4
+        )
 
 
 @pytest.mark.parametrize(
@@ -40,9 +61,17 @@ def test_steps_that_are_not_to_be_trained_are_refused(tmp_path):
     ],
 )
 def test_the_table_of_a_profiled_run_adds_up_to_its_steps(tmp_path, caplog, options):
-    caplog.set_level(logging.INFO, logger="bert_tf.training.profiler")
-    profiler = open_profiler(ProfiledSteps(3, 4), tmp_path, num_steps=5)
-    profiled = make_run(tmp_path, num_steps=5, profiler=profiler, eval_batches=None, **options)
+    caplog.set_level(logging.INFO, logger="bert_tf.training.measuring.profiler")
+    profiler = open_profiler(
+        ProfiledSteps(3, 4), tmp_path, first_step=newest_step(tmp_path), num_steps=5
+    )
+    profiled = make_run(
+        tmp_path,
+        num_steps=5,
+        profiler=profiler,
+        eval_batches=None,
+        **options,
+    )
     train(profiled)
     (trace,) = (tmp_path / "tensorboard").glob("plugins/profile/*/*.xplane.pb")
     assert trace.stat().st_size > 10_000

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.cli_training import describe_progress
+from bert_tf.cli.progress import describe_progress
 from bert_tf.data.batches.row_packing import pack_batches
 from bert_tf.models.flops import training_flops
-from bert_tf.training import matrix_rate as rates
-from bert_tf.training.loop import Progress, train
-from bert_tf.training.matrix_rate import matrix_rate
-from bert_tf.training.strategy import make_strategy
-from bert_tf.training.workload import workload
+from bert_tf.training.engine.loop import Progress, train
+from bert_tf.training.engine.strategy import make_strategy
+from bert_tf.training.measuring import matrix_rate as rates
+from bert_tf.training.measuring.matrix_rate import matrix_rate
+from bert_tf.training.measuring.workload import workload
 from tests.training.runs import BATCH, LENGTH, PREDICTIONS, make_run, random_batches
 
 

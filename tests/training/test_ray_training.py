@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from bert_tf.config import validate_config, write_config
-from bert_tf.training.checkpoints import checkpoint_steps
-from bert_tf.training.pretraining import pretrain
+from bert_tf.training.engine.checkpoints import checkpoint_steps
+from bert_tf.training.stages.pretraining import pretrain
 from tests.training.cluster_runs import make_tree, wait_for_step
 from tests.training.worker_processes import finish
 
@@ -103,8 +103,8 @@ def test_more_workers_than_the_cluster_has_room_for_are_refused(
 ) -> None:
     import ray
 
-    from bert_tf.ray_cluster import connected
-    from bert_tf.training.cluster import train_on_ray
+    from bert_tf.system.ray_cluster import connected
+    from bert_tf.training.workers.ray_train import train_on_ray
 
     config = validate_config(make_tree(cluster_data))
     with (

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from bert_tf.config import OptimizerConfig
-from bert_tf.training.settings import bind_settings, defaults_of
+from bert_tf.training.engine.settings import bind_settings, defaults_of
 
 
 @pytest.fixture

@@ -5,8 +5,13 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.config import TrainingConfig
-from bert_tf.training import strategy as strategies
-from bert_tf.training.strategy import check_batch_size, dtype_policy, make_strategy, split_batches
+from bert_tf.training.engine import strategy as strategies
+from bert_tf.training.engine.strategy import (
+    check_batch_size,
+    dtype_policy,
+    make_strategy,
+    split_batches,
+)
 
 
 def test_each_replica_gets_its_rows_in_order():

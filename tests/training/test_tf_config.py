@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from bert_tf.cli import main
-from bert_tf.training.rendezvous import StoppedWaitingError, wait_for_workers
-from bert_tf.training.tf_config import ALONE, Worker, parse_tf_config
+from bert_tf.cli.main import main
+from bert_tf.training.workers.rendezvous import StoppedWaitingError, wait_for_workers
+from bert_tf.training.workers.tf_config import ALONE, Worker, parse_tf_config
 
 
 def make(cluster: Any, job: str = "worker", index: Any = 0) -> str:

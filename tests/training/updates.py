@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from bert_tf.config import OptimizerConfig
+from bert_tf.training.engine.strategy import make_strategy
 from bert_tf.training.optimizers import AdamW, Lamb, Optimizer, Parameter, make_schedule
-from bert_tf.training.strategy import make_strategy
 
 SHAPES = {"kernel": (3, 4), "bias": (4,), "query_key_value": (5, 12)}
 CONSTANT = {"learning_rate": 0.01, "warmup_share": 0.0, "schedule": "constant"} | {

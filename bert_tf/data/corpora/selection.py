@@ -12,7 +12,7 @@ from typing import Literal, Self
 
 from bert_tf.config import CorpusConfig, Section
 from bert_tf.data.corpora.document import Document, encode_documents
-from bert_tf.files import write_whole
+from bert_tf.system.files import write_whole
 
 SUMMARY_FILE = "corpus_summary.json"
 DIGEST_BYTES = 16

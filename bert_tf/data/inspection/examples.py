@@ -17,7 +17,7 @@ import numpy as np
 
 from bert_tf.config import CONFIG_FILE, MaskingConfig, load_config
 from bert_tf.data import records
-from bert_tf.data.batches import pretraining
+from bert_tf.data.batches import masked_batches
 from bert_tf.data.text.vocabulary import CLS, MASK, PAD, SEP, VOCABULARY_FILE, read_vocabulary
 
 Kind = Literal["text", "control", "masked", "random", "kept"]
@@ -99,11 +99,11 @@ def read_examples(
     masking = _masking(records_dir, overrides=overrides)
     if split == "eval":
         # Refuses an empty split itself.
-        batches = pretraining.evaluation_batches(
+        batches = masked_batches.evaluation_batches(
             records_dir, batch_size=max(num, 1), masking=masking, seed=seed, max_steps=1
         )
     else:
-        batches = pretraining.training_batches(
+        batches = masked_batches.training_batches(
             records_dir, batch_size=num, masking=masking, seed=seed
         )
     tokens = read_vocabulary(Path(records_dir) / VOCABULARY_FILE)

@@ -18,7 +18,7 @@ from bert_tf.config import CONFIG_FILE, load_config
 from bert_tf.data import records
 from bert_tf.data.corpora import corpus
 from bert_tf.data.text.sentences import split_sentences
-from bert_tf.files import appearing, write_whole
+from bert_tf.system.files import appearing, write_whole
 
 logger = logging.getLogger(__name__)
 

@@ -24,6 +24,7 @@ from bert_tf.data.corpora.selection import write_summary
 from bert_tf.data.corpora.standard_input import STANDARD_INPUT, StandardInput
 from bert_tf.data.preparation import shards, spool
 from bert_tf.data.preparation.engine import Engine, FirstPass
+from bert_tf.data.preparation.local_processes import run_locally
 from bert_tf.data.preparation.plan import check_plan, make_plan
 from bert_tf.data.preparation.spooling import (
     WORK_DIR,
@@ -36,11 +37,10 @@ from bert_tf.data.preparation.spooling import (
     spool_corpus,
     take_up,
 )
-from bert_tf.data.preparation.workers import run_locally
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import VOCABULARY_FILE
-from bert_tf.files import write_whole
-from bert_tf.folder_lock import lock_folder
+from bert_tf.system.files import write_whole
+from bert_tf.system.folder_lock import lock_folder
 
 logger = logging.getLogger(__name__)
 

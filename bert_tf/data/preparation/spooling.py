@@ -20,7 +20,7 @@ from bert_tf.data.corpora.selection import CorpusSummary, SummaryCounter
 from bert_tf.data.corpora.standard_input import StandardInput
 from bert_tf.data.preparation import spool
 from bert_tf.data.preparation.plan import check_plan, set_standard_input, standard_input_digest
-from bert_tf.files import write_whole
+from bert_tf.system.files import write_whole
 
 logger = logging.getLogger(__name__)
 

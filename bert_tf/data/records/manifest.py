@@ -8,7 +8,7 @@ import pydantic
 
 from bert_tf.config import Section
 from bert_tf.data.records.example import SCHEMA_VERSION
-from bert_tf.files import write_whole
+from bert_tf.system.files import write_whole
 
 MANIFEST_FILE = "manifest.json"
 Split = Literal["train", "eval"]

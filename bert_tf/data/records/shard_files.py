@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from bert_tf.data.records.example import Examples, serialize
 from bert_tf.data.records.manifest import Shard, Split, read_manifest
-from bert_tf.files import appearing, file_sha256
+from bert_tf.system.files import appearing, file_sha256
 
 
 def shard_name(split: str, index: int, *, num_shards: int) -> str:

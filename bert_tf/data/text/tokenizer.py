@@ -12,20 +12,16 @@ holds it. A lookup table would be an untracked resource there; nothing here make
 
 import hashlib
 import json
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from bert_tf.config import Config, TokenizerConfig, write_config
-from bert_tf.data.text import sentences, vocabulary, vocabulary_report
-from bert_tf.data.text.vocabulary_corpus import OnProgress, VocabularyCorpus
-from bert_tf.files import write_whole
-
-logger = logging.getLogger(__name__)
+from bert_tf.config import TokenizerConfig
+from bert_tf.data.text import sentences, vocabulary
+from bert_tf.system.files import write_whole
 
 SETTINGS_FILE = "tokenizer.json"
 ASCII_BREAKS = r"\x00-\x20!-/:-@\[-`{-~"
@@ -217,40 +213,6 @@ class Tokenizer(tf.Module):
             candidates, long_word, " " + "x" * (self._max_word_bytes + 1)
         )
         return tf.tensor_scatter_nd_update(texts, tf.where(is_candidate), candidates)
-
-
-def learn_tokenizer(
-    config: Config, output_dir: str | Path, *, on_progress: OnProgress | None = None
-) -> Tokenizer:
-    """`bert-tf vocab`: learn a vocabulary from `config.corpus` and save tokenizer and settings.
-
-    The held-out documents are not learned from: `vocabulary_report.md` and `.json` say how the
-    vocabulary does on them. `on_progress` is told ("documents read", done, None) now and then.
-    """
-    texts = VocabularyCorpus(config, on_progress=on_progress)
-    learned = {
-        "learned_documents": 0,
-        "learned_bytes": 0,
-        "is_sample": config.vocabulary.sample_bytes is not None,
-    }
-
-    def count() -> Iterator[str]:
-        for text in texts.learned_texts():
-            learned["learned_documents"] += 1
-            learned["learned_bytes"] += len(text.encode())
-            yield text
-
-    settings = config.tokenizer
-    tokens = vocabulary.learn_vocabulary(count(), config=config.vocabulary, tokenizer=settings)
-    tokenizer = Tokenizer(tokens, **{name: getattr(settings, name) for name in SETTINGS})
-    report = vocabulary_report.measure_vocabulary(tokenizer, texts.held_out_texts())
-    tokenizer.save(output_dir)
-    vocabulary_report.write_report(
-        report, output_dir, vocab_size=tokenizer.vocab_size, learned=learned
-    )
-    write_config(config, output_dir)
-    logger.info("Vocabulary: %s.", report.summary())
-    return tokenizer
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pathlib import Path
 import tokenizers
 
 from bert_tf.config import TokenizerConfig, VocabularyConfig
-from bert_tf.files import write_whole
+from bert_tf.system.files import write_whole
 
 logger = logging.getLogger(__name__)
 

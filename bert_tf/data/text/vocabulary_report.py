@@ -10,15 +10,13 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from bert_tf.files import write_whole
-
-if TYPE_CHECKING:
-    from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.system.files import write_whole
 
 REPORT_FILE, REPORT_JSON_FILE = "vocabulary_report.md", "vocabulary_report.json"
 BATCH_DOCUMENTS = 256
@@ -77,7 +75,7 @@ class VocabularyReport:
         )
 
 
-def measure_vocabulary(tokenizer: "Tokenizer", texts: Iterable[str]) -> VocabularyReport:
+def measure_vocabulary(tokenizer: Tokenizer, texts: Iterable[str]) -> VocabularyReport:
     """How `tokenizer` does on `texts`, streaming.
 
     With tokens "low", "##er", "new" the text "low lower new 中" has 4 words and 5 tokens, one of

@@ -1,0 +1,1 @@
+"""The command `bert-tf`: a file a group of commands, and what they share."""

@@ -1,0 +1,254 @@
+"""`bert-tf …`: parse the arguments, call one function, give its exit code.
+
+0 done, 1 failed, 2 wrong use. A run stopped by SIGTERM or SIGINT checkpoints first and exits
+with 143 or 130, so that nobody takes it for finished. TensorFlow is imported only when a
+command needs it.
+"""
+
+import contextlib
+import functools
+import importlib.metadata
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bert_tf import __version__
+from bert_tf.cli import gate, lineage  # noqa: F401  (they add to `registry`)
+from bert_tf.cli.inspect import inspect
+from bert_tf.cli.process import set_up_process, show_errors, tracking_uri
+from bert_tf.cli.registry import registry
+from bert_tf.cli.serving import serving
+from bert_tf.cli.stage import print_metrics, shown_progress, stage
+from bert_tf.cli.training import finetune, pretrain
+
+if TYPE_CHECKING:
+    from bert_tf.config import Config
+
+
+class _Commands(click.Group):
+    """Its own commands and those that installed packages add (entry points `bert_tf.commands`)."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_added_commands()})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        added = _added_commands()
+        return added[name].load() if name in added else super().get_command(ctx, name)
+
+
+@functools.cache
+def _added_commands() -> dict[str, importlib.metadata.EntryPoint]:
+    """Name -> where the command is; `pipeline` is one, since the flows stand above this package."""
+    found = importlib.metadata.entry_points(group="bert_tf.commands")
+    return {entry.name: entry for entry in found}
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="bert-tf")
+def main() -> None:
+    """BERT from raw text to a served model.
+
+    Each command reads its section of the configuration (--config FILE, --set a.b=value) and
+    writes its result, with the resolved configuration, into --output-dir.
+    """
+    set_up_process()
+
+
+@stage
+def vocab(config: "Config", output_dir: str) -> None:
+    """Learn a WordPiece vocabulary from a corpus."""
+    from bert_tf.data.text.learning import learn_tokenizer
+
+    with shown_progress() as show:
+        tokenizer = learn_tokenizer(config, output_dir, on_progress=show)
+    click.echo(f"{tokenizer.vocab_size:,} tokens in {output_dir}/vocab.txt")
+
+
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Processes of this machine, or tasks of a Ray cluster.",
+)
+@click.option("--ray-address", help="Of a running cluster. Default: one started on this machine.")
+@stage
+def prepare(config: "Config", output_dir: str, engine: str, ray_address: str | None) -> None:
+    """Turn a corpus into TFRecord files of sentence pairs.
+
+    The records do not depend on the engine. A cluster's nodes must all see OUTPUT_DIR.
+    """
+    from bert_tf.data.corpora.selection import read_summary
+    from bert_tf.data.preparation.local_processes import run_locally
+    from bert_tf.data.preparation.prepare import prepare_records
+    from bert_tf.data.preparation.ray_tasks import run_on_ray
+    from bert_tf.system.ray_cluster import LOCAL
+
+    if ray_address and engine != "ray":
+        raise click.UsageError("--ray-address needs --engine ray.")
+    on_ray = functools.partial(run_on_ray, address=ray_address or LOCAL)
+    with shown_progress() as show:
+        manifest = prepare_records(
+            config,
+            output_dir,
+            engine=on_ray if engine == "ray" else run_locally,
+            on_progress=show,
+        )
+    click.echo(
+        f"{manifest.num_examples('train'):,} training and {manifest.num_examples('eval'):,} "
+        f"held-out examples in {output_dir}"
+    )
+    summary = read_summary(output_dir)
+    if summary is not None:
+        click.echo(f"Corpus: {summary.describe()}")
+
+
+@stage
+def evaluate(config: "Config", output_dir: str) -> None:
+    """Measure a trained model on held-out data."""
+    from bert_tf.training.stages.evaluation import evaluate_model
+
+    print_metrics(evaluate_model(config, output_dir, tracking_uri=tracking_uri()))
+
+
+@stage
+@click.option(
+    "--check/--no-check",
+    default=True,
+    show_default=True,
+    help="Load it in a fresh process, replay its warm-up requests and compare the answers.",
+)
+def export(config: "Config", output_dir: str, *, check: bool) -> None:
+    """Write a SavedModel for TF Serving as OUTPUT_DIR/VERSION, if it can be served."""
+    from bert_tf.export.saved_model import export_model
+
+    click.echo(str(export_model(config, output_dir, check=check)))
+
+
+@main.command()
+@click.option("--model", required=True, type=click.Path(), help="SavedModel, or BASE/NAME.")
+@click.option("--file", "text_file", type=click.Path(), help="A text a line, UTF-8.")
+@click.option("--signature", default="serving_default", show_default=True)
+@click.argument("texts", nargs=-1)
+def predict(model: str, text_file: str | None, signature: str, texts: tuple[str, ...]) -> None:
+    """Answer TEXTS (or a file's lines, or standard input's): one JSON object a line.
+
+    A tab separates the two texts of a pair.
+    """
+    if texts and text_file:
+        raise click.UsageError("Give texts or --file, not both.")
+    with show_errors():
+        from bert_tf.export.predict import predict_texts
+
+        lines = list(texts) or _read_lines(text_file)
+        pairs = [line.split("\t") for line in lines]
+        if len({len(pair) for pair in pairs}) > 1 or any(len(pair) > 2 for pair in pairs):
+            raise ValueError(
+                "Every line must be one text, or every line two texts with one tab between them. "
+                f"Received: lines of {sorted({len(pair) for pair in pairs})} parts."
+            )
+        is_paired = bool(pairs) and len(pairs[0]) == 2
+        answers = predict_texts(
+            model,
+            [pair[0] for pair in pairs],
+            text_pairs=[pair[1] for pair in pairs] if is_paired else None,
+            signature_name=signature,
+        )
+        for answer in answers:
+            click.echo(json.dumps(answer, ensure_ascii=False))
+
+
+@main.command()
+@click.option("--from", "source", required=True, type=click.Path(), help="A checkpoint.")
+@click.option("--to", "target", required=True, type=click.Path(), help="A new folder.")
+@click.option(
+    "--format",
+    "target_format",
+    default="bert-tf",
+    show_default=True,
+    type=click.Choice(["bert-tf", "huggingface", "google", "keras-nlp"]),
+    help="What to write.",
+)
+@click.option(
+    "--from-format",
+    type=click.Choice(["bert-tf", "huggingface", "google", "model-garden", "keras-nlp"]),
+    help="What to read. Default: told by the files.",
+)
+@click.option(
+    "--lower-case/--no-lower-case",
+    default=None,
+    help="Of Google's and Model Garden's checkpoints. Default: told by the vocabulary.",
+)
+@click.option("--text-pairs", is_flag=True, help="The classifier takes two texts.")
+def convert(
+    source: str,
+    target: str,
+    target_format: str,
+    from_format: str | None,
+    lower_case: bool | None,
+    text_pairs: bool,
+) -> None:
+    """Turn a checkpoint of one library into one of another.
+
+    Reads folders of Hugging Face, of keras-nlp, of Google's TensorFlow 1 code, of
+    tf-models-official and of this package. What would be read otherwise is refused, and nothing
+    is written; a head or setting that the new format has no place for is named in a warning.
+    """
+    with show_errors():
+        from bert_tf.conversion.convert import convert_checkpoint
+
+        model = convert_checkpoint(
+            source,
+            target,
+            target_format=target_format,
+            source_format=from_format,
+            lower_case=lower_case,
+            has_text_pairs=text_pairs,
+        )
+        num_weights = model.network.count_params()
+        vocabulary = "no tokenizer" if model.tokenizer is None else "its tokenizer"
+        click.echo(
+            f"{model.description.kind} with {num_weights:,} weights and {vocabulary}, as "
+            f"{target_format} in {target}"
+        )
+
+
+@main.command()
+@click.option("--output-dir", required=True, type=click.Path(), help="Of a run that has ended.")
+def send_tracking(output_dir: str) -> None:
+    """Send MLflow the events that a run could not send itself."""
+    with show_errors():
+        from bert_tf.tracking.tracker import run_id_of, send_pending
+
+        num_events = send_pending(output_dir, tracking_uri=tracking_uri())
+        click.echo(f"{num_events:,} events sent to MLflow run {run_id_of(output_dir)}")
+
+
+def _read_lines(path: str | None) -> list[str]:
+    """The lines of a file, or of standard input."""
+    with contextlib.ExitStack() as stack:
+        stream = stack.enter_context(Path(path).open("rb")) if path else sys.stdin.buffer
+        lines = []
+        for number, line in enumerate(stream, 1):
+            try:
+                lines.append(line.decode("utf-8").rstrip("\r\n"))
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"{path or 'standard input'}:{number}: a text must be UTF-8. Received: "
+                    f"{error.reason} at byte {error.start}. Convert it first."
+                ) from error
+    return lines
+
+
+for _command in (
+    *(vocab, prepare, pretrain, finetune, evaluate, export, inspect),
+    *(registry, serving),
+):
+    main.add_command(_command)
+
+
+if __name__ == "__main__":
+    main()

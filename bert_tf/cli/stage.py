@@ -1,0 +1,63 @@
+"""What the commands of all stages share: options, errors, progress, metrics."""
+
+import contextlib
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bert_tf.cli.process import fail, show_errors
+
+if TYPE_CHECKING:
+    from bert_tf.config import Config
+
+
+def stage(command: Callable[..., None]) -> click.Command:
+    """The options every stage has, and errors as exit code 1 with their message."""
+
+    @click.command()
+    @configured
+    @click.option("--output-dir", required=True, type=click.Path(), help="Where results go.")
+    @functools.wraps(command)
+    def run(config: "Config", output_dir: str, **options: Any) -> None:
+        with show_errors():
+            Path(output_dir).mkdir(parents=True, exist_ok=True)
+            command(config, output_dir, **options)
+
+    return run
+
+
+def configured(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that make a configuration, given to `command` as `config`; exit code 2."""
+
+    @click.option("--config", "config_path", type=click.Path(), help="YAML file.")
+    @click.option("--set", "overrides", multiple=True, metavar="A.B=VALUE", help="Change a value.")
+    @functools.wraps(command)
+    def run(config_path: str | None, overrides: tuple[str, ...], **options: Any) -> None:
+        from bert_tf.config import load_config
+
+        try:
+            config = load_config(config_path, overrides=overrides)
+        except (ValueError, FileNotFoundError) as error:
+            fail(error, code=2)
+        command(config=config, **options)
+
+    return run
+
+
+@contextlib.contextmanager
+def shown_progress() -> Iterator[Callable[..., None]]:
+    """What shows (stage, done, total, detail), on the terminal or as a line now and then."""
+    from bert_tf.cli.progress import ProgressDisplay
+
+    with ProgressDisplay(is_terminal=sys.stderr.isatty()) as display:
+        yield display.update
+
+
+def print_metrics(metrics: dict[str, float]) -> None:
+    """One JSON object on standard output."""
+    click.echo(json.dumps({name: round(value, 6) for name, value in metrics.items()}))

@@ -1,0 +1,46 @@
+"""`bert-tf vocab`: a corpus in, a WordPiece vocabulary with its settings and its report out."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from bert_tf.config import Config, write_config
+from bert_tf.data.text import vocabulary, vocabulary_report
+from bert_tf.data.text.tokenizer import SETTINGS, Tokenizer
+from bert_tf.data.text.vocabulary_corpus import OnProgress, VocabularyCorpus
+
+logger = logging.getLogger(__name__)
+
+
+def learn_tokenizer(
+    config: Config, output_dir: str | Path, *, on_progress: OnProgress | None = None
+) -> Tokenizer:
+    """`bert-tf vocab`: learn a vocabulary from `config.corpus` and save tokenizer and settings.
+
+    The held-out documents are not learned from: `vocabulary_report.md` and `.json` say how the
+    vocabulary does on them. `on_progress` is told ("documents read", done, None) now and then.
+    """
+    texts = VocabularyCorpus(config, on_progress=on_progress)
+    learned = {
+        "learned_documents": 0,
+        "learned_bytes": 0,
+        "is_sample": config.vocabulary.sample_bytes is not None,
+    }
+
+    def count() -> Iterator[str]:
+        for text in texts.learned_texts():
+            learned["learned_documents"] += 1
+            learned["learned_bytes"] += len(text.encode())
+            yield text
+
+    settings = config.tokenizer
+    tokens = vocabulary.learn_vocabulary(count(), config=config.vocabulary, tokenizer=settings)
+    tokenizer = Tokenizer(tokens, **{name: getattr(settings, name) for name in SETTINGS})
+    report = vocabulary_report.measure_vocabulary(tokenizer, texts.held_out_texts())
+    tokenizer.save(output_dir)
+    vocabulary_report.write_report(
+        report, output_dir, vocab_size=tokenizer.vocab_size, learned=learned
+    )
+    write_config(config, output_dir)
+    logger.info("Vocabulary: %s.", report.summary())
+    return tokenizer

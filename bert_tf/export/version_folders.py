@@ -1,0 +1,79 @@
+"""The versions of a model on disk, `BASE/NAME/VERSION`: found, and put into place whole.
+
+TF Serving looks for folders whose names are whole numbers and may load one the moment it appears;
+so a version is written under a hidden name and renamed when it is whole.
+"""
+
+import contextlib
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bert_tf.system.files import write_whole
+
+log = logging.getLogger(__name__)
+
+EXPORTING = ".exporting-"
+HIGHEST_FILE = ".highest_version"
+SECONDS_UNTIL_STALE = 24 * 3600
+
+
+def version_numbers(base: Path) -> list[int]:
+    """In rising order."""
+    if not base.is_dir():
+        return []
+    return sorted(int(path.name) for path in base.iterdir() if path.name.isdecimal())
+
+
+def newest_version(directory: str | Path) -> Path:
+    """`directory` where it is a SavedModel, or the highest version below it."""
+    directory = Path(directory)
+    versions = version_numbers(directory)
+    newest = directory / str(versions[-1]) if versions else directory
+    if not (newest / "saved_model.pb").is_file():
+        raise FileNotFoundError(
+            f"{directory}: must be a SavedModel, or a folder of numbered versions. Received: "
+            "neither. Give a folder that `bert-tf export` wrote."
+        )
+    return newest
+
+
+@contextlib.contextmanager
+def unfinished(base: Path) -> Iterator[Path]:
+    """A hidden folder to write a version in; what `publish` does not take goes with the block."""
+    base.mkdir(parents=True, exist_ok=True)
+    for path in base.glob(f"{EXPORTING}*"):  # of killed processes
+        if time.time() - path.stat().st_mtime > SECONDS_UNTIL_STALE:
+            shutil.rmtree(path, ignore_errors=True)
+    temporary = Path(tempfile.mkdtemp(prefix=EXPORTING, dir=base))
+    temporary.chmod(0o755)
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def publish(temporary: Path, base: Path) -> Path:
+    """Rename a finished folder to the next number; where another took that, to the one after.
+
+    A number is never used twice, not even when its version has been removed: a server would not
+    see that it is another.
+    """
+    record = base / HIGHEST_FILE
+    recorded = int(record.read_text("utf-8")) if record.is_file() else 0
+    version = max([recorded, *version_numbers(base)]) + 1
+    while True:
+        target = base / str(version)
+        try:
+            temporary.rename(target)
+        except OSError:
+            if not target.exists():
+                raise
+            version += 1
+        else:
+            write_whole(record, str(version))
+            log.info("%s is there.", target)
+            return target

@@ -1,0 +1,1 @@
+"""Metrics of predictions with their uncertainty, and pictures of them."""

@@ -1,0 +1,110 @@
+"""A run's journal on disk.
+
+In: events, `{"event": "metrics", "time_ms": …, …}`. Out: `journal.jsonl`; beside it `sent.json`,
+how far the MLflow server has it, and `lock`, held by the process that sends.
+"""
+
+import fcntl
+import json
+import math
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from bert_tf.system.files import write_whole
+
+JOURNAL_FILE = "journal.jsonl"
+_SENT = "sent.json"
+
+
+class Journal:
+    """An append-only file of events, "close" the last. A half-written line is closed off."""
+
+    def __init__(self, path: Path):
+        self.first: dict[str, Any] | None = None
+        self.last_kind: str | None = None
+        self._lock = threading.Lock()
+        self._file = path.open("a+b", buffering=0)
+        if self._file.seek(0, os.SEEK_END):
+            self._file.seek(-1, os.SEEK_END)
+            if self._file.read(1) != b"\n":
+                self._file.write(b"\n")
+        for event in read_events(path):
+            self.last_kind = event["event"]
+            if self.first is None and self.last_kind == "open":
+                self.first = event
+
+    @property
+    def age_seconds(self) -> int:
+        return (_now_ms() - (self.first or {}).get("time_ms", _now_ms())) // 1000
+
+    def append(self, kind: str, **fields: Any) -> None:
+        event = {"event": kind, "time_ms": _now_ms(), **fields}
+        if self.first is None and kind == "open":
+            self.first = event
+        if kind == "metrics":  # JSON has no NaN and no infinity
+            event["values"] = {
+                name: value if math.isfinite(value) else repr(value)
+                for name, value in fields["values"].items()
+            }
+        line = json.dumps(event, ensure_ascii=False).encode() + b"\n"
+        with self._lock:
+            if not self._file.closed:
+                self._file.write(line)
+            if kind == "close":
+                self._file.close()
+
+    def close(self) -> None:
+        with self._lock:
+            self._file.close()
+
+
+def read_events(path: Path) -> Iterator[dict[str, Any]]:
+    """A journal's events in the order they were logged; broken lines are passed over."""
+    with path.open("rb") as file:
+        yield from filter(None, map(parse_event, file))
+
+
+def parse_event(line: bytes) -> dict[str, Any] | None:
+    """The event of a line; None for a line that was not written whole."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None
+
+
+def take_lock(directory: Path, *, wait_seconds: float) -> IO[bytes] | None:
+    """An open file whose closing, or whose process's death, frees the lock."""
+    file = (directory / "lock").open("ab")
+    end = time.monotonic() + wait_seconds
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                file.close()
+                return None
+        time.sleep(0.05)
+
+
+def read_sent(directory: Path) -> tuple[str | None, int]:
+    """The MLflow run of a folder's journal, and how many bytes of the journal it has."""
+    try:
+        sent = json.loads((directory / _SENT).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None, 0
+    return sent["run_id"], sent["offset"]
+
+
+def write_sent(directory: Path, *, run_id: str | None, offset: int) -> None:
+    """Note that the run has the journal up to `offset`."""
+    write_whole(directory / _SENT, json.dumps({"run_id": run_id, "offset": offset}))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,111 @@
+"""Where a model comes from: `provenance.json` in its folder, with its parents' inside.
+
+    stage, package version, git commit, vocabulary
+    inputs: of each data set its source, digest and number of examples
+    parent: the same of the model it was made from
+
+An export carries it along, so the way back can be read from a served version alone.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bert_tf import __version__
+from bert_tf.models.description import weights_sha256
+from bert_tf.system.environment import git_commit
+from bert_tf.system.files import file_sha256, write_whole
+
+PROVENANCE_FILE = "provenance.json"
+ORIGIN_FILE = "registry.json"
+"""In a model folder that came from the registry: which version of what it is."""
+
+
+@dataclass(frozen=True)
+class DataInput:
+    """A data set that a run read."""
+
+    role: str
+    """`train`, `eval` or the name of a pretraining phase."""
+    source: str
+    """Absolute path."""
+    sha256: str
+    """Of the file; of records, of their manifest, which has the digest of every shard."""
+    num_examples: int | None = None
+
+
+def file_input(role: str, path: str | Path, *, num_examples: int) -> DataInput:
+    """A labelled file."""
+    return DataInput(role, str(Path(path).absolute()), file_sha256(path), num_examples)
+
+
+def records_input(role: str, path: str | Path) -> DataInput:
+    """Prepared or static records."""
+    from bert_tf.data import records
+    from bert_tf.data.batches.google_records import is_static
+
+    source = str(Path(path).absolute())
+    if is_static(path):
+        # They have no manifest and may be hundreds of gigabytes: names and sizes.
+        return DataInput(role, source, _digest(_names_and_sizes(Path(path))))
+    manifest = records.read_manifest(path)
+    return DataInput(
+        role, source, _digest([manifest.model_dump_json()]), manifest.num_examples("train")
+    )
+
+
+def write_provenance(
+    output_dir: str | Path,
+    *,
+    stage: str,
+    inputs: Sequence[DataInput],
+    vocabulary_sha256: str,
+    parent: str | Path | None = None,
+) -> dict[str, Any]:
+    """Write `provenance.json`; `parent` is the folder of the model that this one starts from."""
+    provenance = {
+        "stage": stage,
+        "package_version": __version__,
+        "git_commit": git_commit(),
+        "vocabulary_sha256": vocabulary_sha256,
+        "inputs": [asdict(data) for data in inputs],
+        "parent": None if parent is None else _of_parent(Path(parent)),
+    }
+    write_whole(Path(output_dir) / PROVENANCE_FILE, json.dumps(provenance, indent=2) + "\n")
+    return provenance
+
+
+def read_provenance(folder: str | Path) -> dict[str, Any] | None:
+    """What `write_provenance` wrote; None where there is none."""
+    return _read(Path(folder) / PROVENANCE_FILE)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _of_parent(folder: Path) -> dict[str, Any]:
+    """Its own provenance, or what can be said of a folder without, such as a converted one."""
+    provenance = read_provenance(folder) or {"stage": None}
+    origin = _read(folder / ORIGIN_FILE)
+    registered = origin and {key: origin[key] for key in ("name", "version")}
+    return provenance | {
+        "folder": str(folder.absolute()),
+        "weights_sha256": weights_sha256(folder),
+        "registered": registered,
+    }
+
+
+def _names_and_sizes(path: Path) -> Iterable[str]:
+    files = path.rglob("*") if path.is_dir() else path.parent.glob(path.name)
+    return (f"{file.name} {file.stat().st_size}" for file in sorted(files) if file.is_file())
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,189 @@
+"""Before the first step: is there room for it, and does it run at all?
+
+The first batch comes three times: its shapes are looked at, a step on it is computed that changes
+nothing, and the run begins with it. The step is traced and compiled once, for both. The numbers of
+the run are those of a run without.
+"""
+
+import contextlib
+import functools
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from bert_tf.config import TrainingConfig
+from bert_tf.training.engine.checked_batches import checked
+from bert_tf.training.engine.strategy import split_batches
+from bert_tf.training.measuring.memory import StepShape, available_bytes, step_bytes
+
+log = logging.getLogger(__name__)
+
+NUM_TRIALS = 2
+"""How often the first batch comes before the run begins with it."""
+
+# Not all that run out of memory says so by its type: cuBLAS and XLA do not.
+_OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "out of memory", "Out of memory", "ALLOC_FAILED")
+
+
+class OutOfMemoryError(RuntimeError):
+    """A step does not fit into memory. Nothing is wrong with what is saved."""
+
+
+def with_trials(make_batches: Callable[..., tf.data.Dataset]) -> Callable[..., tf.data.Dataset]:
+    """`make_batches`, whose first batch comes `NUM_TRIALS` times more."""
+
+    def repeat_first(index: tf.Tensor, batch: Any) -> tf.data.Dataset:
+        count = tf.where(index == 0, tf.constant(1 + NUM_TRIALS, tf.int64), 1)
+        return tf.data.Dataset.from_tensors(batch).repeat(count)
+
+    return lambda **worker: make_batches(**worker).enumerate().flat_map(repeat_first)
+
+
+def tried_batches(
+    make_batches: Callable[..., tf.data.Dataset],
+    train_step: Callable[..., Any],
+    *,
+    model: keras.Model,
+    config: TrainingConfig,
+    strategy: tf.distribute.Strategy,
+    step: int,
+    is_tried: bool = False,
+) -> Iterator[Any]:
+    """Batches of a run from `step` on, dealt to replicas, once a step on the first has been tried.
+
+    Their numbers are checked, see `data.batches.ranges`.
+
+    Args:
+        make_batches: see `split_batches`.
+        is_tried: a step on these batches has been tried before; it is not again.
+        train_step: of `make_train_step`.
+        config: of the phase that begins.
+
+    Raises:
+        OutOfMemoryError: on a CPU by the estimate of `memory.step_bytes`, before anything is
+            computed; on GPUs when it happens.
+    """
+    make_batches = checked(make_batches, model)
+    if is_tried:
+        return iter(split_batches(make_batches, strategy, is_endless=True))
+    batches = iter(split_batches(with_trials(make_batches), strategy, is_endless=True))
+    locals_ = strategy.experimental_local_results(next(batches))
+    shape = _largest([_shape(batch, num_parts=config.accumulation_steps) for batch in locals_])
+    need = functools.partial(_need, model, num_replicas=len(locals_), config=config)
+    gpus = [name for name in strategy.extended.worker_devices if "GPU" in name]
+    if not gpus and need(shape) > (left := available_bytes()):
+        raise OutOfMemoryError(
+            f"{_title(shape, config)} must fit into memory. Received: about "
+            f"{_gib(need(shape))} needed besides weights and moments, {_gib(left)} left. "
+            + _advice(config, shape, need, left=left)
+        )
+    started_at = time.perf_counter()
+    # Reading a number waits for the step.
+    with memory_faults_named(config):
+        float(train_step(batches, tf.constant(step, tf.int64), is_dry=True)[2]["gradient_norm"])
+    log.info(
+        "%s runs; tracing, compiling and trying it took %.1f s. %s",
+        _title(shape, config),
+        time.perf_counter() - started_at,
+        _peak_of(gpus) if gpus else f"It takes about {_gib(need(shape))}.",
+    )
+    return batches
+
+
+@contextlib.contextmanager
+def memory_faults_named(config: TrainingConfig) -> Iterator[None]:
+    """Where memory does not suffice for a step, the error says what to do. Also a decorator."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        is_exhausted = isinstance(error, tf.errors.ResourceExhaustedError)
+        if not is_exhausted and not any(sign in error.message for sign in _OUT_OF_MEMORY):
+            raise
+        raise OutOfMemoryError(
+            "A step must fit into memory. Received: "
+            f"{_first_line_with_words(error.message)} {_advice(config)} "
+            "What is in the run's checkpoints is whole."
+        ) from error
+
+
+def _shape(batch: Mapping[str, tf.Tensor], *, num_parts: int) -> StepShape:
+    num_rows, length = batch["input_ids"].shape
+    predictions = batch.get("masked_lm_positions")
+    return StepShape(
+        num_rows // num_parts, length, 0 if predictions is None else predictions.shape[1]
+    )
+
+
+def _largest(shapes: list[StepShape]) -> StepShape:
+    return max(shapes, key=lambda shape: shape.num_rows * shape.length)
+
+
+def _need(
+    model: Any,
+    shape: StepShape,
+    *,
+    num_replicas: int,
+    config: TrainingConfig,
+    rematerialize: bool | None = None,
+) -> int:
+    """Bytes of all replicas that share the machine's memory."""
+    of_one = step_bytes(
+        model.config,
+        shape,
+        num_weights=sum(weight.value.shape.num_elements() for weight in model.trainable_variables),
+        bytes_a_number=tf.as_dtype(model.compute_dtype).size,
+        rematerialize=config.rematerialize if rematerialize is None else rematerialize,
+        is_accumulating=config.accumulation_steps > 1,
+    )
+    return num_replicas * of_one
+
+
+def _title(shape: StepShape, config: TrainingConfig) -> str:
+    parts = f", {config.accumulation_steps} times," if config.accumulation_steps > 1 else ""
+    return f"A step on {shape.num_rows} x {shape.length} tokens a replica{parts}"
+
+
+def _advice(
+    config: TrainingConfig,
+    shape: StepShape | None = None,
+    need: Callable[..., int] | None = None,
+    *,
+    left: int = 0,
+) -> str:
+    """What to change, the first that suffices by the estimate with its number."""
+    fewer = f"raise training.accumulation_steps (now {config.accumulation_steps})"
+    again = "set training.rematerialize=true"
+    if shape is not None and need is not None:
+        for factor in (n for n in range(2, shape.num_rows + 1) if shape.num_rows % n == 0):
+            part = need(shape._replace(num_rows=shape.num_rows // factor))
+            if part <= left:
+                steps = config.accumulation_steps * factor
+                fewer += f": {steps} would take about {_gib(part)}"
+                break
+        again += f": about {_gib(need(shape, rematerialize=True))}"
+    parts = [fewer, f"lower training.batch_size (now {config.batch_size})", "shorten the sequences"]
+    if not config.rematerialize:
+        parts.append(again)
+    sentence = "; ".join([*parts, "or take a smaller model"])
+    return sentence[0].upper() + sentence[1:] + "."
+
+
+def _peak_of(gpus: list[str]) -> str:
+    names = [device.rpartition("device:")[2] for device in gpus]
+    peaks = [tf.config.experimental.get_memory_info(name)["peak"] for name in names]
+    return f"GPU memory at its peak: {_gib(max(peaks))}."
+
+
+def _first_line_with_words(message: str) -> str:
+    """What TensorFlow says of the allocation, without its preamble."""
+    lines = [line.strip() for line in message.splitlines()]
+    telling = [line for line in lines if any(s in line for s in ("OOM", "llocat", *_OUT_OF_MEMORY))]
+    return (telling or lines)[0][:300].rstrip(".") + "."
+
+
+def _gib(num_bytes: int) -> str:
+    return f"{num_bytes / 2**30:.1f} GiB"

@@ -1,0 +1,177 @@
+"""One training step, whatever it is computed on.
+
+Take the batch, give each replica its rows, cut those into micro-batches, sum the gradients of
+loss / (weight of the whole batch), reduce them over the replicas once, clip once by their global
+norm, update once. Where loss or gradient is not finite, nothing is updated.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from bert_tf.layers.dropout import dropout_seed
+from bert_tf.training.engine.loss_scale import LossScale
+from bert_tf.training.engine.objective import Objective, Sums, total_loss
+from bert_tf.training.optimizers import Optimizer
+
+
+def make_train_step(
+    model: keras.Model,
+    objective: Objective,
+    optimizer: Optimizer,
+    *,
+    strategy: tf.distribute.Strategy,
+    num_parts: int,
+    max_grad_norm: float,
+    seed: int,
+    loss_scale: LossScale | None = None,
+    measure: Callable[[Any], dict[str, tf.Tensor]] | None = None,
+) -> "TrainStep":
+    """One step over the next global batch of a distributed iterator.
+
+    Args:
+        num_parts: micro-batches a replica's rows are cut into.
+        seed: dropout masks are a function of it, the step, the replica and the micro-batch.
+        loss_scale: for a model that computes in float16.
+        measure: amounts of a replica's batch, float32 scalars called `num_…`; their sums over the
+            replicas join what a step gives.
+
+    Calling it with (iterator, step int64) gives the batch's `Sums`, its weights, and
+    `learning_rate`, `gradient_norm` (before clipping), `is_skipped` (loss or gradient was not
+    finite), `is_overflow` (skipped, but a lower scale may mend it) and, with one, `loss_scale`.
+    """
+    part_of_step = _make_part_of_step(model, objective, loss_scale)
+
+    def replica_step(batch: Any, step: tf.Tensor, is_dry: tf.Tensor) -> tuple[Sums, Any, Any]:
+        weights, extras = _reduce((objective.weights(batch), measure(batch) if measure else {}))
+        step_seed = _step_seed(seed, step)
+        if num_parts == 1:
+            gradients, sums = part_of_step(batch, weights, step_seed)
+        else:
+            gradients, sums = _accumulate(part_of_step, batch, weights, step_seed, num_parts)
+        gradients, sums = _reduce((gradients, sums))
+        is_overflow = tf.constant(False)
+        if loss_scale is not None:
+            extras["loss_scale"] = loss_scale.scale.read_value()
+            gradients = [gradient / extras["loss_scale"] for gradient in gradients]
+        norm = tf.linalg.global_norm(gradients)
+        is_finite = tf.math.is_finite(norm) & tf.math.is_finite(total_loss(sums.loss, weights))
+        gradients, _ = tf.clip_by_global_norm(gradients, max_grad_norm, use_norm=norm)
+        rate = optimizer.apply(gradients, step=step, is_finite=is_finite & ~is_dry)
+        if loss_scale is not None:
+            is_overflow = loss_scale.update(is_finite, is_dry=is_dry)
+        extras |= {"learning_rate": rate, "gradient_norm": norm}
+        return sums, weights, extras | {"is_skipped": ~is_finite, "is_overflow": is_overflow}
+
+    @tf.function
+    def traced_step(iterator: Any, step: tf.Tensor, is_dry: tf.Tensor) -> Any:
+        return _local(strategy, strategy.run(replica_step, args=(next(iterator), step, is_dry)))
+
+    return TrainStep(traced_step)
+
+
+class TrainStep:
+    """A function of (iterator, step), traced at its first call."""
+
+    def __init__(self, traced_step: Any):
+        self._traced_step = traced_step
+
+    def __call__(self, iterator: Any, step: tf.Tensor, *, is_dry: bool = False) -> Any:
+        """`is_dry`: compute all of it, but change nothing."""
+        return self._traced_step(iterator, step, tf.constant(is_dry))
+
+    def graph(self, iterator: Any, step: tf.Tensor) -> Any:
+        """What is computed, as a GraphDef; names are those of a profile."""
+        concrete = self._traced_step.get_concrete_function(iterator, step, tf.constant(False))
+        return concrete.graph.as_graph_def()
+
+
+def make_eval_step(
+    model: keras.Model, objective: Objective, strategy: tf.distribute.Strategy
+) -> Callable[[Any], Any]:
+    """The `Sums` and weights of the next global batch of a distributed iterator, no dropout."""
+
+    def replica_step(batch: Any) -> Any:
+        sums = objective.sums(model(batch, training=False), batch)
+        return _reduce((sums, objective.weights(batch)))
+
+    @tf.function
+    def eval_step(iterator: Any) -> Any:
+        return _local(strategy, strategy.run(replica_step, args=(next(iterator),)))
+
+    return eval_step
+
+
+def _make_part_of_step(
+    model: keras.Model, objective: Objective, loss_scale: LossScale | None
+) -> Callable[[Any, Any, tf.Tensor], tuple[list[tf.Tensor], Sums]]:
+    variables = model.trainable_variables
+
+    def part_of_step(batch: Any, weights: Any, seed: tf.Tensor) -> tuple[list[tf.Tensor], Sums]:
+        """Gradients (dense, times the loss scale) and sums of one micro-batch."""
+        with dropout_seed(seed), tf.GradientTape() as tape:
+            sums = objective.sums(model(batch, training=True), batch)
+            loss = total_loss(sums.loss, weights)
+            if loss_scale is not None:
+                loss *= loss_scale.scale
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        dense = [
+            tf.zeros(variable.shape) if gradient is None else tf.convert_to_tensor(gradient)
+            for gradient, variable in zip(gradients, variables, strict=True)
+        ]
+        return dense, sums
+
+    return part_of_step
+
+
+def _accumulate(
+    part_of_step: Callable[..., Any], batch: Any, weights: Any, seed: tf.Tensor, num_parts: int
+) -> Any:
+    """Sums of `part_of_step` over micro-batches, one after another: memory for one at a time."""
+    parts = tf.nest.map_structure(
+        lambda x: tf.reshape(x, tf.concat([[num_parts, -1], tf.shape(x)[1:]], 0)), batch
+    )
+
+    def compute(index: tf.Tensor) -> Any:
+        part = {
+            name: tf.ensure_shape(value[index], [None, *batch[name].shape[1:]])
+            for name, value in parts.items()
+        }
+        return part_of_step(part, weights, tf.random.experimental.stateless_fold_in(seed, index))
+
+    totals = compute(tf.constant(0))
+    _, totals = tf.while_loop(
+        lambda index, _: index < num_parts,
+        lambda index, totals: (
+            index + 1,
+            tf.nest.map_structure(tf.add, totals, compute(index)),
+        ),
+        (tf.constant(1), totals),
+        parallel_iterations=1,
+    )
+    return totals
+
+
+def _step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
+    """int32 (2,), a function of seed, step and replica."""
+    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+    folded = tf.random.experimental.stateless_fold_in(
+        tf.constant([seed, 0], tf.int32), tf.cast(step, tf.int32)
+    )
+    return tf.random.experimental.stateless_fold_in(folded, replica)
+
+
+def _reduce(structure: Any) -> Any:
+    """Sum over replicas, in replica context."""
+    context = tf.distribute.get_replica_context()
+    flat = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.nest.flatten(structure))
+    return tf.nest.pack_sequence_as(structure, flat)
+
+
+def _local(strategy: tf.distribute.Strategy, structure: Any) -> Any:
+    """The first replica's values; after `_reduce` all replicas have the same."""
+    return tf.nest.map_structure(
+        lambda value: strategy.experimental_local_results(value)[0], structure
+    )

@@ -1,0 +1,1 @@
+"""What `bert-tf pretrain`, `finetune` and `evaluate` do."""

@@ -1,0 +1,1 @@
+"""`make demo`: its texts, its own steps and its report."""

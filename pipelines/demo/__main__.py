@@ -1,0 +1,152 @@
+"""`make demo`: raw text to a served classifier, on text that every installation has.
+
+    documentation of installed packages -> corpus, labelled texts
+    corpus -> vocabulary -> records -> pretrained encoder
+    labelled texts -> classifier on that encoder, and the same classifier from scratch
+    the first of them -> registry -> gate -> serving directory -> answers over REST and gRPC
+    everything -> report.md with pictures
+
+A flow as any other (see `flows`), with texts of its own. Run again, it reuses each step whose
+inputs have not changed.
+"""
+
+import argparse
+import dataclasses
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from bert_tf.cli.process import set_up_process, show_errors, tracking_uri
+from bert_tf.config import Config, load_config
+from bert_tf.system.signals import noted_signals
+from pipelines import flows
+from pipelines.demo.documentation_sources import DEFAULT_PACKAGES, package_version
+from pipelines.demo.steps import answers, export_from_scratch, finetune_from_scratch, text
+from pipelines.engine.attempts import InterruptedFlowError, StepError
+from pipelines.engine.display import FlowDisplay
+from pipelines.engine.history import RunRecord
+from pipelines.engine.runner import open_run
+from pipelines.engine.step import Context, Flow, Step
+from pipelines.report.flow_report import write_flow_report
+
+FOLDER = Path(__file__).parent
+CONFIG_PATH = FOLDER.parent / "configs" / "demo.yaml"
+MODEL_NAME = "documentation"
+_TEXT_FILES = ("corpus.txt", "train.tsv", "eval.tsv")
+
+
+def _package_versions(_context: Context) -> dict[str, str]:
+    return {package.label: package_version(package) for package in DEFAULT_PACKAGES}
+
+
+TEXT = Step(
+    name="text",
+    work=text,
+    files=lambda config: sorted(FOLDER.glob("documentation_*.py")),
+    world=_package_versions,
+    result=_TEXT_FILES,
+)
+FROM_SCRATCH = dataclasses.replace(
+    flows.FINETUNE, name="finetune_from_scratch", work=finetune_from_scratch
+)
+EXPORT_FROM_SCRATCH = dataclasses.replace(
+    flows.EXPORT,
+    name="export_from_scratch",
+    work=export_from_scratch,
+    after=("finetune_from_scratch",),
+)
+ANSWERS = Step(
+    name="answers",
+    work=answers,
+    after=("publish", "text", "export_from_scratch"),
+    files=lambda config: [FOLDER / "questions.py"],
+)
+FLOW = Flow(
+    "demo",
+    "documentation of installed packages becomes a served classifier of it",
+    (
+        *(TEXT, flows.INGEST, flows.VOCABULARY, flows.PREPARE, flows.PRETRAIN),
+        *(flows.FINETUNE, FROM_SCRATCH, flows.EVALUATE, flows.EXPORT, EXPORT_FROM_SCRATCH),
+        *(flows.REGISTER, flows.GATE, flows.PUBLISH, ANSWERS),
+    ),
+)
+
+
+def main() -> None:
+    """Command line of the demo."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--output-dir", type=Path, default=Path("runs/demo"))
+    parser.add_argument("--config", type=Path, default=CONFIG_PATH)
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="A.B=VALUE")
+    arguments = parser.parse_args()
+    output_dir = arguments.output_dir.resolve()
+    output_dir.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{output_dir / 'mlflow.db'}")
+    set_up_process()
+    config = load_config(arguments.config, overrides=arguments.overrides)
+    with show_errors(), noted_signals() as received:
+        try:
+            with FlowDisplay(is_terminal=sys.stderr.isatty()) as display:
+                run_demo(
+                    config,
+                    output_dir,
+                    is_stop_requested=lambda: bool(received),
+                    on_change=display.update,
+                )
+        except StepError as error:
+            raise RuntimeError(str(error)) from error
+        except InterruptedFlowError:
+            print("Stopped. Run the same command to go on.", file=sys.stderr)
+            raise SystemExit(128 + received[0]) from None
+
+
+def run_demo(config: Config, output_dir: Path, **options: Any) -> RunRecord:
+    """All steps in order, and `report.md`; `options` as of `open_run`."""
+    from pipelines.demo.report import write_report
+
+    started_at = time.monotonic()
+    with open_run(
+        FLOW,
+        _with_places(config, output_dir),
+        output_dir,
+        tracking_uri=tracking_uri(),
+        command="make",
+        write_report=write_flow_report,
+        **options,
+    ) as run:
+        for step in FLOW.steps:
+            run.do(step)
+        report = write_report(run, output_dir)
+    record = run.record
+    num_reused = sum(step.status == "reused" for step in record.steps)
+    print(report.read_text(encoding="utf-8"))
+    print(
+        f"{time.monotonic() - started_at:.0f} s; {num_reused} of {len(record.steps)} steps reused. "
+        f"Report with pictures: {report}"
+    )
+    return record
+
+
+def _with_places(config: Config, output_dir: Path) -> Config:
+    """The configuration with the demo's own files in it."""
+    corpus, train, evaluation = (
+        str(output_dir / FLOW.name / "steps" / TEXT.name / name) for name in _TEXT_FILES
+    )
+    places: dict[str, dict[str, Any]] = {
+        "corpus": {"paths": (corpus,)},
+        "finetuning": {"train_path": train, "eval_path": evaluation},
+        "flow": {"model_name": MODEL_NAME, "serving_dir": str(output_dir / "serving")},
+    }
+    return config.model_copy(
+        update={
+            name: getattr(config, name).model_copy(update=values) for name, values in places.items()
+        }
+    )
+
+
+if __name__ == "__main__":
+    main()

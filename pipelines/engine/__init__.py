@@ -1,0 +1,1 @@
+"""Steps, their state and processes, the run of a flow, its history."""

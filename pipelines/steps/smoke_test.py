@@ -1,0 +1,141 @@
+"""The step that asks the server about what was published, and takes it back where that fails."""
+
+import contextlib
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bert_tf import registry
+from bert_tf.export import object_store
+from bert_tf.export.version_folders import newest_version
+from pipelines.engine.json_files import read_json, write_json
+from pipelines.engine.step import Context, Stop
+from pipelines.steps.delivery import (
+    REGISTERED_FILE,
+    SMOKE_TAG,
+    eval_texts,
+    publish_champion,
+    read_published,
+)
+from pipelines.steps.local_server import serve
+
+log = logging.getLogger(__name__)
+
+SMOKE_TEST_FILE = "smoke_test.json"
+_SCORE_TOLERANCE = 0.02  # another machine rounds bfloat16 otherwise; another model is further off
+
+
+class _FailedError(Exception):
+    """The version does not come, or does not answer as it should."""
+
+
+def smoke_test(context: Context) -> Stop | None:
+    """The server is asked over REST and must answer as the SavedModel does; else all goes back.
+
+    Raises:
+        ConnectionError: no server is there, which says nothing about the model.
+    """
+    published = read_published(context)
+    try:
+        with _server(context, published["path"]) as (url, number):
+            num_texts = _ask(context, url, number)
+    except _FailedError as error:
+        return _roll_back(context, published, reason=f"smoke test: {error}")
+    write_json(context.directory / SMOKE_TEST_FILE, url=url, num_texts=num_texts, version=number)
+    return None
+
+
+@contextlib.contextmanager
+def _server(context: Context, path: str) -> Iterator[tuple[str, int]]:
+    """Address of the server and the number that it must have."""
+    flow, number = context.config.flow, int(path.rstrip("/").rpartition("/")[2])
+    if flow.server_url is not None:
+        yield flow.server_url, number
+    else:
+        try:
+            with serve(
+                Path(path).parent,
+                log_dir=context.directory,
+                timeout_seconds=flow.server_timeout_seconds,
+            ) as (url, _):
+                yield url, number
+        except RuntimeError as error:  # the one version that the server was started for is no good
+            raise _FailedError(str(error)) from error
+
+
+def _ask(context: Context, url: str, number: int) -> int:
+    """Compare the server's answers with the SavedModel's; how many."""
+    from bert_tf.export.predict import predict_texts
+    from serving.client import RestClient
+    from serving.errors import ServingError, UnavailableError
+
+    flow, texts = context.config.flow, eval_texts(context)
+    asked: dict[str, Any] = {"texts": texts.texts[: flow.num_smoke_texts]}
+    if texts.text_pairs is not None:
+        asked["text_pairs"] = texts.text_pairs[: flow.num_smoke_texts]
+    expected = predict_texts(newest_version(context.folder("export")), **asked)
+    with RestClient(url, model_name=flow.model_name, version=number) as client:
+        try:
+            client.wait_until_available(flow.server_timeout_seconds)
+        except UnavailableError as error:
+            with RestClient(url, model_name=flow.model_name, num_retries=0) as other:
+                other.status()  # Raises UnavailableError itself where no server is.
+            raise _FailedError(str(error)) from error
+        try:
+            answers = client.predict_texts(**asked)
+        except UnavailableError:
+            raise
+        except ServingError as error:
+            raise _FailedError(str(error)) from error
+    for text, answer, wanted in zip(asked["texts"], answers, expected, strict=True):
+        difference = abs(answer["score"] - wanted["score"])
+        if answer["label"] != wanted["label"] or difference > _SCORE_TOLERANCE:
+            raise _FailedError(
+                f"the server must answer as the SavedModel does, {wanted['label']} "
+                f"({wanted['score']:.4f}) for {text[:40]!r}. Received: {answer['label']} "
+                f"({answer['score']:.4f})."
+            )
+    return len(answers)
+
+
+def _roll_back(context: Context, published: dict[str, Any], *, reason: str) -> Stop:
+    """The version before is champion and served again; the failed one is out of sight."""
+    name, version = published["name"], published["version"]
+    uri, path = context.tracking_uri, published["path"]
+    log.error("%s version %d: %s", name, version, reason)
+    registry.set_tags(name=name, version=version, tags={SMOKE_TAG: reason[:1000]}, tracking_uri=uri)
+    if not object_store.is_url(path):
+        _withdraw(Path(path))
+    before = _champion_before(name, version, uri)
+    encoder = context.find("register_encoder")
+    if encoder is not None:
+        registered = read_json(encoder / REGISTERED_FILE)
+        _champion_before(registered["name"], registered["version"], uri)
+    if before is None:
+        return Stop("rolled_back", f"{name} version {version}: {reason}; nothing was served before")
+    publish_champion(context)
+    return Stop("rolled_back", f"{name} version {version}: {reason}; version {before} is back")
+
+
+def _champion_before(name: str, version: int, tracking_uri: str) -> int | None:
+    """Make the version before `version` champion; None, and no champion, where there is none."""
+    aliases = registry.read_aliases(name=name, tracking_uri=tracking_uri)
+    if aliases.get(registry.CHAMPION) != version:  # an interrupted attempt was here
+        return aliases.get(registry.CHAMPION)
+    if registry.PREVIOUS not in aliases:
+        registry.remove_alias(name=name, alias=registry.CHAMPION, tracking_uri=tracking_uri)
+        return None
+    back = registry.roll_back(name=name, tracking_uri=tracking_uri)
+    # A roll-back by hand must not lead to what has failed.
+    registry.remove_alias(name=name, alias=registry.PREVIOUS, tracking_uri=tracking_uri)
+    return back.version
+
+
+def _withdraw(path: Path) -> None:
+    """A server must see a version go at once, not file by file."""
+    hidden = path.with_name(f".withdrawn-{path.name}")
+    if path.is_dir():
+        path.rename(hidden)
+    shutil.rmtree(hidden, ignore_errors=True)

@@ -1,0 +1,200 @@
+"""Predict requests and answers as JSON documents, by TensorFlow Serving's rules.
+
+A predict request in row form, for a signature with the inputs `text` and `text_pair`:
+
+    {"instances": [{"text": "a", "text_pair": "b"}, {"text": "c", "text_pair": "d"}]}
+    -> {"predictions": [{"label": "x", "score": 0.9}, {"label": "y", "score": 0.8}]}
+
+and the same in column form:
+
+    {"inputs": {"text": ["a", "c"], "text_pair": ["b", "d"]}}
+    -> {"outputs": {"label": ["x", "y"], "score": [0.9, 0.8]}}
+
+A single input or output drops its name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from serving import errors
+from serving.formats import tensors
+
+
+def parse_json_object(body: bytes) -> dict[str, Any]:
+    """Parses a request body. NaN, Infinity and -Infinity are numbers, as in TensorFlow Serving."""
+    if not body:
+        raise errors.InvalidArgumentError("JSON Parse error: The document is empty")
+    try:
+        document = json.loads(body.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise errors.InvalidArgumentError(
+            f"JSON Parse error: the document must be UTF-8: {error.reason} at offset: "
+            f'{error.start}. Send other bytes as {{"b64": ...}}.'
+        ) from error
+    except json.JSONDecodeError as error:
+        raise errors.InvalidArgumentError(
+            f"JSON Parse error: Invalid value. {error.msg} at offset: {error.pos}"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise errors.InvalidArgumentError(f"JSON Parse error: {error}") from error
+    if not isinstance(document, dict):
+        raise errors.InvalidArgumentError(
+            f"JSON Value: {tensors.preview_json(document)} Is not object"
+        )
+    return document
+
+
+def read_signature_name(document: Mapping[str, Any]) -> str:
+    """Returns the request's `signature_name`, empty for the default one."""
+    name = document.get("signature_name", "")
+    if not isinstance(name, str):
+        raise errors.InvalidArgumentError(
+            f"JSON Value: {tensors.preview_json(document)} not formatted correctly. "
+            "'signature_name' key must be a string value."
+        )
+    return name
+
+
+def read_inputs(
+    document: Mapping[str, Any], signature: meta_graph_pb2.SignatureDef
+) -> tuple[dict[str, np.ndarray], bool]:
+    """Reads the arrays of a predict request.
+
+    Returns them by name, and whether the request was in row form (`instances`).
+    """
+    if "instances" in document and "inputs" in document:
+        raise errors.InvalidArgumentError(
+            f"JSON Value: {tensors.preview_json(document)} Not formatted correctly expecting only "
+            "one of 'inputs' or 'instances' keys to exist"
+        )
+    if "instances" in document:
+        return _read_rows(document["instances"], signature), True
+    if "inputs" in document:
+        return _read_columns(document["inputs"], signature), False
+    raise errors.InvalidArgumentError("Missing 'inputs' or 'instances' key")
+
+
+def write_outputs(outputs: Mapping[str, np.ndarray], *, is_row_form: bool) -> dict[str, Any]:
+    """Makes the answer of a predict request, ready for `encode_json`."""
+    if is_row_form:
+        return {"predictions": _write_rows(outputs)}
+    columns = {name: tensors.array_to_json(array, name=name) for name, array in outputs.items()}
+    return {"outputs": next(iter(columns.values())) if len(columns) == 1 else columns}
+
+
+def encode_json(value: Any) -> bytes:
+    """Encodes as UTF-8; numbers that are not finite are NaN, Infinity and -Infinity."""
+    # Half a surrogate pair, as an error may quote it, becomes its JSON escape.
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", errors="backslashreplace")
+
+
+def _read_rows(instances: Any, signature: meta_graph_pb2.SignatureDef) -> dict[str, np.ndarray]:
+    if not isinstance(instances, list):
+        raise errors.InvalidArgumentError(
+            f"JSON Value: {tensors.preview_json(instances)} "
+            "Expecting 'instances' to be an list/array"
+        )
+    if not instances:
+        raise errors.InvalidArgumentError("JSON Value: [] No values in 'instances' array")
+    names = sorted(signature.inputs)
+    has_names = _is_named(instances[0])
+    if not has_names and len(names) > 1:
+        raise errors.InvalidArgumentError(
+            "instances is a plain list, but expecting list of objects as multiple input tensors "
+            f"required as per tensorinfo_map. Inputs: {', '.join(names)}."
+        )
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for index, instance in enumerate(instances):
+        if _is_named(instance) != has_names:
+            expected, got = ("object", "value/list") if has_names else ("value/list", "object")
+            raise errors.InvalidArgumentError(
+                f"Expecting {expected} but got {got} at item {index} of input list"
+            )
+        row = instance if has_names else {names[0]: instance}
+        for name, value in row.items():
+            where = f"element: {index} key: {name}" if has_names else f"element: {index}"
+            try:
+                _append_row_item(columns, name, value, signature)
+            except errors.ServingError as error:
+                raise errors.InvalidArgumentError(
+                    f"Failed to process {where} of 'instances' list. "
+                    f"Error: {error.code}: {error.message}"
+                ) from error
+        if len(row) != len(names):
+            raise errors.InvalidArgumentError(
+                f"Failed to process element: {index} of 'instances' list. JSON object: "
+                f"{tensors.preview_json(instance)} keys must be equal to: {','.join(names)}"
+            )
+    return {name: np.stack(arrays) for name, arrays in columns.items()}
+
+
+def _append_row_item(
+    columns: dict[str, list[np.ndarray]],
+    name: str,
+    value: Any,
+    signature: meta_graph_pb2.SignatureDef,
+) -> None:
+    if name not in columns:
+        raise errors.InvalidArgumentError(
+            f"JSON object: does not have named input: {name}. Inputs: {', '.join(columns)}."
+        )
+    array = tensors.array_from_json(value, signature.inputs[name].dtype)
+    column = columns[name]
+    if column and column[0].size != array.size:
+        raise errors.InvalidArgumentError(
+            f"Expecting tensor size: {column[0].size} but got: {array.size}"
+        )
+    if column and column[0].shape != array.shape:
+        raise errors.InvalidArgumentError(
+            f"Expecting shape {list(column[0].shape)} but got: {list(array.shape)}"
+        )
+    column.append(array)
+
+
+def _read_columns(inputs: Any, signature: meta_graph_pb2.SignatureDef) -> dict[str, np.ndarray]:
+    names = sorted(signature.inputs)
+    if not _is_named(inputs):
+        if len(names) > 1:
+            raise errors.InvalidArgumentError(
+                "inputs is a plain value/list, but expecting an object as multiple input tensors "
+                f"required as per tensorinfo_map. Inputs: {', '.join(names)}."
+            )
+        inputs = {names[0]: inputs}
+    for name in names:
+        if name not in inputs:
+            raise errors.InvalidArgumentError(f"Missing named input: {name} in 'inputs' object.")
+    # As in TensorFlow Serving, names that the signature does not have are left aside.
+    return {
+        name: tensors.array_from_json(inputs[name], signature.inputs[name].dtype) for name in names
+    }
+
+
+def _is_named(value: Any) -> bool:
+    """Whether a value is an object of named inputs, rather than a value, a list or bytes."""
+    return isinstance(value, dict) and not tensors.is_base64_json(value)
+
+
+def _write_rows(outputs: Mapping[str, np.ndarray]) -> list[Any]:
+    batch_size = -1
+    for name, array in outputs.items():
+        if array.ndim == 0:
+            raise errors.InvalidArgumentError(
+                f"Tensor name: {name} has no shape information. Every output needs the batch as "
+                "its first dimension to be answered in row form; ask in column form ('inputs')."
+            )
+        if batch_size not in (-1, array.shape[0]):
+            raise errors.InvalidArgumentError(
+                f"Tensor name: {name} has inconsistent batch size: {array.shape[0]} "
+                f"expecting: {batch_size}"
+            )
+        batch_size = array.shape[0]
+    columns = {name: tensors.array_to_json(array, name=name) for name, array in outputs.items()}
+    if len(columns) == 1:
+        return next(iter(columns.values()))
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

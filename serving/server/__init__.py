@@ -1,0 +1,1 @@
+"""The local server: REST and gRPC in, the SavedModel's answers out."""

@@ -1,0 +1,249 @@
+"""The gRPC surface: TensorFlow Serving's PredictionService and ModelService, and health."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from tensorflow.core.protobuf import error_codes_pb2
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
+    model_management_pb2,
+    model_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+    regression_pb2,
+    status_pb2,
+)
+
+from serving import errors
+from serving.formats import tensors
+from serving.server import inference, messages
+from serving.server.manager import ModelManager
+from serving.server.model_config import read_model_config
+from serving.server.models import find_model
+from serving.server.servable import DEFAULT_SIGNATURE_NAME
+
+_logger = logging.getLogger(__name__)
+
+
+def add_services(
+    server: grpc.Server, models: ModelManager, *, allows_unavailable_labels: bool = False
+) -> Health:
+    """Registers the services with a server; the health service is given back, to be changed."""
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
+        PredictionService(models), server
+    )
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(
+        ModelService(models, allows_unavailable_labels=allows_unavailable_labels), server
+    )
+    health_servicer = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    return Health(health_servicer)
+
+
+class Health:
+    """The standard health service: SERVING from the start until the server stops."""
+
+    _SERVICES = (
+        "",
+        "tensorflow.serving.PredictionService",
+        "tensorflow.serving.ModelService",
+    )
+
+    def __init__(self, servicer: health.HealthServicer) -> None:
+        self._servicer = servicer
+        for name in self._SERVICES:
+            servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    def stop(self) -> None:
+        """Tells those who watch, and those who ask, that this server takes no more requests."""
+        self._servicer.enter_graceful_shutdown()
+
+
+def _with_status(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Turns the errors of a service method into gRPC status codes."""
+
+    @functools.wraps(method)
+    def answer(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
+        try:
+            return method(self, request, context)
+        except errors.ServingError as error:
+            context.abort(grpc.StatusCode[error.code], error.message)
+        except Exception as error:
+            _logger.exception("%s failed", method.__name__)
+            context.abort(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
+
+    return answer
+
+
+class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Runs models."""
+
+    def __init__(self, models: ModelManager) -> None:
+        self._models = models
+
+    @_with_status
+    def Predict(  # noqa: N802
+        self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
+    ) -> predict_pb2.PredictResponse:
+        name, version, label = _read_model_spec(request)
+        inputs = {
+            key: tensors.array_from_proto(proto, name=key) for key, proto in request.inputs.items()
+        }
+        signature_name = request.model_spec.signature_name or DEFAULT_SIGNATURE_NAME
+        model = find_model(self._models, name, version=version)
+        response = predict_pb2.PredictResponse()
+        with (
+            self._models.metrics.watch(name, "Predict", "GRPC"),
+            model.use_version(version=version, label=label) as (used_version, servable),
+        ):
+            outputs = servable.predict(
+                inputs,
+                signature_name=signature_name,
+                output_names=list(request.output_filter),
+                timeout_seconds=context.time_remaining(),
+            )
+            output_infos = servable.find_signature(signature_name).outputs
+        for key, array in outputs.items():
+            response.outputs[key].CopyFrom(tensors.array_to_proto(array, output_infos[key].dtype))
+        _fill_model_spec(response.model_spec, name, signature_name, used_version)
+        return response
+
+    @_with_status
+    def GetModelMetadata(  # noqa: N802
+        self,
+        request: get_model_metadata_pb2.GetModelMetadataRequest,
+        context: grpc.ServicerContext,
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+        name, version, label = _read_model_spec(request)
+        if not request.metadata_field:
+            raise errors.InvalidArgumentError(
+                "GetModelMetadataRequest must specify at least one metadata_field"
+            )
+        for field in request.metadata_field:
+            if field != "signature_def":
+                raise errors.InvalidArgumentError(
+                    f"Metadata field {field} is not supported. Ask for signature_def."
+                )
+        return messages.build_metadata(self._models, name, version=version, label=label)
+
+    @_with_status
+    def Classify(  # noqa: N802
+        self, request: classification_pb2.ClassificationRequest, context: grpc.ServicerContext
+    ) -> classification_pb2.ClassificationResponse:
+        response = classification_pb2.ClassificationResponse()
+        self._infer(inference.classify, "Classify", request, context, response)
+        return response
+
+    @_with_status
+    def Regress(  # noqa: N802
+        self, request: regression_pb2.RegressionRequest, context: grpc.ServicerContext
+    ) -> regression_pb2.RegressionResponse:
+        response = regression_pb2.RegressionResponse()
+        self._infer(inference.regress, "Regress", request, context, response)
+        return response
+
+    def _infer(
+        self,
+        run: Callable[..., Any],
+        method: str,
+        request: Any,
+        context: grpc.ServicerContext,
+        response: Any,
+    ) -> None:
+        name, version, label = _read_model_spec(request)
+        model = find_model(self._models, name, version=version)
+        with (
+            self._models.metrics.watch(name, method, "GRPC"),
+            model.use_version(version=version, label=label) as (used_version, servable),
+        ):
+            found = run(
+                servable,
+                request.input,
+                signature_name=request.model_spec.signature_name,
+                timeout_seconds=context.time_remaining(),
+            )
+        response.result.CopyFrom(found)
+        _fill_model_spec(response.model_spec, name, request.model_spec.signature_name, used_version)
+
+    @_with_status
+    def MultiInference(  # noqa: N802
+        self, request: inference_pb2.MultiInferenceRequest, context: grpc.ServicerContext
+    ) -> inference_pb2.MultiInferenceResponse:
+        if not request.tasks:
+            raise errors.InvalidArgumentError("Inference request size has no tasks.")
+        name, version, label = _read_model_spec(request.tasks[0])
+        if any(task.model_spec.name != name for task in request.tasks):
+            raise errors.InvalidArgumentError(
+                "All ModelSpecs in a MultiInferenceRequest must access the same model name."
+            )
+        model = find_model(self._models, name, version=version)
+        response = inference_pb2.MultiInferenceResponse()
+        with (
+            self._models.metrics.watch(name, "MultiInference", "GRPC"),
+            model.use_version(version=version, label=label) as (used_version, servable),
+        ):
+            results = inference.infer_all(
+                servable, request, timeout_seconds=context.time_remaining()
+            )
+        for task, result in zip(request.tasks, results, strict=True):
+            _fill_model_spec(result.model_spec, name, task.model_spec.signature_name, used_version)
+            response.results.append(result)
+        return response
+
+
+class ModelService(model_service_pb2_grpc.ModelServiceServicer):
+    """Tells the states of models."""
+
+    def __init__(self, models: ModelManager, *, allows_unavailable_labels: bool) -> None:
+        self._models = models
+        self._allows_unavailable_labels = allows_unavailable_labels
+
+    @_with_status
+    def GetModelStatus(  # noqa: N802
+        self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
+    ) -> get_model_status_pb2.GetModelStatusResponse:
+        name, version, label = _read_model_spec(request)
+        return messages.build_status(self._models, name, version=version, label=label)
+
+    @_with_status
+    def HandleReloadConfigRequest(  # noqa: N802
+        self, request: model_management_pb2.ReloadConfigRequest, context: grpc.ServicerContext
+    ) -> model_management_pb2.ReloadConfigResponse:
+        if request.config.WhichOneof("config") != "model_config_list":
+            raise errors.InvalidArgumentError(
+                "Custom configs are not supported. Send a model_config_list."
+            )
+        try:
+            settings = read_model_config(request.config)
+        except ValueError as error:
+            raise errors.InvalidArgumentError(str(error)) from error
+        self._models.apply(settings, allows_unavailable_labels=self._allows_unavailable_labels)
+        return model_management_pb2.ReloadConfigResponse(
+            status=status_pb2.StatusProto(error_code=error_codes_pb2.OK)
+        )
+
+
+def _read_model_spec(request: Any) -> tuple[str, int | None, str | None]:
+    if not request.HasField("model_spec"):
+        raise errors.InvalidArgumentError("Missing ModelSpec")
+    spec: model_pb2.ModelSpec = request.model_spec
+    version = spec.version.value if spec.HasField("version") else None
+    return spec.name, version, spec.version_label or None
+
+
+def _fill_model_spec(
+    spec: model_pb2.ModelSpec, name: str, signature_name: str, version: int
+) -> None:
+    spec.name = name
+    spec.signature_name = signature_name or DEFAULT_SIGNATURE_NAME
+    spec.version.value = version

@@ -1,0 +1,57 @@
+"""Model status and metadata as TensorFlow Serving's messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tensorflow.core.protobuf import error_codes_pb2
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
+
+from serving import errors
+from serving.formats.status_json import SIGNATURE_DEF
+from serving.server.models import ServedModel, find_model
+
+
+def build_status(
+    models: Mapping[str, ServedModel],
+    name: str,
+    *,
+    version: int | None = None,
+    label: str | None = None,
+) -> get_model_status_pb2.GetModelStatusResponse:
+    """The states of a model's versions, highest version first."""
+    if name not in models and version is not None:
+        raise errors.NotFoundError(f"Could not find version {version} of model {name}")
+    if name not in models:
+        raise errors.NotFoundError(f"Could not find any versions of model {name}")
+    response = get_model_status_pb2.GetModelStatusResponse()
+    for entry in models[name].list_versions(version=version, label=label):
+        status = response.model_version_status.add()
+        status.version = entry.version
+        status.state = get_model_status_pb2.ModelVersionStatus.State.Value(entry.state)
+        if entry.error is not None:
+            status.status.error_code = error_codes_pb2.Code.Value(entry.error.code)
+            status.status.error_message = entry.error.message
+        else:
+            status.status.error_code = error_codes_pb2.OK
+    return response
+
+
+def build_metadata(
+    models: Mapping[str, ServedModel],
+    name: str,
+    *,
+    version: int | None = None,
+    label: str | None = None,
+) -> get_model_metadata_pb2.GetModelMetadataResponse:
+    """The signatures of an available version."""
+    model = find_model(models, name, version=version)
+    signature_map = get_model_metadata_pb2.SignatureDefMap()
+    with model.use_version(version=version, label=label) as (used_version, servable):
+        for key, signature in servable.signatures.items():
+            signature_map.signature_def[key].CopyFrom(signature)
+    response = get_model_metadata_pb2.GetModelMetadataResponse()
+    response.model_spec.name = name
+    response.model_spec.version.value = used_version
+    response.metadata[SIGNATURE_DEF].Pack(signature_map)
+    return response

@@ -1,0 +1,68 @@
+"""Warm-up: the requests that come with a version are answered before it takes others.
+
+In: `assets.extra/tf_serving_warmup_requests`, a TFRecord of `PredictionLog`s. As in TensorFlow
+Serving there may be 1,000 at most, and a version that fails one of them does not load.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow_serving.apis import prediction_log_pb2
+
+from serving import errors
+from serving.formats import tensors
+from serving.server import inference
+from serving.server.servable import Servable
+
+WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
+MAX_REQUESTS = 1000
+
+
+def warm_up(servable: Servable) -> int:
+    """Answers the requests, and returns how many there were; 0 where there is no file.
+
+    Raises `ServingError` when one cannot be read or answered.
+    """
+    path = servable.directory / WARMUP_FILE
+    if not path.is_file():
+        return 0
+    number = 0
+    try:
+        for record in tf.compat.v1.io.tf_record_iterator(str(path)):
+            number += 1
+            if number > MAX_REQUESTS:
+                raise errors.InvalidArgumentError(
+                    f"Number of warmup records exceeds the maximum ({MAX_REQUESTS})"
+                )
+            _replay(servable, prediction_log_pb2.PredictionLog.FromString(record))
+    except errors.ServingError as error:
+        raise errors.error_for_code(
+            error.code, f"warm-up request {number} failed: {error.message}"
+        ) from error
+    except (tf.errors.OpError, DecodeError) as error:
+        raise errors.DataLossError(
+            f"{path}: warm-up requests must be a TFRecord of PredictionLogs. Received: {error}"
+        ) from error
+    return number
+
+
+def _replay(servable: Servable, log: prediction_log_pb2.PredictionLog) -> None:
+    kind = log.WhichOneof("log_type")
+    if kind == "predict_log":
+        request = log.predict_log.request
+        servable.predict(
+            {k: tensors.array_from_proto(v, name=k) for k, v in request.inputs.items()},
+            signature_name=request.model_spec.signature_name,
+            output_names=list(request.output_filter),
+        )
+    elif kind in ("classify_log", "regress_log"):
+        request = getattr(log, kind).request
+        run = inference.classify if kind == "classify_log" else inference.regress
+        run(servable, request.input, signature_name=request.model_spec.signature_name)
+    elif kind == "multi_inference_log":
+        inference.infer_all(servable, log.multi_inference_log.request)
+    else:
+        raise errors.UnimplementedError(f"Unsupported log_type for warmup: {kind}")
