@@ -1,1 +1,10 @@
-"""Metrics of predictions with their uncertainty, and pictures of them."""
+"""Metrics of any fine-tuning task, with their uncertainty, and pictures of them.
+
+    outcomes.py      targets, predictions and scores of a model: what every metric reads
+    metric.py        a metric: its name, its direction, how it is computed
+    resampling.py    bootstrap intervals of one model, and of two on the same examples
+    classification.py, multi_label.py, regression.py    the metrics of each kind of target
+    pictures.py, tables.py                              what people look at
+
+NumPy, SciPy, scikit-learn and Matplotlib: a metric is computed without TensorFlow.
+"""
