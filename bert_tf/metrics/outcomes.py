@@ -66,9 +66,8 @@ class Outcomes:
             )
         return self.scores
 
-    def take(self, rows: np.ndarray) -> Outcomes:
+    def take(self, rows: np.ndarray | list[int]) -> Outcomes:
         """Those of some examples; `rows` are indices, or (E,) bool."""
-        rows = np.asarray(rows)
         return Outcomes(
             targets=self.targets[rows],
             predictions=self.predictions[rows],
