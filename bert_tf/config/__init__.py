@@ -18,6 +18,7 @@ from bert_tf.config.gate import GateConfig
 from bert_tf.config.model import MODEL_SIZES, ModelConfig
 from bert_tf.config.reading import CONFIG_FILE, load_config, required, validate_config, write_config
 from bert_tf.config.section import Section, Share
+from bert_tf.config.table import TableConfig
 from bert_tf.config.training import (
     FinetuningOptimizerConfig,
     FinetuningTrainingConfig,
@@ -61,6 +62,7 @@ __all__ = [
     "RecordsConfig",
     "Section",
     "Share",
+    "TableConfig",
     "TokenizerConfig",
     "TrackingConfig",
     "TrainingConfig",

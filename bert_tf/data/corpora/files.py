@@ -144,12 +144,23 @@ def decode(raw: bytes, name: str | Path, *, number: int, encoding_errors: str) -
 
 
 @contextlib.contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """Raise ValueError with the path where unpacking finds a file cut short or damaged."""
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
+        raise ValueError(
+            f"{path}: a {path.suffix} file must be whole. Received: {error}. Write the file again."
+        ) from error
+
+
+@contextlib.contextmanager
 def open_bytes(path: Path) -> Iterator[io.BufferedIOBase]:
     """A plain, .gz or .zst file as unpacked bytes."""
     with path.open("rb") as stream:
-        if path.suffix == ".gz":
+        if path.suffix.lower() == ".gz":
             yield gzip.GzipFile(fileobj=stream)
-        elif path.suffix == ".zst":
+        elif path.suffix.lower() == ".zst":
             yield io.BufferedReader(_ZstStream(stream), CHUNK_BYTES)
         else:
             yield stream
@@ -204,12 +215,14 @@ def _read_chunks(read: Callable[[int], bytes]) -> Iterator[bytes]:
 
 def _read_whole(path: Path, stream: io.BufferedIOBase, size: int) -> bytes:
     """What can be had at once, so that all before a damaged place is used."""
-    try:
+    with damage_named(path):
         return stream.read1(size)
-    except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
-        raise ValueError(
-            f"{path}: a {path.suffix} file must be whole. Received: {error}. Write the file again."
-        ) from error
+
+
+def matching_files(pattern: Path) -> list[Path]:
+    """The files that a glob names, sorted; `**` crosses folders."""
+    root = Path(pattern.anchor)
+    return sorted(match for match in root.glob(str(pattern.relative_to(root))) if match.is_file())
 
 
 def _files_of(path: Path) -> list[Path]:
@@ -218,9 +231,7 @@ def _files_of(path: Path) -> list[Path]:
     if path.is_dir():
         files = [file for file in path.rglob("*") if _is_corpus_file(file) and file.is_file()]
     elif glob.has_magic(str(path)):
-        root = Path(path.anchor)
-        matches = root.glob(str(path.relative_to(root)))
-        files = [_corpus_file(match) for match in matches if match.is_file()]
+        files = [_corpus_file(match) for match in matching_files(path)]
     else:
         raise FileNotFoundError(
             f"{path}: a corpus path must exist. Received: no such file or folder. "

@@ -26,13 +26,13 @@ class HubName(NamedTuple):
     split: str
 
     @classmethod
-    def parse(cls, path: str) -> "HubName":
+    def parse(cls, path: str, *, key: str = "corpus.paths") -> "HubName":
         """`hub:user/set@v1::test` is the split `test` of the default configuration."""
         name, *rest = path.removeprefix(PREFIX).split(":")
         if not name or len(rest) > 2:
             raise ValueError(
                 f"{path}: a hub data set must be {PREFIX}NAME[@REVISION][:CONFIG[:SPLIT]]. "
-                f"Received: {path!r}. Write it so in corpus.paths."
+                f"Received: {path!r}. Write it so in {key}."
             )
         config, split = (*rest, "", "")[:2]
         revision = ""
@@ -49,7 +49,7 @@ def read_hub_rows(path: str, *, text_field: str, encoding_errors: str) -> Iterat
         FileNotFoundError, ValueError: there is no such data set, configuration or split, it cannot
             be reached, or a row has no text in `text_field`.
     """
-    for number, record in enumerate(_records(path, text_field=text_field), start=1):
+    for number, record in enumerate(read_hub_records(path, field=text_field), start=1):
         text = text_of(record, text_field, name=path, number=number)
         raw = text.encode("utf-8", errors="surrogatepass")
         yield decode(raw, path, number=number, encoding_errors=encoding_errors)
@@ -72,9 +72,16 @@ def hub_fingerprint(path: str) -> str:
     return f"fingerprint {digest}"
 
 
-def _records(path: str, *, text_field: str) -> Iterator[dict[str, Any]]:
-    datasets = _import_datasets()
-    source = HubName.parse(path)
+def read_hub_records(
+    path: str, *, field: str | None = None, key: str = "corpus.paths"
+) -> Iterator[dict[str, Any]]:
+    """The rows; of a `field` that they have, this alone. `key`: the setting that named `path`.
+
+    Raises:
+        ImportError, FileNotFoundError, ValueError: see `read_hub_rows`.
+    """
+    datasets = _import_datasets(key=key)
+    source = HubName.parse(path, key=key)
     with _named_errors(path):
         rows = datasets.load_dataset(
             source.name,
@@ -83,8 +90,8 @@ def _records(path: str, *, text_field: str) -> Iterator[dict[str, Any]]:
             revision=source.revision,
             streaming=True,
         )
-        if rows.features is not None and text_field in rows.features:
-            rows = rows.select_columns([text_field])
+        if rows.features is not None and field in rows.features:
+            rows = rows.select_columns([field])
         yield from rows
 
 
@@ -101,12 +108,12 @@ def _named_errors(path: str) -> Iterator[None]:
         ) from error
 
 
-def _import_datasets() -> Any:
+def _import_datasets(*, key: str = "corpus.paths") -> Any:
     try:
         import datasets
     except ImportError as error:
         raise ImportError(
-            f"A corpus path `{PREFIX}…` needs the package datasets. Received: it is not installed. "
-            "Install bert_tf with the extra `datasets`, or set corpus.paths to files."
+            f"A name `{PREFIX}…` needs the package datasets. Received: it is not installed. "
+            f"Install bert_tf with the extra `datasets`, or set {key} to files."
         ) from error
     return datasets

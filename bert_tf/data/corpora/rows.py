@@ -36,7 +36,7 @@ def json_texts(
     lines: Iterable[Lines], name: str | Path, *, text_field: str, encoding_errors: str
 ) -> Iterator[Line]:
     """The text of each line of JSON."""
-    for number, record, is_repaired in _parse_lines(lines, name, encoding_errors=encoding_errors):
+    for number, record, is_repaired in parse_lines(lines, name, encoding_errors=encoding_errors):
         yield Line(number, text_of(record, text_field, name=name, number=number), is_repaired)
 
 
@@ -60,13 +60,14 @@ def read_json_lines(path: Path, *, encoding_errors: str) -> Iterator[tuple[int, 
         ValueError: path and line of what is no JSON object or, under "error", no UTF-8.
     """
     lines = read_text(path, encoding_errors=encoding_errors)
-    for number, record, _ in _parse_lines(lines, path, encoding_errors=encoding_errors):
+    for number, record, _ in parse_lines(lines, path, encoding_errors=encoding_errors):
         yield number, record
 
 
-def _parse_lines(
+def parse_lines(
     lines: Iterable[Lines], name: str | Path, *, encoding_errors: str
 ) -> Iterator[MarkedRecord]:
+    """As `read_json_lines`, of lines that are decoded already."""
     num_replaced = 0
     for chunk in lines:
         for number, line in chunk.numbered():
