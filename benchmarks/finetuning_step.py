@@ -27,18 +27,15 @@ import tensorflow as tf
 from benchmarks.machine import describe_machine
 from benchmarks.makers import DROPOUT, OurStep, keras_nlp_backbone, our_train_step
 from benchmarks.workload import POLICIES
-from bert_tf.config import ModelConfig, TokenizerConfig, VocabularyConfig
+from bert_tf.config import FinetuningConfig, ModelConfig, TokenizerConfig, VocabularyConfig
 from bert_tf.data.batches import length_groups
-from bert_tf.data.batches.tasks import (
-    LabelledText,
-    class_names,
-    classification_batches,
-    read_labelled,
-)
+from bert_tf.data.batches.labelled import encode_texts, labelled_batches
+from bert_tf.data.tables.reading import read_table
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import learn_vocabulary
 from bert_tf.models.description import ModelDescription
-from bert_tf.training.engine.objective import ClassificationObjective
+from bert_tf.tasks.classification import Classification
+from bert_tf.tasks.examples import Examples, sorted_names
 from bert_tf.training.engine.strategy import split_batches
 
 LEARNING_RATE = 5e-5
@@ -49,11 +46,11 @@ TakeSteps = Callable[[], int]
 def main() -> None:
     """Time the peers in turn and print a Markdown table."""
     arguments = _parse()
-    data = read_labelled(
-        arguments.data, text_field=arguments.text_field, label_field=arguments.label_field
-    )
+    section = FinetuningConfig(text_field=arguments.text_field, label_field=arguments.label_field)
+    data = Classification().read(read_table(arguments.data, key="--data"), section)
+    texts = data.inputs["text"]
     tokens = learn_vocabulary(
-        data.texts, config=VocabularyConfig(size=arguments.vocab_size), tokenizer=TokenizerConfig()
+        iter(texts), config=VocabularyConfig(size=arguments.vocab_size), tokenizer=TokenizerConfig()
     )
     config = ModelConfig(size=arguments.size, vocab_size=len(tokens))
     makers: dict[str, Callable[[], TakeSteps]] = {
@@ -62,8 +59,8 @@ def main() -> None:
         "keras-nlp BertTextClassifier": lambda: keras_nlp_steps(arguments, data, tokens, config),
     }
     started = time.perf_counter()
-    Tokenizer(tokens).tokenize(data.texts)
-    print(f"{len(data.texts):,} texts tokenized in {time.perf_counter() - started:.1f} s\n")
+    Tokenizer(tokens).tokenize(list(texts))
+    print(f"{len(texts):,} texts tokenized in {time.perf_counter() - started:.1f} s\n")
     takers, first, seconds = {}, {}, {}
     for name, make in makers.items():
         started = time.perf_counter()
@@ -80,20 +77,23 @@ def main() -> None:
 
 def our_steps(
     arguments: argparse.Namespace,
-    data: LabelledText,
+    data: Examples,
     tokens: list[str],
     config: ModelConfig,
     *,
     by_length: bool,
 ) -> TakeSteps:
     """The package's own batches and step; a window of batches has its share of every length."""
-    names = class_names(data.labels)
+    names = sorted_names(set(data.targets))
     step, strategy, *_ = _our_step(arguments, config, names)
-    batches = classification_batches(
-        data,
+    encoded = encode_texts(
+        data.inputs["text"],
+        targets={"labels": np.array([names.index(name) for name in data.targets], np.int32)},
         tokenizer=Tokenizer(tokens),
-        class_names=names,
         max_seq_length=arguments.length,
+    )
+    batches = labelled_batches(
+        encoded,
         batch_size=arguments.batch_size,
         is_training=True,
         group_by_length=by_length,
@@ -121,14 +121,14 @@ def _our_step(arguments: argparse.Namespace, config: ModelConfig, names: list[st
     )
     return our_train_step(
         description,
-        ClassificationObjective(),
+        Classification().objective(description),
         policy=POLICIES[arguments.precision],
         learning_rate=LEARNING_RATE,
     )
 
 
 def keras_nlp_steps(
-    arguments: argparse.Namespace, data: LabelledText, tokens: list[str], config: ModelConfig
+    arguments: argparse.Namespace, data: Examples, tokens: list[str], config: ModelConfig
 ) -> TakeSteps:
     """`BertTextClassifier` with its preprocessor and Keras' AdamW through `fit`."""
     import keras_nlp
@@ -137,7 +137,7 @@ def keras_nlp_steps(
         keras_nlp.models.BertTokenizer(vocabulary=tokens), sequence_length=arguments.length
     )
     backbone = keras_nlp_backbone(config, policy=POLICIES[arguments.precision])
-    names = class_names(data.labels)
+    names = sorted_names(set(data.targets))
     model = keras_nlp.models.BertTextClassifier(
         backbone, num_classes=len(names), preprocessor=preprocessor, dropout=DROPOUT
     )
@@ -146,9 +146,9 @@ def keras_nlp_steps(
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile=arguments.peer_jit_compile,
     )
-    order = np.random.default_rng(0).permutation(len(data.texts))
-    texts = np.array(data.texts, object)[order]
-    labels = np.array([names.index(label) for label in data.labels], np.int32)[order]
+    order = np.random.default_rng(0).permutation(len(data))
+    texts = np.array(data.inputs["text"], object)[order]
+    labels = np.array([names.index(label) for label in data.targets], np.int32)[order]
     batches = tf.data.Dataset.from_tensor_slices((texts, labels)).repeat()
     batches = batches.batch(arguments.batch_size)
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from bert_tf.config import ModelConfig, OptimizerConfig
 from bert_tf.models.description import ModelDescription
-from bert_tf.models.folder import build_model
+from bert_tf.tasks.models import build_model
 from bert_tf.training.engine.evaluation_pass import Evaluation
 from bert_tf.training.engine.objective import PretrainingObjective
 from bert_tf.training.engine.step import make_train_step

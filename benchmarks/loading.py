@@ -65,7 +65,8 @@ def write(size: str, directory: Path) -> None:
     from bert_tf.conversion.checkpoint import Model
     from bert_tf.conversion.convert import FORMATS as MODULES
     from bert_tf.models.description import ModelDescription
-    from bert_tf.models.folder import build_model, save_model
+    from bert_tf.models.folder import save_model
+    from bert_tf.tasks.models import build_model
 
     for name in FORMATS:
         # keras-nlp's checkpoint is a backbone; every other one has both heads.

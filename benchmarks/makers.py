@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from bert_tf.config import ModelConfig, OptimizerConfig
 from bert_tf.models.description import ModelDescription
-from bert_tf.models.folder import build_model
-from bert_tf.training.engine.objective import Objective
+from bert_tf.models.objective import Objective
+from bert_tf.tasks.models import build_model
 from bert_tf.training.engine.step import TrainStep, make_train_step
 from bert_tf.training.engine.strategy import make_strategy
 from bert_tf.training.measuring.workload import workload

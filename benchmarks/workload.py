@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.config import ModelConfig
-from bert_tf.models.flops import training_flops
+from bert_tf.models.flops import classifier_flops, training_flops
 
 POLICIES = {"bfloat16": "mixed_bfloat16", "float32": "float32"}
 """Keras' dtype policy of a precision."""
@@ -41,6 +41,6 @@ def model_flops(config: ModelConfig, batch: Mapping[str, Any]) -> int:
             length=length,
             num_predictions=batch["masked_lm_positions"].size,
             num_sequences=num_rows,
-            num_classes=2,
+            head_flops=classifier_flops(config, num_outputs=2),
         )
     )

@@ -118,6 +118,8 @@ LABELLED = Step(
         "flow.labelled_held_out_share",
         "flow.source_field",
         "flow.damaged_files",
+        "finetuning.task",
+        "finetuning.table",
         "finetuning.text_field",
         "finetuning.text_pair_field",
         "finetuning.label_field",
@@ -165,7 +167,7 @@ GATE = Step(
     work=delivery.gate,
     after=("register", "labelled"),
     sees=("register_encoder",),
-    settings=("seed", "gate", "flow.source_field"),
+    settings=("seed", "gate", "finetuning.task", "flow.source_field"),
 )
 PUBLISH = Step(
     name="publish",

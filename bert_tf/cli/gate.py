@@ -1,6 +1,5 @@
 """`bert-tf registry gate` and `rollback`: what may become champion, and the way back."""
 
-import functools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -36,13 +35,18 @@ def gate(
     may not replace the champion.
     """
     with connect() as tracking_uri:
-        from bert_tf.registry.judging import judge, promote_judged
+        from bert_tf.data.tables.reading import read_table
+        from bert_tf.data.tables.values import texts_of
+        from bert_tf.registry.judging import judge, promote_judged, task_of_version
 
-        texts, sources = _read(config, data, source_field)
+        chosen: dict[str, Any] = {"name": name, "alias_or_version": alias_or_version}
+        task = task_of_version(config.finetuning, **chosen, tracking_uri=tracking_uri)
+        table = read_table(data, config=config.finetuning.table, key="--data")
+        sources = texts_of(table, source_field, key="--source-field") if source_field else None
         judgement = judge(
-            name=name,
-            alias_or_version=alias_or_version,
-            texts=texts,
+            **chosen,
+            examples=task.read(table, config.finetuning),
+            task=task,
             sources=sources,
             config=config.gate,
             seed=config.seed,
@@ -62,21 +66,6 @@ def gate(
         if promotes:
             promote_judged(judgement, tracking_uri=tracking_uri)
             click.echo(f"{name} version {judgement.version} is champion", err=True)
-
-
-def _read(config: "Config", data: str, source_field: str | None) -> tuple[Any, Any]:
-    """The labelled texts, and where each comes from."""
-    from bert_tf.data.batches.tasks import read_labelled
-
-    section = config.finetuning
-    read = functools.partial(
-        read_labelled,
-        data,
-        text_field=section.text_field,
-        text_pair_field=section.text_pair_field,
-    )
-    texts = read(label_field=section.label_field)
-    return texts, read(label_field=source_field).labels if source_field else None
 
 
 @registry.command()

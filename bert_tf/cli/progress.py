@@ -41,7 +41,8 @@ class ProgressDisplay:
         if now - self._last_line_at >= self._line_every_seconds or is_finished:
             self._last_line_at = now
             log.info(
-                "%s", _line(stage, done, total, detail, _rate(done - seen_done, now - seen_at))
+                "%s",
+                describe_work(stage, done, total, detail, rate_of(done - seen_done, now - seen_at)),
             )
 
     def __enter__(self) -> Self:
@@ -59,11 +60,13 @@ class ProgressDisplay:
             self._bar.stop()
 
 
-def _rate(done: int, seconds: float) -> float | None:
+def rate_of(done: int, seconds: float) -> float | None:
+    """Units a second; None before there are any."""
     return done / seconds if done and seconds > 0 else None
 
 
-def _line(stage: str, done: int, total: int | None, detail: str, rate: float | None) -> str:
+def describe_work(stage: str, done: int, total: int | None, detail: str, rate: float | None) -> str:
+    """One line: how much is done, what stands beside it, the time left."""
     parts = [f"{stage}: {done:,}" + (f" of {total:,}" if total else "")]
     if detail:
         parts.append(detail)

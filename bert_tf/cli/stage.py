@@ -49,6 +49,27 @@ def configured(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def with_task(command: Callable[..., None]) -> Callable[..., None]:
+    """The option --task, which is `finetuning.task` in the configuration that `command` gets."""
+
+    @click.option(
+        "--task",
+        metavar="NAME",
+        help="What is fine-tuned for: classification, multi_label, regression, a task of an "
+        "installed package, or MODULE:CLASS. Default: finetuning.task.",
+    )
+    @functools.wraps(command)
+    def run(config: "Config", *arguments: Any, task: str | None, **options: Any) -> None:
+        if task is not None and task != config.finetuning.task.name:
+            from bert_tf.config import TaskConfig
+
+            section = config.finetuning.model_copy(update={"task": TaskConfig(name=task)})
+            config = config.model_copy(update={"finetuning": section})
+        command(config, *arguments, **options)
+
+    return run
+
+
 @contextlib.contextmanager
 def shown_progress() -> Iterator[Callable[..., None]]:
     """What shows (stage, done, total, detail), on the terminal or as a line now and then."""

@@ -14,7 +14,7 @@ import click
 
 from bert_tf.cli.process import fail, tracking_uri
 from bert_tf.cli.progress import progress_shown
-from bert_tf.cli.stage import print_metrics, shown_progress, stage
+from bert_tf.cli.stage import print_metrics, shown_progress, stage, with_task
 from bert_tf.system.signals import noted_signals
 
 if TYPE_CHECKING:
@@ -66,8 +66,9 @@ def pretrain(config: "Config", output_dir: str, **options: Any) -> None:
 
 
 @_training_stage
+@with_task
 def finetune(config: "Config", output_dir: str, **options: Any) -> None:
-    """Train a classifier of texts or pairs on a pretrained encoder."""
+    """Train a model of a task, such as classification, on a pretrained encoder."""
     train("finetune", config, output_dir, **options)
 
 

@@ -19,6 +19,7 @@ from bert_tf.config.model import MODEL_SIZES, ModelConfig
 from bert_tf.config.reading import CONFIG_FILE, load_config, required, validate_config, write_config
 from bert_tf.config.section import Section, Share
 from bert_tf.config.table import TableConfig
+from bert_tf.config.task import TaskConfig
 from bert_tf.config.training import (
     FinetuningOptimizerConfig,
     FinetuningTrainingConfig,
@@ -63,6 +64,7 @@ __all__ = [
     "Section",
     "Share",
     "TableConfig",
+    "TaskConfig",
     "TokenizerConfig",
     "TrackingConfig",
     "TrainingConfig",

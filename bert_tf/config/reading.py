@@ -4,7 +4,7 @@ import difflib
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
 import pydantic
 import yaml
@@ -14,6 +14,8 @@ from bert_tf.config.tree import Config
 from bert_tf.system.files import write_whole
 
 CONFIG_FILE = "config.yaml"
+
+Given = TypeVar("Given")
 
 
 def load_config(path: str | Path | None = None, *, overrides: Iterable[str] = ()) -> Config:
@@ -31,14 +33,20 @@ def load_config(path: str | Path | None = None, *, overrides: Iterable[str] = ()
                 f"{path}: a configuration file must exist. Received: no such file. "
                 "Give --config an existing YAML file."
             )
-        tree = _read_yaml(path)
+        tree = _with_sections(_read_yaml(path))
     for override in overrides:
         _apply_override(tree, override)
+        tree = _with_sections(tree)
         if override.startswith("model.size="):
             # Of the numbers that a size stands for, those set after it win.
             for name in MODEL_SIZES["base"]:
                 tree["model"].pop(name, None)
     return validate_config(tree, origin=str(path) if path else "configuration")
+
+
+def unknown_keys(section: type[pydantic.BaseModel], tree: Mapping[str, Any]) -> list[str]:
+    """A line for each key of `tree` that is none of the section's, with the nearest that is."""
+    return list(_unknown_keys(section, tree, prefix=""))
 
 
 def validate_config(tree: Mapping[str, Any], *, origin: str = "configuration") -> Config:
@@ -58,7 +66,7 @@ def write_config(config: Config, directory: str | Path) -> Path:
     return write_whole(Path(directory) / CONFIG_FILE, text)
 
 
-def required(value: str | None, *, key: str, what: str) -> str:
+def required(value: Given | None, *, key: str, what: str) -> Given:
     """`value`, or a ValueError that says which key a command needs."""
     if value is None:
         raise ValueError(f"{key} must be set. Received: nothing. Set {key} to {what}.")
@@ -100,11 +108,22 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
         raise ValueError(f"--set {key}: the value must be YAML. Received: {text!r}.") from error
 
 
+def _with_sections(tree: dict[str, Any]) -> dict[str, Any]:
+    """A task's name alone as the section that it stands for, to which settings can be added."""
+    section = tree.get("finetuning")
+    if isinstance(section, dict) and isinstance(section.get("task"), str):
+        section["task"] = {"name": section["task"]}
+    return tree
+
+
 def _unknown_keys(
     section: type[pydantic.BaseModel], tree: Mapping[str, Any], *, prefix: str
 ) -> Iterable[str]:
+    takes_others = section.model_config.get("extra") == "allow"
     for key, value in tree.items():
         field = section.model_fields.get(str(key))
+        if field is None and takes_others:
+            continue
         if field is None:
             near = difflib.get_close_matches(str(key), section.model_fields, n=1, cutoff=0.4)
             hint = (

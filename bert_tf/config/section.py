@@ -10,6 +10,12 @@ Share = Annotated[float, pydantic.Field(ge=0.0, le=1.0)]
 Rate = Annotated[float, pydantic.Field(ge=0.0, lt=1.0)]
 
 
+ColumnName = Annotated[
+    str, pydantic.BeforeValidator(lambda name: str(name) if type(name) is int else name)
+]
+"""Of a table; a whole number is the name of a column without a header."""
+
+
 class Section(pydantic.BaseModel):
     """Base of all sections: frozen, unknown keys refused."""
 

@@ -15,7 +15,9 @@ from bert_tf.config.data import (
 from bert_tf.config.flow import FlowConfig
 from bert_tf.config.gate import GateConfig
 from bert_tf.config.model import ModelConfig
-from bert_tf.config.section import Rate, Section
+from bert_tf.config.section import ColumnName, Rate, Section
+from bert_tf.config.table import TableConfig
+from bert_tf.config.task import TaskConfig
 from bert_tf.config.training import FinetuningTrainingConfig, PretrainingTrainingConfig
 
 
@@ -89,18 +91,23 @@ class PretrainingConfig(Section):
 
 
 class FinetuningConfig(Section):
-    """`bert-tf finetune`: a classifier of texts or pairs of texts on a pretrained encoder."""
+    """`bert-tf finetune`: a task of texts or pairs of texts on a pretrained encoder."""
+
+    task: TaskConfig = TaskConfig()
+    """A name, such as `multi_label`, or `name` with the task's own settings."""
 
     pretrained: str | None = None
     """A folder that `bert-tf pretrain` wrote: encoder, architecture and tokenizer."""
     from_scratch: bool = False
     """Keep the architecture and tokenizer of `pretrained`, but start from random weights."""
-    train_path: str | None = None
-    eval_path: str | None = None
-    """.tsv (header, no quoting) or .jsonl."""
-    text_field: str = "text"
-    text_pair_field: str | None = None
-    label_field: str = "label"
+    train_path: str | tuple[str, ...] | None = None
+    eval_path: str | tuple[str, ...] | None = None
+    """Tables: files (.csv, .tsv, .jsonl, .json, .parquet, packed or not), globs, `hub:` names."""
+    table: TableConfig = TableConfig()
+    text_field: ColumnName = "text"
+    text_pair_field: ColumnName | None = None
+    label_field: ColumnName = "label"
+    """Columns; of JSON also dotted (`labels.label`), without a header numbers from 1."""
     max_seq_length: int = pydantic.Field(default=128, ge=8)
     num_epochs: pydantic.PositiveFloat = 3.0
     group_by_length: bool = False
@@ -117,7 +124,7 @@ class EvaluationConfig(Section):
     model: str | None = None
     """A folder that `bert-tf pretrain` or `bert-tf finetune` wrote."""
     data: str | None = None
-    """For a pretrained model a folder of records, for a classifier a labelled file whose columns
+    """For a pretrained model a folder of records, for a fine-tuned one a table whose columns
     `finetuning.text_field`, `text_pair_field` and `label_field` name."""
     batch_size: pydantic.PositiveInt = 64
     max_steps: pydantic.PositiveInt | None = None

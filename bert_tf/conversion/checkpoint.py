@@ -11,8 +11,9 @@ import keras
 from bert_tf.config import ModelConfig
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.models.description import ModelDescription
-from bert_tf.models.folder import build_model
 from bert_tf.models.tensors import Entry, Reader, Shape, load_tensors, weights_by_name
+from bert_tf.tasks.models import build_model
+from bert_tf.tasks.table import task_of
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,14 @@ class NameTables:
             **(self.pooler if description.has_pooler else {}),
             **(self.masked_lm if is_pretraining and description.has_masked_lm else {}),
             **(self.next_sentence if is_pretraining and description.has_next_sentence else {}),
-            **self.heads.get(description.kind, {}),
+            **self.heads.get(head_layout(description), {}),
         }
+
+
+def head_layout(description: ModelDescription) -> str:
+    """The kind of model whose head has the same weights: of a task, what it says."""
+    task = task_of(description)
+    return (task and task.head_layout) or description.kind
 
 
 def with_placeholders(tokens: Sequence[str], *, vocab_size: int, source: str) -> list[str]:

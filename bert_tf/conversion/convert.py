@@ -14,7 +14,9 @@ from bert_tf.conversion.checkpoint import ForeignCheckpoint, Model
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import VOCABULARY_FILE
 from bert_tf.models.description import DESCRIPTION_FILE, load_description
-from bert_tf.models.folder import load_model, save_model
+from bert_tf.models.folder import save_model
+from bert_tf.tasks.models import load_model
+from bert_tf.tasks.table import task_of
 
 OWN = "bert-tf"
 FORMATS: dict[str, ModuleType] = {
@@ -153,9 +155,9 @@ def detect_format(source: str | Path) -> str:
 
 
 def _of_pairs(model: Model, *, source: str) -> Model:
-    if model.description.kind != "classification":
+    if task_of(model.description) is None:
         raise ValueError(
-            f"{source}: only a classifier takes pairs of texts or does not. Received: "
+            f"{source}: only a model of a task takes pairs of texts or does not. Received: "
             f"has_text_pairs=True for kind={model.description.kind!r}. Leave it out."
         )
     description = model.description.model_copy(update={"has_text_pairs": True})

@@ -343,7 +343,7 @@ def _unlike_google(description: ModelDescription, tokenizer: Tokenizer | None) -
         faults.append(f"hidden_act={architecture.hidden_act!r}")
     if architecture.layer_norm_eps != LAYER_NORM_EPS:
         faults.append(f"layer_norm_eps={architecture.layer_norm_eps!r}")
-    if description.kind == "token_classification":
+    if description.kind not in ("encoder", "pretraining", *NAMES.heads):
         faults.append(f"kind={description.kind!r}")
     if tokenizer is not None:
         settings = tokenizer.settings

@@ -36,6 +36,7 @@ from bert_tf.models.tensors import (
     weights_by_name,
 )
 from bert_tf.system.files import appearing, write_whole
+from bert_tf.tasks.table import find_task, task_names, task_of
 
 logger = logging.getLogger(__name__)
 
@@ -141,9 +142,9 @@ ONLY = {
     "add_cross_attention": False,
 }
 """Settings of which this is the one supported value, and the default."""
+USUAL_PROBLEM = "single_label_classification"
 CLASSES = {
     "encoder": "BertModel",
-    "classification": "BertForSequenceClassification",
     "token_classification": "BertForTokenClassification",
     "question_answering": "BertForQuestionAnswering",
 }
@@ -340,31 +341,48 @@ def _describe(
 def _describe_classes(
     path: Path, config: Mapping[str, Any], names: Mapping[str, Shape]
 ) -> dict[str, Any]:
-    problem = config.get("problem_type")
     sizes = [names[name][0] for name in CLASSIFIER_NAMES.values() if names.get(name)]
     labels = config.get("id2label") or {}
-    if problem not in (None, "single_label_classification") or sizes[:1] == [1]:
-        raise ValueError(
-            f"{path}: a classifier must give one label of several to each text. Received: "
-            f"problem_type={problem!r}, {sizes[:1]} outputs."
-        )
     num_classes = sizes[0] if sizes else len(labels)
+    is_of_tokens = "BertForTokenClassification" in (config.get("architectures") or ())
+    kind = "token_classification" if is_of_tokens else _kind(path, config, num_classes)
     if labels and set(labels) != {str(index) for index in range(num_classes)}:
         raise ValueError(
             f"{path / CONFIG_FILE}: id2label must name the {num_classes} outputs. Received: "
             f"{labels}."
         )
-    is_of_tokens = "BertForTokenClassification" in (config.get("architectures") or ())
     dropout = config.get("classifier_dropout")
     return {
-        "kind": "token_classification" if is_of_tokens else "classification",
+        "kind": kind,
         # Missing tensors are told with all others.
         "has_pooler": not is_of_tokens or POOLER_NAMES["encoder/pooler/dense/kernel"] in names,
-        "class_names": [labels.get(str(index), f"LABEL_{index}") for index in range(num_classes)],
+        "class_names": (
+            [labels.get(str(index), f"LABEL_{index}") for index in range(num_classes)]
+            if is_of_tokens or find_task(kind).has_class_names
+            else []
+        ),
         "classifier_dropout_prob": (
             config.get("hidden_dropout_prob", 0.1) if dropout is None else dropout
         ),
     }
+
+
+def _kind(path: Path, config: Mapping[str, Any], num_outputs: int) -> str:
+    """The task of a head on the pooled output, by `problem_type`; without one, by its outputs.
+
+    Source: transformers, BertForSequenceClassification.forward: one output is a regression.
+    """
+    given = config.get("problem_type")
+    guessed = "regression" if num_outputs == 1 else USUAL_PROBLEM
+    heads = {name: find_task(name).foreign_head for name in task_names()}
+    for name, head in heads.items():
+        if head is not None and head.problem_type == (given or guessed):
+            return name
+    known = sorted(str(head.problem_type) for head in heads.values() if head is not None)
+    raise ValueError(
+        f"{path}: problem_type must be one of {', '.join(known)}. Received: "
+        f"problem_type={given!r}, {num_outputs} outputs."
+    )
 
 
 def entries(description: ModelDescription) -> list[Entry]:
@@ -390,16 +408,23 @@ def _config(description: ModelDescription, *, pad_id: int) -> dict[str, Any]:
         "tie_word_embeddings": True,
         "dtype": "float32",
     }
-    if description.class_names:
+    task = task_of(description)
+    names = description.class_names
+    if task is not None and task.foreign_head is not None:
+        if task.foreign_head.problem_type != USUAL_PROBLEM:
+            config["problem_type"] = task.foreign_head.problem_type
+        names = names or tuple(f"LABEL_{index}" for index in range(task.num_outputs(description)))
+    if names:
         config["classifier_dropout"] = description.classifier_dropout_prob
-        config["id2label"] = {
-            str(index): name for index, name in enumerate(description.class_names)
-        }
-        config["label2id"] = {name: index for index, name in enumerate(description.class_names)}
+        config["id2label"] = {str(index): name for index, name in enumerate(names)}
+        config["label2id"] = {name: index for index, name in enumerate(names)}
     return config
 
 
 def _class_name(description: ModelDescription) -> str:
+    task = task_of(description)
+    if task is not None and task.foreign_head is not None:
+        return task.foreign_head.architecture
     if description.kind != "pretraining":
         return CLASSES[description.kind]
     if description.has_masked_lm and description.has_next_sentence:

@@ -16,6 +16,7 @@ import yaml
 from bert_tf.config import CONFIG_FILE, CardConfig
 from bert_tf.export.servability import REPORT_FILE
 from bert_tf.models.description import DESCRIPTION_FILE, load_description
+from bert_tf.tasks.table import task_of
 from bert_tf.tracking.provenance import read_provenance
 
 CARD_FILE = "model_card.md"
@@ -54,7 +55,10 @@ def _model(extra: Path) -> Iterator[str]:
         f"{shape.vocab_size:,}, at most {description.max_seq_length} tokens of "
         f"{'a pair of texts' if description.has_text_pairs else 'a text'}."
     )
-    if description.class_names:
+    task = task_of(description)
+    if task is not None:
+        yield from task.card_lines(description)
+    elif description.class_names:
         yield f"Classes: {', '.join(description.class_names)}."
 
 

@@ -26,6 +26,22 @@ def predict_texts(
         ValueError: no such signature, pairs where the model takes single texts (or reverse), or
             texts that the signature refuses (`fill_mask` without [MASK]).
     """
+    columns: dict[str, Sequence[str]] = {"text": texts}
+    if text_pairs is not None:
+        columns["text_pair"] = text_pairs
+    return predict_inputs(
+        saved_model_dir, columns, signature_name=signature_name, batch_size=batch_size
+    )
+
+
+def predict_inputs(
+    saved_model_dir: str | Path,
+    columns: Mapping[str, Sequence[str]],
+    *,
+    signature_name: str = DEFAULT,
+    batch_size: int = 32,
+) -> list[dict[str, Any]]:
+    """As `predict_texts`, of a signature's inputs by their names."""
     directory = newest_version(saved_model_dir)
     signatures = tf.saved_model.load(str(directory)).signatures
     if signature_name not in signatures:
@@ -34,9 +50,6 @@ def predict_texts(
             f"Received: {signature_name!r}."
         )
     function = signatures[signature_name]
-    columns: dict[str, Sequence[str]] = {"text": texts}
-    if text_pairs is not None:
-        columns["text_pair"] = text_pairs
     wanted = set(function.structured_input_signature[1])
     if wanted != set(columns):
         raise ValueError(
@@ -56,7 +69,7 @@ def text_batches(
     columns: Mapping[str, Sequence[str]], *, batch_size: int
 ) -> Iterator[dict[str, tf.Tensor]]:
     """A signature's inputs, `batch_size` texts at a time."""
-    for start in range(0, len(columns["text"]), batch_size):
+    for start in range(0, len(next(iter(columns.values()))), batch_size):
         yield {
             name: tf.constant(list(values[start : start + batch_size]))
             for name, values in columns.items()

@@ -18,16 +18,16 @@ from bert_tf.config import CONFIG_FILE, Config, ExportConfig, required, write_co
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.export.precision import compare_with_float32, load_for_serving
 from bert_tf.export.servability import REPORT_FILE, check_servability
-from bert_tf.export.signatures import CLASSIFY, REGRESS, ServingModel
+from bert_tf.export.signatures import ServingModel
 from bert_tf.export.texts import TextInputs
 from bert_tf.export.version_folders import publish, unfinished
 from bert_tf.export.warmup import TEXTS, WarmupRequest, make_requests, read_texts, write_requests
 from bert_tf.models.description import ModelDescription, load_description
+from bert_tf.tasks.table import task_of
 
 log = logging.getLogger(__name__)
 
 COPIED = ("model.json", "vocab.txt", "tokenizer.json", "metrics.json", "provenance.json")
-_METHOD_NAMES = {CLASSIFY: "tensorflow/serving/classify", REGRESS: "tensorflow/serving/regress"}
 
 
 def export_model(config: Config, output_dir: str | Path, *, check: bool = True) -> Path:
@@ -49,8 +49,8 @@ def export_model(config: Config, output_dir: str | Path, *, check: bool = True) 
     description = load_description(folder)
     section = _with_max_seq_length(section, description)
     model = _serving_model(section, folder, description)
-    texts = read_texts(section.warmup_texts) if section.warmup_texts else [(t,) for t in TEXTS]
-    requests = make_requests(model.answers, model.text_inputs, texts)
+    texts = _warmup_texts(section, description)
+    requests = make_requests(model.answers, model.text_inputs, texts, methods=model.methods)
     base = Path(output_dir)
     with unfinished(base) as temporary:
         _write(model, temporary)
@@ -63,7 +63,14 @@ def export_model(config: Config, output_dir: str | Path, *, check: bool = True) 
             shutil.copyfile(folder / CONFIG_FILE, extra / "training.yaml")
         write_config(config.model_copy(update={"export": section}), extra)
         if check:
-            _check(temporary, model, requests, folder=folder, section=section)
+            _check(
+                temporary,
+                model,
+                requests,
+                folder=folder,
+                section=section,
+                description=description,
+            )
         return publish(temporary, base)
 
 
@@ -91,12 +98,22 @@ def _serving_model(
         return ServingModel(model, text_inputs, description, top_k=section.top_k)
 
 
+def _warmup_texts(
+    section: ExportConfig, description: ModelDescription
+) -> Sequence[tuple[bytes, ...]]:
+    """Those that are given, else the task's, else the package's."""
+    if section.warmup_texts:
+        return read_texts(section.warmup_texts)
+    task = task_of(description)
+    return (task.warmup_texts() if task else ()) or [(text,) for text in TEXTS]
+
+
 def _write(model: ServingModel, directory: Path) -> None:
     tf.saved_model.save(model, str(directory), signatures=model.answers)
     updater = tf.compat.v1.saved_model.signature_def_utils.MethodNameUpdater(str(directory))
-    for name, method_name in _METHOD_NAMES.items():
-        if name in model.answers:
-            updater.replace_method_name(name, method_name, tags=tf.saved_model.SERVING)
+    for name, method in model.methods.items():
+        method_name = f"tensorflow/serving/{method}"
+        updater.replace_method_name(name, method_name, tags=tf.saved_model.SERVING)
     updater.save()
 
 
@@ -107,6 +124,7 @@ def _check(
     *,
     folder: Path,
     section: ExportConfig,
+    description: ModelDescription,
 ) -> None:
     """Note the report in the folder.
 
@@ -117,8 +135,9 @@ def _check(
     report = check_servability(directory, expected)
     if section.precision != "float32":
         in_float32 = section.model_copy(update={"precision": "float32"})
-        exact = _serving_model(in_float32, folder, load_description(folder))
-        report = report.with_check(compare_with_float32(answers_of(exact, requests), expected))
+        exact = _serving_model(in_float32, folder, description)
+        rounded = answers_of(exact, requests), expected
+        report = report.with_check(compare_with_float32(*rounded, task=task_of(description)))
     if report.faults:
         raise ValueError(
             "An export must be servable. Received:\n  "

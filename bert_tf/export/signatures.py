@@ -1,4 +1,4 @@
-"""The functions a SavedModel answers with, one builder a kind of model.
+"""The functions a SavedModel answers with: those of its task, or of its kind of model.
 
 Every signature takes and gives tensors whose first dimension is the batch, so that TF Serving's
 row form can ask any of them. Text is tokenised in the graph by the training tokenizer. Their
@@ -17,11 +17,13 @@ from bert_tf.export.texts import TextInputs
 from bert_tf.models.bert import ENCODER_INPUTS
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.embedder import normalized, pool_tokens
+from bert_tf.tasks.base import Signature, Task
+from bert_tf.tasks.examples import TEXT, TEXT_PAIR
+from bert_tf.tasks.table import task_of
 
 Signatures = dict[str, Any]
 DEFAULT = "serving_default"
 FILL_MASK = "fill_mask"
-CLASSIFY, REGRESS = "classify", "regress"
 
 
 class ServingModel(tf.Module):
@@ -42,7 +44,11 @@ class ServingModel(tf.Module):
         self.vocabulary = tf.constant(self.tokenizer.vocabulary)
         parts = Parts(model, text_inputs, description, self.vocabulary, top_k)
         common = _of_every_kind(parts)
-        self.answers = {DEFAULT: common["embed"], **common, **BUILDERS[description.kind](parts)}
+        task = task_of(description)
+        own = BUILDERS[description.kind](parts) if task is None else _of_task(task, parts)
+        self.answers = {DEFAULT: common["embed"], **common, **own}
+        declared = {} if task is None else task.signatures(description)
+        self.methods = {name: signature.method for name, signature in declared.items()}
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ def _of_every_kind(parts: Parts) -> Signatures:
         return {"tokens": tf.gather(parts.vocabulary, inputs["input_ids"]), **inputs}
 
     functions = {"embed": embed, "embed_normalized": embed_normalized, "tokenize": tokenize}
-    return {name: _with_texts(function, pair=False) for name, function in functions.items()}
+    return {name: _with_texts(function, names=[TEXT]) for name, function in functions.items()}
 
 
 def _embedding(parts: Parts, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -89,39 +95,24 @@ def _embedding(parts: Parts, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
     return pool_tokens(hidden, inputs["input_mask"], pooling="mean")
 
 
-def _classification(parts: Parts) -> Signatures:
-    names = tf.constant(parts.description.class_names)
-    is_paired = parts.description.has_text_pairs
+def _of_task(task: Task, parts: Parts) -> Signatures:
+    """What the task says that its answers are given as, all of them of one graph."""
+    names = task.input_names(parts.description)
 
     @_shared
     def answer(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        probabilities = tf.nn.softmax(parts.model(inputs, training=False))  # (batch, classes)
-        best = tf.argmax(probabilities, axis=-1)  # (batch,)
-        return {
-            "label": tf.gather(names, best),
-            "score": tf.reduce_max(probabilities, axis=-1),
-            "probabilities": probabilities,
-            "labels": tf.repeat(names[tf.newaxis], tf.shape(probabilities)[0], axis=0),
-        }
+        return task.decode(parts.model(inputs, training=False), parts.description)
 
-    def of_texts(*texts: tf.Tensor) -> dict[str, tf.Tensor]:
-        return answer(parts.text_inputs(*texts))
+    def make(signature: Signature) -> Any:
+        def of_texts(*texts: tf.Tensor) -> dict[str, tf.Tensor]:
+            return signature.gives(answer(parts.text_inputs(*texts)))
 
-    def classify(*texts: tf.Tensor) -> dict[str, tf.Tensor]:
-        answers = of_texts(*texts)
-        return {"classes": answers["labels"], "scores": answers["probabilities"]}
+        if signature.takes == "token_ids":
+            return _with_token_ids(lambda inputs: signature.gives(answer(inputs)))
+        with_inputs = _with_texts if signature.takes == "texts" else _with_examples
+        return with_inputs(of_texts, names=names)
 
-    def regress(*texts: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"outputs": of_texts(*texts)["probabilities"][:, 1]}
-
-    answers = {
-        DEFAULT: _with_texts(of_texts, pair=is_paired),
-        "token_ids": _with_token_ids(answer),
-        CLASSIFY: _with_examples(classify, pair=is_paired),
-    }
-    if len(parts.description.class_names) == 2:  # of two classes one number says all
-        answers[REGRESS] = _with_examples(regress, pair=is_paired)
-    return answers
+    return {name: make(signature) for name, signature in task.signatures(parts.description).items()}
 
 
 def _encoder(parts: Parts) -> Signatures:
@@ -172,20 +163,19 @@ def _pretraining(parts: Parts) -> Signatures:
 
     answers = {"token_ids": _with_token_ids(encode)}
     if parts.description.has_next_sentence:
-        answers["next_sentence"] = _with_texts(next_sentence, pair=True)
+        answers["next_sentence"] = _with_texts(next_sentence, names=[TEXT, TEXT_PAIR])
     if parts.description.has_masked_lm:
-        answers[FILL_MASK] = _with_texts(fill_mask, pair=False)
+        answers[FILL_MASK] = _with_texts(fill_mask, names=[TEXT])
     return {DEFAULT: answers.get(FILL_MASK) or answers["next_sentence"], **answers}
 
 
 BUILDERS: dict[str, Callable[[Parts], Signatures]] = {
-    "classification": _classification,
     "encoder": _encoder,
     "pretraining": _pretraining,
     "question_answering": _tokens,
     "token_classification": _tokens,
 }
-"""A kind of model -> its own signatures: a new task's stand in a builder of its own here."""
+"""A kind of model that is no task's -> its own signatures."""
 
 
 def _shared(function: Callable) -> Any:
@@ -199,15 +189,15 @@ def _shared(function: Callable) -> Any:
     )
 
 
-def _with_texts(function: Callable, *, pair: bool) -> Any:
+def _with_texts(function: Callable, *, names: Sequence[str]) -> Any:
     return tf.function(function, autograph=False).get_concrete_function(
-        *(tf.TensorSpec([None], tf.string, name=name) for name in text_names(pair=pair))
+        *(tf.TensorSpec([None], tf.string, name=name) for name in names)
     )
 
 
-def _with_examples(function: Callable, *, pair: bool) -> Any:
+def _with_examples(function: Callable, *, names: Sequence[str]) -> Any:
     """Of serialised `tf.Example`s with the texts as features: what Classify and Regress send."""
-    features = {name: tf.io.FixedLenFeature([], tf.string) for name in text_names(pair=pair)}
+    features = {name: tf.io.FixedLenFeature([], tf.string) for name in names}
 
     def from_examples(inputs: tf.Tensor) -> Any:
         columns = tf.io.parse_example(inputs, features)
@@ -216,11 +206,6 @@ def _with_examples(function: Callable, *, pair: bool) -> Any:
     return tf.function(from_examples, autograph=False).get_concrete_function(
         tf.TensorSpec([None], tf.string, name="inputs")
     )
-
-
-def text_names(*, pair: bool) -> Sequence[str]:
-    """Of the inputs of a signature, and of the features of its examples."""
-    return ("text", "text_pair") if pair else ("text",)
 
 
 def _with_token_ids(function: Callable) -> Any:

@@ -15,8 +15,9 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from bert_tf.export.replay import WARMUP_FILE
-from bert_tf.export.signatures import CLASSIFY, FILL_MASK, REGRESS, text_names
+from bert_tf.export.signatures import FILL_MASK
 from bert_tf.export.texts import TextInputs
+from bert_tf.tasks.examples import TEXT, TEXT_PAIR
 
 MAX_TEXTS = 8
 
@@ -53,13 +54,14 @@ class WarmupRequest:
 
     signature_name: str
     arguments: dict[str, np.ndarray]
+    method: str = "predict"
+    """Of TensorFlow Serving: `predict`, `classify` or `regress`."""
 
     def as_log(self) -> Any:
         """As TF Serving replays it."""
         log = prediction_log_pb2.PredictionLog()
-        examined = {CLASSIFY: log.classify_log, REGRESS: log.regress_log}
-        if self.signature_name in examined:
-            request = examined[self.signature_name].request
+        if self.method != "predict":
+            request = getattr(log, f"{self.method}_log").request
             for example in self.arguments["inputs"]:
                 request.input.example_list.examples.add().ParseFromString(example)
         else:
@@ -75,12 +77,15 @@ def make_requests(
     signatures: Mapping[str, Any],
     text_inputs: TextInputs,
     texts: Sequence[tuple[bytes, ...]],
+    *,
+    methods: Mapping[str, str] | None = None,
 ) -> list[WarmupRequest]:
     """Calls of every signature: a short text, a middling and a long one, and all at once.
 
     Args:
         signatures: name -> concrete function, as of `ServingModel`.
         texts: texts, or pairs; what a signature of pairs lacks is another of the texts.
+        methods: of the signatures that are not asked by Predict.
     """
     others = [row[0] for row in texts][::-1]
     rows = [
@@ -98,6 +103,7 @@ def make_requests(
                 batch,
                 prefix=b"[MASK] " if function is signatures.get(FILL_MASK) else b"",
             ),
+            (methods or {}).get(name, "predict"),
         )
         for name, function in signatures.items()
         for batch in batches
@@ -113,20 +119,20 @@ def input_names(function: Any) -> list[str]:
 def _arguments(
     names: Sequence[str], text_inputs: TextInputs, rows: Sequence[Any], *, prefix: bytes
 ) -> dict[str, np.ndarray]:
-    columns = dict(zip(text_names(pair=True), map(list, zip(*rows, strict=True)), strict=True))
     if names == ["inputs"]:
         return {"inputs": np.array([_example(*row) for row in rows], object)}
-    if "text" not in names:
-        inputs = text_inputs(tf.constant(columns["text"]))
+    firsts, seconds = zip(*rows, strict=True)
+    if "input_ids" in names:
+        inputs = text_inputs(tf.constant(firsts))
         return {name: inputs[name].numpy() for name in names}
-    columns["text"] = [prefix + text for text in columns["text"]]
-    return {name: np.array(columns[name], object) for name in names}
+    columns = ([prefix + text for text in firsts], seconds)
+    return {name: np.array(texts, object) for name, texts in zip(names, columns, strict=False)}
 
 
 def _example(text: bytes, text_pair: bytes) -> bytes:
     """One that has both: what a signature does not read is left aside."""
     example = tf.train.Example()
-    for name, value in zip(text_names(pair=True), (text, text_pair), strict=True):
+    for name, value in ((TEXT, text), (TEXT_PAIR, text_pair)):
         example.features.feature[name].bytes_list.value.append(value)
     return example.SerializeToString()
 

@@ -1,6 +1,6 @@
 """The gate: may a challenger replace the champion?
 
-    answers of both on the same texts -> checks, each with its figures and its limit -> decision
+    predictions of both on the same examples -> checks, each with its limit -> decision
 
 Every check is made, also after one has failed: the decision shows all of them.
 """
@@ -14,14 +14,11 @@ import numpy as np
 
 from bert_tf.config.gate import GateConfig
 from bert_tf.data.inspection.text_profile import UNKNOWN_WORDS, TextProfile, compare
-from bert_tf.gate.predictions import Answers
-from bert_tf.metrics.statistics import (
-    METRICS,
-    bootstrap,
-    calibration_error,
-    metric,
-    paired_bootstrap,
-)
+from bert_tf.gate.predictions import Predictions
+from bert_tf.metrics.metric import Metric
+from bert_tf.metrics.outcomes import Outcomes
+from bert_tf.metrics.resampling import bootstrap, paired_bootstrap
+from bert_tf.tasks.base import Task
 
 DECISION_FILE = "gate.json"
 _LENGTH_NAMES = ("shortest third", "middle third", "longest third")
@@ -79,9 +76,10 @@ class Decision:
 
 
 def decide(
-    challenger: Answers,
-    champion: Answers | None,
+    challenger: Predictions,
+    champion: Predictions | None,
     *,
+    task: Task,
     config: GateConfig,
     sources: Sequence[str] | None = None,
     training_profile: TextProfile | None = None,
@@ -90,121 +88,183 @@ def decide(
     """Judge a challenger, beside the champion if there is one.
 
     Args:
-        sources: of each text, for slices.
+        sources: of each example, for slices.
         training_profile: of the texts the champion was trained on, to be compared with these as the
             champion reads them; without it drift is not judged.
 
     Raises:
-        ValueError: the two answered other texts or have other classes.
+        ValueError: the two answered other examples or have other classes, or the task does not have
+            what the configuration asks for.
     """
-    if champion is not None:
-        champion = _with_classes_of(challenger, champion)
+    judge = _Judge(task, config, task.metric(config.metric), seed)
+    ours = challenger.outcomes
+    theirs = None if champion is None else _aligned(task, champion.outcomes, ours)
+    named = slices(challenger, task, sources)
     checks = [
-        *_metric_checks(challenger, champion, config, seed),
-        *_slice_checks(challenger, champion, config, sources),
+        *judge.metric_checks(ours, theirs),
+        *judge.slice_checks(ours, theirs, named),
         *_cost_checks(challenger, champion, config),
-        *_calibration_checks(challenger, config),
-        *_drift_checks(champion or challenger, training_profile, config),
+        *judge.calibration_checks(ours),
+        *judge.drift_checks(champion or challenger, training_profile),
     ]
-    figures: dict[str, Any] = {"num_texts": len(challenger.labels)}
-    for name, answers in (("challenger", challenger), ("champion", champion)):
-        if answers is not None:
-            figures[name] = _figures(answers, config, seed)
+    figures: dict[str, Any] = {
+        "num_texts": len(ours),
+        "metrics": {
+            metric.name: {"title": metric.title, "is_higher_better": metric.is_higher_better}
+            for metric in task.metrics
+        },
+        "challenger": judge.figures(challenger, ours, named),
+    }
+    if champion is not None and theirs is not None:
+        figures["champion"] = judge.figures(champion, theirs, named)
     return Decision(checks, figures)
 
 
-def _with_classes_of(challenger: Answers, champion: Answers) -> Answers:
-    """The champion with its classes in the challenger's order."""
-    if sorted(champion.classes) != sorted(challenger.classes):
-        raise ValueError(
-            "Challenger and champion must have the same classes. Received: "
-            f"{', '.join(challenger.classes)} and {', '.join(champion.classes)}. Register a model "
-            "of another task under another name."
-        )
-    order = [champion.classes.index(name) for name in challenger.classes]
-    labels = np.argsort(order)[champion.labels]
-    if len(labels) != len(challenger.labels) or (labels != challenger.labels).any():
+def _aligned(task: Task, champion: Outcomes, challenger: Outcomes) -> Outcomes:
+    """The champion's outcomes with its classes in the challenger's order."""
+    aligned = task.aligned(champion, challenger)
+    if not np.array_equal(aligned.targets, challenger.targets):
         raise ValueError(
             "Challenger and champion must have answered the same texts. Received: other labels."
         )
-    return Answers(
-        classes=challenger.classes,
-        labels=labels,
-        probabilities=champion.probabilities[:, order],
-        lengths=champion.lengths,
-        profile=champion.profile,
-        latency_ms=champion.latency_ms,
-        size_bytes=champion.size_bytes,
-    )
+    return aligned
 
 
-def _metric_checks(
-    challenger: Answers, champion: Answers | None, config: GateConfig, seed: int
-) -> Iterator[Check]:
-    value = _metric(challenger, config.metric)
-    limit = f"at least {config.minimum:.4g}"
-    yield Check(config.metric, value >= config.minimum, value, limit)
-    if champion is None:
-        return
-    compared = paired_bootstrap(
-        config.metric,
-        challenger.labels,
-        challenger.predictions,
-        champion.predictions,
-        **_resampling(challenger, config, seed),
-    )
-    difference = compared.difference
-    yield Check(
-        f"{config.metric} minus the champion's",
-        difference.value >= -config.margin,
-        difference.value,
-        f"at least {0 - config.margin:.4g}",
-        f"{config.confidence:.0%} interval {difference.low:+.4f} to {difference.high:+.4f}",
-    )
-    if config.needs_improvement:
-        yield Check(
-            "share of paired resamples that are better",
-            compared.share_better >= config.confidence,
-            compared.share_better,
-            f"at least {config.confidence:.4g}",
-        )
-
-
-def _slice_checks(
-    challenger: Answers,
-    champion: Answers | None,
-    config: GateConfig,
-    sources: Sequence[str] | None,
-) -> Iterator[Check]:
-    for name, rows in slices(challenger, sources).items():
-        if rows.sum() < config.min_slice_size:
-            continue
-        # Of one slice always the share of right answers: F1 of one label alone says another thing.
-        value = float(challenger.is_right[rows].mean())
-        floor, detail = config.slice_minimum, f"{rows.sum():,} texts"
-        if champion is not None:
-            theirs = float(champion.is_right[rows].mean())
-            floor = max(floor, theirs - config.slice_margin)
-            detail += f"; champion {theirs:.4f}"
-        # Two shares of the same number of texts: what rounding adds is less than a text.
-        passed = value >= floor - 1e-9
-        yield Check(f"accuracy, {name}", passed, value, f"at least {floor:.4g}", detail)
-
-
-def slices(answers: Answers, sources: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-    """Names to (texts,) bool: by length, label and source."""
-    edges = np.quantile(answers.lengths, [1 / 3, 2 / 3])
-    thirds = np.searchsorted(edges, answers.lengths)
+def slices(
+    predictions: Predictions, task: Task, sources: Sequence[str] | None = None
+) -> dict[str, np.ndarray]:
+    """Names to (examples,) bool: by length, target and source."""
+    edges = np.quantile(predictions.lengths, [1 / 3, 2 / 3])
+    thirds = np.searchsorted(edges, predictions.lengths)
     named = {name: thirds == third for third, name in enumerate(_LENGTH_NAMES)}
-    for number, label in enumerate(answers.classes):
-        named[f"label {label}"] = answers.labels == number
+    named |= task.target_slices(predictions.outcomes)
     for source in sorted(set(sources or ())):
         named[f"source {source}"] = np.array([other == source for other in sources or ()])
     return {name: rows for name, rows in named.items() if rows.any()}
 
 
+@dataclass(frozen=True)
+class _Judge:
+    task: Task
+    config: GateConfig
+    metric: Metric
+    seed: int
+
+    def metric_checks(self, ours: Outcomes, theirs: Outcomes | None) -> Iterator[Check]:
+        metric, config = self.metric, self.config
+        value = metric.score(ours, None)
+        if metric.is_higher_better:
+            limit = f"at least {config.minimum:.4g}"
+            yield Check(metric.name, value >= config.minimum, value, limit)
+        elif config.maximum is not None:
+            limit = f"at most {config.maximum:.4g}"
+            yield Check(metric.name, value <= config.maximum, value, limit)
+        if theirs is None:
+            return
+        compared = paired_bootstrap(metric, ours, theirs, **self._resampling())
+        difference = compared.difference
+        margin = config.margin
+        yield Check(
+            f"{metric.name} minus the champion's",
+            (difference.value if metric.is_higher_better else -difference.value) >= -margin,
+            difference.value,
+            f"at least {0 - margin:.4g}" if metric.is_higher_better else f"at most {margin:.4g}",
+            f"{config.confidence:.0%} interval {difference.low:+.4f} to {difference.high:+.4f}",
+        )
+        if config.needs_improvement:
+            yield Check(
+                "share of paired resamples that are better",
+                compared.share_better >= config.confidence,
+                compared.share_better,
+                f"at least {config.confidence:.4g}",
+            )
+
+    def slice_checks(
+        self, ours: Outcomes, theirs: Outcomes | None, named: Mapping[str, np.ndarray]
+    ) -> Iterator[Check]:
+        """By the task's metric for slices: F1 of one label alone says another thing."""
+        metric, config = self.task.slice_metric, self.config
+        for name, rows in named.items():
+            if rows.sum() < config.min_slice_size:
+                continue
+            value, detail = metric.score(ours.take(rows), None), f"{rows.sum():,} texts"
+            bound = config.slice_minimum if metric.is_higher_better else math.inf
+            if theirs is not None:
+                champion = metric.score(theirs.take(rows), None)
+                detail += f"; champion {champion:.4f}"
+                margin = config.slice_margin
+                if metric.is_higher_better:
+                    bound = max(bound, champion - margin)
+                else:
+                    bound = champion + margin
+            if math.isinf(bound):
+                continue
+            # Two shares of the same number of texts: what rounding adds is less than a text.
+            if metric.is_higher_better:
+                passed, limit = value >= bound - 1e-9, f"at least {bound:.4g}"
+            else:
+                passed, limit = value <= bound + 1e-9, f"at most {bound:.4g}"
+            yield Check(f"{metric.name}, {name}", passed, value, limit, detail)
+
+    def calibration_checks(self, ours: Outcomes) -> Iterator[Check]:
+        ceiling = self.config.max_calibration_error
+        if ceiling is None:
+            return
+        value = self.task.calibration_error(ours)
+        if value is None:
+            raise ValueError(
+                f"gate.max_calibration_error must be unset for {self.task.name}, which gives no "
+                f"probabilities. Received: {ceiling}. Take it out."
+            )
+        yield Check("calibration error", value <= ceiling, value, f"at most {ceiling:.4g}")
+
+    def drift_checks(
+        self, predictions: Predictions, training_profile: TextProfile | None
+    ) -> Iterator[Check]:
+        if training_profile is None:
+            return
+        config = self.config
+        compare_targets = self.task.compare_targets
+        for drift in compare(
+            training_profile, predictions.profile, compare_targets=compare_targets
+        ):
+            is_of_words, moved = drift.name == UNKNOWN_WORDS, drift.moved
+            ceiling = config.max_unknown_drift if is_of_words else config.max_drift
+            yield Check(
+                f"drift of {drift.name}",
+                not (moved.size > ceiling and moved.p_value < config.drift_p_value),
+                moved.size,
+                f"at most {ceiling:.4g}",
+                f"{moved.before} before, {moved.now} now; {moved.test}, p = {moved.p_value:.2g}",
+            )
+
+    def figures(
+        self, predictions: Predictions, outcomes: Outcomes, named: Mapping[str, np.ndarray]
+    ) -> dict[str, Any]:
+        metric = self.task.slice_metric
+        found: dict[str, Any] = {
+            "calibration_error": self.task.calibration_error(outcomes),
+            "latency_ms": predictions.latency_ms,
+            "size_bytes": predictions.size_bytes,
+            "slices": {
+                name: float(metric.score(outcomes.take(rows), None)) for name, rows in named.items()
+            },
+        }
+        for metric in self.task.metrics:
+            if metric.has_interval:
+                found[metric.name] = asdict(bootstrap(metric, outcomes, **self._resampling()))
+        return found
+
+    def _resampling(self) -> dict[str, Any]:
+        return {
+            "num_resamples": self.config.num_resamples,
+            "confidence": self.config.confidence,
+            "seed": self.seed,
+        }
+
+
 def _cost_checks(
-    challenger: Answers, champion: Answers | None, config: GateConfig
+    challenger: Predictions, champion: Predictions | None, config: GateConfig
 ) -> Iterator[Check]:
     size_mb = challenger.size_bytes / 1e6
     costs = (
@@ -226,56 +286,3 @@ def _cost_checks(
         if ceiling is not None:
             detail = f"{ours:,.4g} and {theirs:,.4g} {unit}"
             yield Check(name, ratio <= ceiling, ratio, f"at most {ceiling:.4g}", detail)
-
-
-def _calibration_checks(challenger: Answers, config: GateConfig) -> Iterator[Check]:
-    ceiling = config.max_calibration_error
-    if ceiling is not None:
-        value = calibration_error(challenger.labels, challenger.probabilities)
-        yield Check("calibration error", value <= ceiling, value, f"at most {ceiling:.4g}")
-
-
-def _drift_checks(
-    answers: Answers, training_profile: TextProfile | None, config: GateConfig
-) -> Iterator[Check]:
-    if training_profile is None:
-        return
-    for drift in compare(training_profile, answers.profile):
-        is_of_words = drift.name == UNKNOWN_WORDS
-        ceiling = config.max_unknown_drift if is_of_words else config.max_drift
-        has_moved = drift.size > ceiling and drift.p_value < config.drift_p_value
-        yield Check(
-            f"drift of {drift.name}",
-            not has_moved,
-            drift.size,
-            f"at most {ceiling:.4g}",
-            f"{drift.before} before, {drift.now} now; {drift.test}, p = {drift.p_value:.2g}",
-        )
-
-
-def _figures(answers: Answers, config: GateConfig, seed: int) -> dict[str, Any]:
-    figures: dict[str, Any] = {
-        "calibration_error": calibration_error(answers.labels, answers.probabilities),
-        "latency_ms": answers.latency_ms,
-        "size_bytes": answers.size_bytes,
-        "slices": {
-            name: float(answers.is_right[rows].mean()) for name, rows in slices(answers).items()
-        },
-    }
-    options = _resampling(answers, config, seed)
-    for name in METRICS:
-        figures[name] = asdict(bootstrap(name, answers.labels, answers.predictions, **options))
-    return figures
-
-
-def _resampling(answers: Answers, config: GateConfig, seed: int) -> dict[str, Any]:
-    return {
-        "num_classes": len(answers.classes),
-        "num_resamples": config.num_resamples,
-        "confidence": config.confidence,
-        "seed": seed,
-    }
-
-
-def _metric(answers: Answers, name: str) -> float:
-    return metric(name, answers.labels, answers.predictions, num_classes=len(answers.classes))

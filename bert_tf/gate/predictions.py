@@ -1,9 +1,9 @@
-"""What a SavedModel says about labelled texts, and what that takes."""
+"""What a SavedModel says about labelled examples, and what that takes."""
 
 import itertools
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bert_tf.data.batches.tasks import LabelledText
-from bert_tf.data.inspection.text_profile import NUM_SPECIAL_TOKENS, TextProfile
+from bert_tf.data.batches.labelled import NUM_SPECIAL_TOKENS
+from bert_tf.data.inspection.text_profile import TextProfile
 from bert_tf.export.predict import text_batches
 from bert_tf.export.signatures import DEFAULT
 from bert_tf.export.version_folders import newest_version
+from bert_tf.metrics.outcomes import Outcomes
+from bert_tf.tasks.base import Answers, Task
+from bert_tf.tasks.examples import Examples
 
 _BATCH_SIZE = 32
 _NUM_TIMED = 50
@@ -23,105 +26,94 @@ _NUM_UNTIMED = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """One model on one set of texts."""
+class Predictions:
+    """One model on one set of examples."""
 
-    classes: tuple[str, ...]
-    labels: np.ndarray
-    """(texts,) int, the right classes."""
-    probabilities: np.ndarray
-    """(texts, classes) float32."""
+    outcomes: Outcomes
     lengths: np.ndarray
-    """(texts,) int, tokens without [CLS] and [SEP], as the model is given them."""
+    """(examples,) int, tokens of the first text without [CLS] and [SEP], as the model has them."""
     profile: TextProfile
     latency_ms: float
-    """Median of single texts, in this process."""
+    """Median of single examples, in this process."""
     size_bytes: int
     """Of the SavedModel's folder."""
 
-    @property
-    def predictions(self) -> np.ndarray:
-        """(texts,) int."""
-        return np.asarray(self.probabilities.argmax(axis=1))
 
-    @property
-    def is_right(self) -> np.ndarray:
-        """(texts,) bool."""
-        return np.asarray(self.predictions == self.labels)
-
-
-def ask(saved_model_dir: str | Path, texts: LabelledText) -> Answers:
-    """Answers of a classifier that `bert-tf export` wrote.
+def predict(saved_model_dir: str | Path, examples: Examples, task: Task) -> Predictions:
+    """Predictions of a model of `task` that `bert-tf export` wrote.
 
     Raises:
         FileNotFoundError: no SavedModel.
-        ValueError: it is no classifier, takes pairs where there are none, or reverse, or does not
+        ValueError: it is of another task, takes pairs where there are none, or reverse, or does not
             know a label.
     """
     directory = newest_version(saved_model_dir)
     model = tf.saved_model.load(str(directory))
-    classify = _classifier(directory, model, has_pairs=texts.text_pairs is not None)
-    columns = {"text": texts.texts}
-    if texts.text_pairs is not None:
-        columns["text_pair"] = texts.text_pairs
-    answers = [
-        {name: value.numpy() for name, value in classify(**batch).items()}
-        for batch in text_batches(columns, batch_size=_BATCH_SIZE)
-    ]
-    classes = tuple(name.decode() for name in answers[0]["labels"][0])
-    lengths, num_unknown = _token_counts(model, texts)
-    return Answers(
-        classes=classes,
-        labels=_class_ids(texts, classes, directory),
-        probabilities=np.concatenate([answer["probabilities"] for answer in answers]),
+    function = _default_signature(directory, model, examples, task)
+    answers = _answers(function, examples.inputs, constant=task.constant_answers)
+    try:
+        outcomes = task.outcomes(examples, answers)
+    except ValueError as error:
+        raise ValueError(f"{directory}: {error}") from error
+    lengths, num_unknown = _token_counts(model, next(iter(examples.inputs.values())))
+    return Predictions(
+        outcomes=outcomes,
         lengths=lengths,
-        profile=TextProfile.of(lengths=lengths, num_unknown=num_unknown, labels=texts.labels),
-        latency_ms=_latency_ms(classify, columns),
+        profile=TextProfile.of(
+            lengths=lengths, num_unknown=num_unknown, label_counts=task.target_counts(examples)
+        ),
+        latency_ms=_latency_ms(function, examples.inputs),
         size_bytes=sum(path.stat().st_size for path in directory.rglob("*") if path.is_file()),
     )
 
 
-def _classifier(directory: Path, model: Any, *, has_pairs: bool) -> Any:
+def _default_signature(directory: Path, model: Any, examples: Examples, task: Task) -> Any:
     function = model.signatures[DEFAULT]
-    wanted = {"text", "text_pair"} if has_pairs else {"text"}
+    wanted = set(examples.inputs)
     taken = set(function.structured_input_signature[1])
-    if "probabilities" not in function.structured_outputs or taken != wanted:
+    if taken != wanted or not task.is_answer(function.structured_outputs):
         raise ValueError(
-            f"{directory}: a classifier of {sorted(wanted)} is needed. Received: a model that "
-            f"takes {sorted(taken)} and gives {sorted(function.structured_outputs)}."
+            f"{directory}: a model of the task {task.name} that takes {sorted(wanted)} is needed. "
+            f"Received: a model that takes {sorted(taken)} and gives "
+            f"{sorted(function.structured_outputs)}. Set finetuning.task and "
+            "finetuning.text_pair_field as they were for it."
         )
     return function
 
 
-def _class_ids(texts: LabelledText, classes: Sequence[str], directory: Path) -> np.ndarray:
-    ids = {name: number for number, name in enumerate(classes)}
-    for row, label in enumerate(texts.labels):
-        if label not in ids:
-            raise ValueError(
-                f"{texts.where(row)}: a label must be one of the model's, "
-                f"{', '.join(classes)} ({directory}). Received: {label!r}."
-            )
-    return np.array([ids[label] for label in texts.labels])
+def _answers(
+    function: Any, inputs: Mapping[str, Sequence[str]], *, constant: Sequence[str]
+) -> Answers:
+    parts: dict[str, list[np.ndarray]] = {}
+    for batch in text_batches(inputs, batch_size=_BATCH_SIZE):
+        for name, value in function(**batch).items():
+            if name in constant and name in parts:
+                continue
+            parts.setdefault(name, []).append((value[:1] if name in constant else value).numpy())
+    return {name: np.concatenate(values) for name, values in parts.items()}
 
 
-def _token_counts(model: Any, texts: LabelledText) -> tuple[np.ndarray, int]:
-    """Tokens of each first text, and [UNK] among all of them."""
+def _token_counts(model: Any, texts: Sequence[str]) -> tuple[np.ndarray, int]:
+    """Tokens of each text, and [UNK] among all of them."""
     tokenize = model.signatures["tokenize"]
     lengths, num_unknown = [], 0
-    for batch in text_batches({"text": texts.texts}, batch_size=_BATCH_SIZE):
+    for batch in text_batches({"text": texts}, batch_size=_BATCH_SIZE):
         tokens = tokenize(**batch)
         lengths.append(tokens["input_mask"].numpy().sum(axis=1) - NUM_SPECIAL_TOKENS)
         num_unknown += int((tokens["tokens"].numpy() == b"[UNK]").sum())
     return np.concatenate(lengths), num_unknown
 
 
-def _latency_ms(classify: Any, columns: dict[str, list[str]]) -> float:
-    singles = list(itertools.islice(text_batches(columns, batch_size=1), _NUM_TIMED))
+def _latency_ms(function: Any, inputs: Mapping[str, Sequence[str]]) -> float:
+    def answer(single: dict[str, tf.Tensor]) -> None:
+        next(iter(function(**single).values())).numpy()
+
+    singles = list(itertools.islice(text_batches(inputs, batch_size=1), _NUM_TIMED))
     for single in singles[:_NUM_UNTIMED]:
-        classify(**single)["label"].numpy()
+        answer(single)
     seconds = []
     for single in singles:
         started = time.perf_counter()
-        classify(**single)["label"].numpy()
+        answer(single)
         seconds.append(time.perf_counter() - started)
     return 1e3 * statistics.median(seconds)

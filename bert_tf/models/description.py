@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import pydantic
 
@@ -19,9 +19,9 @@ class ModelDescription(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     format_version: Literal[1] = 1
-    kind: Literal[
-        "encoder", "pretraining", "classification", "token_classification", "question_answering"
-    ]
+    kind: str
+    """`encoder`, `pretraining`, `token_classification`, `question_answering`, or the name of the
+    task that it was fine-tuned for (see `tasks.table`)."""
     architecture: ModelConfig
     max_seq_length: pydantic.PositiveInt
     class_names: tuple[str, ...] = ()
@@ -35,6 +35,8 @@ class ModelDescription(pydantic.BaseModel):
     pooling: Literal["pooler", "cls", "mean", "mean_sqrt_len", "max"] = "pooler"
     """Of an `encoder`: what a sequence's embedding is made of (see `BertEmbedder`)."""
     normalize_embeddings: bool = False
+    task_state: dict[str, Any] = pydantic.Field(default_factory=dict)
+    """What a task keeps of its settings and its training, such as thresholds; JSON."""
 
     @pydantic.model_validator(mode="after")
     def _has_what_it_reads(self) -> Self:
@@ -50,9 +52,8 @@ class ModelDescription(pydantic.BaseModel):
                 "`encoder` with another pooling or a `pretraining` model without "
                 "has_next_sentence needs none."
             )
-        if "classification" in self.kind and len(set(self.class_names)) != max(
-            2, len(self.class_names)
-        ):
+        num_names = len(self.class_names)
+        if "classification" in self.kind and len(set(self.class_names)) != max(2, num_names):
             raise ValueError(
                 "class_names must be two or more, each another. Received: "
                 f"{list(self.class_names)}."
@@ -63,6 +64,11 @@ class ModelDescription(pydantic.BaseModel):
                 "has_next_sentence. An `encoder` has none."
             )
         return self
+
+    def as_json(self) -> str:
+        """What `model.json` holds."""
+        left_out = None if self.task_state else {"task_state"}
+        return self.model_dump_json(indent=2, exclude=left_out)
 
 
 def load_description(directory: str | Path) -> ModelDescription:

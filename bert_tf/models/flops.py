@@ -2,12 +2,12 @@
 
 A product of (m, k) and (k, n) is 2mkn floating-point operations, and the backward pass two such
 for each of the forward pass. With L layers, width W, intermediate size I, rows of T positions,
-vocabulary V and C classes:
+vocabulary V:
 
     positions   6 * L * (4 * W^2 + 2 * W * I)     query, key, value, output, feed-forward network
     positions   12 * L * T * W                    scores, and weights times values
     predictions 6 * (W^2 + V * W)                 the masked-token head at gathered positions
-    sequences   6 * (W^2 + C * W)                 pooler, and next-sentence head or classifier
+    sequences   3 * what the head says            pooler and next-sentence head, a task's head
 
 Every position and prediction that is fed counts, padding too, since it is computed: what share of
 them is real is another number (see `training.workload`). Lookups, everything element-wise and what
@@ -29,25 +29,31 @@ def training_flops(
     length: Any,
     num_predictions: Any,
     num_sequences: Any,
-    num_classes: int,
+    head_flops: float,
 ) -> Any:
     """Model FLOPs of one step, backward pass included.
 
-    All but `num_classes` may be whole numbers or scalars of an array library; those as floats,
+    All but `head_flops` may be whole numbers or scalars of an array library; those as floats,
     since the result passes what 32 bits hold.
 
     Args:
         num_predictions: masked-token predictions of all rows, 0 without that head.
         num_sequences: of all rows; those that share a row are several.
-        num_classes: that each sequence is scored on; 0 without such a head, and then no pooler.
+        head_flops: of the pooler and what stands on it, for one sequence, forward.
     """
     width, num_layers = config.hidden_size, config.num_hidden_layers
     layer = 4 * width**2 + 2 * width * config.intermediate_size
     of_position = 6 * num_layers * layer + 12 * num_layers * width * length
     of_prediction = 6 * (width**2 + (config.vocab_size or 0) * width)
-    of_sequence = 6 * (width**2 + num_classes * width) if num_classes else 0
+    of_sequence = 3 * head_flops
     return (
         of_position * num_rows * length
         + of_prediction * num_predictions
         + of_sequence * num_sequences
     )
+
+
+def classifier_flops(config: ModelConfig, *, num_outputs: int) -> float:
+    """Of a pooler and `num_outputs` scores on it, for one sequence, forward."""
+    width = config.hidden_size
+    return 2.0 * (width**2 + num_outputs * width)

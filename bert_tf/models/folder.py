@@ -35,6 +35,12 @@ from bert_tf.system.files import appearing, write_whole
 logger = logging.getLogger(__name__)
 
 ENCODER, POOLER = "encoder/", "encoder/pooler/"
+HEADED: dict[str, tuple[type[BertClassifier], int | None]] = {
+    "classification": (BertClassifier, None),
+    "token_classification": (BertTokenClassifier, None),
+    "question_answering": (BertQuestionAnswerer, 2),
+}
+"""Heads by the kind of the model: its class, and its outputs where they are not the classes."""
 
 
 def build_model(
@@ -69,17 +75,18 @@ def build_model(
             normalize=description.normalize_embeddings,
             **common,
         )
-    else:
-        headed, num_classes = {
-            "classification": (BertClassifier, len(description.class_names)),
-            "token_classification": (BertTokenClassifier, len(description.class_names)),
-            "question_answering": (BertQuestionAnswerer, 2),
-        }[description.kind]
+    elif description.kind in HEADED:
+        headed, num_classes = HEADED[description.kind]
         model = headed(
             architecture,
-            num_classes=num_classes,
+            num_classes=num_classes or len(description.class_names),
             dropout_rate=description.classifier_dropout_prob,
             **common,
+        )
+    else:
+        raise ValueError(
+            f"kind must be one of encoder, pretraining, {', '.join(HEADED)}. Received: "
+            f"{description.kind!r}. The model of a task is built by the task (`tasks.models`)."
         )
     model.build(inputs)
     return model
@@ -92,14 +99,16 @@ def save_model(model: keras.Model, description: ModelDescription, directory: str
     weights = weights_by_name(model)
     with appearing(directory / WEIGHTS_FILE) as path:
         safetensors.numpy.save_file(dict(stored_tensors(weights, _entries(weights))), path)
-    write_whole(directory / DESCRIPTION_FILE, description.model_dump_json(indent=2).encode())
+    write_whole(directory / DESCRIPTION_FILE, description.as_json().encode())
 
 
-def load_model(directory: str | Path, *, dtype: str = "float32") -> keras.Model:
-    """The model saved in `directory`, every weight of it loaded."""
-    model = build_model(load_description(directory), dtype=dtype)
+def load_weights(model: keras.Model, directory: str | Path) -> None:
+    """Set every weight of a model from the folder that it was saved in.
+
+    Raises:
+        ValueError: lists all missing, unexpected and mis-shaped tensors; nothing is set then.
+    """
     _load(model, directory, parts=("",))
-    return model
 
 
 def load_encoder(model: keras.Model, directory: str | Path) -> None:

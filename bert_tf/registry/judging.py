@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf import registry
-from bert_tf.config import GateConfig
-from bert_tf.data.batches.tasks import LabelledText
+from bert_tf.config import FinetuningConfig, GateConfig
 from bert_tf.data.inspection.text_profile import PROFILE_FILE, TextProfile
 from bert_tf.gate.decision import DECISION_FILE, Decision, decide
-from bert_tf.gate.predictions import ask
+from bert_tf.gate.predictions import predict
+from bert_tf.models.description import DESCRIPTION_FILE, ModelDescription
 from bert_tf.registry.lookup import find_model, find_version, open_registry
+from bert_tf.tasks.base import Task
+from bert_tf.tasks.examples import Examples
+from bert_tf.tasks.table import open_task, task_of
 
 PASSED_TAG, REASON_TAG, AGAINST_TAG = "gate.has_passed", "gate.reason", "gate.champion"
 _TAG_CHARACTERS = 4000  # MLflow takes 5,000
@@ -43,13 +46,14 @@ def judge(
     *,
     name: str,
     alias_or_version: str | int,
-    texts: LabelledText,
+    examples: Examples,
+    task: Task,
     config: GateConfig,
     tracking_uri: str,
     sources: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Judgement:
-    """Compare a version with the champion on `texts`, and keep the decision.
+    """Compare a version with the champion on `examples` of `task`, and keep the decision.
 
     A version that is the champion itself is judged alone; any other gets the alias `challenger`.
     """
@@ -62,17 +66,18 @@ def judge(
         if not is_champion:
             client.set_registered_model_alias(name, registry.CHALLENGER, version.version)
 
-        def answers_of(number: Any) -> Any:
+        def predictions_of(number: Any) -> Any:
             folder = Path(scratch) / str(number)
             saved_model = registry.fetch(
                 name=name, alias_or_version=number, output_dir=folder, tracking_uri=tracking_uri
             )
-            return ask(saved_model, texts)
+            return predict(saved_model, examples, task)
 
-        champion = answers_of(compared_with) if compared_with else None
+        champion = predictions_of(compared_with) if compared_with else None
         decision = decide(
-            answers_of(version.version),
+            predictions_of(version.version),
             champion,
+            task=task,
             config=config,
             sources=sources,
             training_profile=_profile(client, name, compared_with) if compared_with else None,
@@ -80,6 +85,20 @@ def judge(
         )
         _keep(client, version, decision, compared_with)
     return Judgement(name, int(version.version), compared_with, decision)
+
+
+def task_of_version(
+    section: FinetuningConfig, *, name: str, alias_or_version: str | int, tracking_uri: str
+) -> Task:
+    """The task of a registered version with its settings; of one that does not say, `section`'s."""
+    path = f"assets.extra/{DESCRIPTION_FILE}"
+    files = registry.read_files(
+        name=name, alias_or_version=alias_or_version, paths=[path], tracking_uri=tracking_uri
+    )
+    task = None
+    if path in files:
+        task = task_of(ModelDescription.model_validate(json.loads(files[path])), section)
+    return task or open_task(section)
 
 
 def promote_judged(judgement: Judgement, *, tracking_uri: str) -> registry.RegisteredVersion:

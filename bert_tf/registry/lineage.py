@@ -16,10 +16,10 @@ import yaml
 from bert_tf import registry
 from bert_tf.config import Config, validate_config
 from bert_tf.models.description import WEIGHTS_FILE, weights_sha256
+from bert_tf.system.files import file_sha256
 from bert_tf.tracking.provenance import (
     PROVENANCE_FILE,
     DataInput,
-    file_input,
     records_input,
 )
 
@@ -143,7 +143,7 @@ def changed_inputs(provenance: Mapping[str, Any]) -> list[str]:
 def _now(stage: str, data: DataInput) -> str:
     if stage == "pretrain":
         return records_input(data.role, data.source).sha256
-    return file_input(data.role, data.source, num_examples=data.num_examples or 0).sha256
+    return file_sha256(data.source)
 
 
 def _describe(provenance: Mapping[str, Any], *, indent: str) -> Iterator[str]:

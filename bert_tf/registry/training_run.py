@@ -12,10 +12,11 @@ _FILES = (
     "model.json",
     "metrics.json",
     "vocab.txt",
-    "confusion_matrix.png",
     "data_profile.json",
     "provenance.json",
 )
+_REPORTS = ("*.png", "*.md")
+"""Pictures and tables of its task."""
 
 
 def read_training(run_dir: str | Path) -> dict[str, Any]:
@@ -27,6 +28,7 @@ def read_training(run_dir: str | Path) -> dict[str, Any]:
     run_dir = Path(run_dir)
     run_id = run_id_of(run_dir)
     files = [run_dir / name for name in _FILES if (run_dir / name).is_file()]
+    files += sorted(path for kind in _REPORTS for path in run_dir.glob(kind))
     if run_id is None and not files:
         raise FileNotFoundError(
             f"{run_dir}: must be the output folder of a training. "

@@ -31,15 +31,31 @@ class DataInput:
     role: str
     """`train`, `eval` or the name of a pretraining phase."""
     source: str
-    """Absolute path."""
+    """Absolute path, `hub:` name, or `memory`."""
     sha256: str
     """Of the file; of records, of their manifest, which has the digest of every shard."""
     num_examples: int | None = None
 
 
-def file_input(role: str, path: str | Path, *, num_examples: int) -> DataInput:
-    """A labelled file."""
-    return DataInput(role, str(Path(path).absolute()), file_sha256(path), num_examples)
+def table_inputs(role: str, source: Any, *, num_examples: int) -> list[DataInput]:
+    """What `read_table` read: each file, or the content of what is no file."""
+    from bert_tf.data.tables.reading import named_files
+
+    files = named_files(source)
+    if files:
+        of_all = num_examples if len(files) == 1 else None
+        return [DataInput(role, str(path.absolute()), file_sha256(path), of_all) for path in files]
+    name = source if isinstance(source, str) else "memory"
+    return [DataInput(role, name, _digest([_content(source)]), num_examples)]
+
+
+def _content(source: Any) -> str:
+    """Of a table in memory, or of a data set on a hub, row by row."""
+    from bert_tf.data.tables.reading import read_table
+
+    table = read_table(source, key="finetuning.train_path")
+    columns = {name: list(table.columns[name]) for name in table.names}
+    return json.dumps(columns, ensure_ascii=False, default=str)
 
 
 def records_input(role: str, path: str | Path) -> DataInput:

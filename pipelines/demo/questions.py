@@ -25,13 +25,13 @@ def ask(
     The summary holds how many of the same texts the served model and the from-scratch one (asked
     in this process) labelled right, whether gRPC agreed with REST, and some texts with answers.
     """
-    from bert_tf.data.batches.tasks import read_labelled
+    from bert_tf.data.tables.reading import read_table
+    from bert_tf.data.tables.values import labels_of, texts_of
     from bert_tf.export.predict import predict_texts
 
-    questions = read_labelled(
-        eval_path, text_field="text", text_pair_field=None, label_field="label"
-    )
-    texts, labels = questions.texts, questions.labels
+    table = read_table(eval_path, key="eval_path")
+    texts = texts_of(table, "text", key="eval_path")
+    labels = labels_of(table, "label", key="eval_path")
     with serve(model_dir, log_dir=output_path.parent) as (rest_url, grpc_address):
         with RestClient(rest_url, model_name=model_dir.name) as client:
             over_rest = _ask_in_batches(client, texts)

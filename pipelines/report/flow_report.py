@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bert_tf.metrics.statistics import METRICS
 from bert_tf.system.files import write_whole
 from bert_tf.tracking.tracker import Tracker, describe_tracking_uri, read_metrics, run_id_of
 from pipelines.engine import history
@@ -20,6 +19,7 @@ from pipelines.steps.ingest import set_aside_files
 from pipelines.steps.smoke_test import SMOKE_TEST_FILE
 
 REPORT_FILE, PICTURE_FILE = "report.md", "report.png"
+_MARKERS = "os^D"
 _TRAININGS = ("pretrain", "continue_pretraining", "finetune")
 
 
@@ -99,11 +99,16 @@ def _decision(run: FlowRun) -> Iterator[str]:
 def _metrics(figures: Mapping[str, Any]) -> Iterator[str]:
     models = _models(figures)
     yield f"| on held-out texts | {' | '.join(models)} |\n|---|{'---|' * len(models)}"
-    for metric in METRICS:
+    for metric in _metric_names(figures):
         values = [figures[model][metric] for model in models]
         cells = [f"{v['value']:.4f} ({v['low']:.4f} to {v['high']:.4f})" for v in values]
         yield f"| {metric.replace('_', ' ')} | {' | '.join(cells)} |"
     yield ""
+
+
+def _metric_names(figures: Mapping[str, Any]) -> list[str]:
+    """Those of the task that have intervals."""
+    return [name for name in figures["metrics"] if name in figures["challenger"]]
 
 
 def _models(figures: Mapping[str, Any]) -> list[str]:
@@ -160,9 +165,9 @@ def _draw_curves(axes: Any, folder: Path, name: str) -> None:
 
 def _draw_metrics(axes: Any, figures: Mapping[str, Any]) -> None:
     """Points with their intervals, challenger beside champion."""
-    models = _models(figures)
+    models, metrics = _models(figures), _metric_names(figures)[: len(_MARKERS)]
     for place, model in enumerate(models):
-        for offset, metric in enumerate(METRICS):
+        for offset, metric in enumerate(metrics):
             interval = figures[model][metric]
             value = interval["value"]
             error = [[value - interval["low"]], [interval["high"] - value]]
@@ -170,12 +175,14 @@ def _draw_metrics(axes: Any, figures: Mapping[str, Any]) -> None:
                 [place + 0.2 * offset],
                 [value],
                 error,
-                fmt="os"[offset],
+                fmt=_MARKERS[offset],
                 capsize=4,
                 color=f"C{offset}",
+                label=metric.replace("_", " ") if place == 0 else None,
             )
     axes.set_xticks([place + 0.1 for place in range(len(models))], models)
-    axes.set(title="accuracy (dot), macro F1 (square), with intervals", xlim=(-0.5, 1.7))
+    axes.legend()
+    axes.set(title="metrics with intervals", xlim=(-0.5, 1.7))
 
 
 def _track(run: FlowRun, folder: Path) -> None:

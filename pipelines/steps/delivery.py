@@ -14,10 +14,9 @@ from bert_tf.system.files import write_whole
 from bert_tf.tracking.provenance import ORIGIN_FILE
 from pipelines.engine.json_files import read_json, write_json
 from pipelines.engine.step import Context, Stop
-from pipelines.steps.ingest import EVAL_FILE
+from pipelines.steps.ingest import held_out_examples
 
 if TYPE_CHECKING:
-    from bert_tf.data.batches.tasks import LabelledText
     from bert_tf.registry.judging import Judgement
 
 REGISTERED_FILE, GATE_FILE, PUBLISHED_FILE = "registered.json", "gate.json", "published.json"
@@ -139,14 +138,22 @@ def gate(context: Context) -> Stop | None:
 
 
 def _judge(context: Context, name: str, version: int) -> "Judgement":
+    from bert_tf.data.tables.values import texts_of
     from bert_tf.registry.judging import judge
+    from bert_tf.tasks.table import open_task
 
     config, source_field = context.config, context.config.flow.source_field
+    task = open_task(config.finetuning)
+    examples = held_out_examples(context, task)
+    sources = None
+    if source_field is not None:
+        sources = texts_of(examples.table, source_field, key="flow.source_field")
     return judge(
         name=name,
         alias_or_version=version,
-        texts=eval_texts(context),
-        sources=eval_texts(context, label_field=source_field).labels if source_field else None,
+        examples=examples,
+        task=task,
+        sources=sources,
         config=config.gate,
         seed=config.seed,
         tracking_uri=context.tracking_uri,
@@ -219,19 +226,6 @@ def served_bytes(context: Context) -> int:
     folder = context.find("export|export_encoder")
     files = [] if folder is None else newest_version(folder).rglob("*")
     return 2 * sum(path.stat().st_size for path in files if path.is_file())
-
-
-def eval_texts(context: Context, *, label_field: str | None = None) -> "LabelledText":
-    """Texts that no version was trained on; `label_field` names another column for labels."""
-    from bert_tf.data.batches.tasks import read_labelled
-
-    section, folder = context.config.finetuning, context.find("labelled")
-    return read_labelled(
-        str(section.eval_path) if folder is None else folder / EVAL_FILE,
-        text_field=section.text_field,
-        text_pair_field=section.text_pair_field,
-        label_field=label_field or section.label_field,
-    )
 
 
 def _registered(context: Context) -> tuple[str, int]:

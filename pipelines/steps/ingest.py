@@ -10,11 +10,8 @@ grow, no version was trained on what it is judged by.
 """
 
 import contextlib
-import functools
-import glob
 import json
 import logging
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +23,12 @@ from bert_tf.data.corpora.document import Document, held_out_rule
 from bert_tf.data.corpora.hub import PREFIX, hub_fingerprint
 from bert_tf.data.corpora.selection import DigestSet
 from bert_tf.data.seeds import derive_seed
+from bert_tf.data.tables.reading import read_table
+from bert_tf.data.tables.splitting import are_held_out
 from bert_tf.system.files import appearing, write_whole
+from bert_tf.tasks.base import Task
+from bert_tf.tasks.examples import Examples
+from bert_tf.tasks.table import open_task
 from pipelines.engine.json_files import read_json, write_json
 from pipelines.engine.step import Context
 
@@ -171,88 +173,75 @@ def labelled_files(config: Config) -> list[Path]:
     Raises:
         FileNotFoundError: a path names nothing.
     """
-    from bert_tf.data.batches.tasks import SUFFIXES
+    from bert_tf.data.tables.reading import table_files
 
-    found: set[Path] = set()
-    for name in config.flow.labelled_paths:
-        path = Path(name)
-        if path.is_dir():
-            found |= {file for file in path.rglob("*") if file.name.endswith(SUFFIXES)}
-        elif path.is_file():
-            found.add(path)
-        elif not (files := {Path(file) for file in glob.glob(name, recursive=True)}):  # noqa: PTH207
-            raise FileNotFoundError(
-                f"{name}: flow.labelled_paths must name files, folders or globs. Received: nothing "
-                "is there."
-            )
-        else:
-            found |= files
-    return sorted(found)
+    return table_files(config.flow.labelled_paths, key="flow.labelled_paths")
 
 
 def labelled(context: Context) -> None:
     """All labelled texts, held-out ones apart. Of a text with two labels the last one counts."""
-    config = context.config
+    config, task = context.config, open_task(context.config.finetuning)
     damaged: list[DamagedFile] = []
-    records: dict[tuple[str, str | None], dict[str, str]] = {}
+    records: dict[str, _Record] = {}
     files = labelled_files(config)
     for number, path in enumerate(files):
         context.show("labelled", number, len(files), str(path))
         with _set_aside(str(path), damaged, config=config):
-            records |= _read_records(path, config)
+            records |= _read_records(path, task, config)
     _refuse_nothing(records, damaged, "flow.labelled_paths")
-    split = _split(records, config)
-    for name, rows in ((TRAIN_FILE, split.train), (EVAL_FILE, split.held_out)):
-        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    train, held_out = _split(records, config)
+    for name, rows in ((TRAIN_FILE, train), (EVAL_FILE, held_out)):
+        lines = (json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
         write_whole(context.directory / name, "".join(lines))
-    summary = {"num_train": len(split.train), "num_eval": len(split.held_out)}
+    summary = {"num_train": len(train), "num_eval": len(held_out)}
     _write_summary(context.directory / LABELLED_FILE, summary, damaged)
 
 
-@dataclass(frozen=True)
-class _Split:
-    train: list[dict[str, str]]
-    held_out: list[dict[str, str]]
+class _Record(NamedTuple):
+    row: dict[str, Any]
+    """All columns."""
+    strata: tuple[Any, ...]
+    """What a split must leave some of for training."""
 
 
-def _split(records: dict[tuple[str, str | None], dict[str, str]], config: Config) -> _Split:
-    """A class that would have no text to be learnt from keeps all of its texts for training."""
-    rule = held_out_rule(config.flow.labelled_held_out_share, config.seed)
-    keys = ["\t".join(filter(None, key)).encode() for key in records]
-    are_held_out = dict(zip(records, rule(keys), strict=True))
-    label_field = config.finetuning.label_field
-    learnt = Counter(row[label_field] for key, row in records.items() if not are_held_out[key])
-    split = _Split([], [])
-    for key, row in records.items():
-        is_held_out = are_held_out[key] and learnt[row[label_field]] > 0
-        (split.held_out if is_held_out else split.train).append(row)
-    return split
-
-
-def _read_records(path: Path, config: Config) -> dict[tuple[str, str | None], dict[str, str]]:
-    from bert_tf.data.batches.tasks import read_labelled
-
-    section, source_field = config.finetuning, config.flow.source_field
-    read = functools.partial(
-        read_labelled,
-        path,
-        text_field=section.text_field,
-        text_pair_field=section.text_pair_field,
-    )
-    texts = read(label_field=section.label_field)
-    columns: dict[str, Sequence[str]] = {
-        section.text_field: texts.texts,
-        section.label_field: texts.labels,
-    }
-    if section.text_pair_field is not None and texts.text_pairs is not None:
-        columns[section.text_pair_field] = texts.text_pairs
-    if source_field is not None:
-        columns[source_field] = read(label_field=source_field).labels
-    pairs: Sequence[str | None] = texts.text_pairs or [None] * len(texts.texts)
+def _read_records(path: Path, task: Task, config: Config) -> dict[str, _Record]:
+    """What counts as the same text -> its record; NFC and NFD of a text are one."""
+    section = config.finetuning
+    table = read_table(path, config=section.table, key="flow.labelled_paths")
+    examples = task.read(table, section)
+    strata = task.strata(examples) or [()] * len(examples)
+    rows = zip(*(table.columns[name] for name in table.names), strict=True)
     return {
-        (text, pair): dict(zip(columns, row, strict=True))
-        for text, pair, *row in zip(texts.texts, pairs, *columns.values(), strict=True)
+        key: _Record(dict(zip(table.names, row, strict=True)), tuple(of_row))
+        for key, row, of_row in zip(examples.keys(), rows, strata, strict=True)
     }
+
+
+def _split(
+    records: dict[str, _Record], config: Config
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Training and held-out rows: a class of which none would be left to learn from keeps all."""
+    share, seed = config.flow.labelled_held_out_share, config.seed
+    held_out = dict(zip(records, are_held_out(list(records), share=share, seed=seed), strict=True))
+    learnt = {
+        name for key, record in records.items() if not held_out[key] for name in record.strata
+    }
+    train: list[dict[str, Any]] = []
+    evaluation: list[dict[str, Any]] = []
+    for key, record in records.items():
+        is_held_out = held_out[key] and learnt.issuperset(record.strata)
+        (evaluation if is_held_out else train).append(record.row)
+    return train, evaluation
+
+
+def held_out_examples(context: Context, task: Task) -> Examples:
+    """Examples that no version was trained on, with all columns of their tables."""
+    section, folder = context.config.finetuning, context.find("labelled")
+    if folder is None:
+        table = read_table(section.eval_path, config=section.table, key="finetuning.eval_path")
+    else:
+        table = read_table(folder / EVAL_FILE, key="flow.labelled_paths")
+    return task.read(table, section)
 
 
 # --- both

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf.cli.progress import progress_shown
-from bert_tf.config import Config, ModelConfig, required
+from bert_tf.config import Config, ModelConfig, TableConfig, required
 from bert_tf.models.description import DESCRIPTION_FILE, WEIGHTS_FILE
 from pipelines.engine.step import Context
 from pipelines.steps.ingest import (
@@ -167,12 +167,13 @@ def evaluate(context: Context) -> None:
 
 
 def _of_labelled(context: Context) -> Config:
-    section = {"pretrained": str(context.folder(ENCODER))}
+    section: dict[str, Any] = {"pretrained": str(context.folder(ENCODER))}
     folder = context.find("labelled")
     if folder is not None:
         section |= {
             "train_path": str(kept(folder / TRAIN_FILE, context)),
             "eval_path": str(kept(folder / EVAL_FILE, context)),
+            "table": TableConfig(),  # of the files that people dropped, not of these
         }
     return context.with_settings(finetuning=section)
 
@@ -202,8 +203,10 @@ def model_files(folder: str | None) -> list[Path]:
 
 def own_split_files(config: Config) -> list[Path]:
     """The labelled files that the configuration names itself."""
+    from bert_tf.data.tables.reading import named_files
+
     paths = (config.finetuning.train_path, config.finetuning.eval_path)
-    return [Path(path) for path in paths if path]
+    return [file for path in paths if path for file in named_files(path)]
 
 
 # --- both

@@ -7,11 +7,8 @@ import tensorflow as tf
 
 from bert_tf.conversion.checkpoint import Model
 from bert_tf.models.tensors import weights_by_name
-from bert_tf.training.engine.objective import (
-    ClassificationObjective,
-    PretrainingObjective,
-    total_loss,
-)
+from bert_tf.tasks.classification import ClassificationObjective
+from bert_tf.training.engine.objective import PretrainingObjective, total_loss
 
 
 def our_results(

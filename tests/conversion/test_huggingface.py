@@ -236,14 +236,18 @@ def test_classes_and_their_names(tmp_path):
         edited(tmp_path / "b", "BertForSequenceClassification", config={"id2label": None})
     )
     assert unnamed.description.class_names == ("LABEL_0", "LABEL_1", "LABEL_2")
-    with pytest.raises(ValueError, match=r"one label of several.*regression"):
+    with pytest.raises(ValueError, match=r"problem_type must be one of .*Received: .*'ranking'"):
         load_checkpoint(
             edited(
-                tmp_path / "c",
-                "BertForSequenceClassification",
-                config={"problem_type": "regression"},
+                tmp_path / "c", "BertForSequenceClassification", config={"problem_type": "ranking"}
             )
         )
+
+
+def test_the_problem_type_tells_tasks_with_the_same_head_apart(tmp_path):
+    config = {"problem_type": "multi_label_classification"}
+    several = load_checkpoint(edited(tmp_path, "BertForSequenceClassification", config=config))
+    assert several.description.kind == "multi_label"
 
 
 def test_a_tensor_that_stands_there_twice_is_refused(tmp_path):

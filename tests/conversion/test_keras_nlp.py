@@ -17,8 +17,8 @@ from bert_tf.conversion.checkpoint import Model
 from bert_tf.conversion.convert import convert_checkpoint, detect_format, load_checkpoint
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.models.description import ModelDescription
-from bert_tf.models.folder import build_model
 from bert_tf.models.tensors import stored_tensors, weights_by_name
+from bert_tf.tasks.models import build_model
 from tests.golden.make_keras_nlp import randomize_all
 from tests.references import ARCHITECTURE, random_batch, randomize
 

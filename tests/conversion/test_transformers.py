@@ -10,8 +10,8 @@ from bert_tf.conversion.convert import load_checkpoint
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
 from bert_tf.models.description import ModelDescription
-from bert_tf.models.folder import build_model
 from bert_tf.models.tensors import weights_by_name
+from bert_tf.tasks.models import build_model
 from tests.conversion import huggingface_reference as reference
 from tests.conversion.test_huggingface import assert_same_results
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.data.batches import length_groups, tasks
+from bert_tf.data.batches import length_groups
+from bert_tf.data.batches.labelled import encode_texts, labelled_batches
 from bert_tf.data.text.tokenizer import Tokenizer
 
 BATCH = 4
@@ -111,14 +112,12 @@ def test_grouped_batches_hold_the_examples_of_plain_ones(
 ) -> None:
     texts = [" ".join(["cat"] * (1 + row * 17 % 40)) + f" {row}" for row in range(30)]
     pairs = ["dog " * (row % 7) for row in range(30)] if has_pairs else None
-    data = tasks.LabelledText(texts, pairs, [str(row % 3) for row in range(30)])
+    targets = {"labels": np.arange(30, dtype=np.int32) % 3}
+    encoded = encode_texts(texts, pairs, targets=targets, tokenizer=tokenizer, max_seq_length=48)
 
     def examples(*, is_training: bool, group_by_length: bool) -> tuple[Counter, int]:
-        batches = tasks.classification_batches(
-            data,
-            tokenizer=tokenizer,
-            class_names=["0", "1", "2"],
-            max_seq_length=48,
+        batches = labelled_batches(
+            encoded,
             batch_size=BATCH,
             is_training=is_training,
             group_by_length=group_by_length,
@@ -144,15 +143,8 @@ def test_grouped_batches_hold_the_examples_of_plain_ones(
 
 
 def test_rows_of_evaluation_need_no_more_than_their_lengths(tokenizer: Tokenizer) -> None:
-    data = tasks.LabelledText(["", "cat " * 100], None, ["a", "b"])
-    batches = tasks.classification_batches(
-        data,
-        tokenizer=tokenizer,
-        class_names=["a", "b"],
-        max_seq_length=20,
-        batch_size=1,
-        is_training=False,
-        group_by_length=True,
-    )
+    texts = ["", "cat " * 100]
+    encoded = encode_texts(texts, targets={}, tokenizer=tokenizer, max_seq_length=20)
+    batches = labelled_batches(encoded, batch_size=1, is_training=False, group_by_length=True)
     shapes = [tuple(tf.shape(batch["input_ids"]).numpy()) for batch in batches]
     assert shapes == [(1, 20), (1, 8)]

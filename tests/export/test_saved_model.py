@@ -14,7 +14,8 @@ from bert_tf.export.predict import predict_texts
 from bert_tf.export.saved_model import export_model
 from bert_tf.export.version_folders import newest_version
 from bert_tf.models.description import ModelDescription
-from bert_tf.models.folder import build_model, load_model, save_model
+from bert_tf.models.folder import save_model
+from bert_tf.tasks.models import build_model, load_model
 
 VOCABULARY = (
     *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "한글", "좋", "##아요", "나", "##빠요"),

@@ -1,14 +1,18 @@
 """Each check of the gate: what passes, what fails, and what the decision says."""
 
 import dataclasses
+from collections import Counter
 
 import numpy as np
 import pytest
 
 from bert_tf.config.gate import GateConfig
 from bert_tf.data.inspection.text_profile import TextProfile, compare
-from bert_tf.gate.decision import decide, slices
-from bert_tf.gate.predictions import Answers
+from bert_tf.gate import decision
+from bert_tf.gate.decision import slices
+from bert_tf.gate.predictions import Predictions
+from bert_tf.metrics.outcomes import Outcomes
+from bert_tf.tasks.classification import Classification
 
 NUM_TEXTS = 600
 GENERATOR = np.random.default_rng(0)
@@ -17,28 +21,33 @@ LENGTHS = GENERATOR.integers(3, 60, NUM_TEXTS)
 CLASSES = ("bad", "good")
 
 
-def make_answers(*, wrong: object = (), confidence: float = 0.8, **changes: object) -> Answers:
+def make_answers(*, wrong: object = (), confidence: float = 0.8, **changes: object) -> Predictions:
     """A model that is right but on the rows of `wrong`."""
     predictions = LABELS.copy()
     rows = np.array(wrong, dtype=int) if not isinstance(wrong, np.ndarray) else wrong
     predictions[rows] = 1 - predictions[rows]
     probabilities = np.full((NUM_TEXTS, 2), 1 - confidence, np.float32)
     probabilities[np.arange(NUM_TEXTS), predictions] = confidence
+    outcomes = Outcomes(
+        targets=LABELS, predictions=predictions, scores=probabilities, names=CLASSES
+    )
     values = {
-        "classes": CLASSES,
-        "labels": LABELS,
-        "probabilities": probabilities,
+        "outcomes": outcomes,
         "lengths": LENGTHS,
         "profile": make_profile(),
         "latency_ms": 10.0,
         "size_bytes": 1_000_000,
     }
-    return Answers(**(values | changes))
+    return Predictions(**(values | changes))
+
+
+def decide(*models: Predictions | None, **options: object) -> decision.Decision:
+    return decision.decide(*models, task=Classification(), **options)
 
 
 def make_profile(*, lengths=LENGTHS, num_unknown=100, labels=LABELS) -> TextProfile:
-    names = [CLASSES[label] for label in labels]
-    return TextProfile.of(lengths=lengths, num_unknown=num_unknown, labels=names)
+    counts = dict(Counter(CLASSES[label] for label in sorted(labels)))
+    return TextProfile.of(lengths=lengths, num_unknown=num_unknown, label_counts=counts)
 
 
 def failed(decision) -> list[str]:
@@ -97,7 +106,11 @@ def test_sources_are_slices_and_small_slices_are_not_judged():
     config = config.model_copy(update={"min_slice_size": 30})
     decision = decide(worse, make_answers(), config=config, sources=sources)
     assert failed(decision) == ["accuracy, source mail"]
-    assert set(slices(worse, sources)) >= {"source web", "label bad", "shortest third"}
+    assert set(slices(worse, Classification(), sources)) >= {
+        "source web",
+        "label bad",
+        "shortest third",
+    }
 
 
 @pytest.mark.parametrize(
@@ -140,10 +153,10 @@ def test_texts_unlike_the_training_data_are_named(trained_on, name):
 
 
 def test_a_difference_that_chance_explains_is_no_drift():
-    few = TextProfile.of(lengths=[5, 6, 30], num_unknown=0, labels=["good", "good", "bad"])
+    few = TextProfile.of(lengths=[5, 6, 30], num_unknown=0, label_counts={"good": 2, "bad": 1})
     drifts = {drift.name: drift for drift in compare(few, make_profile())}
-    assert drifts["lengths"].size > 0.2
-    assert drifts["lengths"].p_value > 0.001
+    assert drifts["lengths"].moved.size > 0.2
+    assert drifts["lengths"].moved.p_value > 0.001
     assert decide(
         make_answers(), make_answers(), config=GateConfig(), training_profile=few
     ).has_passed
@@ -151,11 +164,15 @@ def test_a_difference_that_chance_explains_is_no_drift():
 
 def test_classes_in_another_order_are_the_same_classes():
     champion = make_answers(wrong=range(60))
+    outcomes = champion.outcomes
     turned = dataclasses.replace(
         champion,
-        classes=CLASSES[::-1],
-        labels=1 - LABELS,
-        probabilities=champion.probabilities[:, ::-1],
+        outcomes=Outcomes(
+            targets=1 - LABELS,
+            predictions=1 - outcomes.predictions,
+            scores=outcomes.required_scores[:, ::-1],
+            names=CLASSES[::-1],
+        ),
     )
     one, other = (
         decide(make_answers(wrong=range(60)), c, config=GateConfig()) for c in (champion, turned)
@@ -164,7 +181,8 @@ def test_classes_in_another_order_are_the_same_classes():
 
 
 def test_other_classes_are_an_error():
-    champion = make_answers(classes=("bad", "neutral"))
+    outcomes = Outcomes(targets=LABELS, predictions=LABELS, names=("bad", "neutral"))
+    champion = make_answers(outcomes=outcomes)
     with pytest.raises(ValueError, match=r"same classes. Received: bad, good and bad, neutral"):
         decide(make_answers(), champion, config=GateConfig())
 

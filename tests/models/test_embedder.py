@@ -7,7 +7,7 @@ import tensorflow as tf
 from bert_tf.config import ModelConfig
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.embedder import POOLINGS, BertEmbedder
-from bert_tf.models.folder import build_model
+from bert_tf.tasks.models import build_model
 from tests.references import ARCHITECTURE, random_batch, randomize
 
 ROWS = {

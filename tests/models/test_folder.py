@@ -8,8 +8,9 @@ import pytest
 import safetensors.numpy
 
 from bert_tf.models.description import ModelDescription, load_description
-from bert_tf.models.folder import build_model, load_encoder, load_model, save_model
+from bert_tf.models.folder import load_encoder, save_model
 from bert_tf.models.tensors import weights_by_name
+from bert_tf.tasks.models import build_model, load_model
 from tests.references import ARCHITECTURE, random_batch, randomize
 
 MODELS = {
@@ -220,7 +221,6 @@ def test_stored_pooler_is_left_out_of_a_model_without_one(tmp_path, caplog):
             r"must have a head",
         ),
         ({"kind": "encoder", "pooling": "median"}, r"pooling"),
-        ({"kind": "generation"}, r"kind"),
         ({"kind": "encoder", "activation": "gelu"}, r"activation"),
     ],
 )
@@ -241,3 +241,8 @@ def test_description_that_is_no_json_or_of_another_version_is_named(tmp_path):
         path.write_text(text)
         with pytest.raises(ValueError, match=r"model\.json: not a description of a model"):
             load_model(tmp_path)
+
+
+def test_a_kind_that_nobody_builds_is_refused():
+    with pytest.raises(ValueError, match=r"kind must be one of .*Received: 'generation'"):
+        build_model(describe(kind="generation"))

@@ -10,8 +10,8 @@ from bert_tf.conversion.checkpoint import Model
 from bert_tf.conversion.keras_nlp import entries, to_keras_nlp
 from bert_tf.layers.attention import padding_mask
 from bert_tf.models.description import ModelDescription
-from bert_tf.models.folder import build_model
 from bert_tf.models.tensors import stored_tensors, weights_by_name
+from bert_tf.tasks.models import build_model
 from tests.references import (
     ARCHITECTURE,
     model_garden_pretrainer,

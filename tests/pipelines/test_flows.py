@@ -14,7 +14,8 @@ from bert_tf.config import validate_config
 from bert_tf.conversion.convert import convert_checkpoint
 from bert_tf.data.text.learning import learn_tokenizer
 from bert_tf.models.description import ModelDescription, weights_sha256
-from bert_tf.models.folder import build_model, save_model
+from bert_tf.models.folder import save_model
+from bert_tf.tasks.models import build_model
 from pipelines.engine.step_state import work_address
 from pipelines.flows import FLOWS
 from tests.mlflow_stores import make_database

@@ -13,19 +13,19 @@ from mlflow import MlflowClient
 from bert_tf import registry
 from bert_tf.cli.main import main
 from bert_tf.config import GateConfig
-from bert_tf.data.batches.tasks import LabelledText
 from bert_tf.data.inspection.text_profile import PROFILE_FILE, TextProfile
 from bert_tf.registry.judging import judge, promote_judged
 from bert_tf.registry.lock import lock_name, locked
+from bert_tf.tasks.classification import Classification
 from tests.keyword_model import save_keyword
+from tests.labelled import make_examples
 from tests.mlflow_stores import make_database
 
 NAME = "reviews"
 WORDS = ["good film", "so good", "bad film", "really bad acting", "good", "bad"]
-TEXTS = LabelledText(
-    texts=[f"{WORDS[i % 6]} {i}" for i in range(300)],
-    text_pairs=None,
-    labels=["good" if "good" in WORDS[i % 6] else "bad" for i in range(300)],
+EXAMPLES = make_examples(
+    [f"{WORDS[i % 6]} {i}" for i in range(300)],
+    ["good" if "good" in WORDS[i % 6] else "bad" for i in range(300)],
 )
 CONFIG = GateConfig(max_latency_ratio=None)
 
@@ -44,6 +44,17 @@ def uri(tmp_path: Path) -> str:
     return make_database(tmp_path / "mlflow.db")
 
 
+def judge_version(version, uri: str, *, examples=EXAMPLES):
+    return judge(
+        name=NAME,
+        alias_or_version=version,
+        examples=examples,
+        task=Classification(),
+        config=CONFIG,
+        tracking_uri=uri,
+    )
+
+
 def register(saved_models, kind: str, uri: str, **options) -> int:
     return registry.register(saved_models[kind], name=NAME, tracking_uri=uri, **options).version
 
@@ -55,18 +66,18 @@ def aliases(uri: str) -> dict[str, int]:
 
 def test_better_replaces_worse_and_worse_does_not_replace_better(saved_models, uri):
     first = register(saved_models, "worse", uri)
-    judged = judge(name=NAME, alias_or_version=first, texts=TEXTS, config=CONFIG, tracking_uri=uri)
+    judged = judge_version(first, uri)
     assert (judged.champion, judged.decision.has_passed) == (None, True)
     promote_judged(judged, tracking_uri=uri)
 
     second = register(saved_models, "right", uri)
-    judged = judge(name=NAME, alias_or_version=second, texts=TEXTS, config=CONFIG, tracking_uri=uri)
+    judged = judge_version(second, uri)
     assert (judged.champion, judged.decision.has_passed) == (first, True)
     promote_judged(judged, tracking_uri=uri)
     assert aliases(uri) == {"challenger": second, "champion": second, "previous": first}
 
     third = register(saved_models, "worse", uri)
-    judged = judge(name=NAME, alias_or_version=third, texts=TEXTS, config=CONFIG, tracking_uri=uri)
+    judged = judge_version(third, uri)
     assert not judged.decision.has_passed
     with pytest.raises(ValueError, match="only a version that passed the gate is promoted"):
         promote_judged(judged, tracking_uri=uri)
@@ -100,7 +111,7 @@ def test_rolling_back_without_a_previous_version_is_refused(saved_models, uri):
 def test_a_judgement_is_void_when_another_version_became_champion(saved_models, uri):
     first, second, third = (register(saved_models, "right", uri) for _ in range(3))
     registry.promote(name=NAME, version=first, tracking_uri=uri)
-    judged = judge(name=NAME, alias_or_version=second, texts=TEXTS, config=CONFIG, tracking_uri=uri)
+    judged = judge_version(second, uri)
     registry.promote(name=NAME, version=third, tracking_uri=uri)
     with pytest.raises(ValueError, match=r"champion must still be version 1.*Received: version 3"):
         promote_judged(judged, tracking_uri=uri)
@@ -192,12 +203,14 @@ def test_some_files_of_a_version_come_without_the_rest(saved_models, uri):
 
 
 def test_drift_from_what_the_champion_was_trained_on_is_a_check(saved_models, uri, tmp_path):
-    profile = TextProfile.of(lengths=[40] * 500, num_unknown=0, labels=["good", "bad"] * 250)
+    profile = TextProfile.of(
+        lengths=[40] * 500, num_unknown=0, label_counts={"good": 250, "bad": 250}
+    )
     (tmp_path / PROFILE_FILE).write_text(profile.as_json(), encoding="utf-8")
     first = register(saved_models, "right", uri, files=[tmp_path / PROFILE_FILE])
     registry.promote(name=NAME, version=first, tracking_uri=uri)
     second = register(saved_models, "right", uri)
-    judged = judge(name=NAME, alias_or_version=second, texts=TEXTS, config=CONFIG, tracking_uri=uri)
+    judged = judge_version(second, uri)
     failed = [check.name for check in judged.decision.checks if not check.has_passed]
     assert failed == ["drift of lengths", "drift of unknown words"]
 
@@ -205,7 +218,10 @@ def test_drift_from_what_the_champion_was_trained_on_is_a_check(saved_models, ur
 def test_command_says_why_and_exits_with_3(saved_models, uri, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     data = tmp_path / "eval.tsv"
-    rows = [f"{t}\t{label}\tweb" for t, label in zip(TEXTS.texts, TEXTS.labels, strict=True)]
+    rows = [
+        f"{t}\t{label}\tweb"
+        for t, label in zip(EXAMPLES.inputs["text"], EXAMPLES.targets, strict=True)
+    ]
     data.write_text("\n".join(["text\tlabel\tsource", *rows]) + "\n", encoding="utf-8")
     for kind in ("right", "worse"):
         register(saved_models, kind, uri)
@@ -224,8 +240,8 @@ def test_command_says_why_and_exits_with_3(saved_models, uri, tmp_path, monkeypa
 
 def test_labels_that_the_model_does_not_know_are_named(saved_models, uri):
     version = register(saved_models, "right", uri)
-    texts = LabelledText(texts=["fine"], text_pairs=None, labels=["neutral"])
+    examples = make_examples(["fine"], ["neutral"])
     with pytest.raises(
-        ValueError, match=r"record 1: a label must be one of .*bad, good.*'neutral'"
+        ValueError, match=r"row 1: every label must be one of .*bad, good.*'neutral'"
     ):
-        judge(name=NAME, alias_or_version=version, texts=texts, config=CONFIG, tracking_uri=uri)
+        judge_version(version, uri, examples=examples)

@@ -9,14 +9,17 @@ import tensorflow as tf
 
 from bert_tf.config import OptimizerConfig, TrainingConfig
 from bert_tf.models.description import ModelDescription
-from bert_tf.models.folder import build_model
+from bert_tf.models.flops import classifier_flops
 from bert_tf.models.tensors import weights_by_name
+from bert_tf.tasks.models import build_model
 from bert_tf.training.engine.loop import Phase, Run, train
 from bert_tf.training.engine.objective import PretrainingObjective
 from bert_tf.training.engine.strategy import make_strategy
 from tests.references import ARCHITECTURE
 
 BATCH, LENGTH, PREDICTIONS = 8, 12, 3
+HEAD_FLOPS = classifier_flops(ARCHITECTURE, num_outputs=2)
+"""Of the pooler and the next-sentence head."""
 
 
 def random_batches(step: int) -> tf.data.Dataset:
@@ -91,6 +94,7 @@ def make_run(
             "phases": (phase,),
             "seed": 3,
             "output_dir": output_dir,
+            "head_flops": HEAD_FLOPS,
             **options,
         }
     )

@@ -13,7 +13,8 @@ from bert_tf.data.preparation.prepare import prepare_records
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CLS, MASK, PAD, SEP, UNK
 from bert_tf.models.description import ModelDescription
-from bert_tf.models.folder import build_model, save_model
+from bert_tf.models.folder import save_model
+from bert_tf.tasks.models import build_model
 from bert_tf.training.stages.pretraining import pretrain
 from tests.training.letters import WORDS, write_documents
 

@@ -10,13 +10,14 @@ import tensorflow as tf
 
 from bert_tf.config import ModelConfig, TrainingConfig
 from bert_tf.data.batches.ranges import RangeError
+from bert_tf.models.objective import Sums
 from bert_tf.training.engine import dry_step, loop
 from bert_tf.training.engine.checkpoints import checkpoint_steps
 from bert_tf.training.engine.dry_step import OutOfMemoryError, memory_faults_named, with_trials
 from bert_tf.training.engine.evaluation_pass import Evaluation
 from bert_tf.training.engine.loop import train
 from bert_tf.training.engine.loss_scale import LossScale
-from bert_tf.training.engine.objective import PretrainingObjective, Sums
+from bert_tf.training.engine.objective import PretrainingObjective
 from bert_tf.training.engine.strategy import split_batches
 from bert_tf.training.measuring import memory
 from bert_tf.training.measuring.memory import StepShape, available_bytes, step_bytes

@@ -5,16 +5,15 @@ import numpy as np
 import pytest
 
 from bert_tf.config import ModelConfig
-from bert_tf.data.batches.tasks import LabelledText
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
-from bert_tf.metrics.confusion import report_classes
 from bert_tf.models.description import ModelDescription
-from bert_tf.models.folder import build_model
+from bert_tf.tasks.classification import Classification
+from bert_tf.tasks.models import build_model
 from bert_tf.training.engine.evaluation_pass import Evaluation
-from bert_tf.training.engine.objective import ClassificationObjective
 from bert_tf.training.engine.strategy import make_single_device_strategy
-from bert_tf.training.stages.finetuning import evaluation_data
+from bert_tf.training.stages.held_out import HeldOut
+from tests.labelled import make_examples
 
 
 def test_evaluation_by_length_gives_the_metrics_of_evaluation_in_order(tmp_path: Path) -> None:
@@ -23,7 +22,7 @@ def test_evaluation_by_length_gives_the_metrics_of_evaluation_in_order(tmp_path:
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice(words, rng.integers(1, 30))) for _ in range(21)]
     labels = [str(rng.integers(2)) for _ in texts]
-    data = LabelledText(texts, None, labels)
+    task, examples = Classification(), make_examples(texts, labels)
     description = ModelDescription(
         kind="classification",
         architecture=ModelConfig(
@@ -44,15 +43,22 @@ def test_evaluation_by_length_gives_the_metrics_of_evaluation_in_order(tmp_path:
         model = build_model(description, dtype="float32")
     metrics = []
     for group_by_length in (False, True):
-        batches = evaluation_data(
-            data, description, tokenizer=tokenizer, batch_size=4, group_by_length=group_by_length
+        held_out = HeldOut(
+            task,
+            examples,
+            description,
+            tokenizer=tokenizer,
+            batch_size=4,
+            group_by_length=group_by_length,
         )
         evaluate = Evaluation(
-            model, ClassificationObjective(), lambda batches=batches: batches, strategy=strategy
+            model,
+            task.objective(description),
+            held_out.batches,
+            strategy=strategy,
+            rate=held_out.rate,
         )
-        metrics.append(
-            evaluate() | report_classes(model, batches, description.class_names, tmp_path)
-        )
+        metrics.append(evaluate() | held_out.report(tmp_path).metrics)
     plain, grouped = metrics
     assert grouped == pytest.approx(plain, rel=1e-5)
     assert "classification_loss" in plain

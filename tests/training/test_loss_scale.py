@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.config import OptimizerConfig
+from bert_tf.models.objective import Sums
 from bert_tf.training.engine import loss_scale
 from bert_tf.training.engine.loss_scale import LossScale
-from bert_tf.training.engine.objective import Sums
 from bert_tf.training.engine.step import make_train_step
 from bert_tf.training.engine.strategy import make_strategy, split_batches
 from bert_tf.training.optimizers import make_optimizer

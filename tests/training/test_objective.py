@@ -6,13 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.training.engine.objective import (
-    ClassificationObjective,
-    PretrainingObjective,
-    Sums,
-    summarize,
-    total_loss,
-)
+from bert_tf.models.objective import Sums
+from bert_tf.tasks.classification import ClassificationObjective
+from bert_tf.training.engine.objective import PretrainingObjective, summarize, total_loss
 
 
 def test_pretraining_loss_is_the_sum_of_two_means_and_ignores_weight_zero():

@@ -5,8 +5,8 @@ import pytest
 
 from bert_tf.config import OptimizerConfig
 from bert_tf.models.description import ModelDescription
-from bert_tf.models.folder import build_model
 from bert_tf.models.tensors import weights_by_name
+from bert_tf.tasks.models import build_model
 from bert_tf.training.optimizers import describe_decay, parameters_of, variables_without_decay
 from tests.references import ARCHITECTURE
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from bert_tf.data.batches.row_packing import pack_batches
 from bert_tf.models.description import ModelDescription
-from bert_tf.models.folder import build_model
+from bert_tf.tasks.models import build_model
 from bert_tf.training.engine.objective import PretrainingObjective, total_loss
 from bert_tf.training.stages.pretraining import pretrain
 from tests.references import ARCHITECTURE, randomize

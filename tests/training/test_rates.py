@@ -14,7 +14,7 @@ from bert_tf.training.engine.strategy import make_strategy
 from bert_tf.training.measuring import matrix_rate as rates
 from bert_tf.training.measuring.matrix_rate import matrix_rate
 from bert_tf.training.measuring.workload import workload
-from tests.training.runs import BATCH, LENGTH, PREDICTIONS, make_run, random_batches
+from tests.training.runs import BATCH, HEAD_FLOPS, LENGTH, PREDICTIONS, make_run, random_batches
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_rates_follow_from_the_batches_and_the_measured_time(
         length=LENGTH,
         num_predictions=BATCH * PREDICTIONS,
         num_sequences=BATCH,
-        num_classes=2,
+        head_flops=HEAD_FLOPS,
     )
     rate = matrix_rate(run.strategy, dtype="float32")
     assert list(seen) == [2, 4]
@@ -69,7 +69,8 @@ def test_packed_rows_count_as_computed_and_tokens_as_they_are(tmp_path):
     padded = random_batches(0).take(1).map(first_four)
     packed = pack_batches(padded, num_parts=1, masked_lm_prob=0.75, pad_id=0)
     amounts = {
-        name: tf.function(lambda batch: workload(model, batch)) for name in ("padded", "packed")
+        name: tf.function(lambda batch: workload(model, batch, head_flops=HEAD_FLOPS))
+        for name in ("padded", "packed")
     }
     (before,) = (amounts["padded"](batch) for batch in padded)
     ((batch, after),) = ((batch, amounts["packed"](batch)) for batch in packed)
@@ -81,7 +82,7 @@ def test_packed_rows_count_as_computed_and_tokens_as_they_are(tmp_path):
         length=LENGTH,
         num_predictions=num_rows * batch["masked_lm_ids"].shape[1],
         num_sequences=num_rows * num_sequences,
-        num_classes=2,
+        head_flops=HEAD_FLOPS,
     )
     assert num_rows < BATCH
     assert float(after["num_flops"]) == pytest.approx(expected, rel=1e-6)
@@ -99,7 +100,9 @@ def first_four(batch):
 def test_lengths_that_differ_from_batch_to_batch_are_counted_while_training(tmp_path):
     model = make_run(tmp_path).model
     spec = {name: tf.TensorSpec([8, None], tf.int32) for name in ("input_ids", "input_mask")}
-    count = tf.function(lambda batch: workload(model, batch), input_signature=[spec])
+    count = tf.function(
+        lambda batch: workload(model, batch, head_flops=HEAD_FLOPS), input_signature=[spec]
+    )
     for length in (8, 16):
         ids = np.ones((8, length), np.int32)
         expected = training_flops(
@@ -108,7 +111,7 @@ def test_lengths_that_differ_from_batch_to_batch_are_counted_while_training(tmp_
             length=length,
             num_predictions=0,
             num_sequences=8,
-            num_classes=2,
+            head_flops=HEAD_FLOPS,
         )
         found = count({"input_ids": ids, "input_mask": ids})
         assert float(found["num_flops"]) == pytest.approx(expected, rel=1e-6)

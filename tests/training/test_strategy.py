@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.config import TrainingConfig
 from bert_tf.training.engine import strategy as strategies
 from bert_tf.training.engine.strategy import (
     check_batch_size,
@@ -32,9 +31,9 @@ def test_precision_names_a_policy(monkeypatch):
 
 def test_a_batch_that_cannot_be_dealt_is_refused():
     strategy = make_strategy(num_logical_devices=3)
-    check_batch_size(TrainingConfig(batch_size=6, accumulation_steps=2), strategy)
+    check_batch_size(6, 2, strategy)
     with pytest.raises(ValueError, match=r"batch_size=32, 3 replicas x 1. Use a multiple of 3"):
-        check_batch_size(TrainingConfig(batch_size=32), strategy)
+        check_batch_size(32, 1, strategy)
 
 
 def test_more_logical_devices_than_the_process_has_are_refused():

@@ -39,8 +39,8 @@ class Sizes(NamedTuple):
     vocab_size: int
     type_vocab_size: int
     max_position_embeddings: int
-    num_classes: int
-    """Of a classifier; 2 of next-sentence labels whatever the model."""
+    num_classes: int | None
+    """Of a classifier; 2 of next-sentence labels whatever the model. None: any label will do."""
 
 
 class RangeError(ValueError):
@@ -99,7 +99,7 @@ def faults_named() -> Iterator[None]:
 
 def _limits(batch: dict[str, tf.Tensor], sizes: Sizes) -> dict[str, int | tf.Tensor]:
     length = tf.shape(batch["input_ids"])[1]
-    limits = {
+    limits: dict[str, int | tf.Tensor | None] = {
         "input_ids": sizes.vocab_size,
         "masked_lm_ids": sizes.vocab_size,
         "segment_ids": sizes.type_vocab_size,
@@ -113,5 +113,5 @@ def _limits(batch: dict[str, tf.Tensor], sizes: Sizes) -> dict[str, int | tf.Ten
     return {
         name: limit
         for name, limit in limits.items()
-        if name in batch and batch[name].dtype.is_integer
+        if name in batch and batch[name].dtype.is_integer and limit is not None
     }

@@ -1,4 +1,4 @@
-"""What texts look like to a model: lengths, labels, share of unknown words; and whether that moved.
+"""What texts look like to a model: lengths, targets, unknown words; and whether that moved.
 
 A profile is counts, small enough to be kept with every registered version. Two profiles are
 compared by tests that need nothing else.
@@ -6,21 +6,17 @@ compared by tests that need nothing else.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
-from bert_tf.data.batches.tasks import LabelledText
-from bert_tf.data.text.tokenizer import Tokenizer
-
 PROFILE_FILE = "data_profile.json"
 UNKNOWN_WORDS = "unknown words"
-NUM_SPECIAL_TOKENS = 2
-"""[CLS] and [SEP], which every text has."""
-_MAX_TEXTS = 50_000
+MAX_TEXTS = 50_000
+"""Of more than so many texts every second, third and so on is looked at."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +30,20 @@ class TextProfile:
     length_counts: Mapping[int, int] = field(default_factory=dict)
     """Tokens of a text -> texts."""
     label_counts: Mapping[str, int] = field(default_factory=dict)
+    """Targets, or bins of them -> texts."""
 
     @classmethod
-    def of(cls, *, lengths: Iterable[int], num_unknown: int, labels: Iterable[str]) -> Self:
-        """Counts `lengths` (tokens, [CLS] and [SEP] left out) and `labels`, a value a text."""
+    def of(
+        cls, *, lengths: Iterable[int], num_unknown: int, label_counts: Mapping[str, int]
+    ) -> Self:
+        """Counts `lengths`, the tokens of each text without [CLS] and [SEP]."""
         counted = Counter(int(length) for length in lengths)
         return cls(
             num_texts=sum(counted.values()),
             num_tokens=sum(length * number for length, number in counted.items()),
             num_unknown=int(num_unknown),
             length_counts=dict(sorted(counted.items())),
-            label_counts=dict(sorted(Counter(labels).items())),
+            label_counts=label_counts,
         )
 
     @property
@@ -66,78 +65,81 @@ class TextProfile:
 
 
 @dataclass(frozen=True)
-class Drift:
-    """How far one property moved."""
+class Moved:
+    """How far something moved, and whether that is chance."""
 
-    name: str
     size: float
-    """Between 0 and 1: see `compare`."""
+    """Between 0 and 1."""
     p_value: float
     test: str
     before: str
     now: str
 
 
-def profile_texts(data: LabelledText, tokenizer: Tokenizer, *, max_seq_length: int) -> TextProfile:
-    """Of the first texts of labelled data, as a model reads them: beyond its length it does not.
+@dataclass(frozen=True)
+class Drift:
+    """How far one property moved."""
 
-    Of more than `_MAX_TEXTS` it looks at every second, third and so on.
-    """
-    step = -(-len(data.texts) // _MAX_TEXTS)
-    ids = tokenizer.tokenize(data.texts[::step])[:, : max_seq_length - NUM_SPECIAL_TOKENS]
-    return TextProfile.of(
-        lengths=ids.row_lengths().numpy(),
-        num_unknown=int((ids.flat_values.numpy() == tokenizer.unk_id).sum()),
-        labels=data.labels[::step],
-    )
+    name: str
+    moved: Moved
 
 
-def compare(before: TextProfile, now: TextProfile) -> list[Drift]:
-    """Lengths, labels and share of unknown words of two profiles.
+def compare(
+    before: TextProfile,
+    now: TextProfile,
+    *,
+    compare_targets: Callable[[Mapping[str, int], Mapping[str, int]], Moved] | None = None,
+) -> list[Drift]:
+    """Lengths, targets and share of unknown words of two profiles.
 
     `size`: of lengths the Kolmogorov-Smirnov statistic, the largest difference of the cumulative
-    shares; of labels half the sum of absolute differences of shares (total variation); of unknown
+    shares; of targets what their task says (`compare_counts` unless it says otherwise); of unknown
     words the difference of shares. Whether a size is chance: two-sample Kolmogorov-Smirnov, and
     chi-square of the counts.
     """
+    unknown = np.array([[p.num_unknown, p.num_tokens - p.num_unknown] for p in (before, now)])
+    lengths = compare_values(before.length_counts, now.length_counts, unit=" tokens")
+    targets = (compare_targets or compare_counts)(before.label_counts, now.label_counts)
+    words = Moved(
+        size=abs(before.unknown_share - now.unknown_share),
+        p_value=_chi_square(unknown),
+        test="chi-square",
+        before=f"{before.unknown_share:.2%} of tokens",
+        now=f"{now.unknown_share:.2%} of tokens",
+    )
+    return [Drift("lengths", lengths), Drift("labels", targets), Drift(UNKNOWN_WORDS, words)]
+
+
+def compare_values(
+    before: Mapping[Any, int], now: Mapping[Any, int], *, unit: str = "", decimals: int = 0
+) -> Moved:
+    """Two distributions of numbers, as counts of each: Kolmogorov-Smirnov, and the medians."""
     from scipy import stats
 
-    lengths = [_repeated(profile.length_counts) for profile in (before, now)]
-    statistic = stats.ks_2samp(*lengths, method="asymp")
-    names = sorted({*before.label_counts, *now.label_counts})
-    labels = np.array([[p.label_counts.get(n, 0) for n in names] for p in (before, now)], float)
-    shares = labels / np.maximum(labels.sum(axis=1, keepdims=True), 1)
-    unknown = np.array([[p.num_unknown, p.num_tokens - p.num_unknown] for p in (before, now)])
-    return [
-        Drift(
-            "lengths",
-            size=float(statistic.statistic),
-            p_value=float(statistic.pvalue),
-            test="two-sample Kolmogorov-Smirnov",
-            before=f"median {np.median(lengths[0]):.0f} tokens",
-            now=f"median {np.median(lengths[1]):.0f} tokens",
-        ),
-        Drift(
-            "labels",
-            size=float(np.abs(shares[0] - shares[1]).sum() / 2),
-            p_value=_chi_square(labels),
-            test="chi-square",
-            before=_shares(names, shares[0]),
-            now=_shares(names, shares[1]),
-        ),
-        Drift(
-            UNKNOWN_WORDS,
-            size=abs(before.unknown_share - now.unknown_share),
-            p_value=_chi_square(unknown),
-            test="chi-square",
-            before=f"{before.unknown_share:.2%} of tokens",
-            now=f"{now.unknown_share:.2%} of tokens",
-        ),
-    ]
+    values = [np.repeat(np.array(list(c), float), list(c.values())) for c in (before, now)]
+    statistic = stats.ks_2samp(*values, method="asymp")
+    medians = [f"median {np.median(of):.{decimals}f}{unit}" for of in values]
+    return Moved(
+        size=float(statistic.statistic),
+        p_value=float(statistic.pvalue),
+        test="two-sample Kolmogorov-Smirnov",
+        before=medians[0],
+        now=medians[1],
+    )
 
 
-def _repeated(counts: Mapping[int, int]) -> np.ndarray:
-    return np.repeat(np.array(list(counts), int), list(counts.values()))
+def compare_counts(before: Mapping[str, int], now: Mapping[str, int]) -> Moved:
+    """Two distributions over names: half the sum of absolute differences of shares, chi-square."""
+    names = sorted({*before, *now})
+    counts = np.array([[of.get(name, 0) for name in names] for of in (before, now)], float)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return Moved(
+        size=float(np.abs(shares[0] - shares[1]).sum() / 2),
+        p_value=_chi_square(counts),
+        test="chi-square",
+        before=_shares(names, shares[0]),
+        now=_shares(names, shares[1]),
+    )
 
 
 def _chi_square(counts: np.ndarray) -> float:

@@ -26,7 +26,7 @@ from bert_tf.data.tables.origins import Origins, Source
 from bert_tf.data.tables.parquet import read_parquet
 from bert_tf.data.tables.table import Table
 
-__all__ = ["iter_tables", "read_table", "table_files"]
+__all__ = ["iter_tables", "named_files", "read_table", "table_files"]
 
 ROWS_AT_ONCE = 4096
 
@@ -83,6 +83,16 @@ def iter_tables(
                 f"{_name(part)}: a table needs at least one record. Received: none. Set {key} to "
                 "one with records."
             )
+
+
+def named_files(source: Any) -> list[Path]:
+    """The files that `read_table` reads of a source; none of what is in memory or on a hub."""
+    is_names = isinstance(source, list | tuple) and all(
+        isinstance(name, str | Path) for name in source
+    )
+    if not is_names and not isinstance(source, str | Path):
+        return []
+    return [part for part in _parts(source, key="the source") if isinstance(part, Path)]
 
 
 def _parts(source: Any, *, key: str) -> list[Any]:

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from bert_tf.data.corpora.document import held_out_rule
 from bert_tf.data.tables.canonical import canonical_text
 
-SEPARATOR = "\x1f"
-"""White space to Unicode: no canonical text has it."""
+SEPARATOR = "\t"
+"""White space: no canonical text has it."""
 
 
 def text_key(*texts: str | None) -> str:

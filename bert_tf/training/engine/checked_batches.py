@@ -16,6 +16,6 @@ def checked(
         vocab_size=model.config.vocab_size,
         type_vocab_size=model.config.type_vocab_size,
         max_position_embeddings=model.config.max_position_embeddings,
-        num_classes=model.num_classes,
+        num_classes=getattr(model, "num_classes", None),
     )
     return lambda **worker: check_batches(make_batches(**worker), sizes)

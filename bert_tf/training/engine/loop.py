@@ -18,12 +18,12 @@ import tensorflow as tf
 
 from bert_tf.config import OptimizerConfig, TrainingConfig
 from bert_tf.data.batches.ranges import faults_named
+from bert_tf.models.objective import Objective
 from bert_tf.system.signals import TrainingInterruptedError
 from bert_tf.training.engine.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
 from bert_tf.training.engine.dry_step import memory_faults_named, tried_batches
-from bert_tf.training.engine.evaluation_pass import Evaluation
+from bert_tf.training.engine.evaluation_pass import Evaluation, Rate
 from bert_tf.training.engine.loss_scale import make_loss_scale
-from bert_tf.training.engine.objective import Objective
 from bert_tf.training.engine.step import TrainStep, make_train_step
 from bert_tf.training.engine.window import SkippedSteps, Window
 from bert_tf.training.measuring.matrix_rate import matrix_rate
@@ -51,7 +51,7 @@ class Progress:
     metrics: dict[str, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Phase:
     """Steps on one kind of batches. A run has one, or several whose sequences differ in length."""
 
@@ -86,6 +86,10 @@ class Run:
     on_progress: Callable[[Progress], None] = lambda progress: None
     is_stop_requested: Callable[[], bool] = lambda: False
     profiler: Profiler | None = None
+    rate: Rate | None = None
+    """See `Evaluation`: further metrics of every evaluation."""
+    head_flops: float = 0.0
+    """Of the head on each sequence, forward: see `models.flops`."""
 
     @property
     def num_steps(self) -> int:
@@ -244,10 +248,16 @@ def _prepare(run: Run) -> _Parts:
                 max_grad_norm=config.optimizer.max_grad_norm,
                 seed=run.seed,
                 loss_scale=loss_scale,
-                measure=functools.partial(workload, run.model),
+                measure=functools.partial(workload, run.model, head_flops=run.head_flops),
             ),
             phase.eval_batches
-            and Evaluation(run.model, run.objective, phase.eval_batches, strategy=run.strategy),
+            and Evaluation(
+                run.model,
+                run.objective,
+                phase.eval_batches,
+                strategy=run.strategy,
+                rate=run.rate,
+            ),
         )
         for phase in run.phases
     ]

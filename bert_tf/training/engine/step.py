@@ -12,8 +12,9 @@ import keras
 import tensorflow as tf
 
 from bert_tf.layers.dropout import dropout_seed
+from bert_tf.models.objective import Objective, Sums
 from bert_tf.training.engine.loss_scale import LossScale
-from bert_tf.training.engine.objective import Objective, Sums, total_loss
+from bert_tf.training.engine.objective import total_loss
 from bert_tf.training.optimizers import Optimizer
 
 
@@ -89,19 +90,42 @@ class TrainStep:
 
 
 def make_eval_step(
-    model: keras.Model, objective: Objective, strategy: tf.distribute.Strategy
+    model: keras.Model,
+    objective: Objective,
+    strategy: tf.distribute.Strategy,
+    *,
+    keeps_outputs: bool = False,
 ) -> Callable[[Any], Any]:
-    """The `Sums` and weights of the next global batch of a distributed iterator, no dropout."""
+    """The `Sums`, weights and outputs of a distributed iterator's next global batch, no dropout.
+
+    Outputs are a dict of `outputs`, `rows` and `weights`, (global batch, ...), on every worker; an
+    empty one unless `keeps_outputs`, for batches that have `rows`.
+    """
 
     def replica_step(batch: Any) -> Any:
-        sums = objective.sums(model(batch, training=False), batch)
-        return _reduce((sums, objective.weights(batch)))
+        outputs = model(batch, training=False)
+        sums = objective.sums(outputs, batch)
+        kept = {}
+        if keeps_outputs:
+            kept = {"outputs": outputs, "rows": batch["rows"], "weights": batch["weights"]}
+        return _reduce((sums, objective.weights(batch))), kept
 
     @tf.function
     def eval_step(iterator: Any) -> Any:
-        return _local(strategy, strategy.run(replica_step, args=(next(iterator),)))
+        reduced, kept = strategy.run(replica_step, args=(next(iterator),))
+        return *_local(strategy, reduced), _gathered(strategy, kept)
 
     return eval_step
+
+
+def _gathered(strategy: tf.distribute.Strategy, structure: Any) -> Any:
+    """The rows of all replicas, in their order, which is that of the global batch."""
+    if strategy.num_replicas_in_sync == 1:
+        return _local(strategy, structure)
+    return tf.nest.map_structure(
+        lambda value: strategy.gather(value, axis=0),
+        structure,
+    )
 
 
 def _make_part_of_step(

@@ -5,7 +5,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from bert_tf.config import TrainingConfig
 from bert_tf.layers.tensorflow.bfloat16 import has_bfloat16_units
 from bert_tf.system.signals import sigterm_kept
 from bert_tf.training.workers.tf_config import ALONE, Worker
@@ -70,14 +69,16 @@ def make_single_device_strategy() -> tf.distribute.MirroredStrategy:
     return tf.distribute.MirroredStrategy([device])
 
 
-def check_batch_size(config: TrainingConfig, strategy: tf.distribute.Strategy) -> None:
+def check_batch_size(
+    batch_size: int, accumulation_steps: int, strategy: tf.distribute.Strategy
+) -> None:
     """Raise ValueError unless the global batch can be dealt to replicas and micro-batches."""
-    parts = strategy.num_replicas_in_sync * config.accumulation_steps
-    if config.batch_size % parts:
+    parts = strategy.num_replicas_in_sync * accumulation_steps
+    if batch_size % parts:
         raise ValueError(
             "batch_size must be a multiple of replicas x accumulation_steps. Received: "
-            f"batch_size={config.batch_size}, {strategy.num_replicas_in_sync} replicas x "
-            f"{config.accumulation_steps}. Use a multiple of {parts}."
+            f"batch_size={batch_size}, {strategy.num_replicas_in_sync} replicas x "
+            f"{accumulation_steps}. Use a multiple of {parts}."
         )
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from bert_tf.training.engine.objective import Sums, summarize
+from bert_tf.models.objective import Sums
+from bert_tf.training.engine.objective import summarize
 
 log = logging.getLogger(__name__)
 

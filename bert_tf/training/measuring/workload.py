@@ -8,7 +8,9 @@ import tensorflow as tf
 from bert_tf.models.flops import training_flops
 
 
-def workload(model: Any, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+def workload(
+    model: Any, batch: Mapping[str, tf.Tensor], *, head_flops: float
+) -> dict[str, tf.Tensor]:
     """Of a replica's batch, float32: they add up over replicas and steps.
 
     `num_real_tokens`: without padding. `num_flops`: see `models.flops`, padding included. Where
@@ -21,7 +23,7 @@ def workload(model: Any, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]
         length=length,
         num_predictions=_count(batch, "masked_lm_positions", otherwise=0),
         num_sequences=_count(batch, "sequence_positions", otherwise=num_rows),
-        num_classes=model.num_classes,
+        head_flops=head_flops,
     )
     return {
         "num_real_tokens": tf.cast(tf.reduce_sum(batch["input_mask"]), tf.float32),

@@ -1,120 +1,164 @@
 """`bert-tf evaluate`: a saved model and held-out data in, its metrics out."""
 
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
 from bert_tf.config import Config, required
 from bert_tf.data.batches.google_records import is_static
 from bert_tf.data.batches.opened_records import OpenedRecords, open_prepared, open_static
-from bert_tf.data.batches.tasks import read_labelled
+from bert_tf.data.tables.reading import read_table
 from bert_tf.data.text.tokenizer import Tokenizer
-from bert_tf.metrics.confusion import CONFUSION_MATRIX_FILE, report_classes
 from bert_tf.models.description import ModelDescription, load_description
-from bert_tf.models.folder import load_model
+from bert_tf.tasks.base import Task
+from bert_tf.tasks.models import load_model
+from bert_tf.tasks.table import task_of
 from bert_tf.tracking.reporting import report_run
 from bert_tf.training.engine.evaluation_pass import Evaluation
-from bert_tf.training.engine.objective import ClassificationObjective, PretrainingObjective
+from bert_tf.training.engine.objective import PretrainingObjective
 from bert_tf.training.engine.strategy import make_single_device_strategy
-from bert_tf.training.stages.finetuning import evaluation_data
+from bert_tf.training.stages.held_out import HeldOut
 
 
 def evaluate_model(
-    config: Config, output_dir: str | Path, *, tracking_uri: str | None = None
+    config: Config, output_dir: str | Path, *, data: Any = None, tracking_uri: str | None = None
 ) -> dict[str, float]:
     """Metrics of `evaluation.model` on `evaluation.data`, written to `metrics.json`.
 
     Float32 on one device: the numbers do not depend on how the model was trained.
+
+    Args:
+        data: in the place of `evaluation.data`: whatever `read_table` takes, such as a DataFrame.
 
     Raises:
         ValueError: model and data do not fit together.
     """
     section = config.evaluation
     folder = required(section.model, key="evaluation.model", what="a trained model's folder")
-    data = required(section.data, key="evaluation.data", what="records or a labelled file")
-    description = load_description(folder)
-    if description.kind not in ("pretraining", "classification"):
-        raise ValueError(
-            f"{folder}: evaluation.model must be a pretraining or classification model. "
-            f"Received: kind={description.kind!r}."
+    if data is None:
+        data = required(section.data, key="evaluation.data", what="records or a labelled table")
+    description, tokenizer = load_description(folder), Tokenizer.load(folder)
+    task = task_of(description, config.finetuning)
+    if task is not None:
+        return _evaluate_task(
+            config, output_dir, task, description, data, tokenizer, tracking_uri=tracking_uri
         )
-    tokenizer = Tokenizer.load(folder)
-    is_pretraining = description.kind == "pretraining"
-    if is_pretraining:
-        source = _open_source(config, data, description, tokenizer)
-        batches = _held_out(config, data, source)
-    else:
-        batches = _labelled_texts(config, data, description, tokenizer)
+    if description.kind != "pretraining":
+        raise ValueError(
+            f"{folder}: evaluation.model must be a pretraining model or one of a task. Received: "
+            f"kind={description.kind!r}."
+        )
+    return _evaluate_pretraining(
+        config, output_dir, description, str(data), tokenizer, tracking_uri=tracking_uri
+    )
+
+
+def _evaluate_task(
+    config: Config,
+    output_dir: str | Path,
+    task: Task,
+    description: ModelDescription,
+    data: Any,
+    tokenizer: Tokenizer,
+    *,
+    tracking_uri: str | None,
+) -> dict[str, float]:
+    section = config.evaluation
+    table = read_table(data, config=config.finetuning.table, key="evaluation.data")
+    examples = task.read(table, config.finetuning)
+    wanted = task.input_names(description)
+    if tuple(examples.inputs) != wanted:
+        raise ValueError(
+            "finetuning.text_pair_field must be set exactly for a model of pairs. Received: "
+            f"{config.finetuning.text_pair_field!r}, and a model that takes {', '.join(wanted)}."
+        )
+    if section.max_steps is not None:
+        num_examples = min(len(examples), section.max_steps * section.batch_size)
+        examples = examples.take(range(num_examples))
+    held_out = HeldOut(
+        task, examples, description, tokenizer=tokenizer, batch_size=section.batch_size
+    )
     strategy = make_single_device_strategy()
     with strategy.scope():
-        model = load_model(folder)
-    objective = PretrainingObjective() if is_pretraining else ClassificationObjective()
-    resolved = config.model_copy(update={"model": description.architecture})
-    with report_run(resolved, output_dir, stage="evaluate", tracking_uri=tracking_uri) as log:
-        evaluate = Evaluation(model, objective, lambda: batches, strategy=strategy)
-        if is_pretraining:
-            with source.damage_named():
-                metrics = evaluate() | source.baselines()
-        else:
-            metrics = evaluate()
-            metrics |= report_classes(model, batches, description.class_names, output_dir)
-            log.log_files(CONFUSION_MATRIX_FILE)
+        model = load_model(str(section.model))
+    with _reported(config, description, output_dir, tracking_uri) as log:
+        evaluate = Evaluation(
+            model,
+            task.objective(description),
+            held_out.batches,
+            strategy=strategy,
+            rate=held_out.rate,
+        )
+        metrics = evaluate()
+        report = held_out.report(Path(output_dir))
+        metrics |= report.metrics
+        log.log_files(*report.files)
         log.finish(metrics)
     return metrics
 
 
-def _open_source(
+def _evaluate_pretraining(
+    config: Config,
+    output_dir: str | Path,
+    description: ModelDescription,
+    data: str,
+    tokenizer: Tokenizer,
+    *,
+    tracking_uri: str | None,
+) -> dict[str, float]:
+    opened = _open_records(config, data, description, tokenizer)
+    batches = _held_out(config, data, opened)
+    strategy = make_single_device_strategy()
+    with strategy.scope():
+        model = load_model(str(config.evaluation.model))
+    with _reported(config, description, output_dir, tracking_uri) as log:
+        evaluate = Evaluation(model, PretrainingObjective(), lambda: batches, strategy=strategy)
+        with opened.damage_named():
+            metrics = evaluate() | opened.baselines()
+        log.finish(metrics)
+    return metrics
+
+
+def _reported(
+    config: Config,
+    description: ModelDescription,
+    output_dir: str | Path,
+    tracking_uri: str | None,
+) -> Any:
+    resolved = config.model_copy(update={"model": description.architecture})
+    return report_run(resolved, output_dir, stage="evaluate", tracking_uri=tracking_uri)
+
+
+def _open_records(
     config: Config, data: str, description: ModelDescription, tokenizer: Tokenizer
 ) -> OpenedRecords:
     if is_static(data):
-        source = open_static(data, data, tokenizer=tokenizer)
+        opened = open_static(data, data, tokenizer=tokenizer)
     else:
-        source = open_prepared(data, masking=config.masking)
-    if source.tokenizer.vocabulary != tokenizer.vocabulary:
+        opened = open_prepared(data, masking=config.masking)
+    if opened.tokenizer.vocabulary != tokenizer.vocabulary:
         raise ValueError(
             f"{data}: the records must be made with the model's vocabulary. Received: another. "
             "Prepare the text with tokenizer.vocabulary set to the model's folder."
         )
-    if source.max_seq_length > description.architecture.max_position_embeddings:
+    if opened.max_seq_length > description.architecture.max_position_embeddings:
         raise ValueError(
             f"{data}: the records must fit the model's "
             f"{description.architecture.max_position_embeddings} positions. Received: "
-            f"max_seq_length={source.max_seq_length}. Prepare shorter ones."
+            f"max_seq_length={opened.max_seq_length}. Prepare shorter ones."
         )
-    return source
+    return opened
 
 
-def _held_out(config: Config, data: str, source: OpenedRecords) -> tf.data.Dataset:
-    if source.eval_batches is None:
+def _held_out(config: Config, data: str, opened: OpenedRecords) -> tf.data.Dataset:
+    if opened.eval_batches is None:
         raise ValueError(
             f"{data}: evaluation needs held-out records. Received: none. Prepare them with "
             "corpus.held_out_share above 0 (or higher: no document may have been drawn)."
         )
-    return source.eval_batches(
+    return opened.eval_batches(
         batch_size=config.evaluation.batch_size,
         seed=config.seed,
         max_steps=config.evaluation.max_steps,
     )
-
-
-def _labelled_texts(
-    config: Config, data: str, description: ModelDescription, tokenizer: Tokenizer
-) -> tf.data.Dataset:
-    columns = config.finetuning
-    labelled = read_labelled(
-        data,
-        text_field=columns.text_field,
-        text_pair_field=columns.text_pair_field,
-        label_field=columns.label_field,
-    )
-    if (labelled.text_pairs is not None) != description.has_text_pairs:
-        raise ValueError(
-            "finetuning.text_pair_field must be set exactly for a model of pairs. Received: "
-            f"{columns.text_pair_field!r}, and a model "
-            f"{'of pairs' if description.has_text_pairs else 'of single texts'}."
-        )
-    batches = evaluation_data(
-        labelled, description, tokenizer=tokenizer, batch_size=config.evaluation.batch_size
-    )
-    max_steps = config.evaluation.max_steps
-    return batches if max_steps is None else batches.take(max_steps)

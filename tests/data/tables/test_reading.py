@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import zstandard
+from bert_tf.data.batches.tasks import read_labelled
 
 from bert_tf.config import TableConfig
-from bert_tf.data.batches.tasks import read_labelled
 from bert_tf.data.tables.reading import iter_tables, read_table, table_files
 from bert_tf.data.tables.table import Table
 
@@ -287,7 +287,7 @@ def test_what_is_in_memory_is_read(tmp_path: Path) -> None:
     assert table.where(1) == "row 2"
     assert read(RECORDS).columns["names"] == [["a"], []]
     assert read(table) is table
-    with pytest.raises(ValueError, match="DataFrame needs a name of its own.*'a' more than once"):
+    with pytest.raises(ValueError, match=r"DataFrame needs a name of its own.*'a' more than once"):
         read(pd.DataFrame([[1, 2]], columns=["a", "a"]))
 
 

@@ -1,0 +1,160 @@
+"""Encoded examples in, batches of them out: of any step in training, of one pass in evaluation.
+
+An example is encoded once, whatever the number of epochs and evaluations; see `length_groups` for
+which of them make a batch.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from bert_tf.data.batches import length_groups
+from bert_tf.data.batches.epochs import worker_rows
+from bert_tf.data.text import packing
+from bert_tf.data.text.tokenizer import Tokenizer
+
+NUM_SPECIAL_TOKENS = 2
+"""[CLS] and [SEP], which every text has."""
+
+
+class Encoded(Protocol):
+    """Examples as numbers, and what a batch of some of them is."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(examples,) int32: the least length that a batch with the example is padded to."""
+        ...
+
+    def features(self, rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The model's inputs and the targets of the examples `rows`; called in the graph."""
+        ...
+
+
+def labelled_batches(
+    encoded: Encoded,
+    *,
+    batch_size: int,
+    is_training: bool,
+    group_by_length: bool = False,
+    seed: int | None = None,
+    start_step: int = 0,
+    num_workers: int = 1,
+    worker_index: int = 0,
+) -> tf.data.Dataset:
+    """Batches padded to the longest example in them, rounded up to one of a few lengths.
+
+    Training: endless, every example once an epoch in an order that is a function of (seed, epoch);
+    the first batch is that of `start_step`, and a batch may span two epochs. Otherwise one pass,
+    the last batch filled up with copies of weight 0. A worker gets its rows of every batch, B =
+    `batch_size` / `num_workers`, padded to the longest of these. `group_by_length`: batches grouped
+    by length, in training still in random order (see `length_groups`), otherwise the longest first;
+    without it one pass is in order.
+
+    Elements: what `encoded.features` gives, such as `input_ids`, `input_mask`, `segment_ids` int32
+    (B, length) and `labels` (B, ...); `weights` float32 (B); `rows` int32 (B), which examples.
+
+    Raises:
+        ValueError: training has no seed, or the batch cannot be dealt to the workers.
+    """
+    if is_training:
+        if seed is None:
+            raise ValueError("training batches need a seed. Received: None. Give seed=….")
+        batches = length_groups.training_rows(
+            encoded.lengths,
+            batch_size=batch_size,
+            seed=seed,
+            start_step=start_step,
+            group_by_length=group_by_length,
+        )
+    else:
+        batches = length_groups.evaluation_rows(
+            encoded.lengths, batch_size=batch_size, group_by_length=group_by_length
+        )
+    own = worker_rows(batch_size, num_workers=num_workers, worker_index=worker_index)
+    num_own = own.stop - own.start
+
+    def make_batch(rows: tf.Tensor, weights: tf.Tensor) -> dict[str, tf.Tensor]:
+        rows, weights = rows[own], weights[own]
+        features = encoded.features(rows) | {"weights": weights, "rows": rows}
+        return {
+            name: tf.ensure_shape(values, [num_own, *values.shape[1:]])
+            for name, values in features.items()
+        }
+
+    batches = batches.map(make_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedTexts:
+    """Texts, or pairs of texts, as token ids, with their targets.
+
+    Memory, the whole time: of the texts as cut, 4 bytes a token, and about 24 a text (32 a pair).
+    """
+
+    first: tf.RaggedTensor
+    second: tf.RaggedTensor | None
+    targets: Mapping[str, tf.Tensor]
+    """(examples, ...): a batch has their rows under the same names."""
+    tokenizer: Tokenizer
+    max_seq_length: int
+    lengths: np.ndarray
+
+    def features(self, rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `Encoded`: `[CLS] first [SEP]`, or both texts, trimmed and padded, and targets."""
+        tokenizer = self.tokenizer
+        features = packing.pack(
+            tf.gather(self.first, rows),
+            None if self.second is None else tf.gather(self.second, rows),
+            max_seq_length=self.max_seq_length,
+            cls_id=tokenizer.cls_id,
+            sep_id=tokenizer.sep_id,
+            pad_id=tokenizer.pad_id,
+        )
+        length = tf.reduce_max(tf.gather(self.lengths, rows))
+        padded = packing.pad_to(features, length, pad_id=tokenizer.pad_id)
+        padded = {name: tf.ensure_shape(value, [None, None]) for name, value in padded.items()}
+        return padded | {name: tf.gather(values, rows) for name, values in self.targets.items()}
+
+    def first_tokens(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of each first text, as a model reads it alone: its tokens, and how many are [UNK]."""
+        read = self.first[:, : self.max_seq_length - NUM_SPECIAL_TOKENS]
+        unknown = tf.cast(read == self.tokenizer.unk_id, tf.int32)
+        return read.row_lengths().numpy(), tf.reduce_sum(unknown, axis=1).numpy()
+
+
+def encode_texts(
+    texts: Sequence[str],
+    text_pairs: Sequence[str] | None = None,
+    *,
+    targets: Mapping[str, np.ndarray],
+    tokenizer: Tokenizer,
+    max_seq_length: int,
+) -> EncodedTexts:
+    """All texts tokenised, together; too long ones are cut at the end, of a pair the longer first.
+
+    `targets`: names to arrays (texts, ...).
+    """
+    first = _tokenize(texts, tokenizer=tokenizer, max_tokens=max_seq_length)
+    packed_lengths = first.row_lengths().numpy() + NUM_SPECIAL_TOKENS
+    second = None
+    if text_pairs is not None:
+        second = _tokenize(text_pairs, tokenizer=tokenizer, max_tokens=max_seq_length)
+        packed_lengths += second.row_lengths().numpy() + 1
+    lengths = np.asarray(length_groups.batch_lengths(max_seq_length), np.int32)
+    return EncodedTexts(
+        first,
+        second,
+        {name: tf.constant(values) for name, values in targets.items()},
+        tokenizer,
+        max_seq_length,
+        lengths[np.searchsorted(lengths, np.minimum(packed_lengths, max_seq_length))],
+    )
+
+
+def _tokenize(texts: Sequence[str], *, tokenizer: Tokenizer, max_tokens: int) -> tf.RaggedTensor:
+    ids = tokenizer.tokenize(tf.constant(texts, tf.string))
+    return packing.keep_first(ids, lengths=tf.minimum(ids.row_lengths(), max_tokens))

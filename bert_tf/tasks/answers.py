@@ -1,0 +1,31 @@
+"""A model's outputs on many examples in, its answers out, by the task's own `decode`."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from bert_tf.models.description import ModelDescription
+from bert_tf.tasks.base import Answers, Task
+
+_EXAMPLES_A_CALL = 4096
+
+
+def answers_of(task: Task, outputs: Any, description: ModelDescription) -> Answers:
+    """Answers as arrays (examples, ...); of those that are the same for every example one row.
+
+    `outputs`: what the model gives, arrays (examples, ...).
+    """
+    num_examples = len(tf.nest.flatten(outputs)[0])
+    parts: dict[str, list[np.ndarray]] = {}
+    for start in range(0, num_examples, _EXAMPLES_A_CALL):
+        chunk = tf.nest.map_structure(
+            lambda values, start=start: tf.constant(values[start : start + _EXAMPLES_A_CALL]),
+            outputs,
+        )
+        for name, value in task.decode(chunk, description).items():
+            is_constant = name in task.constant_answers
+            if is_constant and name in parts:
+                continue
+            parts.setdefault(name, []).append((value[:1] if is_constant else value).numpy())
+    return {name: np.concatenate(values) for name, values in parts.items()}

@@ -1,0 +1,275 @@
+"""What a task owes to the rest of the package, and what it gets for it.
+
+    table -> read -> examples -> learn -> description -> encode -> batches -> model, objective
+    model's outputs -> decode -> answers -> outcomes -> metrics, report, gate
+
+`decode` is the one place where outputs become answers: evaluation calls it, and the served graph
+is made of it. To write a task, start from `texts.TextTask` (one text or a pair) and from the task
+nearest to yours; `docs/tasks.md` walks through one.
+"""
+
+import abc
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+
+from bert_tf.config import FinetuningConfig, Section
+from bert_tf.config.reading import unknown_keys
+from bert_tf.data.inspection.text_profile import Moved, compare_counts
+from bert_tf.data.tables.table import Table
+from bert_tf.metrics.metric import Metric
+from bert_tf.metrics.outcomes import Outcomes
+from bert_tf.metrics.resampling import bootstrap
+from bert_tf.models.description import ModelDescription
+from bert_tf.tasks.examples import Examples
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from bert_tf.data.batches.labelled import Encoded
+    from bert_tf.data.text.tokenizer import Tokenizer
+    from bert_tf.models.objective import Objective
+
+Answers = Mapping[str, np.ndarray]
+"""What a model says of some examples: names to arrays (examples, ...), as it is served."""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A function of the SavedModel: what it takes, and what it gives of the answers."""
+
+    takes: Literal["texts", "examples", "token_ids"] = "texts"
+    """Strings; serialised `tf.Example`s with the strings as features; the encoder's inputs."""
+    gives: Callable[[dict[str, Any]], dict[str, Any]] = lambda answers: answers
+    """Answers of `decode` to what it gives, tensors (batch, ...)."""
+    method: Literal["predict", "classify", "regress"] = "predict"
+    """Of TensorFlow Serving."""
+
+
+@dataclass(frozen=True)
+class ForeignHead:
+    """How Hugging Face's configuration tells a task's model from others with the same class."""
+
+    architecture: str
+    """Such as `BertForSequenceClassification`."""
+    problem_type: str | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a task tells of its outcomes beside the metrics that it has at every evaluation."""
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    """Names of what was written into the folder."""
+
+
+class Task(abc.ABC):
+    """One kind of fine-tuning, with its settings.
+
+    Answers and outcomes are arrays whose first dimension is the examples. A model's description has
+    what the task learnt from its training data (`class_names`, `task_state`); every method that
+    needs it is given it.
+    """
+
+    name: str
+    """In the configuration and in `model.json`. Set where the task is found."""
+    Settings: ClassVar[type[Section]]
+    """What may stand in `finetuning.task` beside the name."""
+    metrics: ClassVar[tuple[Metric, ...]]
+    """The first is what the gate judges by unless it is told another."""
+    slice_metric: ClassVar[Metric]
+    """What slices are judged by: it must say something of few examples and of one class alone."""
+    answer_names: ClassVar[tuple[str, ...]]
+    """What `decode` gives at least: by these outputs a model of the task is known."""
+    constant_answers: ClassVar[tuple[str, ...]] = ()
+    """Answers that are the same for every example, such as the names of all classes."""
+    has_class_names: ClassVar[bool] = True
+    """Whether a description's `class_names` are its outputs."""
+    head_layout: ClassVar[str | None] = None
+    """The kind in `models.folder.HEADED` whose weights' names the task's model has; such a model
+    can be converted. None: the task's model is all its own."""
+    foreign_head: ClassVar[ForeignHead | None] = None
+
+    def __init__(self, settings: Section | None = None, *, name: str | None = None) -> None:
+        self.settings: Any = self.Settings() if settings is None else settings
+        if name is not None:
+            self.name = name
+
+    @classmethod
+    def with_options(cls, options: Mapping[str, Any], *, name: str) -> Self:
+        """The task with settings as they stand in a configuration.
+
+        Raises:
+            ValueError: a setting is unknown (the nearest is named) or a value is wrong.
+        """
+        faults = unknown_keys(cls.Settings, options)
+        if not faults:
+            try:
+                return cls(cls.Settings.model_validate(dict(options)), name=name)
+            except ValueError as error:
+                faults = [str(error)]
+        raise ValueError("\n".join(f"finetuning.task ({name}): {fault}" for fault in faults))
+
+    # --- examples
+
+    @abc.abstractmethod
+    def read(self, table: Table, section: FinetuningConfig) -> Examples:
+        """The examples in a table; `section` names its columns.
+
+        Raises:
+            ValueError: the place of what is wrong.
+        """
+
+    def strata(self, examples: Examples) -> Sequence[Sequence[Any]] | None:
+        """Of each example what a split must leave some of for training, such as its class."""
+        return None
+
+    def target_counts(self, examples: Examples) -> Mapping[str, int]:
+        """How often each target, or each bin of them, is there: printed, and kept for drift."""
+        return dict(sorted(Counter(str(target) for target in examples.targets).items()))
+
+    def compare_targets(self, before: Mapping[str, int], now: Mapping[str, int]) -> Moved:
+        """How far `target_counts` moved: total variation of the shares, and a chi-square test."""
+        return compare_counts(before, now)
+
+    # --- the model
+
+    @abc.abstractmethod
+    def learn(self, train: Examples) -> dict[str, Any]:
+        """What the model's description holds of the training data: `class_names`, `task_state`.
+
+        Raises:
+            ValueError: nothing can be learnt from it, such as a single class.
+        """
+
+    def state(self, **learnt: Any) -> dict[str, Any]:
+        """The `task_state` of a description: settings other than the defaults, and `learnt`."""
+        settings = self.settings.model_dump(mode="json", exclude_defaults=True)
+        return ({"settings": settings} if settings else {}) | learnt
+
+    @abc.abstractmethod
+    def check(self, examples: Examples, description: ModelDescription) -> None:
+        """Raise ValueError, with the place, of a target that the model does not have."""
+
+    @abc.abstractmethod
+    def encode(
+        self, examples: Examples, description: ModelDescription, *, tokenizer: "Tokenizer"
+    ) -> "Encoded":
+        """Examples as numbers; batches have their features and targets."""
+
+    @abc.abstractmethod
+    def make_model(
+        self, description: ModelDescription, *, dtype: str, rematerialize: bool
+    ) -> "keras.Model":
+        """The model with random weights, all of them created: an encoder as `.encoder`, a head."""
+
+    @abc.abstractmethod
+    def objective(self, description: ModelDescription) -> "Objective":
+        """What is minimised."""
+
+    def num_outputs(self, description: ModelDescription) -> int:
+        """Numbers that the head gives for an example, or for a token: a score a class or label."""
+        return len(description.class_names)
+
+    @abc.abstractmethod
+    def head_flops(self, description: ModelDescription) -> float:
+        """Floating-point operations of the head's products, of one example, forward."""
+
+    # --- answers
+
+    @abc.abstractmethod
+    def decode(self, outputs: Any, description: ModelDescription) -> dict[str, "tf.Tensor"]:
+        """The model's outputs as answers, (batch, ...): in evaluation and in the served graph."""
+
+    @abc.abstractmethod
+    def outcomes(self, examples: Examples, answers: Answers) -> Outcomes:
+        """Targets beside predictions.
+
+        Raises:
+            ValueError: the answers are not of this task's, or a target is none of the model's.
+        """
+
+    def aligned(self, outcomes: Outcomes, other: Outcomes) -> Outcomes:
+        """`outcomes` of another model, its classes in the order of `other`.
+
+        Raises:
+            ValueError: they have other classes.
+        """
+        return outcomes
+
+    def tune(self, outcomes: Outcomes, description: ModelDescription) -> ModelDescription:
+        """The description with what is chosen on held-out outcomes, such as thresholds."""
+        return description
+
+    # --- how good they are
+
+    def metric(self, name: str | None = None) -> Metric:
+        """The metric called so; without a name the first. Raises ValueError if there is none."""
+        found = [metric for metric in self.metrics if name in (None, metric.name)]
+        if not found:
+            names = ", ".join(metric.name for metric in self.metrics)
+            raise ValueError(f"A metric of {self.name} must be one of {names}. Received: {name!r}.")
+        return found[0]
+
+    def measure(self, outcomes: Outcomes) -> dict[str, float]:
+        """All metrics that are defined, under their keys in `metrics.json`."""
+        values = {metric.key: float(metric.score(outcomes, None)) for metric in self.metrics}
+        return {key: value for key, value in values.items() if not math.isnan(value)}
+
+    def intervals(self, outcomes: Outcomes) -> dict[str, float]:
+        """95 % bootstrap intervals, `KEY_low` and `KEY_high`, of the metrics that have some."""
+        found: dict[str, float] = {}
+        for metric in self.metrics:
+            if metric.has_interval:
+                interval = bootstrap(metric, outcomes)
+                found |= {f"{metric.key}_low": interval.low, f"{metric.key}_high": interval.high}
+        return {key: value for key, value in found.items() if not math.isnan(value)}
+
+    def calibration_error(self, outcomes: Outcomes) -> float | None:
+        """Expected calibration error; None of a task without probabilities."""
+        return None
+
+    def target_slices(self, outcomes: Outcomes) -> Mapping[str, np.ndarray]:
+        """Slices by what is right: names to (examples,) bool."""
+        return {}
+
+    @abc.abstractmethod
+    def report(self, outcomes: Outcomes, directory: Path) -> Report:
+        """Write a picture and a table into `directory`."""
+
+    # --- served
+
+    @abc.abstractmethod
+    def input_names(self, description: ModelDescription) -> tuple[str, ...]:
+        """Texts that the signatures take: `text`, or `text` and `text_pair`."""
+
+    @abc.abstractmethod
+    def signatures(self, description: ModelDescription) -> Mapping[str, Signature]:
+        """The SavedModel's functions; `serving_default` among them."""
+
+    def warmup_texts(self) -> Sequence[tuple[bytes, ...]]:
+        """Rows of texts for warm-up requests in the place of the package's; none: those."""
+        return ()
+
+    def is_answer(self, outputs: Mapping[str, Any]) -> bool:
+        """Whether outputs of a signature are whole answers, which `disagreement` can compare."""
+        return set(self.answer_names) <= set(outputs)
+
+    @abc.abstractmethod
+    def disagreement(
+        self, expected: Mapping[str, Any], received: Mapping[str, Any], *, tolerance: float
+    ) -> str | None:
+        """How two answers to one example differ by more than rounding; None where they do not."""
+
+    # --- told to people
+
+    def card_lines(self, description: ModelDescription) -> Sequence[str]:
+        """What a model's card says of it, such as its classes."""
+        return ()

@@ -1,0 +1,249 @@
+"""Classification: one class a text, or a pair of texts."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pydantic
+import tensorflow as tf
+
+from bert_tf.config import FinetuningConfig, Section
+from bert_tf.data.tables.table import Table
+from bert_tf.data.tables.values import labels_of
+from bert_tf.metrics import classification as scores
+from bert_tf.metrics.outcomes import Outcomes
+from bert_tf.metrics.pictures import draw_confusion_matrix, try_to_draw
+from bert_tf.metrics.tables import markdown_table
+from bert_tf.models.description import ModelDescription
+from bert_tf.models.objective import Batch, Objective, Sums, weighted_cross_entropy
+from bert_tf.system.files import write_whole
+from bert_tf.tasks.base import Answers, Report, Signature
+from bert_tf.tasks.examples import Examples, check_targets, sorted_names
+from bert_tf.tasks.texts import TextTask, sequence_head
+
+CONFUSION_MATRIX_FILE = "confusion_matrix.png"
+TABLE_FILE = "classes.md"
+
+
+class ClassificationSettings(Section):
+    """Beside `finetuning.task.name`."""
+
+    class_weights: Literal["balanced"] | dict[str, pydantic.PositiveFloat] | None = None
+    """How much a text of each class counts in the loss: `balanced` is examples / (classes x
+    examples of the class), as scikit-learn has it; or a number a class, 1 where none is given."""
+    label_smoothing: float = pydantic.Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of each target that is spread over all classes alike (Szegedy et al. 2016)."""
+
+
+class Classification(TextTask):
+    """One class of several for each text or pair.
+
+    Source: Devlin et al. 2019, section 4.1 and figure 4.
+    """
+
+    name = "classification"
+    Settings = ClassificationSettings
+    metrics = (scores.ACCURACY, scores.MACRO_F1)
+    slice_metric = scores.ACCURACY
+    answer_names = ("label", "score", "probabilities", "labels")
+    constant_answers = ("labels",)
+    foreign_head = sequence_head("single_label_classification")
+
+    # --- examples
+
+    def read_targets(self, table: Table, section: FinetuningConfig) -> Sequence[str]:
+        return labels_of(table, section.label_field, key="finetuning.label_field")
+
+    def strata(self, examples: Examples) -> Sequence[tuple[str]]:
+        return [(target,) for target in examples.targets]
+
+    def learn(self, train: Examples) -> dict[str, Any]:
+        names = sorted_names(set(train.targets))
+        if len(names) < 2:
+            raise ValueError(
+                f"{train.where(0)}: a classifier needs two classes or more. Received: {names}. "
+                "Is finetuning.label_field the right column?"
+            )
+        weights = self._class_weights(train, names)
+        learnt = {} if weights is None else {"class_weights": weights}
+        return {"class_names": tuple(names), "task_state": self.state(**learnt)}
+
+    def _class_weights(self, train: Examples, names: Sequence[str]) -> list[float] | None:
+        """Of each class, in the order of `names`."""
+        given = self.settings.class_weights
+        if given is None:
+            return None
+        if given == "balanced":
+            counts = Counter(train.targets)
+            return [len(train) / (len(names) * counts[name]) for name in names]
+        if unknown := sorted(set(given) - set(names)):
+            raise ValueError(
+                f"finetuning.task.class_weights must name classes of the training data: "
+                f"{', '.join(names)}. Received: {', '.join(unknown)}. Take these out."
+            )
+        return [float(given.get(name, 1.0)) for name in names]
+
+    def check(self, examples: Examples, description: ModelDescription) -> None:
+        known = set(description.class_names)
+        unknown = [(row, t) for row, t in enumerate(examples.targets) if t not in known]
+        check_targets(examples, unknown, known=description.class_names)
+
+    def targets(
+        self, examples: Examples, description: ModelDescription
+    ) -> Mapping[str, np.ndarray]:
+        """`labels`, int32 (examples,): the index in `class_names`."""
+        ids = {name: index for index, name in enumerate(description.class_names)}
+        return {"labels": np.array([ids[name] for name in examples.targets], np.int32)}
+
+    # --- the model
+
+    def objective(self, description: ModelDescription) -> Objective:
+        return ClassificationObjective(
+            class_weights=description.task_state.get("class_weights"),
+            label_smoothing=self.settings.label_smoothing,
+        )
+
+    # --- answers
+
+    def decode(self, outputs: Any, description: ModelDescription) -> dict[str, tf.Tensor]:
+        """`label`, `score`, `probabilities` (batch, classes) and `labels`, their names."""
+        names = tf.constant(description.class_names)
+        probabilities = tf.nn.softmax(outputs)
+        return {
+            "label": tf.gather(names, tf.argmax(probabilities, axis=-1)),
+            "score": tf.reduce_max(probabilities, axis=-1),
+            "probabilities": probabilities,
+            "labels": tf.repeat(names[tf.newaxis], tf.shape(probabilities)[0], axis=0),
+        }
+
+    def outcomes(self, examples: Examples, answers: Answers) -> Outcomes:
+        if not {"probabilities", "labels"} <= answers.keys():
+            raise ValueError(
+                "A classifier must answer with labels and probabilities. Received: "
+                f"{', '.join(sorted(answers))}. Give a model of the task `{self.name}`."
+            )
+        names = tuple(name.decode() for name in answers["labels"][0])
+        ids = {name: index for index, name in enumerate(names)}
+        unknown = [(row, t) for row, t in enumerate(examples.targets) if t not in ids]
+        check_targets(examples, unknown, known=names)
+        return Outcomes(
+            targets=np.array([ids[target] for target in examples.targets]),
+            predictions=np.asarray(answers["probabilities"].argmax(axis=1)),
+            scores=answers["probabilities"],
+            names=names,
+        )
+
+    def aligned(self, outcomes: Outcomes, other: Outcomes) -> Outcomes:
+        if sorted(outcomes.names) != sorted(other.names):
+            raise ValueError(
+                "Both models must have the same classes. Received: "
+                f"{', '.join(other.names)} and {', '.join(outcomes.names)}. Register a model of "
+                "another task under another name."
+            )
+        order = np.array([outcomes.names.index(name) for name in other.names])
+        places = np.argsort(order)
+        probabilities = outcomes.scores
+        return Outcomes(
+            targets=places[outcomes.targets],
+            predictions=places[outcomes.predictions],
+            scores=None if probabilities is None else probabilities[:, order],
+            names=other.names,
+        )
+
+    # --- how good they are
+
+    def calibration_error(self, outcomes: Outcomes) -> float | None:
+        return scores.calibration_error(outcomes)
+
+    def target_slices(self, outcomes: Outcomes) -> Mapping[str, np.ndarray]:
+        return {
+            f"label {name}": outcomes.targets == index for index, name in enumerate(outcomes.names)
+        }
+
+    def report(self, outcomes: Outcomes, directory: Path) -> Report:
+        """The confusion matrix as a picture, and precision, recall and F1 of each class."""
+        matrix = scores.confusion_matrix(outcomes)
+        accuracy, num_texts = np.trace(matrix) / matrix.sum(), matrix.sum()
+        try_to_draw(
+            draw_confusion_matrix,
+            matrix,
+            outcomes.names,
+            directory / CONFUSION_MATRIX_FILE,
+            title=f"accuracy {accuracy:.3f} on {num_texts:,} texts",
+        )
+        write_whole(directory / TABLE_FILE, markdown_table(scores.class_rows(outcomes)) + "\n")
+        f1_scores = scores.f1_scores(matrix)
+        return Report(
+            metrics={"f1": float(f1_scores[1])} if len(f1_scores) == 2 else {},
+            files=(CONFUSION_MATRIX_FILE, TABLE_FILE),
+        )
+
+    # --- served
+
+    def signatures(self, description: ModelDescription) -> Mapping[str, Signature]:
+        classify = Signature("examples", _as_classification, "classify")
+        regress = Signature("examples", _as_regression, "regress")
+        of_two = {"regress": regress} if len(description.class_names) == 2 else {}
+        return {**super().signatures(description), "classify": classify, **of_two}
+
+    def disagreement(
+        self, expected: Mapping[str, Any], received: Mapping[str, Any], *, tolerance: float
+    ) -> str | None:
+        difference = abs(received["score"] - expected["score"])
+        if received["label"] == expected["label"] and difference <= tolerance:
+            return None
+        return (
+            f"{expected['label']} ({expected['score']:.4f}) is answered with "
+            f"{received['label']} ({received['score']:.4f})"
+        )
+
+    # --- told to people
+
+    def card_lines(self, description: ModelDescription) -> Sequence[str]:
+        return [f"Classes: {', '.join(description.class_names)}."]
+
+
+class ClassificationObjective:
+    """Cross-entropy of the class of each text, weighted and smoothed if asked."""
+
+    def __init__(
+        self, *, class_weights: Sequence[float] | None = None, label_smoothing: float = 0.0
+    ) -> None:
+        self._class_weights = class_weights
+        self._label_smoothing = label_smoothing
+
+    def weights(self, batch: Batch) -> dict[str, tf.Tensor]:
+        return {"classification": tf.reduce_sum(self._weights(batch))}
+
+    def sums(self, outputs: Any, batch: Batch) -> Sums:
+        weights = self._weights(batch)
+        loss, correct = weighted_cross_entropy(outputs, batch["labels"], weights)
+        if self._label_smoothing:
+            # Cross-entropy with the uniform distribution over the classes.
+            uniform = -tf.reduce_mean(tf.nn.log_softmax(outputs), axis=-1)
+            spread = tf.reduce_sum(uniform * weights)
+            loss = (1.0 - self._label_smoothing) * loss + self._label_smoothing * spread
+        # Of weighted texts the share of right answers would be another number.
+        is_counted = self._class_weights is None
+        return Sums(
+            loss={"classification": loss},
+            correct={"classification": correct} if is_counted else {},
+        )
+
+    def _weights(self, batch: Batch) -> tf.Tensor:
+        """Of each text, float32 (batch)."""
+        if self._class_weights is None:
+            return batch["weights"]
+        of_class = tf.constant(self._class_weights, tf.float32)
+        return batch["weights"] * tf.gather(of_class, batch["labels"])
+
+
+def _as_classification(answers: dict[str, Any]) -> dict[str, Any]:
+    return {"classes": answers["labels"], "scores": answers["probabilities"]}
+
+
+def _as_regression(answers: dict[str, Any]) -> dict[str, Any]:
+    """Of two classes one number says all: the second one's probability."""
+    return {"outputs": answers["probabilities"][:, 1]}

@@ -1,0 +1,65 @@
+"""Labelled examples: a table in, what a task reads of each row out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from bert_tf.data.tables.splitting import text_key
+from bert_tf.data.tables.table import Table
+
+TEXT, TEXT_PAIR = "text", "text_pair"
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Texts and targets of the rows of a table, which keeps all other columns."""
+
+    table: Table
+    inputs: Mapping[str, Sequence[str]]
+    """A text a row under each name that the task's signatures take, such as `text`."""
+    targets: Sequence[Any]
+    """A value a row, as its task reads it: a name, names, a number."""
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def where(self, row: int) -> str:
+        """`path:line` of a row, as far as its table knows."""
+        return self.table.where(row)
+
+    def keys(self) -> list[str]:
+        """What counts as the same example, whatever its target: see `splitting.text_key`."""
+        return [text_key(*texts) for texts in zip(*self.inputs.values(), strict=True)]
+
+    def take(self, rows: Sequence[int]) -> Self:
+        """Some rows, in the order given."""
+        return type(self)(
+            self.table.take(rows),
+            {name: [texts[row] for row in rows] for name, texts in self.inputs.items()},
+            [self.targets[row] for row in rows],
+        )
+
+
+def check_targets(
+    examples: Examples, unknown: Sequence[tuple[int, Any]], *, known: Sequence[str]
+) -> None:
+    """Raise ValueError, with the place of the first, if `unknown` (row, target) has any."""
+    if not unknown:
+        return
+    received = sorted({str(target) for _, target in unknown})
+    more = f", and {len(received) - 10} more" if len(received) > 10 else ""
+    shown = ", ".join(known[:20]) + (f" and {len(known) - 20} more" if len(known) > 20 else "")
+    row, first = unknown[0]
+    raise ValueError(
+        f"{examples.where(row)}: every label must be one of the training data's: {shown}. "
+        f"Received: {str(first)!r}; in all {len(unknown)} record(s) with "
+        f"{', '.join(map(repr, received[:10]))}{more}. "
+        "Repair the data, or train with examples of every class."
+    )
+
+
+def sorted_names(names: set[str]) -> list[str]:
+    """In alphabetical order; by value if all are whole numbers, so that 10 comes after 9."""
+    if all(name.removeprefix("-").isdecimal() for name in names):
+        return sorted(names, key=lambda name: (int(name), name))
+    return sorted(names)

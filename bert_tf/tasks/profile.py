@@ -1,0 +1,25 @@
+"""Encoded examples in, their profile out: what a later set of texts is compared with."""
+
+import numpy as np
+
+from bert_tf.data.batches.labelled import Encoded, EncodedTexts
+from bert_tf.data.inspection.text_profile import MAX_TEXTS, TextProfile
+from bert_tf.tasks.base import Task
+from bert_tf.tasks.examples import Examples
+
+
+def profile_encoded(encoded: Encoded, examples: Examples, task: Task) -> TextProfile:
+    """Lengths, unknown words and targets as the model reads them: beyond its length it does not.
+
+    Of more than `MAX_TEXTS` examples every second, third and so on is looked at.
+    """
+    step = -(-len(examples) // MAX_TEXTS)
+    lengths, num_unknown = np.zeros(0, int), np.zeros(0, int)
+    if isinstance(encoded, EncodedTexts):
+        lengths, num_unknown = (numbers[::step] for numbers in encoded.first_tokens())
+    seen = examples if step == 1 else examples.take(range(0, len(examples), step))
+    return TextProfile.of(
+        lengths=lengths,
+        num_unknown=int(num_unknown.sum()),
+        label_counts=task.target_counts(seen),
+    )

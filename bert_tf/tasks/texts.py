@@ -1,0 +1,105 @@
+"""What tasks of one text or a pair of texts share: reading, encoding, the head on the encoder."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bert_tf.config import FinetuningConfig
+from bert_tf.data.tables.table import Table
+from bert_tf.data.tables.values import texts_of
+from bert_tf.models.description import ModelDescription
+from bert_tf.models.flops import classifier_flops
+from bert_tf.tasks.base import ForeignHead, Signature, Task
+from bert_tf.tasks.examples import TEXT, TEXT_PAIR, Examples
+
+if TYPE_CHECKING:
+    import keras
+
+    from bert_tf.data.batches.labelled import Encoded
+    from bert_tf.data.text.tokenizer import Tokenizer
+
+SEQUENCE_CLASSIFIER = "BertForSequenceClassification"
+"""Hugging Face's class of a head on the pooled output."""
+
+
+class TextTask(Task):
+    """A task that scores a text, or a pair, by a head on the pooled first token.
+
+    A task made from it says what its targets are (`read_targets`, `targets`), how many outputs its
+    head has (`num_outputs`) and what `Task` asks for besides.
+
+    Source: Devlin et al. 2019, section 4.1 and figure 4.
+    """
+
+    head_layout = "classification"
+
+    # --- examples
+
+    def read(self, table: Table, section: FinetuningConfig) -> Examples:
+        inputs = {TEXT: texts_of(table, section.text_field, key="finetuning.text_field")}
+        if section.text_pair_field is not None:
+            key = "finetuning.text_pair_field"
+            inputs[TEXT_PAIR] = texts_of(table, section.text_pair_field, key=key)
+        return Examples(table, inputs, self.read_targets(table, section))
+
+    def read_targets(self, table: Table, section: FinetuningConfig) -> Sequence[Any]:
+        """A target a row. Raises ValueError with the place of one that is none."""
+        raise NotImplementedError
+
+    def targets(
+        self, examples: Examples, description: ModelDescription
+    ) -> Mapping[str, np.ndarray]:
+        """What a batch has beside the texts: names to arrays (examples, ...), for the objective."""
+        raise NotImplementedError
+
+    def encode(
+        self, examples: Examples, description: ModelDescription, *, tokenizer: "Tokenizer"
+    ) -> "Encoded":
+        from bert_tf.data.batches.labelled import encode_texts
+
+        self.check(examples, description)
+        return encode_texts(
+            examples.inputs[TEXT],
+            examples.inputs.get(TEXT_PAIR),
+            targets=self.targets(examples, description),
+            tokenizer=tokenizer,
+            max_seq_length=description.max_seq_length,
+        )
+
+    # --- the model
+
+    def make_model(
+        self, description: ModelDescription, *, dtype: str, rematerialize: bool
+    ) -> "keras.Model":
+        from bert_tf.models.bert import ENCODER_INPUTS
+        from bert_tf.models.classifier import BertClassifier
+
+        model = BertClassifier(
+            description.architecture,
+            num_classes=self.num_outputs(description),
+            dropout_rate=description.classifier_dropout_prob,
+            has_pooler=description.has_pooler,
+            rematerialize=rematerialize,
+            dtype=dtype,
+        )
+        model.build(dict.fromkeys(ENCODER_INPUTS, (None, None)))
+        return model
+
+    def head_flops(self, description: ModelDescription) -> float:
+        """Pooler and dense layer."""
+        num_outputs = self.num_outputs(description)
+        return classifier_flops(description.architecture, num_outputs=num_outputs)
+
+    # --- served
+
+    def input_names(self, description: ModelDescription) -> tuple[str, ...]:
+        return (TEXT, TEXT_PAIR) if description.has_text_pairs else (TEXT,)
+
+    def signatures(self, description: ModelDescription) -> Mapping[str, Signature]:
+        return {"serving_default": Signature(), "token_ids": Signature(takes="token_ids")}
+
+
+def sequence_head(problem_type: str | None) -> ForeignHead:
+    """A head on the pooled output as Hugging Face names it."""
+    return ForeignHead(SEQUENCE_CLASSIFIER, problem_type)

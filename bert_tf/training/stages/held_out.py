@@ -1,0 +1,76 @@
+"""Held-out examples and what a model says of them: batches, metrics, report; passed once."""
+
+import functools
+import logging
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from bert_tf.data.batches.labelled import labelled_batches
+from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.models.description import ModelDescription
+from bert_tf.tasks.answers import answers_of
+from bert_tf.tasks.base import Report, Task
+from bert_tf.tasks.examples import Examples
+
+log = logging.getLogger(__name__)
+
+
+class HeldOut:
+    """What evaluation needs of held-out examples: `batches` to pass over, `rate` for the outputs.
+
+    The outputs of the last pass are kept: thresholds are tuned and the report is made from them.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        examples: Examples,
+        description: ModelDescription,
+        *,
+        tokenizer: Tokenizer,
+        batch_size: int,
+        group_by_length: bool = False,
+    ) -> None:
+        self._task, self._examples, self._description = task, examples, description
+        self._outputs: Any = None
+        self._encoded = task.encode(examples, description, tokenizer=tokenizer)
+        self.batches = functools.cache(
+            functools.partial(
+                self._make_batches, batch_size=batch_size, group_by_length=group_by_length
+            )
+        )
+
+    def _make_batches(
+        self, *, batch_size: int, group_by_length: bool, **worker: int
+    ) -> tf.data.Dataset:
+        return labelled_batches(
+            self._encoded,
+            batch_size=batch_size,
+            group_by_length=group_by_length,
+            is_training=False,
+            **worker,
+        )
+
+    def rate(self, outputs: Any) -> dict[str, float]:
+        """Metrics of the model's outputs on all examples; see `Evaluation`."""
+        self._outputs = outputs
+        return self._task.measure(self._outcomes(self._description))
+
+    def tuned(self) -> ModelDescription:
+        """The description with what the task chooses by the outputs of the last pass."""
+        before = self._description
+        self._description = self._task.tune(self._outcomes(before), before)
+        return self._description
+
+    def report(self, directory: Path) -> Report:
+        """All metrics of the last pass with their intervals; picture and table in `directory`."""
+        outcomes = self._outcomes(self._description)
+        report = self._task.report(outcomes, directory)
+        measured = self._task.measure(outcomes) | self._task.intervals(outcomes)
+        return Report(metrics={**measured, **report.metrics}, files=report.files)
+
+    def _outcomes(self, description: ModelDescription) -> Any:
+        answers = answers_of(self._task, self._outputs, description)
+        return self._task.outcomes(self._examples, answers)

@@ -1,0 +1,178 @@
+"""One training, whatever is trained: a stage says what is its own, and the rest is done here.
+
+settings bound -> run reported -> model made -> trained -> stage's own end -> model folder
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+import tensorflow as tf
+
+from bert_tf import __version__
+from bert_tf.config import Config, TrainingConfig
+from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.models.description import ModelDescription
+from bert_tf.models.folder import save_model
+from bert_tf.models.objective import Objective
+from bert_tf.tasks.models import build_model
+from bert_tf.tracking.provenance import DataInput
+from bert_tf.tracking.reporting import RunLog, report_run
+from bert_tf.training.engine.checkpoints import newest_step
+from bert_tf.training.engine.evaluation_pass import Rate
+from bert_tf.training.engine.loop import Phase, Progress, Run, train
+from bert_tf.training.engine.settings import bind_settings
+from bert_tf.training.engine.strategy import check_batch_size, dtype_policy
+from bert_tf.training.measuring.profiled_steps import ProfiledSteps
+from bert_tf.training.measuring.profiler import open_profiler
+from bert_tf.training.workers.agreement import (
+    check_same_settings,
+    lost_workers_named,
+    wait_for_all,
+)
+from bert_tf.training.workers.tf_config import ALONE, Worker
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """What a stage makes of a training that has come to its end."""
+
+    metrics: dict[str, float]
+    """`metrics.json`; empty: a finished run that was run again has them already."""
+    description: ModelDescription
+    files: Iterable[str] = ()
+    """What was written into the output folder beside."""
+
+
+class Begin(Protocol):
+    """Writes what is known before the first step; names of the files."""
+
+    def __call__(self, output_dir: Path) -> Iterable[str]: ...
+
+
+class End(Protocol):
+    """Metrics of the training -> what becomes of it; only the chief is asked."""
+
+    def __call__(self, metrics: dict[str, float], output_dir: Path) -> Ended: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """What one kind of training says of itself."""
+
+    name: str
+    """`pretrain` or `finetune`."""
+    config: Config
+    """Resolved: as the run uses it."""
+    training: TrainingConfig
+    description: ModelDescription
+    tokenizer: Tokenizer
+    pretrained: str | None
+    """The folder of the model that it starts from, for its provenance."""
+    load_weights: Callable[[keras.Model], None]
+    """Sets those that the training starts from; others stay random."""
+    objective: Objective
+    phases: tuple[Phase, ...]
+    settings: Mapping[str, Any]
+    """What a resumed run must share."""
+    implied_settings: Mapping[str, Any]
+    """Those of a run that began before a setting existed."""
+    shared: Mapping[str, Any]
+    """What all workers must have beside `settings`: the stage's section without paths."""
+    inputs: Sequence[DataInput]
+    begin: Begin = lambda output_dir: ()
+    end: End
+    rate: Rate | None = None
+    head_flops: float = 0.0
+    faults_named: Sequence[contextlib.AbstractContextManager[Any]] = ()
+    """Around the run: what turns errors of reading into messages."""
+
+
+def run_stage(
+    stage: Stage,
+    output_dir: Path,
+    *,
+    strategy: tf.distribute.Strategy,
+    tracking_uri: str | None,
+    on_progress: Callable[[Progress], None],
+    is_stop_requested: Callable[[], bool],
+    worker: Worker = ALONE,
+    profile: ProfiledSteps | None,
+) -> dict[str, float]:
+    """Train and write the model folder; the metrics. Of several workers only the chief writes."""
+    for phase in stage.phases:
+        check_batch_size(phase.batch_size, phase.accumulation_steps, strategy)
+    policy = dtype_policy(stage.training.precision)
+    profiler = open_profiler(
+        profile if worker.is_chief else None,
+        output_dir,
+        first_step=newest_step(output_dir),
+        num_steps=sum(phase.num_steps for phase in stage.phases),
+    )
+    settings = {**stage.settings, "precision": policy}
+    shared = {**settings, **stage.shared, "version": __version__}
+    check_same_settings(shared, strategy, worker)
+    bind_settings(output_dir, settings, implied=stage.implied_settings, is_writer=worker.is_chief)
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(
+            report_run(
+                stage.config,
+                output_dir,
+                stage=stage.name,
+                tracking_uri=tracking_uri,
+                is_writer=worker.is_chief,
+            )
+        )
+        for named in (*stage.faults_named, lost_workers_named(worker)):
+            stack.enter_context(named)
+        _begin(stage, log, output_dir, worker=worker)
+        keras.utils.set_random_seed(stage.config.seed)
+        with strategy.scope():
+            model = build_model(
+                stage.description, dtype=policy, rematerialize=stage.training.rematerialize
+            )
+            stage.load_weights(model)
+        metrics = train(
+            Run(
+                model=model,
+                objective=stage.objective,
+                strategy=strategy,
+                config=stage.training,
+                phases=stage.phases,
+                seed=stage.config.seed,
+                output_dir=output_dir,
+                worker=worker,
+                log_metrics=log.log_metrics,
+                on_progress=on_progress,
+                is_stop_requested=is_stop_requested,
+                profiler=profiler,
+                rate=stage.rate,
+                head_flops=stage.head_flops,
+            )
+        )
+        if worker.is_chief:
+            ended = stage.end(metrics, output_dir)
+            metrics = ended.metrics
+            save_model(model, ended.description, output_dir)
+            log.log_files(*ended.files, "model.json")
+            if metrics:
+                log.finish(metrics)
+    wait_for_all(strategy, worker)
+    return metrics
+
+
+def _begin(stage: Stage, log: RunLog, output_dir: Path, *, worker: Worker) -> None:
+    files: Iterable[str] = ()
+    if worker.is_chief:
+        stage.tokenizer.save(output_dir)
+        files = stage.begin(output_dir)
+    log.log_files("vocab.txt", "tokenizer.json", *files)
+    log.log_provenance(
+        stage=stage.name,
+        inputs=stage.inputs,
+        vocabulary_sha256=stage.tokenizer.vocabulary_sha256,
+        parent=stage.pretrained,
+    )

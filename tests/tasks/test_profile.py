@@ -1,0 +1,33 @@
+"""What labelled texts look like to a model."""
+
+import numpy as np
+
+from bert_tf.data.batches.labelled import encode_texts
+from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.tasks.classification import Classification
+from bert_tf.tasks.profile import profile_encoded
+from tests.labelled import make_examples
+
+TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "film"]
+
+
+def test_tokens_beyond_the_length_of_the_model_do_not_count():
+    texts = ["good film", "good " * 20, "film " * 6 + "unheard"]
+    examples = make_examples(texts, ["a", "a", "b"])
+
+    def profile(max_seq_length):
+        encoded = encode_texts(
+            texts,
+            targets={"labels": np.zeros(3, np.int32)},
+            tokenizer=Tokenizer(TOKENS),
+            max_seq_length=max_seq_length,
+        )
+        return profile_encoded(encoded, examples, Classification())
+
+    short = profile(8)
+    assert short.length_counts == {2: 1, 6: 2}
+    assert (short.num_tokens, short.num_unknown) == (14, 0)
+    assert short.label_counts == {"a": 2, "b": 1}
+    longer = profile(32)
+    assert longer.length_counts == {2: 1, 7: 1, 20: 1}
+    assert longer.num_unknown == 1

@@ -1,0 +1,218 @@
+"""Every task through the whole way: data, training, evaluation, export, server, registry, gate."""
+
+import dataclasses
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from bert_tf import registry
+from bert_tf.cli.main import main
+from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.vocabulary import CONTROL_TOKENS
+from bert_tf.tasks.models import load_model
+from serving.client import GrpcClient, RestClient
+from serving.local_server import LocalServer
+from serving.server.model_config import ModelSettings
+from tests.mlflow_stores import make_database
+
+WORDS = ["good", "bad", "film", "plot", "long", "short"]
+SHAPE = {
+    "num_hidden_layers": 1,
+    "hidden_size": 32,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "max_position_embeddings": 32,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A task with data that it can learn from."""
+
+    task: Any
+    header: str
+    row: Callable[[list[str]], tuple[Any, ...]]
+    """Words of a text -> the cells of its row."""
+    metric: str
+    least: float
+    """What the metric reaches at least, on texts that were not trained on."""
+    answers: set[str]
+    finetuning: dict[str, Any] = dataclasses.field(default_factory=dict)
+    picture: str | None = None
+
+
+def share(words: list[str]) -> float:
+    return words.count("good") / len(words)
+
+
+CASES = {
+    "classification": Case(
+        task={"name": "classification", "class_weights": "balanced", "label_smoothing": 0.1},
+        header="text,label",
+        row=lambda words: (" ".join(words), "pos" if "good" in words else "neg"),
+        metric="classification_accuracy",
+        least=0.9,
+        answers={"label", "score", "probabilities", "labels"},
+        picture="confusion_matrix.png",
+    ),
+    "outside": Case(
+        task={"name": "tests.tasks.agreement:Agreement", "percent": True},
+        header="text,label",
+        row=lambda words: (" ".join(words), round(100 * share(words))),
+        metric="pearson",
+        least=0.8,
+        answers={"share"},
+    ),
+}
+
+
+def run(*arguments: str, exit_code: int = 0) -> str:
+    result = CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+    assert result.exit_code == exit_code, result.output
+    return result.stdout
+
+
+class Work:
+    """A folder in which a task was trained, measured and exported through the command line."""
+
+    def __init__(self, case: Case, folder: Path) -> None:
+        self.case, self.folder = case, folder
+        Tokenizer([*CONTROL_TOKENS, *WORDS]).save(folder / "vocab")
+        draw = random.Random(1)
+        for name, count in (("train", 400), ("eval", 80)):
+            rows = [case.row(draw.choices(WORDS, k=6)) for _ in range(count)]
+            lines = [case.header, *(",".join(map(str, row)) for row in rows)]
+            (folder / f"{name}.csv").write_text("\r\n".join(lines) + "\r\n", encoding="utf-8-sig")
+        tree = {
+            "model": SHAPE,
+            "tokenizer": {"vocabulary": str(folder / "vocab")},
+            "finetuning": {
+                "task": case.task,
+                "from_scratch": True,
+                "train_path": str(folder / "train.csv"),
+                "eval_path": str(folder / "eval.csv"),
+                "max_seq_length": 16,
+                "num_epochs": 12,
+                "training": {
+                    "batch_size": 16,
+                    "precision": "float32",
+                    "optimizer": {"learning_rate": 5e-3},
+                },
+                **case.finetuning,
+            },
+            "evaluation": {"model": str(folder / "model"), "data": str(folder / "eval.csv")},
+            "export": {"model": str(folder / "model")},
+            "gate": {"max_latency_ratio": None, "min_slice_size": 10},
+            "tracking": {"enabled": False},
+        }
+        (folder / "config.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
+        for command, target in (("finetune", "model"), ("export", "served/texts")):
+            self.run(command, "--output-dir", str(folder / target))
+
+    def run(self, *arguments: str) -> str:
+        return run(*arguments, "--config", str(self.folder / "config.yaml"))
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return json.loads((self.folder / "model" / "metrics.json").read_text())
+
+    @property
+    def rows(self) -> list[dict[str, str]]:
+        """Inputs of some signature calls."""
+        names = ["text", "text_pair"] if "text_pair_field" in self.case.finetuning else ["text"]
+        texts = ["good good film good plot good", "bad film", "long good plot"]
+        return [dict(zip(names, [text, "good good good"], strict=False)) for text in texts]
+
+
+@pytest.fixture(scope="module", params=CASES)
+def work(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Work:
+    return Work(CASES[request.param], tmp_path_factory.mktemp(request.param))
+
+
+def test_the_task_is_learnt_measured_and_reported(work):
+    metrics, case = work.metrics, work.case
+    assert metrics[case.metric] >= case.least, metrics
+    assert metrics[f"{case.metric}_low"] <= metrics[case.metric] <= metrics[f"{case.metric}_high"]
+    if case.picture:
+        assert (work.folder / "model" / case.picture).read_bytes()[:4] == b"\x89PNG"
+    assert list((work.folder / "model").glob("*.md"))
+
+
+def test_evaluation_of_the_saved_model_gives_the_numbers_of_training(work, tmp_path):
+    work.run("evaluate", "--output-dir", str(tmp_path))
+    again = json.loads((tmp_path / "metrics.json").read_text())
+    assert again == pytest.approx(work.metrics, rel=1e-4)
+
+
+def test_the_export_answers_as_the_model_in_memory_over_rest_and_grpc(work):
+    from bert_tf.export.predict import predict_inputs
+
+    rows = work.rows
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    expected = predict_inputs(work.folder / "served" / "texts", columns)
+    assert set(expected[0]) == work.case.answers
+    settings = ModelSettings(name="texts", base_path=work.folder / "served" / "texts")
+    with LocalServer([settings], port=0, rest_api_port=0) as server:
+        with RestClient(server.rest_url, model_name="texts") as client:
+            over_rest = client.predict(instances=rows)
+        with GrpcClient(server.grpc_address, model_name="texts") as client:
+            over_grpc = client.predict(instances=rows)
+    only = next(iter(work.case.answers)) if len(work.case.answers) == 1 else None
+    for answers in (over_rest, over_grpc):
+        named = [{only: answer} for answer in answers] if only else answers
+        for answer, wanted in zip(named, expected, strict=True):
+            assert answer.keys() == wanted.keys()
+            for name, value in wanted.items():
+                if isinstance(value, float):
+                    assert answer[name] == pytest.approx(value, abs=1e-5)
+                elif not isinstance(value, list) or isinstance(value[0], str | bool):
+                    assert answer[name] == value
+
+
+def test_a_version_is_registered_with_its_card_judged_and_a_worse_one_refused(
+    work, tmp_path, monkeypatch
+):
+    uri = make_database(tmp_path / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    served, model = str(work.folder / "served" / "texts"), str(work.folder / "model")
+    run("registry", "register", "--model", served, "--name", "texts", "--run-dir", model)
+    judged = ["registry", "gate", "--name", "texts", "--data", str(work.folder / "eval.csv")]
+    work.run(*judged, "--version", "1", "--promote")
+    untrained = ["--set", "finetuning.num_epochs=0.05", "--output-dir", str(tmp_path / "worse")]
+    work.run("finetune", *untrained)
+    exported = ["--set", f"export.model={tmp_path / 'worse'}", "--no-check"]
+    work.run("export", *exported, "--output-dir", str(tmp_path / "worse_served"))
+    worse = str(tmp_path / "worse_served")
+    run("registry", "register", "--model", worse, "--name", "texts", "--run-dir", model)
+    config = ["--config", str(work.folder / "config.yaml")]
+    run(*judged, "--version", "2", "--promote", *config, exit_code=3)
+    assert registry.read_aliases(name="texts", tracking_uri=uri)["champion"] == 1
+    from mlflow import MlflowClient
+
+    card = MlflowClient(uri, registry_uri=uri).get_model_version("texts", "1").description
+    assert "A BERT for" in card
+
+
+def test_hugging_face_s_format_holds_the_model(work, tmp_path):
+    if ":" in work.case.task["name"]:
+        pytest.skip("a head that Hugging Face has not")
+    source = str(work.folder / "model")
+    there, back = tmp_path / "there", tmp_path / "back"
+    run("convert", "--from", source, "--to", str(there), "--format", "huggingface")
+    run("convert", "--from", str(there), "--to", str(back))
+    tokens = {
+        "input_ids": np.array([[2, 5, 6, 3]], np.int32),
+        "input_mask": np.ones((1, 4), np.int32),
+        "segment_ids": np.zeros((1, 4), np.int32),
+    }
+    ours, theirs = (np.asarray(load_model(folder)(tokens)) for folder in (source, back))
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    kinds = [json.loads((Path(f) / "model.json").read_text())["kind"] for f in (source, back)]
+    assert kinds[0] == kinds[1]
