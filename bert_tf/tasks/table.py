@@ -17,6 +17,8 @@ from bert_tf.tasks.base import Task
 
 TASKS = {
     "classification": "bert_tf.tasks.classification:Classification",
+    "multi_label": "bert_tf.tasks.multi_label:MultiLabel",
+    "regression": "bert_tf.tasks.regression:Regression",
 }
 """Name -> where the task is."""
 ENTRY_POINTS = "bert_tf.tasks"

@@ -1,0 +1,101 @@
+"""Classification: classes and their order, class weights, label smoothing, alignment."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bert_tf.config import ModelConfig
+from bert_tf.metrics.outcomes import Outcomes
+from bert_tf.models.description import ModelDescription
+from bert_tf.tasks.classification import Classification, ClassificationObjective
+from bert_tf.training.engine.objective import summarize
+from tests.labelled import make_examples
+
+
+def task(**settings) -> Classification:
+    return Classification.with_options(settings, name="classification")
+
+
+def learn(targets, **settings):
+    return task(**settings).learn(make_examples(["x"] * len(targets), targets))
+
+
+def test_classes_are_sorted_as_numbers_if_they_are():
+    assert learn(["10", "9", "-1", "9"])["class_names"] == ("-1", "9", "10")
+    assert learn(["10", "9", "b"])["class_names"] == ("10", "9", "b")
+
+
+def test_one_class_is_no_classification():
+    with pytest.raises(ValueError, match=r"row 1: a classifier needs two classes .*\['a'\]"):
+        learn(["a", "a"])
+
+
+def test_a_default_classification_has_nothing_to_remember():
+    assert learn(["a", "b"])["task_state"] == {}
+
+
+def test_balanced_weights_are_scikit_learn_s():
+    from sklearn.utils.class_weight import compute_class_weight
+
+    targets = ["a"] * 6 + ["b"] * 3 + ["c"]
+    expected = compute_class_weight("balanced", classes=np.array(["a", "b", "c"]), y=targets)
+    learnt = learn(targets, class_weights="balanced")["task_state"]
+    assert learnt["class_weights"] == pytest.approx(list(expected))
+    given = learn(targets, class_weights={"c": 5.0})["task_state"]
+    assert given["class_weights"] == [1.0, 1.0, 5.0]
+
+
+def test_a_weight_of_an_unknown_class_is_refused():
+    with pytest.raises(ValueError, match=r"must name classes of .*a, b. Received: z"):
+        learn(["a", "b"], class_weights={"z": 2.0})
+
+
+def test_weights_and_smoothing_are_pytorch_s_by_hand():
+    # Softmax of (ln 3, 0) is (3/4, 1/4).
+    batch = {"labels": tf.constant([0, 1]), "weights": tf.ones([2])}
+    logits = tf.constant([[math.log(3.0), 0.0], [math.log(3.0), 0.0]])
+
+    def loss(**options):
+        objective = ClassificationObjective(**options)
+        return summarize(objective.sums(logits, batch), objective.weights(batch))
+
+    first, second = -math.log(3 / 4), -math.log(1 / 4)
+    assert loss()["loss"] == pytest.approx((first + second) / 2, rel=1e-4)
+    assert loss()["classification_accuracy"] == 0.5
+    weighted = loss(class_weights=[1.0, 3.0])
+    assert weighted["loss"] == pytest.approx((first + 3 * second) / 4, rel=1e-4)
+    assert "classification_accuracy" not in weighted, "of weighted texts it is another number"
+    uniform = (first + second) / 2
+    smoothed = loss(label_smoothing=0.2)["loss"]
+    assert smoothed == pytest.approx((0.8 * (first + second) + 0.2 * 2 * uniform) / 2, rel=1e-4)
+
+
+def test_unknown_labels_are_counted_and_named():
+    description = ModelDescription(
+        kind="classification",
+        architecture=ModelConfig(size="tiny", vocab_size=10),
+        max_seq_length=8,
+        class_names=("0", "1"),
+    )
+    examples = make_examples(["x"] * 4, ["1", "good", "bad", "good"])
+    with pytest.raises(
+        ValueError,
+        match=r"row 2: every label .*: 0, 1\. Received: 'good'; in all 3 .* 'bad', 'good'\. Re",
+    ):
+        task().check(examples, description)
+
+
+def test_outcomes_of_another_model_take_this_one_s_order():
+    ours = Outcomes(targets=np.array([0, 1]), predictions=np.array([0, 0]), names=("a", "b"))
+    theirs = Outcomes(
+        targets=np.array([1, 0]),
+        predictions=np.array([0, 0]),
+        scores=np.array([[0.9, 0.1], [0.8, 0.2]]),
+        names=("b", "a"),
+    )
+    aligned = task().aligned(theirs, ours)
+    np.testing.assert_array_equal(aligned.targets, ours.targets)
+    np.testing.assert_array_equal(aligned.predictions, [1, 1])
+    np.testing.assert_array_equal(aligned.scores, [[0.1, 0.9], [0.2, 0.8]])
