@@ -5,12 +5,8 @@ with 143 or 130, so that nobody takes it for finished. TensorFlow is imported on
 command needs it.
 """
 
-import contextlib
 import functools
 import importlib.metadata
-import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +14,7 @@ import click
 from bert_tf import __version__
 from bert_tf.cli import gate, lineage  # noqa: F401  (they add to `registry`)
 from bert_tf.cli.inspect import inspect
+from bert_tf.cli.predict import predict
 from bert_tf.cli.process import set_up_process, show_errors, tracking_uri
 from bert_tf.cli.registry import registry
 from bert_tf.cli.serving import serving
@@ -129,39 +126,6 @@ def export(config: "Config", output_dir: str, *, check: bool) -> None:
 
 
 @main.command()
-@click.option("--model", required=True, type=click.Path(), help="SavedModel, or BASE/NAME.")
-@click.option("--file", "text_file", type=click.Path(), help="A text a line, UTF-8.")
-@click.option("--signature", default="serving_default", show_default=True)
-@click.argument("texts", nargs=-1)
-def predict(model: str, text_file: str | None, signature: str, texts: tuple[str, ...]) -> None:
-    """Answer TEXTS (or a file's lines, or standard input's): one JSON object a line.
-
-    A tab separates the two texts of a pair.
-    """
-    if texts and text_file:
-        raise click.UsageError("Give texts or --file, not both.")
-    with show_errors():
-        from bert_tf.export.predict import predict_texts
-
-        lines = list(texts) or _read_lines(text_file)
-        pairs = [line.split("\t") for line in lines]
-        if len({len(pair) for pair in pairs}) > 1 or any(len(pair) > 2 for pair in pairs):
-            raise ValueError(
-                "Every line must be one text, or every line two texts with one tab between them. "
-                f"Received: lines of {sorted({len(pair) for pair in pairs})} parts."
-            )
-        is_paired = bool(pairs) and len(pairs[0]) == 2
-        answers = predict_texts(
-            model,
-            [pair[0] for pair in pairs],
-            text_pairs=[pair[1] for pair in pairs] if is_paired else None,
-            signature_name=signature,
-        )
-        for answer in answers:
-            click.echo(json.dumps(answer, ensure_ascii=False))
-
-
-@main.command()
 @click.option("--from", "source", required=True, type=click.Path(), help="A checkpoint.")
 @click.option("--to", "target", required=True, type=click.Path(), help="A new folder.")
 @click.option(
@@ -227,25 +191,9 @@ def send_tracking(output_dir: str) -> None:
         click.echo(f"{num_events:,} events sent to MLflow run {run_id_of(output_dir)}")
 
 
-def _read_lines(path: str | None) -> list[str]:
-    """The lines of a file, or of standard input."""
-    with contextlib.ExitStack() as stack:
-        stream = stack.enter_context(Path(path).open("rb")) if path else sys.stdin.buffer
-        lines = []
-        for number, line in enumerate(stream, 1):
-            try:
-                lines.append(line.decode("utf-8").rstrip("\r\n"))
-            except UnicodeDecodeError as error:
-                raise ValueError(
-                    f"{path or 'standard input'}:{number}: a text must be UTF-8. Received: "
-                    f"{error.reason} at byte {error.start}. Convert it first."
-                ) from error
-    return lines
-
-
 for _command in (
     *(vocab, prepare, pretrain, finetune, evaluate, export, inspect),
-    *(registry, serving),
+    *(predict, registry, serving),
 ):
     main.add_command(_command)
 

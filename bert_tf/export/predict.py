@@ -1,6 +1,6 @@
-"""`bert-tf predict`: texts in, the answers of an exported SavedModel out, in this process."""
+"""Texts in, the answers of an exported SavedModel out, in this process."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,66 @@ import tensorflow_text  # noqa: F401  (registers the tokenizer's ops for loading
 
 from bert_tf.export.signatures import DEFAULT
 from bert_tf.export.version_folders import newest_version
+
+
+class TextSignature:
+    """A signature of a SavedModel on disk, asked with texts.
+
+    Raises:
+        FileNotFoundError: `saved_model_dir` is no SavedModel.
+        ValueError: there is no such signature.
+    """
+
+    def __init__(self, saved_model_dir: str | Path, signature_name: str = DEFAULT) -> None:
+        self.name = signature_name
+        self.directory = newest_version(saved_model_dir)
+        # The functions live as long as the model that they are of.
+        self._model = tf.saved_model.load(str(self.directory))
+        signatures = self._model.signatures
+        if signature_name not in signatures:
+            raise ValueError(
+                f"{self.directory}: signature_name must be one of {sorted(signatures)}. "
+                f"Received: {signature_name!r}."
+            )
+        self._function = signatures[signature_name]
+
+    @property
+    def inputs(self) -> set[str]:
+        """What it takes: `text`, or `text` and `text_pair`."""
+        return set(self._function.structured_input_signature[1])
+
+    def answer(
+        self, columns: Mapping[str, Sequence[str]], *, batch_size: int
+    ) -> dict[str, list[Any]]:
+        """Its outputs, one value a text.
+
+        Raises:
+            ValueError: the signature refuses a text (`fill_mask` without [MASK]).
+        """
+        return ask_signature(self._function, columns, name=self.name, batch_size=batch_size)
+
+
+def ask_signature(
+    function: Callable[..., Mapping[str, tf.Tensor]],
+    columns: Mapping[str, Sequence[str]],
+    *,
+    name: str,
+    batch_size: int,
+) -> dict[str, list[Any]]:
+    """The outputs of a signature's function, one value a text.
+
+    Raises:
+        ValueError: the signature, whose `name` the message has, refuses a text.
+    """
+    answers: dict[str, list[Any]] = {}
+    for batch in text_batches(columns, batch_size=batch_size):
+        try:
+            outputs = function(**batch)
+        except tf.errors.InvalidArgumentError as error:
+            raise ValueError(f"{name}: {error.message}") from error
+        for output, value in sorted(outputs.items()):
+            answers.setdefault(output, []).extend(map(_to_text, value.numpy().tolist()))
+    return answers
 
 
 def predict_texts(
@@ -42,27 +102,14 @@ def predict_inputs(
     batch_size: int = 32,
 ) -> list[dict[str, Any]]:
     """As `predict_texts`, of a signature's inputs by their names."""
-    directory = newest_version(saved_model_dir)
-    signatures = tf.saved_model.load(str(directory)).signatures
-    if signature_name not in signatures:
+    signature = TextSignature(saved_model_dir, signature_name)
+    if signature.inputs != set(columns):
         raise ValueError(
-            f"{directory}: signature_name must be one of {sorted(signatures)}. "
-            f"Received: {signature_name!r}."
-        )
-    function = signatures[signature_name]
-    wanted = set(function.structured_input_signature[1])
-    if wanted != set(columns):
-        raise ValueError(
-            f"{signature_name} takes {sorted(wanted)}. Received: {sorted(columns)}. "
+            f"{signature_name} takes {sorted(signature.inputs)}. Received: {sorted(columns)}. "
             "A tab separates the two texts of a pair."
         )
-    answers: list[dict[str, Any]] = []
-    for batch in text_batches(columns, batch_size=batch_size):
-        try:
-            answers += _rows(function(**batch))
-        except tf.errors.InvalidArgumentError as error:
-            raise ValueError(f"{signature_name}: {error.message}") from error
-    return answers
+    answers = signature.answer(columns, batch_size=batch_size)
+    return [dict(zip(answers, row, strict=True)) for row in zip(*answers.values(), strict=True)]
 
 
 def text_batches(
@@ -74,14 +121,6 @@ def text_batches(
             name: tf.constant(list(values[start : start + batch_size]))
             for name, values in columns.items()
         }
-
-
-def _rows(outputs: Mapping[str, tf.Tensor]) -> list[dict[str, Any]]:
-    columns = {name: value.numpy().tolist() for name, value in sorted(outputs.items())}
-    return [
-        dict(zip(columns, map(_to_text, row), strict=True))
-        for row in zip(*columns.values(), strict=True)
-    ]
 
 
 def _to_text(value: Any) -> Any:

@@ -1,5 +1,6 @@
 import logging
 import unicodedata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from bert_tf.data.tables import splitting, values
 from bert_tf.data.tables.origins import Origins, Source
+from bert_tf.data.tables.reading import read_table
 from bert_tf.data.tables.table import Table
 
 KEY = "finetuning.label_field"
@@ -138,3 +140,22 @@ def test_a_pair_is_compared_as_a_pair() -> None:
 def test_duplicates_and_leaks_are_counted() -> None:
     assert splitting.count_duplicates(["a", "b", "a", "a"]) == 2
     assert splitting.find_leaks(["a", "b"], ["c", "b", "a", "b"]) == [1, 2, 3]
+
+
+def test_the_columns_of_real_tables_are_read(shared_data: Path) -> None:
+    unsmile = read_table(shared_data / "ko/unsmile/valid.tsv", key=KEY)
+    flags = values.flags_of(unsmile, "악플/욕설", key=KEY)
+    assert len(values.texts_of(unsmile, "문장", key=KEY)) == len(flags) > 3_000
+    assert 0.1 < flags.mean() < 0.5
+    scores = values.numbers_of(
+        read_table(shared_data / "ko/korsts/train.tsv", key=KEY), "score", key=KEY
+    )
+    assert (scores.min(), scores.max(), len(scores)) == (0, 5, 5_749)
+    nli = read_table(shared_data / "ko/klue_nli/dev.json", key=KEY)
+    assert set(values.labels_of(nli, "gold_label", key=KEY)) == {
+        *("entailment", "contradiction", "neutral")
+    }
+    with pytest.raises(
+        ValueError, match=r"valid\.tsv: there must be .*nearest name is '악플/욕설'"
+    ):
+        unsmile.column("악플 욕설", key=KEY)

@@ -1,0 +1,167 @@
+"""`bert-tf predict`: texts, a file's lines or a table's rows in, a SavedModel's answers out."""
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bert_tf.cli.process import show_errors
+from bert_tf.cli.stage import shown_progress
+
+if TYPE_CHECKING:
+    from bert_tf.config import TableConfig
+
+
+@click.command()
+@click.option("--model", required=True, type=click.Path(), help="SavedModel, or BASE/NAME.")
+@click.option(
+    "--file",
+    "source",
+    type=click.Path(),
+    help="A text a line, UTF-8; or a table: .csv, .tsv, .jsonl, .json, .parquet (.gz, .zst), a "
+    "glob of these in quotes, or hub:NAME.",
+)
+@click.option("--signature", default="serving_default", show_default=True)
+@click.option("--output", type=click.Path(), help="Of a table: .csv, .jsonl or .parquet.")
+@click.option("--text-field", help="Column of the texts. Default: as the model was trained.")
+@click.option("--text-pair-field", help="Column of the second texts. Default: likewise.")
+@click.option("--encoding", help="Of a .csv, .tsv or .json table, such as cp949. Default: utf-8.")
+@click.option(
+    "--quoting",
+    type=click.Choice(["auto", "csv", "none"]),
+    help="Whether quotes protect cells of a .csv or .tsv. Default: auto.",
+)
+@click.option(
+    "--header/--no-header",
+    "has_header",
+    default=None,
+    help="Whether a .csv or .tsv begins with the columns' names; else they are 1, 2, … "
+    "Default: it does.",
+)
+@click.option("--batch-size", default=32, show_default=True, type=click.IntRange(1))
+@click.argument("texts", nargs=-1)
+def predict(
+    model: str,
+    source: str | None,
+    signature: str,
+    output: str | None,
+    text_field: str | None,
+    text_pair_field: str | None,
+    batch_size: int,
+    texts: tuple[str, ...],
+    **table_settings: Any,
+) -> None:
+    """Answer TEXTS (or a file's lines, or standard input's): one JSON object a line.
+
+    A tab separates the two texts of a pair. Of a table every row is answered, all of its columns
+    stand before the answers; with --output they are written there, and the same command goes on
+    where it was killed.
+    """
+    if texts and source:
+        raise click.UsageError("Give texts or --file, not both.")
+    settings = {name: value for name, value in table_settings.items() if value is not None}
+    is_table = source is not None and _is_table(source)
+    if not is_table and (output or text_field or text_pair_field or settings):
+        raise click.UsageError(
+            "--output, --text-field, --text-pair-field, --encoding, --quoting and --header need "
+            "--file with a table (.csv, .tsv, .jsonl, .json, .parquet)."
+        )
+    fields = {
+        "text_field": text_field,
+        "text_pair_field": text_pair_field,
+        "signature_name": signature,
+        "batch_size": batch_size,
+    }
+    with show_errors():
+        if not is_table:
+            lines = list(texts) or _read_lines(source)
+            _answer_lines(model, lines, signature=signature, batch_size=batch_size)
+        elif output is None:
+            _show_table(model, source, settings, fields)
+        else:
+            _write_table(model, source, output, settings, fields)
+
+
+def _is_table(source: str) -> bool:
+    from bert_tf.data.corpora.hub import PREFIX
+    from bert_tf.data.tables.finding import table_kind
+
+    return source.startswith(PREFIX) or table_kind(source) is not None
+
+
+def _answer_lines(model: str, lines: list[str], *, signature: str, batch_size: int) -> None:
+    from bert_tf.export.predict import predict_texts
+
+    pairs = [line.split("\t") for line in lines]
+    if len({len(pair) for pair in pairs}) > 1 or any(len(pair) > 2 for pair in pairs):
+        raise ValueError(
+            "Every line must be one text, or every line two texts with one tab between them. "
+            f"Received: lines of {sorted({len(pair) for pair in pairs})} parts."
+        )
+    is_paired = bool(pairs) and len(pairs[0]) == 2
+    answers = predict_texts(
+        model,
+        [pair[0] for pair in pairs],
+        text_pairs=[pair[1] for pair in pairs] if is_paired else None,
+        signature_name=signature,
+        batch_size=batch_size,
+    )
+    for answer in answers:
+        click.echo(json.dumps(answer, ensure_ascii=False))
+
+
+def _show_table(
+    model: str, source: str | None, settings: dict[str, Any], fields: dict[str, Any]
+) -> None:
+    from bert_tf.data.tables.writing import json_lines
+    from bert_tf.export.predict_table import TablePredictor
+
+    config = _table_config(settings)
+    for columns in TablePredictor(model, **fields).answer(source, config=config):
+        for line in json_lines(columns):
+            click.echo(line)
+
+
+def _write_table(
+    model: str,
+    source: str | None,
+    output: str,
+    settings: dict[str, Any],
+    fields: dict[str, Any],
+) -> None:
+    from bert_tf.export.predict_table import predict_table
+
+    config = _table_config(settings)
+    with shown_progress() as show:
+        path = predict_table(model, source, output, config=config, on_progress=show, **fields)
+    click.echo(str(path))
+
+
+def _table_config(settings: dict[str, Any]) -> "TableConfig":
+    import pydantic
+
+    from bert_tf.config import TableConfig
+
+    try:
+        return TableConfig(**settings)
+    except pydantic.ValidationError as error:
+        raise click.UsageError("; ".join(fault["msg"] for fault in error.errors())) from error
+
+
+def _read_lines(path: str | None) -> list[str]:
+    """The lines of a file, or of standard input."""
+    with contextlib.ExitStack() as stack:
+        stream = stack.enter_context(Path(path).open("rb")) if path else sys.stdin.buffer
+        lines = []
+        for number, line in enumerate(stream, 1):
+            try:
+                lines.append(line.decode("utf-8").rstrip("\r\n"))
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"{path or 'standard input'}:{number}: a text must be UTF-8. Received: "
+                    f"{error.reason} at byte {error.start}. Convert it first."
+                ) from error
+    return lines

@@ -1,0 +1,198 @@
+"""A table in, the same rows with the answers of an exported SavedModel out, some at a time."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bert_tf.config import TableConfig
+from bert_tf.data.corpora.hub import PREFIX
+from bert_tf.data.tables.reading import iter_tables, table_files
+from bert_tf.data.tables.table import Table
+from bert_tf.data.tables.values import texts_of
+from bert_tf.data.tables.writing import TableWriter, output_kind
+from bert_tf.export.predict import TextSignature
+from bert_tf.export.signatures import DEFAULT
+
+logger = logging.getLogger(__name__)
+
+SOURCE_KEY, TEXT_KEY, TEXT_PAIR_KEY = "--file", "--text-field", "--text-pair-field"
+CLASH_PREFIX = "predicted_"
+ROWS_AT_ONCE = 1024
+"""Rows between two writes, in whole batches."""
+
+OnProgress = Callable[[str, int, int | None, str], None]
+
+
+def predict_table(
+    saved_model_dir: str | Path,
+    source: Any,
+    output: str | Path,
+    *,
+    text_field: str | None = None,
+    text_pair_field: str | None = None,
+    config: TableConfig | None = None,
+    signature_name: str = DEFAULT,
+    batch_size: int = 32,
+    on_progress: OnProgress | None = None,
+) -> Path:
+    """Write all columns of a table with the answers beside them, in the table's order.
+
+    The source, if it is no hub name, is read once before, so that every fault in it is told before
+    the model works. The rows written so far outlive a kill: the same call goes on behind them, with
+    the batches that it would have had, so the file's bytes are the same. What is no file is begun
+    anew.
+
+    Args:
+        source, config: see `read_table`.
+        output: .csv, .jsonl or .parquet, see `TableWriter`.
+        text_field, text_pair_field: columns. Default: what the model was trained on, else "text".
+        on_progress: hears of the stage (`check`, `predict`), rows done, all rows (None while they
+            are counted, and for a hub name, which is not read before) and the rate.
+
+    Raises:
+        FileNotFoundError: `saved_model_dir` is no SavedModel, or there is no such source.
+        ValueError: no such signature or column, a row without text, a damaged file, pairs where
+            the model takes single texts (or reverse), or an output that others write or began.
+    """
+    output_kind(Path(output), key="--output")
+    config = config or TableConfig()
+    predictor = TablePredictor(
+        saved_model_dir,
+        text_field=text_field,
+        text_pair_field=text_pair_field,
+        signature_name=signature_name,
+        batch_size=batch_size,
+    )
+    files = _files_of(source)
+    settings = {
+        "model": _file_state(predictor.signature.directory / "saved_model.pb"),
+        "signature": signature_name,
+        "batch_size": batch_size,
+        "fields": list(predictor.fields.values()),
+        "table": config.model_dump(),
+        "files": [_file_state(file) for file in files],
+    }
+    is_hub = not files and isinstance(source, str) and source.startswith(PREFIX)
+    num_rows = (
+        None if is_hub else predictor.count_rows(source, config=config, on_progress=on_progress)
+    )
+    with TableWriter(output, settings=settings, resume=bool(files)) as writer:
+        num_before, began_at = writer.num_rows, time.monotonic()
+        if num_before:
+            logger.info("%s: going on after %s rows.", output, f"{num_before:,}")
+        for columns in predictor.answer(source, config=config, start_row=num_before):
+            writer.append(columns)
+            if on_progress is not None:
+                seconds = max(time.monotonic() - began_at, 1e-9)
+                rate = f"{(writer.num_rows - num_before) / seconds:,.1f} rows/s"
+                on_progress("predict", writer.num_rows, num_rows, rate)
+        return writer.finish()
+
+
+class TablePredictor:
+    """A SavedModel's signature and the columns that it is asked with.
+
+    `fields`: the signature's inputs -> the columns. See `predict_table` for the rest.
+    """
+
+    def __init__(
+        self,
+        saved_model_dir: str | Path,
+        *,
+        text_field: str | None = None,
+        text_pair_field: str | None = None,
+        signature_name: str = DEFAULT,
+        batch_size: int = 32,
+    ) -> None:
+        self.signature = TextSignature(saved_model_dir, signature_name)
+        self.batch_size = batch_size
+        trained_on = _training_fields(self.signature.directory)
+        wanted = self.signature.inputs
+        if "text" not in wanted or (text_pair_field is not None and "text_pair" not in wanted):
+            raise ValueError(
+                f"{signature_name} takes {sorted(wanted)}. Received: columns for text"
+                f"{' and text_pair' if text_pair_field is not None else ''}. Give another "
+                f"--signature, or no {TEXT_PAIR_KEY}."
+            )
+        self.fields = {"text": text_field or trained_on.get("text_field") or "text"}
+        if "text_pair" in wanted:
+            pair_field = text_pair_field or trained_on.get("text_pair_field")
+            if pair_field is None:
+                raise ValueError(
+                    f"{signature_name} takes {sorted(wanted)}. Received: no column for text_pair. "
+                    f"Set {TEXT_PAIR_KEY} to the column of the second texts."
+                )
+            self.fields["text_pair"] = pair_field
+
+    def count_rows(
+        self, source: Any, *, config: TableConfig, on_progress: OnProgress | None = None
+    ) -> int:
+        """The rows of a source, every one of which has its texts."""
+        num_rows = 0
+        for table in self._tables(source, config=config):
+            self._texts(table)
+            num_rows += len(table)
+            if on_progress is not None:
+                on_progress("check", num_rows, None, "")
+        return num_rows
+
+    def answer(
+        self, source: Any, *, config: TableConfig, start_row: int = 0
+    ) -> Iterator[dict[str, Any]]:
+        """Columns of a source and of the answers, for some rows at a time from `start_row` on."""
+        row = 0
+        for table in self._tables(source, config=config):
+            row += len(table)
+            if row > start_row:
+                answers = self.signature.answer(self._texts(table), batch_size=self.batch_size)
+                yield {**table.columns, **_without_clashes(answers, table)}
+
+    def _tables(self, source: Any, *, config: TableConfig) -> Iterator[Table]:
+        num_batches = max(1, ROWS_AT_ONCE // self.batch_size)
+        return iter_tables(
+            source, config=config, key=SOURCE_KEY, batch_rows=num_batches * self.batch_size
+        )
+
+    def _texts(self, table: Table) -> dict[str, list[str]]:
+        keys = {"text": TEXT_KEY, "text_pair": TEXT_PAIR_KEY}
+        return {name: texts_of(table, field, key=keys[name]) for name, field in self.fields.items()}
+
+
+def _without_clashes(answers: dict[str, list[Any]], table: Table) -> dict[str, list[Any]]:
+    """Answers under names that the table has not: its `label` is not the model's."""
+    names = {name: CLASH_PREFIX + name if name in table.columns else name for name in answers}
+    for name, new in names.items():
+        if new in table.columns:
+            raise ValueError(
+                f"{table.where(0)}: a table must leave the answers a name. Received: columns "
+                f"{name!r} and {new!r}. Rename one of them."
+            )
+    return {names[name]: values for name, values in answers.items()}
+
+
+def _training_fields(directory: Path) -> dict[str, str | None]:
+    """The columns that the model was trained on; none where the export does not say."""
+    path = directory / "assets.extra" / "training.yaml"
+    if not path.is_file():
+        return {}
+    return dict((yaml.safe_load(path.read_text("utf-8")) or {}).get("finetuning") or {})
+
+
+def _files_of(source: Any) -> list[Path]:
+    """The files that a source names; none where it is in memory, or not all of it is files."""
+    names = source if isinstance(source, list | tuple) else [source]
+    if not names or not all(isinstance(name, str | Path) for name in names):
+        return []
+    if any(str(name).startswith(PREFIX) for name in names):
+        return []
+    return [file for name in names for file in table_files([name], key=SOURCE_KEY)]
+
+
+def _file_state(path: Path) -> list[Any]:
+    """What tells a file from another, or from itself after a change."""
+    status = path.stat()
+    return [str(path.resolve()), status.st_size, status.st_mtime_ns]
