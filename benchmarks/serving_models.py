@@ -17,7 +17,7 @@ import tensorflow as tf
 from benchmarks.serving_peers import ONNX_FILE
 from bert_tf.config import Config, ExportConfig
 from bert_tf.conversion.convert import convert_checkpoint
-from bert_tf.export.saved_model import export_model
+from bert_tf.exporting.saved_model import export_model
 from bert_tf.models.description import DESCRIPTION_FILE
 
 NUM_CLASSES = 2

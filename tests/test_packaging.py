@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.export.test_saved_model import export, make_folder
+from tests.exporting.test_saved_model import export, make_folder
 
 ROOT = Path(__file__).parents[1]
 

@@ -120,7 +120,7 @@ def evaluate(config: "Config", output_dir: str) -> None:
 )
 def export(config: "Config", output_dir: str, *, check: bool) -> None:
     """Write a SavedModel for TF Serving as OUTPUT_DIR/VERSION, if it can be served."""
-    from bert_tf.export.saved_model import export_model
+    from bert_tf.exporting.saved_model import export_model
 
     click.echo(str(export_model(config, output_dir, check=check)))
 

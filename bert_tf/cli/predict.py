@@ -93,7 +93,7 @@ def _is_table(source: str) -> bool:
 
 
 def _answer_lines(model: str, lines: list[str], *, signature: str, batch_size: int) -> None:
-    from bert_tf.export.predict import predict_texts
+    from bert_tf.exporting.predict import predict_texts
 
     pairs = [line.split("\t") for line in lines]
     if len({len(pair) for pair in pairs}) > 1 or any(len(pair) > 2 for pair in pairs):
@@ -117,7 +117,7 @@ def _show_table(
     model: str, source: str | None, settings: dict[str, Any], fields: dict[str, Any]
 ) -> None:
     from bert_tf.data.tables.writing import json_lines
-    from bert_tf.export.predict_table import TablePredictor
+    from bert_tf.exporting.predict_table import TablePredictor
 
     config = _table_config(settings)
     for columns in TablePredictor(model, **fields).answer(source, config=config):
@@ -132,7 +132,7 @@ def _write_table(
     settings: dict[str, Any],
     fields: dict[str, Any],
 ) -> None:
-    from bert_tf.export.predict_table import predict_table
+    from bert_tf.exporting.predict_table import predict_table
 
     config = _table_config(settings)
     with shown_progress() as show:

@@ -75,7 +75,7 @@ def register(
     if keeps_model and run_dir is None:
         raise click.UsageError("--keep-model needs --run-dir.")
     with connect() as tracking_uri:
-        from bert_tf.export.version_folders import newest_version
+        from bert_tf.exporting.version_folders import newest_version
         from bert_tf.registry import promote, read_training, register
 
         version = register(
@@ -137,7 +137,7 @@ def fetch(name: str, alias_or_version: str | int, model_folder: bool, output_dir
 def publish(name: str, alias_or_version: str | int, base_dir: str) -> None:
     """Put a version's SavedModel below BASE, for TF Serving."""
     with connect() as tracking_uri:
-        from bert_tf.export.object_store import is_url
+        from bert_tf.exporting.object_store import is_url
         from bert_tf.registry import publish, publish_to_store
 
         chosen: dict[str, Any] = {

@@ -31,7 +31,7 @@ def _of_models(command: Any) -> Any:
 def label(models_config: str, name: str, model_dir: str | None, label: str, version: int) -> None:
     """Let a label stand for a version: `…/models/NAME/labels/LABEL` asks it."""
     with show_errors():
-        from bert_tf.export.rollout import set_label
+        from bert_tf.exporting.rollout import set_label
 
         before = set_label(
             models_config, name=name, label=label, version=version, model_dir=model_dir
@@ -44,7 +44,7 @@ def label(models_config: str, name: str, model_dir: str | None, label: str, vers
 def rollback(models_config: str, name: str, model_dir: str | None, label: str) -> None:
     """Let a label stand again for the version before its last change."""
     with show_errors():
-        from bert_tf.export.rollout import roll_back
+        from bert_tf.exporting.rollout import roll_back
 
         version = roll_back(models_config, name=name, label=label, model_dir=model_dir)
         click.echo(f"{name}: {label} is version {version} again")
@@ -54,7 +54,7 @@ def rollback(models_config: str, name: str, model_dir: str | None, label: str) -
 def labels(models_config: str, name: str, model_dir: str | None) -> None:
     """The labels of a model, as JSON."""
     with show_errors():
-        from bert_tf.export.rollout import read_labels
+        from bert_tf.exporting.rollout import read_labels
 
         click.echo(json.dumps(read_labels(models_config, name=name)))
 
@@ -69,7 +69,7 @@ def prune(model_dir: str, keep: int, models_config: str | None, name: str | None
     if (models_config is None) != (name is None):
         raise click.UsageError("--models-config needs --name, and the other way round.")
     with show_errors():
-        from bert_tf.export.rollout import prune as remove
+        from bert_tf.exporting.rollout import prune as remove
 
         gone = remove(model_dir, keep=keep, models_config=models_config, name=name or "")
         click.echo(f"{model_dir}: removed {', '.join(map(str, gone)) or 'nothing'}")

@@ -13,9 +13,9 @@ import tensorflow as tf
 
 from bert_tf.data.batches.labelled import NUM_SPECIAL_TOKENS
 from bert_tf.data.inspection.text_profile import TextProfile
-from bert_tf.export.predict import text_batches
-from bert_tf.export.signatures import DEFAULT
-from bert_tf.export.version_folders import newest_version
+from bert_tf.exporting.predict import text_batches
+from bert_tf.exporting.signatures import DEFAULT
+from bert_tf.exporting.version_folders import newest_version
 from bert_tf.metrics.outcomes import Outcomes
 from bert_tf.tasks.base import Answers, Task
 from bert_tf.tasks.examples import Examples

@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from bert_tf.export import object_store
-from bert_tf.export.version_folders import publish as put_into_place
-from bert_tf.export.version_folders import version_numbers
+from bert_tf.exporting import object_store
+from bert_tf.exporting.version_folders import publish as put_into_place
+from bert_tf.exporting.version_folders import version_numbers
 from bert_tf.registry.lookup import (
     MODEL_FOLDER,
     MODEL_TAG,

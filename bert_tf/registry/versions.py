@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bert_tf.export.mlflow_model import (
+from bert_tf.exporting.mlflow_model import (
     check_example,
     enter_run,
     log_model,
@@ -86,7 +86,7 @@ def register(
         fingerprint: of what the version was made from. A version that has the same one already is
             returned as it is: whoever was cut off while registering may just call again.
     """
-    from bert_tf.export.model_card import make_card
+    from bert_tf.exporting.model_card import make_card
 
     saved_model_dir = Path(saved_model_dir)
     signature = make_signature(saved_model_dir)
@@ -246,7 +246,7 @@ def _log_to_run(
     files: Iterable[str | Path],
     card: str | None,
 ) -> None:
-    from bert_tf.export.model_card import CARD_FILE
+    from bert_tf.exporting.model_card import CARD_FILE
 
     for key, value in (metrics or {}).items():
         client.log_metric(run_id, key, float(value))

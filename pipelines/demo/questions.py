@@ -27,7 +27,7 @@ def ask(
     """
     from bert_tf.data.tables.reading import read_table
     from bert_tf.data.tables.values import labels_of, texts_of
-    from bert_tf.export.predict import predict_texts
+    from bert_tf.exporting.predict import predict_texts
 
     table = read_table(eval_path, key="eval_path")
     texts = texts_of(table, "text", key="eval_path")

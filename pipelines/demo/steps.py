@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bert_tf.export.version_folders import newest_version
+from bert_tf.exporting.version_folders import newest_version
 from pipelines.demo.documentation_corpus import write_documentation_corpus
 from pipelines.engine.step import Context
 from pipelines.steps.delivery import read_published

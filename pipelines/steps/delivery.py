@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bert_tf import registry
-from bert_tf.export import object_store
-from bert_tf.export.version_folders import newest_version
+from bert_tf.exporting import object_store
+from bert_tf.exporting.version_folders import newest_version
 from bert_tf.system.files import write_whole
 from bert_tf.tracking.provenance import ORIGIN_FILE
 from pipelines.engine.json_files import read_json, write_json
@@ -173,7 +173,7 @@ def _promote_encoder(context: Context) -> None:
 
 def publish(context: Context) -> Stop | None:
     """The champion where the server looks. Where it is already, nothing happens."""
-    from bert_tf.export.rollout import prune
+    from bert_tf.exporting.rollout import prune
 
     name, version = _registered(context)
     flow, uri = context.config.flow, context.tracking_uri

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf import registry
-from bert_tf.export import object_store
-from bert_tf.export.version_folders import newest_version
+from bert_tf.exporting import object_store
+from bert_tf.exporting.version_folders import newest_version
 from pipelines.engine.json_files import read_json, write_json
 from pipelines.engine.step import Context, Stop
 from pipelines.steps.delivery import (
@@ -66,8 +66,8 @@ def _server(context: Context, path: str) -> Iterator[tuple[str, int]]:
 
 def _ask(context: Context, url: str, number: int) -> int:
     """Compare the server's answers with the SavedModel's; how many."""
-    from bert_tf.export.precision import SCORE_TOLERANCE
-    from bert_tf.export.predict import predict_inputs
+    from bert_tf.exporting.precision import SCORE_TOLERANCE
+    from bert_tf.exporting.predict import predict_inputs
     from bert_tf.tasks.table import open_task
     from serving.client import RestClient
     from serving.errors import ServingError, UnavailableError

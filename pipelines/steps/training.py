@@ -214,7 +214,7 @@ def own_split_files(config: Config) -> list[Path]:
 
 def export(context: Context, *, model: str = "finetune") -> None:
     """A SavedModel, checked in a process of its own, in a folder of versions."""
-    from bert_tf.export.saved_model import export_model
+    from bert_tf.exporting.saved_model import export_model
 
     for earlier in context.directory.glob("[0-9]*"):  # of an interrupted attempt
         shutil.rmtree(earlier)

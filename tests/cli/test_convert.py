@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from bert_tf.cli.main import convert, main
 from bert_tf.conversion.convert import READABLE, WRITABLE, convert_checkpoint, load_checkpoint
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
-from bert_tf.export.predict import predict_texts
+from bert_tf.exporting.predict import predict_texts
 from bert_tf.models.description import load_description
 from bert_tf.models.tensors import weights_by_name
 

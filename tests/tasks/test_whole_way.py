@@ -171,7 +171,7 @@ def test_evaluation_of_the_saved_model_gives_the_numbers_of_training(work, tmp_p
 
 
 def test_the_export_answers_as_the_model_in_memory_over_rest_and_grpc(work):
-    from bert_tf.export.predict import predict_inputs
+    from bert_tf.exporting.predict import predict_inputs
 
     rows = work.rows
     columns = {name: [row[name] for row in rows] for name in rows[0]}

@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from bert_tf.config import Config, ModelConfig, load_config
 from bert_tf.data.text.tokenizer import Tokenizer
-from bert_tf.export.predict import predict_texts
-from bert_tf.export.saved_model import export_model
-from bert_tf.export.version_folders import newest_version
+from bert_tf.exporting.predict import predict_texts
+from bert_tf.exporting.saved_model import export_model
+from bert_tf.exporting.version_folders import newest_version
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.folder import save_model
 from bert_tf.tasks.models import build_model, load_model

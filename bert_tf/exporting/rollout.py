@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bert_tf.export.version_folders import version_numbers
+from bert_tf.exporting.version_folders import version_numbers
 from bert_tf.system.files import write_whole
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from bert_tf.data.text.tokenizer import Tokenizer
-from bert_tf.export.texts import TextInputs
+from bert_tf.exporting.texts import TextInputs
 from bert_tf.models.bert import ENCODER_INPUTS
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.embedder import normalized, pool_tokens

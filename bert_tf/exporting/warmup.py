@@ -14,9 +14,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from bert_tf.export.replay import WARMUP_FILE
-from bert_tf.export.signatures import FILL_MASK
-from bert_tf.export.texts import TextInputs
+from bert_tf.exporting.replay import WARMUP_FILE
+from bert_tf.exporting.signatures import FILL_MASK
+from bert_tf.exporting.texts import TextInputs
 from bert_tf.tasks.examples import TEXT, TEXT_PAIR
 
 MAX_TEXTS = 8

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.export import saved_model
-from bert_tf.export.servability import REPORT_FILE, check_file, check_servability
-from bert_tf.export.serving_ops import LIST_FILE, list_ops, serving_ops
-from bert_tf.export.warmup import WARMUP_FILE, WarmupRequest, make_requests, write_requests
-from tests.export.test_saved_model import export, make_folder
+from bert_tf.exporting import saved_model
+from bert_tf.exporting.servability import REPORT_FILE, check_file, check_servability
+from bert_tf.exporting.serving_ops import LIST_FILE, list_ops, serving_ops
+from bert_tf.exporting.warmup import WARMUP_FILE, WarmupRequest, make_requests, write_requests
+from tests.exporting.test_saved_model import export, make_folder
 
 TEXT = tf.TensorSpec([None], tf.string, name="text")
 REQUEST = WarmupRequest("serving_default", {"text": np.array([b"a", b"bcd"], object)})

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bert_tf.export.servability import Check
+from bert_tf.exporting.servability import Check
 from bert_tf.layers.tensorflow.bfloat16 import units_assumed
 from bert_tf.tasks.base import Task
 from bert_tf.tasks.models import load_model

@@ -14,8 +14,8 @@ from bert_tf.data.tables.reading import iter_tables, table_files
 from bert_tf.data.tables.table import Table
 from bert_tf.data.tables.values import texts_of
 from bert_tf.data.tables.writing import TableWriter, output_kind
-from bert_tf.export.predict import TextSignature
-from bert_tf.export.signatures import DEFAULT
+from bert_tf.exporting.predict import TextSignature
+from bert_tf.exporting.signatures import DEFAULT
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from bert_tf.config import CONFIG_FILE, CardConfig
-from bert_tf.export.servability import REPORT_FILE
+from bert_tf.exporting.servability import REPORT_FILE
 from bert_tf.models.description import DESCRIPTION_FILE, load_description
 from bert_tf.tasks.table import task_of
 from bert_tf.tracking.provenance import read_provenance

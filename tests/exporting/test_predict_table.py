@@ -16,13 +16,13 @@ from click.testing import CliRunner
 from bert_tf.cli.main import main
 from bert_tf.config import TableConfig
 from bert_tf.data.tables.reading import read_table
-from bert_tf.export.predict_table import predict_table
+from bert_tf.exporting.predict_table import predict_table
 from tests.keyword_model import save_keyword
 
 NUM_ROWS = 2_500
 KILLED_AT_SECOND_BATCH = """
 import os, signal, sys
-from bert_tf.export.predict_table import predict_table
+from bert_tf.exporting.predict_table import predict_table
 
 calls = []
 

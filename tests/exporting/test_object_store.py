@@ -2,7 +2,7 @@
 
 import pytest
 
-from bert_tf.export.object_store import publish_to_store, versions_on_store
+from bert_tf.exporting.object_store import publish_to_store, versions_on_store
 
 fsspec = pytest.importorskip("fsspec")
 

@@ -16,12 +16,12 @@ import tensorflow as tf
 
 from bert_tf.config import CONFIG_FILE, Config, ExportConfig, required, write_config
 from bert_tf.data.text.tokenizer import Tokenizer
-from bert_tf.export.precision import compare_with_float32, load_for_serving
-from bert_tf.export.servability import REPORT_FILE, check_servability
-from bert_tf.export.signatures import ServingModel
-from bert_tf.export.texts import TextInputs
-from bert_tf.export.version_folders import publish, unfinished
-from bert_tf.export.warmup import TEXTS, WarmupRequest, make_requests, read_texts, write_requests
+from bert_tf.exporting.precision import compare_with_float32, load_for_serving
+from bert_tf.exporting.servability import REPORT_FILE, check_servability
+from bert_tf.exporting.signatures import ServingModel
+from bert_tf.exporting.texts import TextInputs
+from bert_tf.exporting.version_folders import publish, unfinished
+from bert_tf.exporting.warmup import TEXTS, WarmupRequest, make_requests, read_texts, write_requests
 from bert_tf.models.description import ModelDescription, load_description
 from bert_tf.tasks.table import task_of
 

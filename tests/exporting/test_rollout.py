@@ -8,8 +8,8 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from bert_tf.cli.main import main
-from bert_tf.export.rollout import prune, read_labels, roll_back, set_label
-from bert_tf.export.version_folders import publish, version_numbers
+from bert_tf.exporting.rollout import prune, read_labels, roll_back, set_label
+from bert_tf.exporting.version_folders import publish, version_numbers
 
 CONFIG = """# What this file is for.
 model_config_list {

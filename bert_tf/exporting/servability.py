@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from bert_tf.export.serving_ops import serving_ops
+from bert_tf.exporting.serving_ops import serving_ops
 
 REPORT_FILE = "assets.extra/servability.json"
 # What REST can write.

@@ -10,7 +10,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from bert_tf.export.version_folders import HIGHEST_FILE
+from bert_tf.exporting.version_folders import HIGHEST_FILE
 
 log = logging.getLogger(__name__)
 

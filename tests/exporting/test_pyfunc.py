@@ -11,8 +11,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_text
 
-import bert_tf.export.pyfunc as pyfunc_file
-from bert_tf.export.pyfunc import TextModel
+import bert_tf.exporting.pyfunc as pyfunc_file
+from bert_tf.exporting.pyfunc import TextModel
 
 GOOD = "정말 좋은 영화"
 BAD = "지루하고 긴 영화"

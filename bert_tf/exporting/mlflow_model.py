@@ -204,7 +204,7 @@ def check_example(saved_model_dir: Path, *, example: Any) -> None:
     """
     from mlflow.pyfunc import PythonModelContext
 
-    from bert_tf.export.pyfunc import TextModel
+    from bert_tf.exporting.pyfunc import TextModel
 
     model = TextModel()
     artifacts = {"saved_model": str(saved_model_dir)}

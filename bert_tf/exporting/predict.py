@@ -7,8 +7,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the tokenizer's ops for loading)
 
-from bert_tf.export.signatures import DEFAULT
-from bert_tf.export.version_folders import newest_version
+from bert_tf.exporting.signatures import DEFAULT
+from bert_tf.exporting.version_folders import newest_version
 
 
 class TextSignature:

@@ -1,6 +1,6 @@
 """Which operations a stock TensorFlow Serving has: the list, and how it is made.
 
-    python -m bert_tf.export.serving_ops > bert_tf/export/serving_ops.txt
+    python -m bert_tf.exporting.serving_ops > bert_tf/exporting/serving_ops.txt
 
 The stock ModelServer of a release links the kernels of TensorFlow and the operations of
 tensorflow-text of the same release (tensorflow/serving, `model_servers/BUILD`,
@@ -48,7 +48,7 @@ def main() -> None:
     )
     lines = [
         f"# Operations with CPU kernels in {versions}, from the public package index;",
-        "# made by `python -m bert_tf.export.serving_ops`.",
+        "# made by `python -m bert_tf.exporting.serving_ops`.",
         *list_ops(),
     ]
     sys.stdout.write("\n".join(lines) + "\n")
