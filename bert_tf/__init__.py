@@ -1,3 +1,60 @@
-"""BERT from raw text to a served model, on Keras and TensorFlow."""
+"""BERT from raw text, in any language, to a model that is fine-tuned, measured and served.
 
-__version__ = "0.1.0"
+From Python, as in docs/python.md (the command line is `bert-tf`):
+
+    import bert_tf
+
+    model = bert_tf.finetune(
+        train=train_frame, held_out=dev_frame, task="multi_label",
+        pretrained="runs/encoder", output_dir="runs/comments",
+    )
+    model.predict(["what a film"])          # a DataFrame, a row a text
+    bert_tf.load("models:/comments@champion").embed(texts)
+
+Importing this imports neither TensorFlow nor anything else of the package; what is used brings what
+it needs.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from bert_tf.system.version import __version__
+
+if TYPE_CHECKING:
+    from bert_tf.api.loaded import LoadedModel, load
+    from bert_tf.api.stages import evaluate, export, finetune, prepare, pretrain, vocab
+    from bert_tf.config import Config, load_config
+    from bert_tf.tasks.base import Task
+
+__all__ = [
+    "Config",
+    "LoadedModel",
+    "Task",
+    "__version__",
+    "evaluate",
+    "export",
+    "finetune",
+    "load",
+    "load_config",
+    "prepare",
+    "pretrain",
+    "vocab",
+]
+
+_PLACES = {
+    "bert_tf.api.loaded": ("LoadedModel", "load"),
+    "bert_tf.api.stages": ("evaluate", "export", "finetune", "prepare", "pretrain", "vocab"),
+    "bert_tf.config": ("Config", "load_config"),
+    "bert_tf.tasks.base": ("Task",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _PLACES.items():
+        if name in names:
+            return getattr(importlib.import_module(module), name)
+    raise AttributeError(f"module 'bert_tf' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -59,8 +59,8 @@ def reproduce(name: str, alias_or_version: str | int, output_dir: str) -> None:
 
 
 def _code_notes(provenance: Mapping[str, Any]) -> list[str]:
-    from bert_tf import __version__
     from bert_tf.system.environment import git_commit
+    from bert_tf.system.version import __version__
 
     now = {"package_version": __version__, "git_commit": git_commit()}
     return [

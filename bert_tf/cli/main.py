@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bert_tf import __version__
 from bert_tf.cli import gate, lineage  # noqa: F401  (they add to `registry`)
 from bert_tf.cli.inspect import inspect
 from bert_tf.cli.predict import predict
@@ -20,6 +19,7 @@ from bert_tf.cli.registry import registry
 from bert_tf.cli.serving import serving
 from bert_tf.cli.stage import print_metrics, shown_progress, stage
 from bert_tf.cli.training import finetune, pretrain
+from bert_tf.system.version import __version__
 
 if TYPE_CHECKING:
     from bert_tf.config import Config

@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bert_tf import __version__
 from bert_tf.models.description import weights_sha256
 from bert_tf.system.environment import git_commit
 from bert_tf.system.files import file_sha256, write_whole
+from bert_tf.system.version import __version__
 
 PROVENANCE_FILE = "provenance.json"
 ORIGIN_FILE = "registry.json"

@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import bert_tf
 from bert_tf.config import Config
 from bert_tf.system.files import file_sha256, write_whole
 from pipelines.engine.step import Context, Step, Stop
@@ -127,7 +126,7 @@ def _result_of(names: str, results: Mapping[str, str]) -> str | None:
 @functools.cache
 def _code(module: str) -> list[tuple[str, str]]:
     """The package, and the module with the work."""
-    package = Path(str(bert_tf.__file__)).parent
+    package = Path(str(importlib.import_module("bert_tf").__file__)).parent
     own = Path(str(importlib.import_module(module).__file__))
     files = [*sorted(package.rglob("*.py")), own]
     return [(path.name, file_sha256(path)) for path in files]

@@ -18,8 +18,8 @@ import yaml
 from click.testing import CliRunner
 from mlflow import MlflowClient
 
-from bert_tf import __version__
 from bert_tf.cli.main import main
+from bert_tf.system.version import __version__
 
 KOREAN = [
     "이 영화 정말 좋아요",

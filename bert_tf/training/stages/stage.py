@@ -12,12 +12,12 @@ from typing import Any, Protocol
 import keras
 import tensorflow as tf
 
-from bert_tf import __version__
 from bert_tf.config import Config, TrainingConfig
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.folder import save_model
 from bert_tf.models.objective import Objective
+from bert_tf.system.version import __version__
 from bert_tf.tasks.models import build_model
 from bert_tf.tracking.provenance import DataInput
 from bert_tf.tracking.reporting import RunLog, report_run

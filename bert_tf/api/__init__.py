@@ -1,0 +1,1 @@
+"""The package from Python, as `import bert_tf` has it: the stages, and models that are there."""
