@@ -3,7 +3,7 @@
 Importing this imports no TensorFlow; only making a `GrpcClient` does.
 """
 
-from serving.client.answers import Classification, MaskFilling
+from serving.client.answers import Classification, LabelSet, MaskFilling
 from serving.client.async_client import AsyncClient
 from serving.client.grpc_client import GrpcClient
 from serving.client.model_client import ModelClient
@@ -13,6 +13,7 @@ __all__ = [
     "AsyncClient",
     "Classification",
     "GrpcClient",
+    "LabelSet",
     "MaskFilling",
     "ModelClient",
     "RestClient",

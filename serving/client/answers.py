@@ -28,6 +28,25 @@ class Classification:
 
 
 @dataclasses.dataclass(frozen=True)
+class LabelSet:
+    """Of one text, or of a pair, of which any number of labels may hold."""
+
+    labels: tuple[str, ...]
+    """Those that hold."""
+    probabilities: Mapping[str, float]
+    """Of every label."""
+
+    @classmethod
+    def from_outputs(cls, outputs: Mapping[str, Any]) -> Self:
+        """Of a row of `serving_default` of a `multi_label` model."""
+        held = zip(outputs["labels"], outputs["predicted"], strict=True)
+        return cls(
+            labels=tuple(name for name, holds in held if holds),
+            probabilities=dict(zip(outputs["labels"], outputs["probabilities"], strict=True)),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class MaskFilling:
     """What may stand for the first [MASK] of a text."""
 

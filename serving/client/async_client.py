@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, TypeVar
 
-from serving.client.answers import Classification, MaskFilling
+from serving.client.answers import Classification, LabelSet, MaskFilling
 from serving.client.model_client import ModelClient
 
 _Answer = TypeVar("_Answer")
@@ -54,6 +54,18 @@ class AsyncClient:
     ) -> list[Classification]:
         """See `ModelClient.classify`."""
         return await self._run(self.client.classify, texts, text_pairs=text_pairs)
+
+    async def predict_labels(
+        self, texts: Sequence[str], *, text_pairs: Sequence[str] | None = None
+    ) -> list[LabelSet]:
+        """See `ModelClient.predict_labels`."""
+        return await self._run(self.client.predict_labels, texts, text_pairs=text_pairs)
+
+    async def predict_scores(
+        self, texts: Sequence[str], *, text_pairs: Sequence[str] | None = None
+    ) -> list[float]:
+        """See `ModelClient.predict_scores`."""
+        return await self._run(self.client.predict_scores, texts, text_pairs=text_pairs)
 
     async def fill_mask(self, texts: Sequence[str]) -> list[list[MaskFilling]]:
         """See `ModelClient.fill_mask`."""

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
 
 from serving import errors
-from serving.client.answers import Classification, MaskFilling
+from serving.client.answers import Classification, LabelSet, MaskFilling
 
 _POLL_SECONDS = 0.2
 
@@ -103,6 +103,20 @@ class ModelClient(abc.ABC):
         """The label of each text, or pair, of a classifier."""
         answers = self.predict_texts(texts, text_pairs=text_pairs)
         return [Classification.from_outputs(outputs) for outputs in answers]
+
+    def predict_labels(
+        self, texts: Sequence[str], *, text_pairs: Sequence[str] | None = None
+    ) -> list[LabelSet]:
+        """The labels of each text, or pair, of a model of the task `multi_label`."""
+        answers = self.predict_texts(texts, text_pairs=text_pairs)
+        return [LabelSet.from_outputs(outputs) for outputs in answers]
+
+    def predict_scores(
+        self, texts: Sequence[str], *, text_pairs: Sequence[str] | None = None
+    ) -> list[float]:
+        """The score of each text, or pair, of a model of the task `regression`."""
+        answers = self.predict_texts(texts, text_pairs=text_pairs)
+        return [float(answer) for answer in answers]
 
     def fill_mask(self, texts: Sequence[str]) -> list[list[MaskFilling]]:
         """The likeliest tokens for the first [MASK] of each text."""

@@ -181,8 +181,11 @@ def test_the_export_answers_as_the_model_in_memory_over_rest_and_grpc(work):
     with LocalServer([settings], port=0, rest_api_port=0) as server:
         with RestClient(server.rest_url, model_name="texts") as client:
             over_rest = client.predict(instances=rows)
+            typed = _typed(client, work.case, columns)
         with GrpcClient(server.grpc_address, model_name="texts") as client:
             over_grpc = client.predict(instances=rows)
+    if typed is not None:
+        assert typed == [_told(answer) for answer in over_rest]
     only = next(iter(work.case.answers)) if len(work.case.answers) == 1 else None
     for answers in (over_rest, over_grpc):
         named = [{only: answer} for answer in answers] if only else answers
@@ -193,6 +196,29 @@ def test_the_export_answers_as_the_model_in_memory_over_rest_and_grpc(work):
                     assert answer[name] == pytest.approx(value, abs=1e-5)
                 elif not isinstance(value, list) or isinstance(value[0], str | bool):
                     assert answer[name] == value
+
+
+def _typed(client: RestClient, case: Case, columns: dict[str, list[str]]) -> Any:
+    """What the client's method for the task gives; None for a task that it has none for."""
+    methods = {
+        "classification": (client.classify, lambda found: found.label),
+        "multi_label": (client.predict_labels, lambda found: found.labels),
+        "regression": (client.predict_scores, lambda found: found),
+    }
+    if case.task["name"] not in methods:
+        return None
+    ask, told = methods[case.task["name"]]
+    return [told(found) for found in ask(columns["text"], text_pairs=columns.get("text_pair"))]
+
+
+def _told(answer: Any) -> Any:
+    """The same of an answer as REST gives it."""
+    if not isinstance(answer, dict):
+        return answer
+    if "label" in answer:
+        return answer["label"]
+    pairs = zip(answer["labels"], answer["predicted"], strict=True)
+    return tuple(name for name, holds in pairs if holds)
 
 
 def test_a_version_is_registered_with_its_card_judged_and_a_worse_one_refused(

@@ -6,6 +6,7 @@ makes its own rows of every batch, see together what one would.
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def training_batches(
     start_step: int = 0,
     num_workers: int = 1,
     worker_index: int = 0,
+    tokens: Sequence[str] | None = None,
 ) -> tf.data.Dataset:
     """Endless batches; the first is that of `start_step`. Each is a function of (seed, step).
 
@@ -41,6 +43,9 @@ def training_batches(
     Elements: `input_ids`, `input_mask`, `segment_ids` int32 (B, T); `masked_lm_positions`,
     `masked_lm_ids` int32 (B, P); `masked_lm_weights` float32 (B, P); `next_sentence_labels` int32
     (B), 1 = does not follow; `next_sentence_weights` float32 (B), 0 where there are no labels.
+
+    Args:
+        tokens: of the records' vocabulary, where it has been read already.
 
     Raises:
         FileNotFoundError, ValueError: the records are missing or damaged, see
@@ -56,6 +61,7 @@ def training_batches(
         masking=masking,
         seed=derive_seed(seed, "training masks"),
         rows=epochs.worker_rows(batch_size, num_workers=num_workers, worker_index=worker_index),
+        tokens=tokens,
     )
     serialized = epochs.training_records(
         files,
@@ -82,6 +88,7 @@ def evaluation_batches(
     max_steps: int | None = None,
     num_workers: int = 1,
     worker_index: int = 0,
+    tokens: Sequence[str] | None = None,
 ) -> tf.data.Dataset:
     """One pass over the held-out records, in order, with the same masks every time.
 
@@ -102,6 +109,7 @@ def evaluation_batches(
         masking=masking,
         seed=derive_seed(seed, "evaluation masks"),
         rows=epochs.worker_rows(batch_size, num_workers=num_workers, worker_index=worker_index),
+        tokens=tokens,
     )
 
     serialized = epochs.evaluation_records(
@@ -114,10 +122,15 @@ def evaluation_batches(
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def baselines(records_dir: str | Path, split: records.Split = "eval") -> dict[str, float]:
+def baselines(
+    records_dir: str | Path,
+    split: records.Split = "eval",
+    *,
+    tokens: Sequence[str] | None = None,
+) -> dict[str, float]:
     """What guessing reaches: `unigram_entropy` (nats), and `next_sentence_majority`, the accuracy
     of always giving the more frequent answer, where the records have labels."""
-    found = {"unigram_entropy": unigram_entropy(records_dir, split)}
+    found = {"unigram_entropy": unigram_entropy(records_dir, split, tokens=tokens)}
     manifest = records.read_manifest(records_dir)
     if manifest.next_sentence:
         compression = records.tf_compression(manifest.compression)
@@ -130,13 +143,18 @@ def baselines(records_dir: str | Path, split: records.Split = "eval") -> dict[st
     return found
 
 
-def unigram_entropy(records_dir: str | Path, split: records.Split = "eval") -> float:
+def unigram_entropy(
+    records_dir: str | Path,
+    split: records.Split = "eval",
+    *,
+    tokens: Sequence[str] | None = None,
+) -> float:
     """Nats a token for guessing by frequency alone: what a masked-LM loss must beat.
 
     Cross-entropy of the split's tokens under the training split's frequencies, one added to each
     count; [PAD], [CLS], [SEP] and [MASK] are left out.
     """
-    tokens = read_vocabulary(Path(records_dir) / VOCABULARY_FILE)
+    tokens = list(tokens or read_vocabulary(Path(records_dir) / VOCABULARY_FILE))
     is_text = ~np.isin(tokens, [PAD, CLS, SEP, MASK])
     train = _token_counts(records_dir, "train", vocab_size=len(tokens))[is_text] + 1
     counts = _token_counts(records_dir, split, vocab_size=len(tokens))[is_text]
@@ -156,9 +174,10 @@ def _batch_maker(
     masking: MaskingConfig,
     seed: int,
     rows: slice,
+    tokens: Sequence[str] | None,
 ) -> Any:
     """A function of (step, serialized records of the whole batch, which of them are real)."""
-    tokens = read_vocabulary(Path(records_dir) / VOCABULARY_FILE)
+    tokens = list(tokens or read_vocabulary(Path(records_dir) / VOCABULARY_FILE))
     special_ids = [tokens.index(token) for token in (PAD, CLS, SEP, MASK)]
     mask_id, pad_id = tokens.index(MASK), tokens.index(PAD)
     is_continuation = [token.startswith("##") for token in tokens]

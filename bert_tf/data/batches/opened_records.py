@@ -51,12 +51,15 @@ def open_prepared(directory: str | Path, *, masking: MaskingConfig) -> OpenedRec
         )
     for split in ("train", "eval"):
         records.shard_paths(directory, split)
+    tokens = tokenizer.vocabulary
 
     def train_batches(**options: Any) -> tf.data.Dataset:
-        return masked_batches.training_batches(directory, masking=masking, **options)
+        return masked_batches.training_batches(directory, masking=masking, tokens=tokens, **options)
 
     def eval_batches(**options: Any) -> tf.data.Dataset:
-        return masked_batches.evaluation_batches(directory, masking=masking, **options)
+        return masked_batches.evaluation_batches(
+            directory, masking=masking, tokens=tokens, **options
+        )
 
     return OpenedRecords(
         max_seq_length=manifest.max_seq_length,
@@ -65,7 +68,7 @@ def open_prepared(directory: str | Path, *, masking: MaskingConfig) -> OpenedRec
         plan=manifest.plan,
         train_batches=train_batches,
         eval_batches=eval_batches if manifest.num_examples("eval") else None,
-        baselines=lambda: masked_batches.baselines(directory),
+        baselines=lambda: masked_batches.baselines(directory, tokens=tokens),
         damage_named=lambda: records.damage_named(directory),
     )
 
