@@ -61,9 +61,9 @@ def with_task(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(config: "Config", *arguments: Any, task: str | None, **options: Any) -> None:
         if task is not None and task != config.finetuning.task.name:
-            from bert_tf.config import TaskConfig
-
-            section = config.finetuning.model_copy(update={"task": TaskConfig(name=task)})
+            section = config.finetuning.model_copy(
+                update={"task": config.finetuning.task.renamed(task)}
+            )
             config = config.model_copy(update={"finetuning": section})
         command(config, *arguments, **options)
 

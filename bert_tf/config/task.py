@@ -29,6 +29,10 @@ class TaskConfig(Section):
         """The task's own settings, as they were given."""
         return dict(self.__pydantic_extra__ or {})
 
+    def renamed(self, name: str) -> Self:
+        """Another task, with the settings that were given for no task by name."""
+        return type(self)(name=name, **({} if "name" in self.model_fields_set else self.options))
+
     def with_options(self, options: dict[str, Any]) -> Self:
         """The same task with all of its settings written out."""
         return type(self)(name=self.name, **options)

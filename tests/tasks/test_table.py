@@ -65,3 +65,10 @@ def test_a_name_alone_and_a_section_are_the_same_and_settings_are_added():
         overrides = [*overrides, "finetuning.task.range=[0, 5]"]
         task = open_task(load_config(overrides=overrides).finetuning)
         assert (task.name, task.settings.range) == ("regression", (0.0, 5.0))
+
+
+def test_the_option_of_the_command_keeps_settings_that_were_given_without_a_name():
+    given = load_config(overrides=["finetuning.task.range=[0, 5]"]).finetuning.task
+    assert given.renamed("regression").options == {"range": [0, 5]}
+    named = load_config(overrides=["finetuning.task=multi_label", "finetuning.task.separator=;"])
+    assert named.finetuning.task.renamed("regression").options == {}
