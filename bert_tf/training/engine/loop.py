@@ -117,48 +117,46 @@ def train(run: Run) -> dict[str, float]:
         log.info("Going on at step %d of %d.", first_step, run.num_steps)
     metrics: dict[str, float] = {}
     begins_at = 0
-    for phase, phase_parts in zip(run.phases, parts.phases, strict=True):
+    for phase, train_step in zip(run.phases, parts.train_steps, strict=True):
         if step < begins_at:  # one to come, whose step may be the largest
-            _tried_batches(run, phase, phase_parts, step=begins_at, begins_at=begins_at)
+            _tried_batches(run, phase, train_step, step=begins_at, begins_at=begins_at)
         begins_at += phase.num_steps
     ends_at = 0
     with parts.checkpoints, run.profiler or contextlib.nullcontext():
-        for phase, phase_parts in zip(run.phases, parts.phases, strict=True):
+        for number, phase in enumerate(run.phases):
             begins_at, ends_at = ends_at, ends_at + phase.num_steps
             if step < ends_at:
                 at = {"step": step, "begins_at": begins_at}
-                is_tried = begins_at > first_step
-                metrics = _train_phase(run, parts, phase, phase_parts, is_tried=is_tried, **at)
+                metrics = _train_phase(run, parts, number, is_tried=begins_at > first_step, **at)
                 step = ends_at
     parts.optimizer.adopt_averages()
-    if phase_parts.evaluation:
-        is_news = step > first_step
-        metrics = _evaluate(run, parts, phase_parts.evaluation, step=step, is_news=is_news)
+    if evaluation := parts.evaluations[-1]:
+        metrics = _evaluate(run, parts, evaluation, step=step, is_news=step > first_step)
     return metrics
 
 
 def _train_phase(
     run: Run,
     parts: "_Parts",
-    phase: Phase,
-    phase_parts: "_PhaseParts",
+    number: int,
     *,
     step: int,
     begins_at: int,
     is_tried: bool,
 ) -> dict[str, float]:
-    """Train from `step` of the run to the end of a phase, which begins at step `begins_at`.
+    """Train from `step` of the run to the end of phase `number`, which begins at `begins_at`.
 
     `is_tried`: a step of the phase has been tried.
     """
     config, checkpoints, skipped = run.config, parts.checkpoints, parts.skipped
-    evaluation = phase_parts.evaluation
+    phase, train_step = run.phases[number], parts.train_steps[number]
+    evaluation = parts.evaluations[number]
     ends_at = begins_at + phase.num_steps
     at = {"step": step, "begins_at": begins_at}
-    batches = _tried_batches(run, phase, phase_parts, is_tried=is_tried, **at)
-    take_step = memory_faults_named(_config_of(run, phase))(phase_parts.train_step.__call__)
+    batches = _tried_batches(run, phase, train_step, is_tried=is_tried, **at)
+    take_step = memory_faults_named(_config_of(run, phase))(train_step.__call__)
     if run.profiler:
-        take_step = run.profiler.watch(take_step, phase_parts.train_step.graph)
+        take_step = run.profiler.watch(take_step, train_step.graph)
     rate = matrix_rate(run.strategy, dtype=run.model.compute_dtype)
     window = Window(batch_size=phase.batch_size, matrix_rate=rate)
     metrics: dict[str, float] = {}
@@ -195,17 +193,14 @@ def _train_phase(
     return metrics
 
 
-class _PhaseParts(NamedTuple):
-    train_step: TrainStep
-    evaluation: Evaluation | None
-
-
 class _Parts(NamedTuple):
     optimizer: Optimizer
     checkpoints: Checkpoints
     skipped: SkippedSteps
     is_stop_requested: Callable[[], bool]
-    phases: list[_PhaseParts]
+    train_steps: list[TrainStep]
+    """Of each phase, as the evaluations."""
+    evaluations: list[Evaluation | None]
 
 
 def _prepare(run: Run) -> _Parts:
@@ -237,38 +232,39 @@ def _prepare(run: Run) -> _Parts:
             f"keep_best={config.keep_best!r} and none. Provide some, or leave keep_best out."
         )
     skipped = SkippedSteps(config.max_skipped_steps, checkpoints=checkpoints.directory)
-    phases = [
-        _PhaseParts(
-            make_train_step(
-                run.model,
-                run.objective,
-                optimizer,
-                strategy=run.strategy,
-                num_parts=phase.accumulation_steps,
-                max_grad_norm=config.optimizer.max_grad_norm,
-                seed=run.seed,
-                loss_scale=loss_scale,
-                measure=functools.partial(workload, run.model, head_flops=run.head_flops),
-            ),
-            phase.eval_batches
-            and Evaluation(
-                run.model,
-                run.objective,
-                phase.eval_batches,
-                strategy=run.strategy,
-                rate=run.rate,
-            ),
+    train_steps = [
+        make_train_step(
+            run.model,
+            run.objective,
+            optimizer,
+            strategy=run.strategy,
+            num_parts=phase.accumulation_steps,
+            max_grad_norm=config.optimizer.max_grad_norm,
+            seed=run.seed,
+            loss_scale=loss_scale,
+            measure=functools.partial(workload, run.model, head_flops=run.head_flops),
+        )
+        for phase in run.phases
+    ]
+    evaluations = [
+        phase.eval_batches
+        and Evaluation(
+            run.model,
+            run.objective,
+            phase.eval_batches,
+            strategy=run.strategy,
+            rate=run.rate,
         )
         for phase in run.phases
     ]
     is_stop_requested = agreed_stop(run.is_stop_requested, run.strategy, run.worker)
-    return _Parts(optimizer, checkpoints, skipped, is_stop_requested, phases)
+    return _Parts(optimizer, checkpoints, skipped, is_stop_requested, train_steps, evaluations)
 
 
 def _tried_batches(
     run: Run,
     phase: Phase,
-    phase_parts: _PhaseParts,
+    train_step: TrainStep,
     *,
     step: int,
     begins_at: int,
@@ -276,7 +272,7 @@ def _tried_batches(
 ) -> Iterator[Any]:
     return tried_batches(
         functools.partial(phase.train_batches, step - begins_at),
-        phase_parts.train_step,
+        train_step,
         model=run.model,
         config=_config_of(run, phase),
         strategy=run.strategy,

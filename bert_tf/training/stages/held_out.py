@@ -1,7 +1,6 @@
 """Held-out examples and what a model says of them: batches, metrics, report; passed once."""
 
 import functools
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +8,11 @@ import tensorflow as tf
 
 from bert_tf.data.batches.labelled import labelled_batches
 from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.metrics.outcomes import Outcomes
 from bert_tf.models.description import ModelDescription
 from bert_tf.tasks.answers import answers_of
 from bert_tf.tasks.base import Report, Task
 from bert_tf.tasks.examples import Examples
-
-log = logging.getLogger(__name__)
 
 
 class HeldOut:
@@ -35,6 +33,7 @@ class HeldOut:
     ) -> None:
         self._task, self._examples, self._description = task, examples, description
         self._outputs: Any = None
+        self._outcomes: Outcomes | None = None
         self._encoded = task.encode(examples, description, tokenizer=tokenizer)
         self.batches = functools.cache(
             functools.partial(
@@ -56,21 +55,29 @@ class HeldOut:
     def rate(self, outputs: Any) -> dict[str, float]:
         """Metrics of the model's outputs on all examples; see `Evaluation`."""
         self._outputs = outputs
-        return self._task.measure(self._outcomes(self._description))
+        self._outcomes = self._decoded()
+        return self._task.measure(self._outcomes)
 
     def tuned(self) -> ModelDescription:
         """The description with what the task chooses by the outputs of the last pass."""
-        before = self._description
-        self._description = self._task.tune(self._outcomes(before), before)
-        return self._description
+        tuned = self._task.tune(self._of_last_pass(), self._description)
+        if tuned != self._description:
+            self._description = tuned
+            self._outcomes = self._decoded()
+        return tuned
 
     def report(self, directory: Path) -> Report:
         """All metrics of the last pass with their intervals; picture and table in `directory`."""
-        outcomes = self._outcomes(self._description)
+        outcomes = self._of_last_pass()
         report = self._task.report(outcomes, directory)
         measured = self._task.measure(outcomes) | self._task.intervals(outcomes)
         return Report(metrics={**measured, **report.metrics}, files=report.files)
 
-    def _outcomes(self, description: ModelDescription) -> Any:
-        answers = answers_of(self._task, self._outputs, description)
+    def _of_last_pass(self) -> Outcomes:
+        if self._outcomes is None:
+            raise LookupError("Held-out examples must be passed over first. Received: no pass yet.")
+        return self._outcomes
+
+    def _decoded(self) -> Outcomes:
+        answers = answers_of(self._task, self._outputs, self._description)
         return self._task.outcomes(self._examples, answers)
