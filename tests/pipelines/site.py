@@ -1,10 +1,16 @@
 """A place where flows are run: text, labelled texts, an empty MLflow, a serving folder."""
 
+import contextlib
 import json
+import os
 import random
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from click.testing import CliRunner, Result
@@ -18,6 +24,7 @@ from bert_tf.models.description import ModelDescription
 from bert_tf.models.folder import build_model, save_model
 from pipelines.engine import history, step_process
 from pipelines.engine.attempts import Attempts, plan_of
+from pipelines.engine.processes import python_path
 from pipelines.engine.step import Context, Step
 from tests.mlflow_stores import make_database
 
@@ -117,11 +124,37 @@ class Site:
     def invoke(self, flow: str, *options: str) -> Result:
         return CliRunner().invoke(main, self.command(flow, *options))
 
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """`bert-tf` as a process, which stands in a folder with packages of our packages' names."""
+        elsewhere = self.folder / "elsewhere"
+        for name in ("pipelines", "serving"):
+            (elsewhere / name).mkdir(parents=True, exist_ok=True)
+            (elsewhere / name / "__init__.py").write_text("raise ImportError('the wrong one')")
+        with (self.folder / "bert-tf.log").open("ab") as log:
+            return subprocess.Popen(
+                [str(Path(sys.executable).with_name("bert-tf")), *arguments],
+                env={**os.environ, "MLFLOW_TRACKING_URI": self.uri, **python_path()},
+                cwd=elsewhere,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
     def run(self, flow: str, *options: str, exit_code: int = 0) -> history.RunRecord:
         """Run a flow, which ends with `exit_code`; what it wrote down."""
         result = self.invoke(flow, *options)
         assert result.exit_code == exit_code, f"{result.output}\n{self.logs(flow)}"
         return self.runs(flow)[-1]
+
+    def wait_for_step(self, name: str, *, flow: str = "refresh") -> psutil.Process:
+        """The process of a step, as soon as it is at work."""
+        end = time.monotonic() + 600
+        while time.monotonic() < end:
+            state = history.read_state(self.out / flow)
+            if state and state.status == "running" and state.step(name).status == "running":
+                for process in step_processes(self):
+                    return process
+            time.sleep(0.1)
+        raise AssertionError(f"{name} never ran")
 
     # --- what there is then
 
@@ -134,6 +167,10 @@ class Site:
             (self.out / flow / "logs").glob("*.log"), key=lambda path: path.stat().st_mtime
         )
         return logs[-1].read_text(encoding="utf-8")[-3000:] if logs else ""
+
+    def told(self) -> str:
+        """What the processes of `start` said last."""
+        return (self.folder / "bert-tf.log").read_text(encoding="utf-8")[-5000:]
 
     def aliases(self, name: str = NAME) -> dict[str, int]:
         return registry.read_aliases(name=name, tracking_uri=self.uri)
@@ -149,6 +186,17 @@ class Site:
 def statuses(record: history.RunRecord) -> dict[str, str]:
     """Step -> what became of it."""
     return {step.name: step.status for step in record.steps}
+
+
+def step_processes(site: Site) -> list[psutil.Process]:
+    """Of this site: others may be at work on the machine."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if "pipelines.engine.step_process" in (process.info["cmdline"] or []):
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("MLFLOW_TRACKING_URI") == site.uri:
+                    found.append(process)
+    return found
 
 
 def run_steps_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
