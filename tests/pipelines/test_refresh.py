@@ -56,6 +56,17 @@ def test_new_text_goes_into_encoder_and_classifier_although_a_step_is_killed(sit
     assert site.run("refresh").status == "nothing_new"
 
 
+def test_a_version_that_somebody_rolled_back_is_not_published_again(site):
+    champion, before = site.aliases()["champion"], site.aliases()["previous"]
+    rolled = CliRunner().invoke(main, ["registry", "rollback", "--name", NAME])
+    assert rolled.exit_code == 0, rolled.output
+    assert site.aliases()["champion"] == before
+    again = site.run("refresh")
+    assert again.status == "nothing_new"
+    assert f"still {NAME} version {champion} is not published" in again.reason
+    assert site.aliases()["champion"] == before
+
+
 def test_a_worse_model_is_refused_and_stays_refused(site):
     before = (site.aliases()["champion"], site.served())
     refused = site.run("refresh", *TEACHES_NOTHING, exit_code=3)
@@ -83,16 +94,3 @@ def test_a_version_that_the_server_answers_otherwise_is_taken_back(site, tmp_pat
     assert "continue_pretraining" in {
         name for name, status in statuses(back).items() if status == "done"
     }
-
-
-def test_a_version_that_somebody_rolled_back_is_not_published_again(site):
-    site.add_labels("more.tsv")
-    site.run("refresh")
-    champion, before = site.aliases()["champion"], site.aliases()["previous"]
-    rolled = CliRunner().invoke(main, ["registry", "rollback", "--name", NAME])
-    assert rolled.exit_code == 0, rolled.output
-    assert site.aliases()["champion"] == before
-    again = site.run("refresh")
-    assert again.status == "nothing_new"
-    assert f"still {NAME} version {champion} is not published" in again.reason
-    assert site.aliases()["champion"] == before
