@@ -100,7 +100,6 @@ def assert_clients_agree(site: Site) -> None:
 @pytest.mark.flows
 @pytest.mark.timeout(1200)
 def test_prepare_and_training_take_two_workers_of_ray(site):
-    pytest.importorskip("ray", reason="the extra `cluster` is not installed")
     site.configure(engine="ray", num_workers=2)
     site.run("pretraining", "--until", "pretrain")
     steps = site.out / "pretraining" / "steps"
