@@ -17,7 +17,10 @@ def python_command(module: str) -> list[str]:
 
 def python_path() -> dict[str, str]:
     """The environment variable by which a process finds what this one finds, wherever it runs."""
-    return {"PYTHONPATH": os.pathsep.join(str(Path(path).absolute()) for path in sys.path)}
+    paths, here = [Path(path).absolute() for path in sys.path], Path.cwd()
+    if here != Path(__file__).parents[2]:  # `python -m` looks there first, wherever that is
+        paths.sort(key=lambda path: path == here)
+    return {"PYTHONPATH": os.pathsep.join(map(str, paths))}
 
 
 def end(
