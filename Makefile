@@ -13,7 +13,7 @@ TEST_PROCESSES ?= 2
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format bench serve schedule pipelines-ui clean
+.PHONY: help demo test test-flows test-all check format bench serve schedule pipelines-ui clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +38,13 @@ test: $(STAMP) ## the default tests, under 10 minutes on 2 cores
 	@echo "Running the tests ..."
 	@$(PYTEST)
 
-test-all: $(STAMP) ## the slow tests, too, with PyTorch for those that compare: about 30 minutes
+test-flows: $(STAMP) ## each way that a user goes from end to end, with real processes: about 15 minutes on 2 cores
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[serving,dev,orchestrate,cluster,datasets]'
+	@echo "Running the flows from end to end ..."
+	@$(PYTEST) -m flows
+
+test-all: $(STAMP) ## the flows and the slow tests, too, with PyTorch for those that compare: about 45 minutes
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 		--editable '.[serving,dev,orchestrate,bench,cluster,datasets]'
 	@echo "Running all tests that need no GPU ..."

@@ -95,14 +95,14 @@ CONTINUE = Step(
 EXPORT_ENCODER = Step(
     name="export_encoder",
     work=training.export_encoder,
-    after=("continue_pretraining|pretrain",),
+    after=(training.TRAINED_ENCODER,),
     settings=("export", "card"),
-    disk_bytes=training.export_bytes,
+    disk_bytes=lambda context: training.export_bytes(context, model=training.TRAINED_ENCODER),
 )
 REGISTER_ENCODER = Step(
     name="register_encoder",
     work=delivery.register_encoder,
-    after=("export_encoder", "continue_pretraining|pretrain"),
+    after=("export_encoder", training.TRAINED_ENCODER),
     sees=("fetch_encoder",),
     settings=("flow.model_name", "flow.encoder_name"),
     result=(delivery.REGISTERED_FILE,),
@@ -150,7 +150,7 @@ EVALUATE = Step(
 EXPORT = Step(
     name="export",
     work=training.export,
-    after=("finetune",),
+    after=(training.CLASSIFIER,),
     settings=("export", "card"),
     disk_bytes=training.export_bytes,
 )
@@ -173,6 +173,7 @@ PUBLISH = Step(
     name="publish",
     work=delivery.publish,
     after=("register", "gate"),
+    sees=("export",),
     settings=("flow.serving_dir",),
     result=(delivery.PUBLISHED_FILE,),
     skip=delivery.is_not_served,

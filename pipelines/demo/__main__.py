@@ -30,6 +30,7 @@ from pipelines.engine.history import RunRecord
 from pipelines.engine.runner import open_run
 from pipelines.engine.step import Context, Flow, Step
 from pipelines.report.flow_report import write_flow_report
+from pipelines.steps import training
 
 FOLDER = Path(__file__).parent
 CONFIG_PATH = FOLDER.parent / "configs" / "demo.yaml"
@@ -55,7 +56,8 @@ EXPORT_FROM_SCRATCH = dataclasses.replace(
     flows.EXPORT,
     name="export_from_scratch",
     work=export_from_scratch,
-    after=("finetune_from_scratch",),
+    after=(FROM_SCRATCH.name,),
+    disk_bytes=lambda context: training.export_bytes(context, model=FROM_SCRATCH.name),
 )
 ANSWERS = Step(
     name="answers",

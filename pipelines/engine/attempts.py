@@ -6,16 +6,15 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bert_tf.config import FlowConfig
-from pipelines.engine.processes import end, python_path
+from pipelines.engine.processes import end, python_command, python_path
 from pipelines.engine.redaction import redact
 from pipelines.engine.step import Context, Step, Stop
 from pipelines.engine.step_process import OUTCOME_FILE, TRANSIENT
@@ -68,11 +67,20 @@ class Attempts:
         )
 
     def _once(self, step: Step, context: Context) -> Stop | None:
+        outcome = self._outcome(step, context)
+        if outcome.get("kind") == "interrupted":
+            raise InterruptedFlowError
+        if "error" in outcome:
+            raise StepError(outcome["error"], is_transient=outcome["kind"] == "transient")
+        return Stop(**outcome["stop"]) if "stop" in outcome else None
+
+    def _outcome(self, step: Step, context: Context) -> dict[str, Any]:
+        """What came of the work, see `step_process.do`."""
         outcome_path = context.directory / OUTCOME_FILE
         outcome_path.unlink(missing_ok=True)
         flow = context.config.flow
         minutes = flow.timeout_minutes.get(step.name, flow.step_timeout_minutes)
-        with self._process(step, context) as process:
+        with self._process(plan_of(step, context)) as process:
             give_up_at = time.monotonic() + 60 * minutes
             while process.poll() is None:
                 if self.is_stop_requested():
@@ -86,26 +94,14 @@ class Attempts:
                 time.sleep(_POLL_SECONDS)
         if not outcome_path.is_file():
             raise StepError(_death(process.returncode))
-        outcome = json.loads(outcome_path.read_text(encoding="utf-8"))
-        if outcome.get("kind") == "interrupted":
-            raise InterruptedFlowError
-        if "error" in outcome:
-            raise StepError(outcome["error"], is_transient=outcome["kind"] == "transient")
-        return Stop(**outcome["stop"]) if "stop" in outcome else None
+        outcome: dict[str, Any] = json.loads(outcome_path.read_text(encoding="utf-8"))
+        return outcome
 
     @contextlib.contextmanager
-    def _process(self, step: Step, context: Context) -> Iterator[subprocess.Popen[bytes]]:
-        plan = {
-            "work": work_address(step.work),
-            # What is not set stays unset: a stored model says the rest of its architecture.
-            "config": context.config.model_dump(mode="json", exclude_unset=True),
-            "directory": str(context.directory),
-            "folders": {name: str(path) for name, path in context.folders.items()},
-            "fingerprint": context.fingerprint,
-        }
+    def _process(self, plan: dict[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pipelines.engine.step_process"],
-            env={**os.environ, "MLFLOW_TRACKING_URI": context.tracking_uri, **python_path()},
+            python_command("pipelines.engine.step_process"),
+            env={**os.environ, "MLFLOW_TRACKING_URI": plan["tracking_uri"], **python_path()},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -133,6 +129,19 @@ class Attempts:
                 line = redact(raw.decode("utf-8", "replace").rstrip())
                 print(line, file=out, flush=True)
                 self.on_line(line)
+
+
+def plan_of(step: Step, context: Context) -> dict[str, Any]:
+    """What a process has to be told to do a step, as JSON has it."""
+    return {
+        "work": work_address(step.work),
+        # What is not set stays unset: a stored model says the rest of its architecture.
+        "config": context.config.model_dump(mode="json", exclude_unset=True),
+        "directory": str(context.directory),
+        "folders": {name: str(path) for name, path in context.folders.items()},
+        "tracking_uri": context.tracking_uri,
+        "fingerprint": context.fingerprint,
+    }
 
 
 def retried(

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bert_tf.cli.process import set_up_process, tracking_uri
+from bert_tf.cli.process import set_up_process
 from bert_tf.cli.progress import ProgressDisplay
 from bert_tf.config import validate_config
 from bert_tf.system.files import write_whole
@@ -28,26 +28,50 @@ _LINE_EVERY_SECONDS = 5.0
 
 
 def main() -> None:
-    """The plan is the first line of standard input: JSON, see `attempts`."""
+    """The plan is the first line of standard input: JSON, see `attempts.plan_of`."""
     plan = json.loads(sys.stdin.readline())
     stop = _StopRequest()
     signal.signal(signal.SIGTERM, stop.note)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The runner says when to stop.
     threading.Thread(target=_watch_runner, daemon=True).start()
     set_up_process()
-    directory = Path(plan["directory"])
     with ProgressDisplay(is_terminal=False, line_every_seconds=_LINE_EVERY_SECONDS) as display:
-        context = Context(
-            config=validate_config(plan["config"]),
-            directory=directory,
-            folders={name: Path(path) for name, path in plan["folders"].items()},
-            tracking_uri=tracking_uri(),
-            fingerprint=plan["fingerprint"],
-            show=display.update,
-            is_stop_requested=stop.is_made,
-        )
-        outcome = _do(plan["work"], context)
-    write_whole(directory / OUTCOME_FILE, json.dumps(outcome, ensure_ascii=False))
+        outcome = do(plan, show=display.update, is_stop_requested=stop.is_made)
+    write_whole(Path(plan["directory"]) / OUTCOME_FILE, json.dumps(outcome, ensure_ascii=False))
+
+
+def do(
+    plan: dict[str, Any],
+    *,
+    show: Callable[..., None] = lambda *_: None,
+    is_stop_requested: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Do a step; what came of it: nothing to say, a word to stop, or an error in words.
+
+    `plan` is as `attempts.plan_of` makes it.
+    """
+    context = Context(
+        config=validate_config(plan["config"]),
+        directory=Path(plan["directory"]),
+        folders={name: Path(path) for name, path in plan["folders"].items()},
+        tracking_uri=plan["tracking_uri"],
+        fingerprint=plan["fingerprint"],
+        show=show,
+        is_stop_requested=is_stop_requested,
+    )
+    module, _, name = plan["work"].partition(":")
+    work: Callable[[Context], Stop | None] = getattr(importlib.import_module(module), name)
+    try:
+        stopped = work(context)
+    except Exception as error:
+        if type(error).__name__ == "TrainingInterruptedError":
+            return {"error": str(error), "kind": "interrupted"}
+        import traceback
+
+        traceback.print_exc()
+        kind = "transient" if isinstance(error, TRANSIENT) else "permanent"
+        return {"error": redact(str(error)) or type(error).__name__, "kind": kind}
+    return {} if stopped is None else {"stop": vars(stopped)}
 
 
 class _StopRequest:
@@ -67,23 +91,6 @@ class _StopRequest:
     def is_made(self) -> bool:
         self._is_asked_for = True
         return self._is_noted
-
-
-def _do(address: str, context: Context) -> dict[str, Any]:
-    """What came of it: nothing to say, a word to stop, or an error in words."""
-    module, _, name = address.partition(":")
-    work: Callable[[Context], Stop | None] = getattr(importlib.import_module(module), name)
-    try:
-        stopped = work(context)
-    except Exception as error:
-        if type(error).__name__ == "TrainingInterruptedError":
-            return {"error": str(error), "kind": "interrupted"}
-        import traceback
-
-        traceback.print_exc()
-        kind = "transient" if isinstance(error, TRANSIENT) else "permanent"
-        return {"error": redact(str(error)) or type(error).__name__, "kind": kind}
-    return {} if stopped is None else {"stop": vars(stopped)}
 
 
 def _watch_runner() -> None:

@@ -24,6 +24,8 @@ from pipelines.flows import find_flow
 log = logging.getLogger(__name__)
 
 _SETTINGS = Path(__file__).with_name("dagster.yaml")
+# Dagster looks in the working directory first, where a user may have a folder `pipelines`.
+_DEFINITIONS = ("-m", "pipelines.schedule.definitions", "-d", str(Path(__file__).parents[2]))
 _POLL_SECONDS = 0.5
 _STOP_SECONDS = 60.0
 
@@ -39,7 +41,7 @@ def run_daemon(flow_name: str, config: Config, output_dir: str | Path) -> int:
     with lock_folder(environment["DAGSTER_HOME"], command="bert-tf pipeline schedule"):
         _end_lost_runs(environment)
         log.info("%s: %s (%s), and on new data", flow_name, config.flow.cron, config.flow.time_zone)
-        return _run(["dagster-daemon", "run", "-m", "pipelines.schedule.definitions"], environment)
+        return _run(["dagster-daemon", "run", *_DEFINITIONS], environment)
 
 
 def run_web_page(flow_name: str, config: Config, output_dir: str | Path, *, port: int) -> int:
@@ -55,15 +57,7 @@ def run_web_page(flow_name: str, config: Config, output_dir: str | Path, *, port
             "`make pipelines-ui` installs it."
         )
     log.info("http://127.0.0.1:%d", port)
-    command = [
-        "dagster-webserver",
-        "-m",
-        "pipelines.schedule.definitions",
-        "-h",
-        "127.0.0.1",
-        "-p",
-        str(port),
-    ]
+    command = ["dagster-webserver", *_DEFINITIONS, "-h", "127.0.0.1", "-p", str(port)]
     return _run(command, environment)
 
 

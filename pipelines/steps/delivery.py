@@ -15,6 +15,7 @@ from bert_tf.tracking.provenance import ORIGIN_FILE
 from pipelines.engine.json_files import read_json, write_json
 from pipelines.engine.step import Context, Stop
 from pipelines.steps.ingest import held_out_examples
+from pipelines.steps.training import TRAINED_ENCODER
 
 if TYPE_CHECKING:
     from bert_tf.registry.judging import Judgement
@@ -72,10 +73,10 @@ def register_encoder(context: Context) -> None:
         newest_version(context.folder("export_encoder")),
         name=flow.encoder,
         tracking_uri=uri,
-        model_dir=context.folder("continue_pretraining|pretrain"),
+        model_dir=context.folder(TRAINED_ENCODER),
         fingerprint=context.fingerprint,
         tags=_encoder_tags(context.find("fetch_encoder")),
-        **registry.read_training(context.folder("continue_pretraining|pretrain")),
+        **registry.read_training(context.folder(TRAINED_ENCODER)),
     )
     is_first = registry.CHAMPION not in registry.read_aliases(name=flow.encoder, tracking_uri=uri)
     alias = registry.CHAMPION if is_first else registry.CHALLENGER
@@ -223,8 +224,7 @@ def read_published(context: Context) -> dict[str, Any]:
 
 def served_bytes(context: Context) -> int:
     """A copy of the SavedModel, and one more on its way."""
-    folder = context.find("export|export_encoder")
-    files = [] if folder is None else newest_version(folder).rglob("*")
+    files = newest_version(context.folder("export")).rglob("*")
     return 2 * sum(path.stat().st_size for path in files if path.is_file())
 
 

@@ -1,14 +1,14 @@
 """The development server over a model's folder, for as long as it is asked something."""
 
 import contextlib
+import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.engine.processes import end
+from pipelines.engine.processes import end, python_command, python_path
 from serving.client import RestClient
 from serving.errors import ServingError
 
@@ -27,9 +27,7 @@ def serve(
     """
     rest_port, grpc_port = _free_ports(2)
     command = [
-        sys.executable,
-        "-m",
-        "serving.local_server",
+        *python_command("serving.local_server"),
         f"--model_name={model_dir.name}",
         f"--model_base_path={model_dir}",
         f"--rest_api_port={rest_port}",
@@ -37,7 +35,12 @@ def serve(
     ]
     log_path = log_dir / "server.log"
     with log_path.open("wb") as log_file:
-        process = subprocess.Popen(command, stdout=log_file, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **python_path()},
+            stdout=log_file,
+            stderr=subprocess.STDOUT,
+        )
     try:
         rest_url = f"http://127.0.0.1:{rest_port}"
         give_up_at = time.monotonic() + timeout_seconds

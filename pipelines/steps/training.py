@@ -25,10 +25,13 @@ TOKENIZER_FILES = ("vocab.txt", "tokenizer.json")
 MODEL_FILES = (DESCRIPTION_FILE, WEIGHTS_FILE, *TOKENIZER_FILES)
 RECORDS_FILES = ("manifest.json", *TOKENIZER_FILES)
 
-ENCODER = "continue_pretraining|pretrain|fetch_encoder|import_checkpoint"
-"""Steps that have the encoder a classifier is made on, the newest first."""
+CLASSIFIER = "finetune"
+TRAINED_ENCODER = "continue_pretraining|pretrain"
+"""Steps that train an encoder, which is then exported and registered."""
 _BASE = "fetch_encoder|import_checkpoint"
 """What a continued pretraining starts from."""
+ENCODER = f"{TRAINED_ENCODER}|{_BASE}"
+"""Steps that have the encoder a classifier is made on, the newest first."""
 _FEWEST_HELD_OUT = 2  # a second sentence comes from another document
 _DOCUMENTS_A_SHARD = 100
 
@@ -212,8 +215,8 @@ def own_split_files(config: Config) -> list[Path]:
 # --- both
 
 
-def export(context: Context, *, model: str = "finetune") -> None:
-    """A SavedModel, checked in a process of its own, in a folder of versions."""
+def export(context: Context, *, model: str = CLASSIFIER) -> None:
+    """What the step `model` trained as a SavedModel, checked, in a folder of versions."""
     from bert_tf.exporting.saved_model import export_model
 
     for earlier in context.directory.glob("[0-9]*"):  # of an interrupted attempt
@@ -224,7 +227,7 @@ def export(context: Context, *, model: str = "finetune") -> None:
 
 def export_encoder(context: Context) -> None:
     """The pretrained model as a SavedModel."""
-    export(context, model="continue_pretraining|pretrain")
+    export(context, model=TRAINED_ENCODER)
 
 
 def _train(stage: Any, config: Config, context: Context) -> None:
@@ -263,10 +266,9 @@ def training_bytes(context: Context) -> int:
     return 4 * num_weights(architecture) * (1 + 3 * 3)
 
 
-def export_bytes(context: Context) -> int:
-    """A SavedModel, twice while it is checked."""
-    (folder,) = context.folders.values()  # of the model that is exported
-    return 2 * (folder / WEIGHTS_FILE).stat().st_size
+def export_bytes(context: Context, *, model: str = CLASSIFIER) -> int:
+    """A SavedModel of what the step `model` trained, twice while it is checked."""
+    return 2 * (context.folder(model) / WEIGHTS_FILE).stat().st_size
 
 
 def num_weights(model: ModelConfig) -> int:

@@ -284,7 +284,7 @@ def test_from_scratch_needs_no_pretrained_folder(work, tmp_path):
     assert (tmp_path / "model.safetensors").is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.flows
 def test_a_pair_task_is_trained_evaluated_exported_and_asked(work, tmp_path):
     rows = ["first\tsecond\tlabel"]
     for index in range(48):
@@ -489,7 +489,7 @@ def _wait_for_checkpoint(output_dir: Path, process: subprocess.Popen) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.flows
 def test_a_killed_pretraining_goes_on_from_its_last_checkpoint(work, tmp_path):
     num_steps = 60
     killed = _start_pretraining(work, tmp_path / "killed", num_steps)

@@ -43,7 +43,7 @@ def test_the_choices_are_the_formats():
     assert tuple(options["from_format"].type.choices) == READABLE
 
 
-@pytest.mark.slow
+@pytest.mark.flows
 def test_a_foreign_checkpoint_is_finetuned_exported_and_asked(tmp_path, caplog):
     folder = with_tokenizer(tmp_path, "BertForMaskedLM")
     said = run("convert", "--from", folder, "--to", tmp_path / "encoder")

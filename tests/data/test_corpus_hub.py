@@ -53,6 +53,7 @@ def test_a_hub_name_has_parts(tmp_path: Path) -> None:
             corpus.list_sources([path])
 
 
+@pytest.mark.flows
 def test_each_row_is_a_document(hub_dir: Path) -> None:
     path = f"hub:{hub_dir}"
     assert read(path) == [(("One.", "Two."), f"{path}:1"), (("Three.",), f"{path}:3")]
@@ -63,6 +64,7 @@ def test_each_row_is_a_document(hub_dir: Path) -> None:
     assert corpus.list_sources([str(file), path, "-", path]) == ["-", path, file]
 
 
+@pytest.mark.flows
 def test_faults_are_named(hub_dir: Path) -> None:
     path = f"hub:{hub_dir}"
     with pytest.raises(ValueError, match=r"hub:.*my set:1: .*field 'body'.*corpus\.text_field"):
@@ -93,6 +95,7 @@ def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         read("hub:a/b")
 
 
+@pytest.mark.flows
 def test_records_of_a_hub_name_are_resumed_and_told_apart(
     tmp_path: Path, hub_dir: Path, records_dir: Path, corpus_config: Config
 ) -> None:

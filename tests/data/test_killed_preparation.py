@@ -47,7 +47,7 @@ def contents(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
 
 
-@pytest.mark.slow
+@pytest.mark.flows
 def test_records_are_the_same_after_any_number_of_kills(
     tmp_path: Path, tokenizer: Tokenizer
 ) -> None:

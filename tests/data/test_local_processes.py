@@ -124,7 +124,7 @@ def test_an_error_in_the_corpus_ends_the_workers_and_leaves_nothing(
     assert not (tmp_path / "records" / ".prepare" / spool.SPOOLED_FILE).exists()
 
 
-@pytest.mark.slow
+@pytest.mark.flows
 def test_a_worker_killed_while_the_corpus_is_spooled_is_told_of(
     tmp_path: Path, records_dir: Path, two_workers: Config
 ) -> None:
@@ -144,7 +144,7 @@ def test_a_worker_killed_while_the_corpus_is_spooled_is_told_of(
     assert not _begun_shards(tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.flows
 @pytest.mark.parametrize("stage", ["documents", "shards"])
 def test_a_run_killed_with_workers_at_work_can_be_run_again(
     tmp_path: Path, records_dir: Path, two_workers: Config, stage: str

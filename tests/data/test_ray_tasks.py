@@ -14,7 +14,7 @@ from bert_tf.data.preparation.engine import FirstPass
 from bert_tf.data.text.tokenizer import Tokenizer
 from tests.data.conftest import make_text
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.flows
 pytest.importorskip("ray", reason="needs the cluster extra")
 
 from bert_tf.data.preparation.ray_tasks import run_on_ray  # noqa: E402

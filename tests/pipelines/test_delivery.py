@@ -112,7 +112,7 @@ def test_what_somebody_rolled_back_is_not_published_again(desk):
     assert stop == Stop("rolled_back", "reviews version 2 is not published: version 1 is champion")
 
 
-@pytest.mark.slow
+@pytest.mark.flows
 def test_old_versions_are_removed_where_that_is_wanted(desk):
     for mark in "abc":
         assert desk.deliver("good", mark, keep_served_versions=2) is None
@@ -148,7 +148,7 @@ def test_the_server_must_have_the_version_and_answer_like_it(desk, server):
     assert "smoke test: the server must answer" in again.reason
 
 
-@pytest.mark.slow
+@pytest.mark.flows
 def test_a_version_that_does_not_load_is_taken_back(desk, server):
     desk.deliver("good", "b")
     (desk.serving / NAME / "2" / "saved_model.pb").write_bytes(b"broken")
@@ -176,7 +176,7 @@ def test_the_first_version_that_fails_leaves_no_champion(desk):
     assert desk.served == []
 
 
-@pytest.mark.slow
+@pytest.mark.flows
 def test_an_encoder_is_promoted_with_its_classifier(desk):
     client = MlflowClient(desk.uri, registry_uri=desk.uri)
     encoder = save_keyword(desk.folder / "encoder" / "1", "good")

@@ -17,7 +17,7 @@ SHORT = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.flows
 @pytest.mark.timeout(900)
 def test_the_demo_runs_serves_reports_and_reuses(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")

@@ -75,7 +75,7 @@ def test_workers_that_were_started_otherwise_are_refused(
     assert not (tmp_path / "two" / "checkpoints").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.flows
 def test_finetuning_on_two_workers_is_that_on_one(cluster_data: Path, tmp_path: Path) -> None:
     from bert_tf.training.stages.finetuning import finetune
 
@@ -103,8 +103,10 @@ def test_a_stop_of_one_worker_stops_all_at_one_step_and_the_run_goes_on(
     assert f"Stopped after step {newest} of 100000" in ended[1 - stopped][2]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("killed", [0, 1])
+@pytest.mark.parametrize(
+    "killed",
+    [pytest.param(0, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.flows)],
+)
 def test_a_lost_worker_ends_the_job_and_the_restart_ends_as_if_never_lost(
     cluster_data: Path, tmp_path: Path, killed: int
 ) -> None:

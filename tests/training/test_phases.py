@@ -66,7 +66,7 @@ def make_config(work: Path, *phases: dict[str, Any], **pretraining: Any) -> Conf
     )
 
 
-@pytest.mark.slow
+@pytest.mark.flows
 def test_the_second_phase_goes_on_with_longer_sequences(work: Path, tmp_path: Path) -> None:
     steps: list[tuple[int, float]] = []
     metrics = pretrain(

@@ -16,7 +16,7 @@ from tests.training.cluster_runs import make_tree, wait_for_step
 from tests.training.worker_processes import finish
 
 pytest.importorskip("ray")
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.flows, pytest.mark.timeout(600)]
 
 
 def start(config: Path, output_dir: Path, *, cwd: Path | None = None) -> subprocess.Popen[str]:
