@@ -57,6 +57,7 @@ def judge(
 
     A version that is the champion itself is judged alone; any other gets the alias `challenger`.
     """
+    task.metric(config.metric)  # a name that is none is told before anything is fetched
     with open_registry(tracking_uri) as client, tempfile.TemporaryDirectory() as scratch:
         version = find_version(client, name, alias_or_version)
         holder = find_model(client, name).aliases.get(registry.CHAMPION)

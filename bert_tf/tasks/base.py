@@ -168,7 +168,7 @@ class Task(abc.ABC):
     def make_model(
         self, description: ModelDescription, *, dtype: str, rematerialize: bool
     ) -> "keras.Model":
-        """The model with random weights, all of them created: an encoder as `.encoder`, a head."""
+        """The model with random weights, all of them created: a `models.bert.ModelWithEncoder`."""
 
     @abc.abstractmethod
     def objective(self, description: ModelDescription) -> "Objective":

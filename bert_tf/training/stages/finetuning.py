@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from bert_tf.config import Config, FinetuningConfig, ModelConfig, OptimizerConfig, required
-from bert_tf.data.batches.labelled import labelled_batches
+from bert_tf.data.batches.labelled import Encoded, labelled_batches
 from bert_tf.data.inspection.text_profile import PROFILE_FILE
 from bert_tf.data.tables.reading import read_table
 from bert_tf.data.tables.splitting import count_duplicates, find_leaks
@@ -116,8 +116,7 @@ def _path(section: FinetuningConfig, key: str) -> Any:
 def _make_stage(
     config: Config, task: Task, examples: dict[str, Examples], sources: dict[str, Any]
 ) -> Stage:
-    section, training = config.finetuning, config.finetuning.training
-    train_examples = examples["train"]
+    section, train_examples = config.finetuning, examples["train"]
     tokenizer, description = _describe(config, task, train_examples)
     encoded = task.encode(train_examples, description, tokenizer=tokenizer)
     held_out = HeldOut(
@@ -125,20 +124,10 @@ def _make_stage(
         examples["eval"],
         description,
         tokenizer=tokenizer,
-        batch_size=training.batch_size,
+        batch_size=section.training.batch_size,
         group_by_length=section.group_by_length,
     )
-
-    def train_batches(step: int, **worker: int) -> tf.data.Dataset:
-        return labelled_batches(
-            encoded,
-            batch_size=training.batch_size,
-            group_by_length=section.group_by_length,
-            seed=config.seed,
-            is_training=True,
-            start_step=step,
-            **worker,
-        )
+    phase = _phase(config, encoded, held_out, num_examples=len(train_examples))
 
     def load_weights(model: keras.Model) -> None:
         if not section.from_scratch:
@@ -154,28 +143,18 @@ def _make_stage(
         report = held_out.report(output_dir)
         return Ended(metrics={**metrics, **report.metrics}, description=tuned, files=report.files)
 
-    num_examples = len(train_examples)
-    num_steps = math.ceil(section.num_epochs * num_examples / training.batch_size)
     settings = _settings(config, task, train_examples, description, tokenizer=tokenizer)
     return Stage(
         name="finetune",
         config=_resolved(config, task, description, tokenizer),
-        training=training,
+        training=section.training,
         description=description,
         tokenizer=tokenizer,
         pretrained=section.pretrained,
         load_weights=load_weights,
         objective=task.objective(description),
-        phases=(
-            Phase(
-                num_steps=num_steps,
-                batch_size=training.batch_size,
-                accumulation_steps=training.accumulation_steps,
-                train_batches=train_batches,
-                eval_batches=held_out.batches,
-            ),
-        ),
-        settings=settings | {"num_steps": num_steps},
+        phases=(phase,),
+        settings=settings | {"num_steps": phase.num_steps},
         implied_settings=_IMPLIED_SETTINGS,
         shared={"finetuning": section.model_dump(mode="json", exclude=_PATHS)},
         inputs=[
@@ -187,6 +166,30 @@ def _make_stage(
         end=end,
         rate=held_out.rate,
         head_flops=task.head_flops(description),
+    )
+
+
+def _phase(config: Config, encoded: Encoded, held_out: HeldOut, *, num_examples: int) -> Phase:
+    """All epochs."""
+    section, training = config.finetuning, config.finetuning.training
+
+    def train_batches(step: int, **worker: int) -> tf.data.Dataset:
+        return labelled_batches(
+            encoded,
+            batch_size=training.batch_size,
+            group_by_length=section.group_by_length,
+            seed=config.seed,
+            is_training=True,
+            start_step=step,
+            **worker,
+        )
+
+    return Phase(
+        num_steps=math.ceil(section.num_epochs * num_examples / training.batch_size),
+        batch_size=training.batch_size,
+        accumulation_steps=training.accumulation_steps,
+        train_batches=train_batches,
+        eval_batches=held_out.batches,
     )
 
 

@@ -105,17 +105,13 @@ def run_stage(
     """Train and write the model folder; the metrics. Of several workers only the chief writes."""
     for phase in stage.phases:
         check_batch_size(phase.batch_size, phase.accumulation_steps, strategy)
-    policy = dtype_policy(stage.training.precision)
     profiler = open_profiler(
         profile if worker.is_chief else None,
         output_dir,
         first_step=newest_step(output_dir),
         num_steps=sum(phase.num_steps for phase in stage.phases),
     )
-    settings = {**stage.settings, "precision": policy}
-    shared = {**settings, **stage.shared, "version": __version__}
-    check_same_settings(shared, strategy, worker)
-    bind_settings(output_dir, settings, implied=stage.implied_settings, is_writer=worker.is_chief)
+    _bind(stage, output_dir, strategy=strategy, worker=worker)
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(
             report_run(
@@ -129,12 +125,7 @@ def run_stage(
         for named in (*stage.faults_named, lost_workers_named(worker)):
             stack.enter_context(named)
         _begin(stage, log, output_dir, worker=worker)
-        keras.utils.set_random_seed(stage.config.seed)
-        with strategy.scope():
-            model = build_model(
-                stage.description, dtype=policy, rematerialize=stage.training.rematerialize
-            )
-            stage.load_weights(model)
+        model = _make_model(stage, strategy)
         metrics = train(
             Run(
                 model=model,
@@ -162,6 +153,28 @@ def run_stage(
                 log.finish(metrics)
     wait_for_all(strategy, worker)
     return metrics
+
+
+def _bind(
+    stage: Stage, output_dir: Path, *, strategy: tf.distribute.Strategy, worker: Worker
+) -> None:
+    """Compare what all workers, and a resumed run, must share; nothing is written before."""
+    settings = {**stage.settings, "precision": dtype_policy(stage.training.precision)}
+    shared = {**settings, **stage.shared, "version": __version__}
+    check_same_settings(shared, strategy, worker)
+    bind_settings(output_dir, settings, implied=stage.implied_settings, is_writer=worker.is_chief)
+
+
+def _make_model(stage: Stage, strategy: tf.distribute.Strategy) -> keras.Model:
+    keras.utils.set_random_seed(stage.config.seed)
+    with strategy.scope():
+        model = build_model(
+            stage.description,
+            dtype=dtype_policy(stage.training.precision),
+            rematerialize=stage.training.rematerialize,
+        )
+        stage.load_weights(model)
+    return model
 
 
 def _begin(stage: Stage, log: RunLog, output_dir: Path, *, worker: Worker) -> None:
