@@ -25,6 +25,7 @@ from bert_tf.data.corpora.selection import DigestSet
 from bert_tf.data.seeds import derive_seed
 from bert_tf.data.tables.reading import read_table
 from bert_tf.data.tables.splitting import are_held_out
+from bert_tf.data.tables.values import texts_of
 from bert_tf.system.files import appearing, write_whole
 from bert_tf.tasks.base import Task
 from bert_tf.tasks.examples import Examples
@@ -209,6 +210,8 @@ def _read_records(path: Path, task: Task, config: Config) -> dict[str, _Record]:
     section = config.finetuning
     table = read_table(path, config=section.table, key="flow.labelled_paths")
     examples = task.read(table, section)
+    if config.flow.source_field is not None:
+        texts_of(table, config.flow.source_field, key="flow.source_field")
     strata = task.strata(examples) or [()] * len(examples)
     rows = zip(*(table.columns[name] for name in table.names), strict=True)
     return {

@@ -25,6 +25,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     return site
 
 
+@pytest.mark.timeout(1200)  # a minute on an idle machine
 def test_refresh_takes_what_is_new_goes_on_where_it_failed_and_refuses_what_is_worse(site):
     site.add_text("first.txt")
     site.add_labels("first.tsv")

@@ -1,5 +1,7 @@
 """Finding a task: in the table, from an installed package, in a module of one's own."""
 
+import sys
+
 import pytest
 
 from bert_tf.config import FinetuningConfig, ModelConfig, load_config
@@ -18,6 +20,7 @@ def test_a_module_in_the_working_folder_is_found(tmp_path, monkeypatch):
     source = "from bert_tf.tasks.classification import Classification\n"
     (tmp_path / "own_task.py").write_text(source + "class Mine(Classification):\n    pass\n")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
     found = find_task("own_task:Mine")
     assert issubclass(found, Classification)
     assert open_task(FinetuningConfig(task={"name": "own_task:Mine"})).name == "own_task:Mine"
