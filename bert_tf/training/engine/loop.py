@@ -149,7 +149,7 @@ def _train_phase(
 ) -> dict[str, float]:
     """Train from `step` of the run to the end of a phase, which begins at step `begins_at`.
 
-    `is_tried`: a step of the phase has been tried.
+    `is_tried`: the dry step of the phase has been done.
     """
     config, checkpoints, skipped = run.config, parts.checkpoints, parts.skipped
     evaluation = phase_parts.evaluation
