@@ -1,7 +1,7 @@
-"""A process that does one step, so that it can be stopped, timed out and killed.
+"""The process that does one step, so that the step can be stopped, timed out and killed.
 
-It ends when its standard input does: that is, when the runner has gone, however it went. What it
-has to say beside its log stands in `outcome.json` in the step's folder.
+It ends when its standard input does: that is, when the runner has ended, however it ended. Its
+result, or its error, stands in `outcome.json` in the step's folder.
 """
 
 import importlib
@@ -70,7 +70,7 @@ class _StopRequest:
 
 
 def _do(address: str, context: Context) -> dict[str, Any]:
-    """What came of it: nothing to say, a word to stop, or an error in words."""
+    """The outcome: nothing, a `Stop` with its reason, or an error with its message."""
     module, _, name = address.partition(":")
     work: Callable[[Context], Stop | None] = getattr(importlib.import_module(module), name)
     try:
