@@ -1,6 +1,8 @@
 """The documents name the files that there are: `docs/architecture.md` all of them."""
 
+import ast
 import configparser
+import importlib
 import re
 from pathlib import Path
 
@@ -127,6 +129,16 @@ def test_repository_paths_in_a_document_exist(document):
     for name in CODE.findall(text):
         if re.fullmatch(r"\w+(?:/\w+)+\.py", name):
             assert (ROOT / name).exists(), f"{document}: `{name}` must be a path from the root"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_python_examples_of_a_document_import_what_there_is(document):
+    for example in re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), re.DOTALL):
+        for statement in ast.walk(ast.parse(example)):
+            if isinstance(statement, ast.ImportFrom) and str(statement.module).startswith(PACKAGES):
+                module = importlib.import_module(str(statement.module))
+                for name in (alias.name for alias in statement.names):
+                    assert hasattr(module, name), f"{document}: {module.__name__} has no {name}"
 
 
 def _headings(path: Path) -> set[str]:
