@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[1]
 def test_the_wheel_installs_into_an_empty_environment_and_predicts(tmp_path):
     version = export(make_folder(tmp_path / "model"), tmp_path / "served")
     source = tmp_path / "source"  # building writes beside the sources
-    shutil.copytree(ROOT / "bert_tf", source / "bert_tf")
+    for package in ("bert_tf", "pipelines", "serving"):
+        shutil.copytree(ROOT / package, source / package)
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     subprocess.run(
@@ -38,7 +39,8 @@ def test_the_wheel_installs_into_an_empty_environment_and_predicts(tmp_path):
     helped = subprocess.run(
         [binaries / "bert-tf", "--help"], check=True, capture_output=True, text=True, cwd=tmp_path
     )
-    assert "pretrain" in helped.stdout
+    assert "pretrain" in helped.stdout, "bert-tf --help must list its commands"
+    assert "pipeline" in helped.stdout, "the wheel must carry the command of `pipelines`"
     answered = subprocess.run(
         [binaries / "bert-tf", "predict", "--model", version, "한글 좋아요"],
         check=True,
