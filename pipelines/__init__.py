@@ -1,1 +1,1 @@
-"""The demonstration flow: from text that every machine has to a served classifier."""
+"""Flows of steps, from files that change to a served model: definition, engine, schedule, demo."""

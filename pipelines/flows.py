@@ -1,4 +1,4 @@
-"""The flows: which steps lead from files to a served model, in which order, on what they depend.
+"""Defines the flows: their steps, in order, and what each step depends on.
 
     pretraining         corpus -> vocabulary -> records -> BERT -> registered encoder
     finetuning          registered encoder + labelled texts -> classifier -> gate -> server
@@ -7,7 +7,7 @@
                         labelled texts into the classifier -> gate -> server
 
 A step runs when what it reads has changed, and not otherwise. This file knows no runner and no
-orchestrator: `runner` and `schedule` both read it.
+orchestrator: `engine.runner` and `schedule.definitions` both read it.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """`bert-tf …`: parse the arguments, call one function, give its exit code.
 
 0 done, 1 failed, 2 wrong use. A run stopped by SIGTERM or SIGINT checkpoints first and exits
-with 143 or 130, so that nobody takes it for finished. TensorFlow is imported only when a
+with 143 or 130, so that no scheduler takes it for finished. TensorFlow is imported only when a
 command needs it.
 """
 

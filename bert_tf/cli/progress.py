@@ -1,4 +1,4 @@
-"""How long work is shown: a live bar in a terminal, a log line now and then elsewhere."""
+"""Shows the progress of long work: a live bar in a terminal, a log line now and then elsewhere."""
 
 import logging
 import time

@@ -1,4 +1,4 @@
-"""From raw text to records: the sections of `vocab` and `prepare`, and of masking."""
+"""The sections of `vocab` and `prepare`, from raw text to records, and of masking."""
 
 from typing import Literal, Self
 

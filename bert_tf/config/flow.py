@@ -1,4 +1,4 @@
-"""What a flow of steps needs beside the sections of its commands."""
+"""The section `flow`: what a flow needs beside the sections of its commands."""
 
 import re
 from typing import Literal, Self
@@ -25,7 +25,7 @@ class FlowConfig(Section):
     """For `domain_adaptation`: a published checkpoint, of any library that `bert-tf convert`
     reads."""
     min_new_documents: pydantic.PositiveInt = 100
-    """`refresh` leaves fewer for later: an encoder learns little from them but them."""
+    """`refresh` leaves fewer for later: from so few an encoder would learn them by heart."""
     continued_epochs: pydantic.PositiveFloat = 3.0
     """Passes over the new text of a continued pretraining, in the place of
     `pretraining.num_train_steps`."""
@@ -33,7 +33,7 @@ class FlowConfig(Section):
     """Of the text of a continued pretraining, how many documents have been read before: it keeps
     what was learnt from them. Others are drawn each time."""
     labelled_paths: tuple[str, ...] = ()
-    """Files, folders and globs of labelled texts (.tsv, .jsonl, packed or not): all of them are
+    """Files, folders and globs of labelled texts, tables of any kind: all of them are
     read at every run, and divided by `labelled_held_out_share`. Not with `finetuning.train_path`
     and `eval_path`."""
     labelled_held_out_share: Share = 0.2

@@ -1,4 +1,4 @@
-"""What a new model must reach before it is served."""
+"""The section `gate`: what a new model must reach before it is served."""
 
 import pydantic
 
@@ -37,7 +37,7 @@ class GateConfig(Section):
     max_calibration_error: Share | None = None
     """Expected calibration error, 15 bins."""
     max_drift: Share = 0.2
-    """Of lengths and labels, see `data.inspection.profile.compare`. A larger one counts where
+    """Of lengths and labels, see `data.inspection.text_profile.compare`. A larger one counts where
     chance explains it with a probability below `drift_p_value`."""
     max_unknown_drift: Share = 0.02
     """Of the share of [UNK]."""

@@ -1,4 +1,4 @@
-"""The encoder's architecture."""
+"""The section `model`: the encoder's architecture."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, Self

@@ -1,4 +1,4 @@
-"""What all sections share."""
+"""The base class of all sections, and the types of their fields."""
 
 from typing import Annotated
 

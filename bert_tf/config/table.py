@@ -1,4 +1,4 @@
-"""How files with a table in them are read: the encoding, quotes, the header."""
+"""The section `finetuning.table`: how tables are read, their encoding, quotes and header."""
 
 import codecs
 import io

@@ -1,4 +1,4 @@
-"""Which task a fine-tuning is, with the settings that are the task's own."""
+"""The section `finetuning.task`: the task's name and its own settings."""
 
 from typing import Any, Self
 

@@ -1,4 +1,4 @@
-"""What every training run shares: optimizer, batches, devices, checkpoints."""
+"""The sections of every training run: optimizer, batches, devices, checkpoints."""
 
 from typing import Literal, Self
 

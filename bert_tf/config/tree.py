@@ -22,7 +22,7 @@ from bert_tf.config.training import FinetuningTrainingConfig, PretrainingTrainin
 
 
 class PhaseConfig(Section):
-    """One part of a pretraining: its records, its steps, and what differs from `pretraining`."""
+    """A phase of a pretraining: its records, its steps, and what differs from `pretraining`."""
 
     records: str
     """As `pretraining.records`. All phases have one vocabulary."""
@@ -53,7 +53,7 @@ class PretrainingConfig(Section):
     num_train_steps: pydantic.PositiveInt = 100_000
     """With `phases` the sum of theirs."""
     phases: tuple[PhaseConfig, ...] = ()
-    """Instead of `records`: parts one after the other, such as 900,000 steps at length 128 and
+    """Instead of `records`: phases one after the other, such as 900,000 steps at length 128 and
     100,000 at 512. Weights, optimizer and step go on from one to the next."""
     max_eval_steps: pydantic.PositiveInt | None = 100
     training: PretrainingTrainingConfig = PretrainingTrainingConfig()
@@ -111,9 +111,9 @@ class FinetuningConfig(Section):
     max_seq_length: int = pydantic.Field(default=128, ge=8)
     num_epochs: pydantic.PositiveFloat = 3.0
     group_by_length: bool = False
-    """Batches of texts of like length: little padding is computed, and a step takes a third of the
-    time where lengths differ much. Every text is still seen once an epoch; which ones share a batch
-    is less random than by a plain shuffle."""
+    """Batches grouped by length: little padding is computed, and a step takes a third of the time
+    where lengths differ much. Every text is still seen once an epoch; which texts share a batch is
+    less random than by a plain shuffle."""
     classifier_dropout_prob: Rate = 0.1
     training: FinetuningTrainingConfig = FinetuningTrainingConfig()
 

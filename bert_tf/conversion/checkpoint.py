@@ -1,4 +1,4 @@
-"""What every foreign format is read as."""
+"""The form that checkpoints of every foreign format are read into."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A model in the number type it is served in, and what that changes in its answers."""
+"""Loads a model in the number type it is served in, and compares its answers with float32."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence

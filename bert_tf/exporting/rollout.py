@@ -1,4 +1,4 @@
-"""Which version a label stands for, in TF Serving's `models.config`; back, and what may go.
+"""Sets and rolls back labels of versions in TF Serving's `models.config`, and prunes versions.
 
     stable -> 7        label: requests to `…/labels/stable` go to version 7 from the next look on
     stable -> 6        roll back: to where the label pointed before

@@ -1,4 +1,4 @@
-"""Would TF Serving take this SavedModel, and answer as the model that it was made of?
+"""Checks that TF Serving takes a SavedModel and that it answers as the model it was made of.
 
 In: a folder with `saved_model.pb` and warm-up requests. Out: a report, one line a check. What is
 wrong in an export must be found here, not in production.

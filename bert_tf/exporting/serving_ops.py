@@ -1,4 +1,4 @@
-"""Which operations a stock TensorFlow Serving has: the list, and how it is made.
+"""The operations of a stock TensorFlow Serving: reads the list, and makes it.
 
     python -m bert_tf.exporting.serving_ops > bert_tf/exporting/serving_ops.txt
 

@@ -1,4 +1,4 @@
-"""The functions a SavedModel answers with: those of its task, or of its kind of model.
+"""Makes the signatures of a SavedModel: those of its task, or of its kind of model.
 
 Every signature takes and gives tensors whose first dimension is the batch, so that TF Serving's
 row form can ask any of them. Text is tokenised in the graph by the training tokenizer. Their

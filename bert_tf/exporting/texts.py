@@ -1,4 +1,4 @@
-"""What a client sends as text, on its way to the encoder's inputs, in the graph.
+"""Turns a client's texts into the encoder's inputs, in the graph.
 
     bytes -> cut at a limit -> tokens -> [CLS] text [SEP] trimmed -> padded to a few lengths
 

@@ -1,4 +1,4 @@
-"""Warm-up requests: what TF Serving asks a new version before it answers anyone.
+"""Writes warm-up requests, which TF Serving sends to a new version before it takes others.
 
 The first request of a shape starts threads, allocates memory and chooses kernels. So each signature
 is asked a short, a middling and a long text, and all of them at once. TF Serving reads the file

@@ -1,1 +1,1 @@
-"""Is a new classifier good enough to replace the one that is served?"""
+"""The gate: may a new version of a task's model replace the one that is served?"""

@@ -88,13 +88,13 @@ def decide(
     """Judge a challenger, beside the champion if there is one.
 
     Args:
-        sources: of each example, for slices.
-        training_profile: of the texts the champion was trained on, to be compared with these as the
-            champion reads them; without it drift is not judged.
+        sources: where each example comes from (`--source-field`): a slice for each.
+        training_profile: the text profile of the champion's training data. It is compared with that
+            of these examples as the champion tokenizes them; without it drift is not judged.
 
     Raises:
-        ValueError: the two answered other examples or have other classes, or the task does not have
-            what the configuration asks for.
+        ValueError: the two answered different examples or have different classes, or the task does
+            not have what the configuration asks for.
     """
     judge = _Judge(task, config, task.metric(config.metric), seed)
     ours = challenger.outcomes

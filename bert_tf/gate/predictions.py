@@ -1,4 +1,4 @@
-"""What a SavedModel says about labelled examples, and what that takes."""
+"""Asks a SavedModel labelled examples: its answers as outcomes, its latency and size."""
 
 import itertools
 import statistics

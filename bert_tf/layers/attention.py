@@ -1,4 +1,4 @@
-"""Multi-head scaled dot-product attention, and the masks that say who may attend to whom.
+"""Multi-head scaled dot-product attention, and the masks of what may attend to what.
 
 Letters in shapes: B batch, F positions that ask, T positions that answer (F = T in
 self-attention), N heads, H size of a head, W = N * H width.
@@ -123,7 +123,7 @@ class MultiHeadAttention(keras.layers.Layer):
     ):
         """What `call` projects to its output, (B, F, W), and the weights or None.
 
-        With a `layout` (see `padding_tensorflow`) query and output are tokens only.
+        With a `layout` (see `tensorflow.padding`) query and output are tokens only.
         """
         # (B, N, F, H), 2 x (B, N, T, H)
         query, key, value = self._project(query, memory, training, layout)

@@ -1,4 +1,4 @@
-"""What reads the encoder's output: pooler, masked-token, next-sentence and class scores."""
+"""The heads on the encoder: pooler, masked-token, next-sentence and class scores."""
 
 from typing import Any
 

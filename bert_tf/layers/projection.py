@@ -22,7 +22,7 @@ def dense(
 
 
 def product(x: Any, layer: keras.layers.Dense) -> tuple[Any, Any]:
-    """What a built dense layer gives without its bias, and the bias: for who adds it elsewhere.
+    """What a built dense layer gives without its bias, and the bias, which the caller adds.
 
     Both in the layer's compute dtype, as the layer itself has them.
     """

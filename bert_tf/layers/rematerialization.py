@@ -1,4 +1,4 @@
-"""A layer whose intermediate values are computed twice instead of kept (gradient checkpointing)."""
+"""Computes a layer's intermediate values twice instead of keeping them (gradient checkpointing)."""
 
 from typing import Any
 

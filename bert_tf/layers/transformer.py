@@ -16,7 +16,7 @@ class TransformerLayer(keras.layers.Layer):
 
     Inputs: `hidden` (batch, length, width); `attention_mask` bool, broadcastable to
     (batch, heads, length, length), True where attention is allowed. With a `layout` (see
-    `padding_tensorflow`) hidden and output are (tokens, width).
+    `tensorflow.padding`) hidden and output are (tokens, width).
     Output: (batch, length, width), compute dtype; with `return_weights` also the attention
     weights (batch, heads, length, length).
 
@@ -92,7 +92,7 @@ class TransformerLayer(keras.layers.Layer):
         self.output_layer_norm.build(width)
 
     def call(self, hidden, attention_mask=None, return_weights=False, training=False, layout=None):
-        # By these names a profile tells the two halves of a layer apart.
+        # By these names the profiler tells the two halves of a layer apart.
         with keras.name_scope("attention"):
             hidden, weights = self._attend(hidden, attention_mask, return_weights, training, layout)
         with keras.name_scope("feed_forward"):

@@ -1,4 +1,4 @@
-"""Calibration: whether what is said with 80 % is right in 80 of 100 cases."""
+"""Calibration error: whether predictions with a confidence of 80 % are right in 80 of 100 cases."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What a model folder says of itself, `model.json`, and which weights lie beside it."""
+"""The description of a model folder, `model.json`, and the digest of the weights beside it."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How much arithmetic a training step is, counted from the shapes of what is computed.
+"""Counts the floating-point operations of a training step from the shapes of what is computed.
 
 A product of (m, k) and (k, n) is 2mkn floating-point operations, and the backward pass two such
 for each of the forward pass. With L layers, width W, intermediate size I, rows of T positions,

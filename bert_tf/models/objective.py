@@ -1,4 +1,4 @@
-"""What is minimised, as sums that add up over replicas and batches.
+"""Objectives: what is minimised, as sums that add up over replicas and batches.
 
 An objective has terms (`masked_lm`, `next_sentence`, `classification`). For each it gives the
 weight of a batch (how many predictions count), the summed loss and, where an answer is right or
@@ -43,6 +43,6 @@ def weighted_cross_entropy(
 
     `logits`: (..., classes), float32; `labels`: (...), int32; `weights`: (...), float32.
     """
-    with tf.name_scope("loss"):  # by which a profile tells it apart
+    with tf.name_scope("loss"):  # by which the profiler tells it apart
         losses, correct = cross_entropy(logits, labels)
         return tf.reduce_sum(losses * weights), tf.reduce_sum(correct * weights)

@@ -1,4 +1,4 @@
-"""Our weights and the tensors of a file: which is which, and how one becomes the other.
+"""Maps our weights to the tensors of a file, and converts one into the other.
 
 A file's tensors have their own names and layouts. A table of `Entry`s says which make up each of
 our weights; `load_tensors` and `stored_tensors` go through it, one tensor at a time.

@@ -1,4 +1,4 @@
-"""A version's SavedModel on its way out of the registry. Errors: as in the package."""
+"""Brings a version's SavedModel out of the registry: fetch, publish. Errors: as in the package."""
 
 import contextlib
 import json
@@ -135,7 +135,7 @@ def publish_to_store(
 ) -> str:
     """As `publish`, below an address on an object store, always as a new number; its address.
 
-    Files are written in an order that is safe for TF Serving, see `export.object_store`.
+    Files are written in an order that is safe for TF Serving, see `exporting.object_store`.
     """
     with (
         open_registry(tracking_uri) as client,

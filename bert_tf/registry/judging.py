@@ -122,7 +122,7 @@ def promote_judged(judgement: Judgement, *, tracking_uri: str) -> registry.Regis
 
 
 def _profile(client: Any, name: str, number: Any) -> TextProfile | None:
-    """What the champion was trained on; None where it was registered without."""
+    """The text profile of a version's training data; None where it was registered without."""
     run_id = client.get_model_version(name, number).run_id
     if not run_id:
         return None

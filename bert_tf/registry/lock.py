@@ -1,4 +1,4 @@
-"""One promotion of a model at a time, wherever the processes run.
+"""Locks a registered model, so that one process at a time promotes a version of it.
 
 MLflow moves an alias without looking at what it was. But of two that make a registered model of one
 name, one is told that it exists: so a model `.promoting.NAME.1` is the lock, removed when the
@@ -40,7 +40,7 @@ def locked(client: Any, name: str) -> Iterator[None]:
             raise
         _refuse(_locks(client, name) or [_Lock(own, False, "another process")], name)
     try:
-        # Who took a lower number between the look and the making was first.
+        # A process that took a lower number between the look and the making was first.
         lower = [lock for lock in _locks(client, name) if lock.number < own]
         _refuse([lock for lock in lower if not lock.is_abandoned], name)
         for lock in lower:

@@ -1,4 +1,4 @@
-"""What an MLflow registry has: its client, models and versions, and errors that name them.
+"""Looks up models and versions in an MLflow registry; its errors name those there are.
 
 Errors: ValueError for what the registry does not have or does not take, ConnectionError when it
 does not answer.

@@ -1,4 +1,4 @@
-"""What a training's output folder has for the version that is made of it."""
+"""Reads from a training's output folder what a registered version keeps: run, metrics, files."""
 
 import json
 from pathlib import Path

@@ -77,14 +77,14 @@ def register(
 
     It is logged into the run `run_id`, or into a new one of `experiment` if that is None or
     unknown to the server; `files` go into the run's folder `FILES_FOLDER`. `metrics` and `tags` are
-    kept with the version. An export's card (`export.model_card`) becomes the version's description
-    and joins the files. `input_example` is a DataFrame, or texts for the one input; default: a
-    row of text. The model must answer it before anything is stored.
+    kept with the version. An export's card (`exporting.model_card`) becomes the version's
+    description and joins the files. `input_example` is a DataFrame, or texts for the one input;
+    default: a row of text. The model must answer it before anything is stored.
 
     Args:
         model_dir: the model folder, kept as well: `fetch_model` gives it back to be trained on.
         fingerprint: of what the version was made from. A version that has the same one already is
-            returned as it is: whoever was cut off while registering may just call again.
+            returned as it is, so a call that was cut off while registering may be repeated.
     """
     from bert_tf.exporting.model_card import make_card
 

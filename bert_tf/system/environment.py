@@ -1,4 +1,4 @@
-"""What a process finds around it: settings of libraries, the commit of its code."""
+"""The environment of a process: variables that libraries read, the commit of its code."""
 
 import contextlib
 import os

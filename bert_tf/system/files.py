@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and what is in them."""
+"""Writes files that appear whole or not at all, and computes their digests."""
 
 import contextlib
 import hashlib

@@ -1,7 +1,7 @@
-"""A folder in, the right to write it alone out, for as long as a process works on it.
+"""Locks a folder, so that one process at a time writes it.
 
 The lock is `flock`'s: the system frees it when its process ends, however it ends, so a file that
-a killed process left behind locks nobody out.
+a killed process left behind excludes no one.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ def lock_folder(directory: str | Path, *, command: str) -> Iterator[int]:
     until it ends, too, should this one be killed.
 
     Raises:
-        ValueError: somebody else holds it; says which process, and where.
+        ValueError: another process holds the lock; the message names the holder and its machine.
     """
     path = Path(directory) / LOCK_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def lock_folder(directory: str | Path, *, command: str) -> Iterator[int]:
 
 
 def holder_of(directory: str | Path) -> str | None:
-    """Who holds the lock of `directory`; None where nobody does."""
+    """The holder of the lock of `directory`; None where it is free."""
     try:
         with (Path(directory) / LOCK_FILE).open("rb") as file:
             try:
@@ -59,8 +59,8 @@ def _take(path: Path, *, command: str) -> IO[bytes]:
         file = path.open("a+b", buffering=0)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Who held the lock may have removed the file after it was opened here: the lock
-            # of a file without a name keeps nobody out.
+            # The former holder may have removed the file after it was opened here: the lock of
+            # a removed file excludes no one.
             if os.path.samestat(path.stat(), os.fstat(file.fileno())):
                 return file
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Ray, for who prepares or trains on a cluster: imported when it is needed, joined or started."""
+"""Joins or starts a Ray cluster, for preparation and training; imports Ray only then."""
 
 import contextlib
 import logging

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: noted by who can stop in order, and kept from libraries that take them."""
+"""Notes SIGTERM and SIGINT for work that can stop in order; keeps libraries from taking them."""
 
 import contextlib
 import signal
@@ -13,8 +13,8 @@ class TrainingInterruptedError(Exception):
 
 @contextlib.contextmanager
 def sigterm_kept() -> Iterator[None]:
-    """Whoever heard of SIGTERM before the block hears of it after: TensorFlow's cluster and Ray
-    put handlers of their own in its place, which end the process or tell nobody.
+    """Puts the SIGTERM handler from before the block back at its end: TensorFlow's cluster and Ray
+    install handlers of their own, which end the process or swallow the signal.
     """
     is_main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGTERM)

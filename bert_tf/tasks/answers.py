@@ -1,4 +1,4 @@
-"""A model's outputs on many examples in, its answers out, by the task's own `decode`."""
+"""A model's outputs on many examples in, the task's answers to them out, by its `decode`."""
 
 from typing import Any
 

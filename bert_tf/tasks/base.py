@@ -1,4 +1,4 @@
-"""What a task owes to the rest of the package, and what it gets for it.
+"""The base class `Task`: what a task provides to the rest of the package, and what it is given.
 
     table -> read -> examples -> learn -> description -> encode -> batches -> model, objective
     model's outputs -> decode -> answers -> outcomes -> metrics, report, gate

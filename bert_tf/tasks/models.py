@@ -1,4 +1,4 @@
-"""A description in, its model out, whatever kind it is: a task's is made by the task."""
+"""A description in, its model out, of any kind; the model of a task is made by the task."""
 
 from pathlib import Path
 

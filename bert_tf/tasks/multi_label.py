@@ -241,7 +241,7 @@ class MultiLabelObjective:
 
     def sums(self, outputs: Any, batch: Batch) -> Sums:
         labels, weights = batch["labels"], batch["weights"][:, tf.newaxis]
-        with tf.name_scope("loss"):  # by which a profile tells it apart
+        with tf.name_scope("loss"):  # by which the profiler tells it apart
             losses = tf.nn.sigmoid_cross_entropy_with_logits(labels, outputs)
             is_right = tf.cast((outputs > 0.0) == (labels > 0.5), tf.float32)
             return Sums(

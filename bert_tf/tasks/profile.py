@@ -1,4 +1,4 @@
-"""Encoded examples in, their profile out: what a later set of texts is compared with."""
+"""Encoded examples in, their text profile out, with which later texts are compared for drift."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from bert_tf.tasks.examples import Examples
 
 
 def profile_encoded(encoded: Encoded, examples: Examples, task: Task) -> TextProfile:
-    """Lengths, unknown words and targets as the model reads them: beyond its length it does not.
+    """The text profile of examples as the model reads them, cut to its length.
 
     Of more than `MAX_TEXTS` examples every second, third and so on is looked at.
     """

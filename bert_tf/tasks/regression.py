@@ -191,7 +191,7 @@ class RegressionObjective:
         return {"regression": tf.reduce_sum(batch["weights"])}
 
     def sums(self, outputs: Any, batch: Batch) -> Sums:
-        with tf.name_scope("loss"):  # by which a profile tells it apart
+        with tf.name_scope("loss"):  # by which the profiler tells it apart
             errors = tf.math.squared_difference(outputs[:, 0], batch["labels"])
             return Sums(loss={"regression": tf.reduce_sum(errors * batch["weights"])}, correct={})
 

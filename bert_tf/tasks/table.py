@@ -1,4 +1,4 @@
-"""The tasks: a row each. A task's name in, the task out.
+"""The table of tasks, a row each. A task's name in, the task out.
 
 A task from outside of the package is as good as one of these: an installed package adds one with
 an entry point in the group `bert_tf.tasks`, and `MODULE:CLASS` names one of any module.

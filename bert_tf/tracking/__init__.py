@@ -1,1 +1,1 @@
-"""Where the numbers of a run go, MLflow and a journal beside it, and where its inputs came from."""
+"""Tracks runs: metrics into MLflow and a journal, and the provenance of models and data."""

@@ -1,4 +1,4 @@
-"""A run's journal on disk.
+"""Writes and reads a run's journal on disk.
 
 In: events, `{"event": "metrics", "time_ms": …, …}`. Out: `journal.jsonl`; beside it `sent.json`,
 how far the MLflow server has it, and `lock`, held by the process that sends.

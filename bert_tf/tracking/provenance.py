@@ -1,4 +1,4 @@
-"""Where a model comes from: `provenance.json` in its folder, with its parents' inside.
+"""Writes where a model comes from: `provenance.json` in its folder, with its parents' inside.
 
     stage, package version, git commit, vocabulary
     inputs: of each data set its source, digest and number of examples

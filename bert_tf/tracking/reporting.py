@@ -1,4 +1,4 @@
-"""What a run leaves for people and machines: configuration, curves, metrics.
+"""Writes what a run reports: configuration, curves, metrics, provenance.
 
 In OUTPUT_DIR: `config.yaml` (resolved, before the first step), `provenance.json`, `tensorboard/`,
 `tracking/` (see `tracking`), `metrics.json` (at the end). MLflow receives all of it.
@@ -77,7 +77,7 @@ class RunLog:
 
 
 class SilentLog(RunLog):
-    """A worker's that is not the chief: it writes nothing, the chief writes the same."""
+    """The run log of a worker that is not the chief: writes nothing, the chief writes the same."""
 
     def __init__(self) -> None:
         pass

@@ -1,4 +1,4 @@
-"""What moves a run's journal to the MLflow server."""
+"""Sends a run's journal to the MLflow server."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The demo's result for people: `report.md` with three pictures."""
+"""Writes the demo's result: `report.md` with three pictures."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The demo's own steps: its texts, the classifier to compare with, the questions at the end."""
+"""The demo's own steps: its texts, the classifier from scratch, the questions at the end."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A step's process: started, watched, stopped in time, started again where that may help."""
+"""Runs a step's process: starts, watches and stops it, and tries again where that may help."""
 
 import contextlib
 import json
@@ -147,7 +147,7 @@ def plan_of(step: Step, context: Context) -> dict[str, Any]:
 def retried(
     call: Callable[[], Result], *, flow: FlowConfig, is_stop_requested: Callable[[], bool]
 ) -> Result:
-    """Call again, after longer and longer pauses, while it fails for what may pass.
+    """Call again, after longer and longer pauses, while the failure is transient.
 
     Raises:
         StepError: it failed for another reason, or `flow.max_attempts` times.

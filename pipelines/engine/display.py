@@ -1,4 +1,4 @@
-"""A run of a flow for people: a live table of its steps in a terminal, text elsewhere."""
+"""Shows a run of a flow: a live table of its steps in a terminal, log lines elsewhere."""
 
 import contextlib
 import logging

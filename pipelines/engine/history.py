@@ -1,4 +1,4 @@
-"""What the runs of a flow did: the one that is under way, and all before it.
+"""Records what the runs of a flow did: the one that is under way, and all before it.
 
 FLOW_DIR/state.json      the newest run, as far as it is; a killed one stays `running` there
 FLOW_DIR/history.jsonl   all that have ended, one JSON object a line
@@ -95,7 +95,7 @@ def read_state(flow_dir: Path) -> RunRecord | None:
 
 
 def mark_killed(run: RunRecord) -> None:
-    """It ended without a word."""
+    """The record of a run whose process ended without one."""
     run.status, run.ended_at = KILLED, now()
     active = [step for step in run.steps if step.status == "running"]
     for step in active:

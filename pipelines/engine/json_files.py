@@ -1,4 +1,4 @@
-"""Small files by which steps tell later ones, and people, what they did."""
+"""Reads and writes the small JSON files in which steps note what they did."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Processes that the flows start: where they find modules, and how they are ended."""
+"""Processes that the flows start: their PYTHONPATH, and how they are ended."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Passwords and keys stay in the environment: they are taken out of what is written down."""
+"""Takes passwords and keys, which come from the environment, out of what is written down."""
 
 import os
 import re

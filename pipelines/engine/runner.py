@@ -216,7 +216,7 @@ def open_run(
 
 
 def _note_killed(flow_dir: Path) -> None:
-    """A run that a kill or a power cut ended is history, too. The lock is held: nobody runs it."""
+    """Adds a run that a kill or a power cut ended to the history. The lock is held here."""
     before = history.read_state(flow_dir)
     if before is not None and before.status == history.RUNNING:
         history.mark_killed(before)
@@ -244,7 +244,7 @@ def _conclusion(run: FlowRun) -> tuple[str, str]:
 
 
 def _close(run: FlowRun) -> None:
-    """What came of it: for the report, the history and `state.json`."""
+    """Writes how the run ended into the report, the history and `state.json`."""
     record = run.record
     for step in record.steps:
         step.status = _LEFT.get(step.status, step.status)

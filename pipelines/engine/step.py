@@ -1,8 +1,8 @@
-"""What a flow is made of: steps, plain functions with declared inputs and outputs.
+"""Flows and their steps: plain functions with declared inputs and outputs.
 
 A step's function gets a `Context`: the configuration, the folder to write to, the folders of the
 steps before it. What it is given is all that it may read: the fingerprint of a step covers just
-that, and a step is done again when its fingerprint is another.
+that, and a step is done again when its fingerprint changes.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""What a step was made from, what came out, and whether that is still so.
+"""Decides whether a step's result may be reused: its fingerprint, and the state in its folder.
 
 In: a step and its context. Out: its fingerprint (settings, content of files, results of the steps
 before it, code), and `step.json` in its folder, which says with which fingerprint it was finished.

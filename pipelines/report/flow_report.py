@@ -1,4 +1,4 @@
-"""The page about one run of a flow: `report.md` with `report.png`, also in MLflow.
+"""Writes the page about one run of a flow: `report.md` with `report.png`, also in MLflow.
 
 What ran, what was skipped and why, curves of training, metrics against the champion, the decision
 and its reason, where the model is.

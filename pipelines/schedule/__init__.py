@@ -1,1 +1,1 @@
-"""A flow by a schedule and on new data: Dagster's definitions and programs."""
+"""Runs a flow by cron and on new data: Dagster's definitions and programs."""

@@ -1,4 +1,4 @@
-"""Dagster's programs over one flow: its daemon, by cron and when new data is there; its web page.
+"""Starts Dagster's programs for one flow: its daemon, by cron and on new data, and its web page.
 
 The daemon keeps its runs in SQLite files below OUTPUT_DIR/dagster and listens on no port. The web
 page reads the same files.

@@ -1,7 +1,7 @@
-"""The flows as Dagster's assets and jobs, one flow by a schedule and when new data is there.
+"""Defines a flow as Dagster's assets and job, with the schedule and the sensor that start it.
 
-An asset is a step; what decides whether a step has anything to do is the step's fingerprint, as
-everywhere. Dagster adds when a flow is started, its pages, and going on at a failed asset.
+An asset is a step. The step's fingerprint decides whether it has anything to do, as in any run.
+Dagster adds when a flow is started, its pages, and going on at a failed asset.
 
 Loaded by `dagster-daemon` and `dagster-webserver` (see `daemon`), which say in the environment
 where the flow's configuration and folder are.
@@ -163,7 +163,7 @@ def _listing(flow: Flow, config: Config) -> str:
 
 @contextlib.contextmanager
 def _failure_is_told() -> Iterator[None]:
-    """A flow that cannot even begin, such as one that is under way elsewhere."""
+    """Errors of a flow that cannot even begin, such as one under way elsewhere, as Dagster's."""
     try:
         yield
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Environment variables by which `daemon` tells `schedule`, in Dagster's processes, what to run."""
+"""Environment variables by which `daemon` tells `definitions`, which Dagster loads, what to run."""
 
 FLOW = "BERT_TF_FLOW"
 """The flow's name."""

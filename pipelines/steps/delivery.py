@@ -1,4 +1,4 @@
-"""Steps from an exported model to the folder that a server looks at: registered, judged, published.
+"""Steps from an exported model to the server's folder: register, gate, publish.
 
 Every step may be cut off at any point and done again: a version is not registered twice, an alias
 not moved twice, a version not published twice.

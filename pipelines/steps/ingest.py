@@ -1,4 +1,4 @@
-"""Files that people drop in folders become what a run reads, and damaged ones are set aside.
+"""Steps that read the files people drop in folders: find what is new, set damaged files aside.
 
     corpus files    -> corpus.json (the whole files), documents.jsonl (what an encoder that has
                        read before has not read yet, and some of what it has),

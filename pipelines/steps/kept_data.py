@@ -1,4 +1,4 @@
-"""What trainings read stays, so that a version can be trained again long after its step's folder.
+"""Keeps the data that trainings read, so that a version can be trained again much later.
 
     FLOW_DIR/data/20261126T031502-9f86d081884c7d65.jsonl    a file
     FLOW_DIR/data/20261126T031504-60303ae22b998861/         a folder of records

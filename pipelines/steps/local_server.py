@@ -1,4 +1,4 @@
-"""The development server over a model's folder, for as long as it is asked something."""
+"""Runs the local server over a model's folder for the length of a block."""
 
 import contextlib
 import os

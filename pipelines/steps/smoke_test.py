@@ -1,4 +1,4 @@
-"""The step that asks the server about what was published, and takes it back where that fails."""
+"""The step that asks the server about the published version, and rolls back where that fails."""
 
 import contextlib
 import logging
@@ -27,7 +27,7 @@ SMOKE_TEST_FILE = "smoke_test.json"
 
 
 class _FailedError(Exception):
-    """The version does not come, or does not answer as it should."""
+    """The published version does not load, or does not answer as the SavedModel does."""
 
 
 def smoke_test(context: Context) -> Stop | None:
@@ -60,12 +60,12 @@ def _server(context: Context, path: str) -> Iterator[tuple[str, int]]:
                 timeout_seconds=flow.server_timeout_seconds,
             ) as (url, _):
                 yield url, number
-        except RuntimeError as error:  # the one version that the server was started for is no good
+        except RuntimeError as error:  # It was started for this version alone, which does not load.
             raise _FailedError(str(error)) from error
 
 
 def _ask(context: Context, url: str, number: int) -> int:
-    """Compare the server's answers with the SavedModel's; how many."""
+    """Compare the server's answers with the SavedModel's; the number of texts asked."""
     from bert_tf.exporting.precision import SCORE_TOLERANCE
     from bert_tf.exporting.predict import predict_inputs
     from bert_tf.tasks.table import open_task

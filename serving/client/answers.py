@@ -1,4 +1,4 @@
-"""What the signatures of an export answer, as types. Nothing here imports TensorFlow."""
+"""Types for the answers of an export's signatures. Nothing here imports TensorFlow."""
 
 from __future__ import annotations
 

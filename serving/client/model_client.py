@@ -1,4 +1,4 @@
-"""What both clients share: texts in, one prediction a text out; waiting for a model."""
+"""The base class of both clients: texts in, one prediction a text out; waiting for a model."""
 
 from __future__ import annotations
 

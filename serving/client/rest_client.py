@@ -21,7 +21,7 @@ class RestClient(ModelClient):
     """Asks one model over REST; may be shared by threads.
 
     `url` is where the server listens: "http://127.0.0.1:8501", or just "127.0.0.1:8501".
-    Connections are kept and used again. A request that found nobody listening, that was cut
+    Connections are kept and used again. A request that found the port closed, that was cut
     off, or that was answered with 503 is sent again up to `num_retries` times, each after twice
     the pause: a prediction changes nothing, so that is safe.
     """

@@ -1,4 +1,4 @@
-"""Requests that come together run together: TensorFlow's batch scheduler, put before a signature.
+"""Batches requests that come together: TensorFlow's batch scheduler, put before a signature.
 
 In: a loaded graph and its signatures. Out: signatures with other tensors, whose calls wait for each
 other for a moment and are then one call of the model. It is the scheduler of TensorFlow Serving.

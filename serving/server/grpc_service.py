@@ -65,7 +65,7 @@ class Health:
             servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     def stop(self) -> None:
-        """Tells those who watch, and those who ask, that this server takes no more requests."""
+        """Reports NOT_SERVING, to watchers and to later calls, since no more requests are taken."""
         self._servicer.enter_graceful_shutdown()
 
 

@@ -1,4 +1,4 @@
-"""All models of a server: which there are changes while requests run.
+"""Manages all models of a server, which may be added and removed while requests run.
 
 In: settings, at the start and whenever a configuration is reloaded. Out: a model by its name.
 """

@@ -1,7 +1,7 @@
 """The versions of one model: found on disk, loaded, swapped and unloaded while requests run.
 
 In: `BASE/VERSION/` directories that appear and vanish. Out: the loaded `Servable` for a request,
-and the state of every version ever seen. Who polls, and how often, is not decided here.
+and the state of every version ever seen. The caller decides when to poll.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`BASE/VERSION/` directories: which there are, which are wanted, and whether one has changed."""
+"""Finds `BASE/VERSION/` directories, chooses the wanted ones, and notices changed ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Warm-up: the requests that come with a version are answered before it takes others.
+"""Answers the warm-up requests of a version before it takes others.
 
 In: `assets.extra/tf_serving_warmup_requests`, a TFRecord of `PredictionLog`s. As in TensorFlow
 Serving there may be 1,000 at most, and a version that fails one of them does not load.

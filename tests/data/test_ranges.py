@@ -1,4 +1,4 @@
-"""Numbers that point at nothing: each kind is found, named, and told what to do about."""
+"""Out-of-range numbers in batches: each kind is found, and its error says what to do."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Random numbers for some rows of a batch, the same as the whole batch would get there.
+"""Draws random numbers for some rows of a batch, equal to those that the whole batch would draw.
 
 Philox numbers its values: those of a row follow from the seed and the row's place, and nobody has
 to draw the rows of others. `tf.random.stateless_uniform` offers the same values from the first on.

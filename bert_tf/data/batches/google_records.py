@@ -71,7 +71,7 @@ def training_batches(
     num_workers: int = 1,
     worker_index: int = 0,
 ) -> tf.data.Dataset:
-    """Endless batches, each a function of (seed, step); elements as `pretraining.training_batches`.
+    """Endless batches, each a function of (seed, step); elements as of `masked_batches`.
 
     Reading raises TensorFlow's errors; `damage_named` turns them into ones with a file's name.
     """
@@ -118,8 +118,8 @@ def evaluation_batches(
 
 @contextlib.contextmanager
 def damage_named(*sets: StaticRecords) -> Iterator[None]:
-    """While records are read: an error of TensorFlow or a number out of its range becomes a
-    ValueError with file and record."""
+    """While records are read: TensorFlow's errors and a `RangeError` become a ValueError that names
+    file and record."""
     try:
         yield
     except (tf.errors.OpError, RangeError) as error:
@@ -133,7 +133,7 @@ def damage_named(*sets: StaticRecords) -> Iterator[None]:
 
 
 def next_sentence_majority(static: StaticRecords) -> dict[str, float]:
-    """`next_sentence_majority`, as `pretraining.baselines`; nothing without labels."""
+    """`next_sentence_majority`, as `masked_batches.baselines`; nothing without labels."""
     if not static.next_sentence:
         return {}
     counts = np.zeros([2], np.int64)

@@ -1,4 +1,4 @@
-"""What a static record of Google or Model Garden holds, and what is wrong with another.
+"""The schema of static records of Google and Model Garden, and the checks of files against it.
 
 A record is a `tf.train.Example`; T and P are the same in all records of a run:
 

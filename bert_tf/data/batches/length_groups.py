@@ -1,4 +1,4 @@
-"""Lengths of texts in, the rows of each batch out: texts of like length together.
+"""Lengths of texts in, the rows of each batch out: batches grouped by length.
 
 Of an epoch, texts of 3 6 9 4 8 5 2 7 tokens in shuffled order, batches of 2, windows of 2 batches:
 
@@ -6,7 +6,8 @@ Of an epoch, texts of 3 6 9 4 8 5 2 7 tokens in shuffled order, batches of 2, wi
     each sorted by length       | 3 4 6 9 | 2 5 7 8 |
     each window's batches mixed | 6 9 3 4 | 2 5 7 8 |
 
-So a batch is of like lengths, its texts are a random choice of them, and the next may be of any.
+So the texts of a batch are of similar length and otherwise chosen at random; the next batch may be
+of any length.
 """
 
 import numpy as np
@@ -91,7 +92,7 @@ def _group(
     seed: int,
     epoch: tf.Tensor,
 ) -> tf.Tensor:
-    """Rows in an order where those of each whole batch from `start` on are of like length."""
+    """Rows in an order that groups each whole batch from `start` on by length."""
     num_batches = (tf.size(rows, tf.int64) - start) // batch_size
     end = start + num_batches * batch_size
     grouped = rows[start:end]

@@ -1,4 +1,4 @@
-"""`masked_batches.records` in, all that training and evaluation need of it out, whoever made it."""
+"""Records of either kind in, prepared here or static, what training and evaluation need out."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

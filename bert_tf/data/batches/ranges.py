@@ -1,8 +1,8 @@
-"""Whole numbers of a batch that point at nothing stop the run, named, before they are trained on.
+"""Checks batches for out-of-range token ids, segments, positions and labels before training.
 
-TensorFlow looks up an id outside the vocabulary as zeros on a GPU, and a label outside the classes
-has a loss without a gradient: neither is noticed. Here the least and the greatest value of every
-whole-numbered tensor are compared with what the model has, on the CPU, where batches are made.
+On a GPU TensorFlow looks up an id outside the vocabulary as zeros, and a label outside the classes
+has a loss without a gradient: neither raises an error. Here the least and the greatest value of
+every integer tensor are compared with the model's sizes, on the CPU, where batches are made.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ _FAULT = re.compile(rf"\[{_MARK}\] \[(\w+)\] \[(-?\d+)\] \[(-?\d+)\]")
 
 
 class Sizes(NamedTuple):
-    """What a model has of each: ids, segments, positions, labels are below these."""
+    """A model's sizes: token ids, segments, positions and labels must be below these."""
 
     vocab_size: int
     type_vocab_size: int
@@ -44,11 +44,11 @@ class Sizes(NamedTuple):
 
 
 class RangeError(ValueError):
-    """A number in a batch points at nothing: at no token, segment, position or class."""
+    """A batch holds an out-of-range token id, segment, position or label."""
 
 
 def check_batches(batches: tf.data.Dataset, sizes: Sizes) -> tf.data.Dataset:
-    """The same batches; reading one with a number out of its range fails, see `faults_named`."""
+    """The same batches; reading one with an out-of-range number fails, see `faults_named`."""
 
     @tf.autograph.experimental.do_not_convert  # takes longer than all else to build
     def check(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

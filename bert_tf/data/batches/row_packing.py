@@ -39,7 +39,7 @@ class RowLimits(NamedTuple):
 def pack_batches(
     batches: tf.data.Dataset, *, num_parts: int, masked_lm_prob: float, pad_id: int
 ) -> tf.data.Dataset:
-    """`batches` of `pretraining.training_batches` or the like, each packed by itself.
+    """`batches` of `masked_batches.training_batches` or the like, each packed by itself.
 
     T: the sequences' padded length. R, the number of rows, differs from batch to batch.
     Elements: int32 (R, T) `input_ids`, `input_mask`, `segment_ids`, `position_ids`, which restart,

@@ -1,4 +1,4 @@
-"""What a corpus is made of, and on which side of the held-out split it lies."""
+"""The document, of which a corpus is made, and its side of the held-out split."""
 
 import functools
 import hashlib

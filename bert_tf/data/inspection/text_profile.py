@@ -1,4 +1,4 @@
-"""What texts look like to a model: lengths, targets, unknown words; and whether that moved.
+"""Text profiles: lengths, targets and unknown words of labelled texts; drift between two of them.
 
 A profile is counts, small enough to be kept with every registered version. Two profiles are
 compared by tests that need nothing else.

@@ -1,7 +1,7 @@
-"""What makes the shards of a preparation: a function, called once.
+"""The interface of an engine: the function that makes the shards of a preparation, called once.
 
-It has the corpus spooled when it likes, and may do beside that what can be done: the engine of
-this machine starts workers and has them follow the spool files while they grow.
+An engine runs the first pass, which spools the corpus, when it wants to and may work meanwhile: the
+local engine starts workers that follow the spool files while they grow.
 """
 
 from collections.abc import Callable, Generator, Sequence

@@ -1,7 +1,7 @@
-"""A file that is still written to, read as if it were whole already.
+"""Reads a file that is still being written as if it were whole already.
 
-Where it does not go on yet, reading waits: what comes is byte for byte, call for call, what the
-finished file would give. So who follows a spool file cuts the same blocks of it.
+Where the next bytes are not there yet, reading waits: what it returns is byte for byte, call for
+call, what the finished file would give. So a worker that follows a spool file cuts the same blocks.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""A configuration and its corpus in, all that the records are a function of out.
+"""A configuration and its corpus in, the plan out: all that the records are a function of.
 
 Two plans are equal exactly when `prepare_records` would write the same bytes.
 """

@@ -1,8 +1,8 @@
 """A corpus in, a folder of pretraining records out.
 
 Stages: compare with what the folder was made for; deal the documents to spool files; make each
-missing shard, in worker processes where that pays, which begin while it is dealt; write the
-manifest last.
+missing shard, where that pays in worker processes, which begin while the documents are dealt; write
+the manifest last.
 
     records/  train-00000-of-00008.tfrecord …  eval-00000-of-00001.tfrecord
               manifest.json  corpus_summary.json  vocab.txt  tokenizer.json  config.yaml
@@ -63,7 +63,7 @@ def prepare_records(
     calling script needs the `if __name__ == "__main__":` of multiprocessing.
 
     Args:
-        engine: makes the shards: `workers.run_locally`, or `cluster.run_on_ray`.
+        engine: makes the shards: `local_processes.run_locally`, or `ray_tasks.run_on_ray`.
 
     Raises:
         FileNotFoundError: the corpus or the vocabulary is missing.

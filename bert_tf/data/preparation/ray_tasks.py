@@ -1,7 +1,8 @@
 """Shards made on a Ray cluster: one task a shard, tried again where its worker dies.
 
 A task reads its spool file and writes its shard by path, so the records folder must be on storage
-that every node sees. A shard is a function of its task: who makes it, and how often, does not show.
+that every node sees. A shard is a function of its task: the node and the
+number of attempts change nothing in it.
 """
 
 import dataclasses

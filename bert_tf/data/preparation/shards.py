@@ -2,7 +2,7 @@
 
 Stages of a block, each a few array operations: paragraphs -> sentences -> token ids (one call of
 the graph) -> pairs -> records in random order. A shard is a function of its spool file and its
-task, so who makes it, when and how often does not show.
+task: the process, the time and the number of attempts change nothing in it.
 """
 
 import functools
@@ -61,7 +61,7 @@ def write_shard(task: ShardTask, *, is_growing: bool = False) -> records.Shard:
 def set_up_worker() -> None:
     """Keep a worker process off the accelerators, on one core, and alive no longer than its parent.
 
-    There is a process a core. A parent that is killed tells nobody, so each worker waits for it.
+    There is a process a core. A parent that is killed sends no signal, so each worker watches it.
     """
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -58,10 +58,14 @@ def compare_standard_input(
 
 
 def take_up(work_dir: Path, *, plan: dict[str, Any], output_dir: Path) -> None:
-    """Go on with an interrupted run of the same plan; one that finished no shard binds nobody.
+    """Go on with an interrupted run of the same plan; what a run of another plan left is removed.
 
-    But for standard input that was read to compare it: nothing of it is left to start anew with.
-    What was spooled in part is removed, before a worker takes it for what it is to follow.
+    If that run finished a shard, it is refused instead; so it is where standard input was read to
+    compare it, of which nothing is left to start anew with. Half-spooled documents are removed
+    before a worker can follow them.
+
+    Raises:
+        ValueError: the folder belongs to another plan.
     """
     plan_path = work_dir / PLAN_FILE
     is_bound = standard_input_digest(plan) is not None or any(work_dir.glob("*.tfrecord.json"))

@@ -1,4 +1,4 @@
-"""What worker processes need, imported by the server that they are forked from and nowhere else.
+"""Imports what worker processes need; only the server that they are forked from imports this.
 
 Importing is most of what a second worker costs, and half of it is for nothing: the collector
 walks ever more live objects, and TensorFlow and Keras look for packages that no shard needs. So

@@ -1,4 +1,4 @@
-"""How long a cell may be that Python's `csv` reads: longer than its default of 131,072 characters.
+"""Lets Python's `csv` read cells of more than its default limit of 131,072 characters.
 
 The limit is one for the whole process, so it is raised for as long as records are parsed only.
 """

@@ -1,4 +1,4 @@
-"""A .csv or .tsv file in, what parts its cells and whether quotes protect them out."""
+"""A .csv or .tsv file in, its delimiter and whether quotes protect its cells out."""
 
 import csv
 import itertools

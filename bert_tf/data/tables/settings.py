@@ -1,4 +1,4 @@
-"""What a setting of `TableConfig` is called where a table was named by another setting."""
+"""Names the setting of `TableConfig` in an error, for a table that an option or a setting named."""
 
 
 def table_setting(name: str, *, key: str) -> str:

@@ -1,4 +1,4 @@
-"""Texts in, what counts as the same text out: for duplicates, leaks and the held-out split."""
+"""Decides which texts count as the same, for duplicates, leaks and the held-out split."""
 
 from collections.abc import Iterable, Sequence
 

@@ -1,4 +1,4 @@
-"""Which hardware has units for bfloat16 products."""
+"""Tells whether the hardware has units for bfloat16 products."""
 
 import contextlib
 import contextvars

@@ -1,4 +1,4 @@
-"""Rows without their padding: what is computed token by token need not be computed for padding.
+"""Takes padding out of a batch: what is computed token by token need not be computed for it.
 
     (batch, length, width) --tokens_only--> (tokens, width) --padded--> (batch, length, width)
 

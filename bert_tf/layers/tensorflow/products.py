@@ -1,4 +1,4 @@
-"""Matrix products on TensorFlow that Keras' operations cannot say."""
+"""Matrix products on TensorFlow that Keras' operations do not offer."""
 
 import tensorflow as tf
 

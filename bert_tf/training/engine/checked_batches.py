@@ -1,4 +1,4 @@
-"""Batches whose numbers are compared with what a model has, see `data.batches.ranges`."""
+"""Checks a model's batches for out-of-range numbers, see `data.batches.ranges`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from bert_tf.data.batches.ranges import Sizes, check_batches
 def checked(
     make_batches: Callable[..., tf.data.Dataset], model: Any
 ) -> Callable[..., tf.data.Dataset]:
-    """`make_batches`, whose batches stop a run where a number in them is none of the model's."""
+    """`make_batches`, whose batches raise an error where a number is out of the model's range."""
     sizes = Sizes(
         vocab_size=model.config.vocab_size,
         type_vocab_size=model.config.type_vocab_size,

@@ -1,8 +1,8 @@
-"""Before the first step: is there room for it, and does it run at all?
+"""Before the first step, computes a dry one, which changes nothing: does it fit in memory and run?
 
-The first batch comes three times: its shapes are looked at, a step on it is computed that changes
-nothing, and the run begins with it. The step is traced and compiled once, for both. The numbers of
-the run are those of a run without.
+The first batch comes three times: for its shapes, for the dry step, and for the first step of the
+run. The step is traced and compiled once, for both. The run's numbers are those of a run without a
+dry step.
 """
 
 import contextlib
@@ -23,14 +23,14 @@ from bert_tf.training.measuring.memory import StepShape, available_bytes, step_b
 log = logging.getLogger(__name__)
 
 NUM_TRIALS = 2
-"""How often the first batch comes before the run begins with it."""
+"""How often the first batch comes besides: for its shapes, and for the dry step."""
 
 # Not all that run out of memory says so by its type: cuBLAS and XLA do not.
 _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "out of memory", "Out of memory", "ALLOC_FAILED")
 
 
 class OutOfMemoryError(RuntimeError):
-    """A step does not fit into memory. Nothing is wrong with what is saved."""
+    """A step does not fit into memory. The checkpoints that were written are whole."""
 
 
 def with_trials(make_batches: Callable[..., tf.data.Dataset]) -> Callable[..., tf.data.Dataset]:
@@ -53,13 +53,13 @@ def tried_batches(
     step: int,
     is_tried: bool = False,
 ) -> Iterator[Any]:
-    """Batches of a run from `step` on, dealt to replicas, once a step on the first has been tried.
+    """Batches of a run from `step` on, dealt to replicas, after a dry step on the first one.
 
-    Their numbers are checked, see `data.batches.ranges`.
+    Batches with out-of-range numbers raise errors, see `data.batches.ranges`.
 
     Args:
         make_batches: see `split_batches`.
-        is_tried: a step on these batches has been tried before; it is not again.
+        is_tried: the dry step on these batches has been done before and is left out.
         train_step: of `make_train_step`.
         config: of the phase that begins.
 

@@ -146,7 +146,7 @@ def _train_phase(
 ) -> dict[str, float]:
     """Train from `step` of the run to the end of phase `number`, which begins at `begins_at`.
 
-    `is_tried`: a step of the phase has been tried.
+    `is_tried`: the dry step of the phase has been done.
     """
     config, checkpoints, skipped = run.config, parts.checkpoints, parts.skipped
     phase, train_step = run.phases[number], parts.train_steps[number]

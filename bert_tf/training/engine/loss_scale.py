@@ -1,4 +1,4 @@
-"""What a loss is multiplied by, so that its float16 gradients neither vanish nor overflow."""
+"""Scales a loss so that its float16 gradients neither vanish nor overflow."""
 
 import keras
 import tensorflow as tf

@@ -1,4 +1,4 @@
-"""What pretraining minimises, and what is reported of any objective's sums."""
+"""The objective of pretraining, and the metrics that any objective's sums give."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a run is a function of, noted beside its checkpoints: a resumed run must share it."""
+"""Notes a run's settings beside its checkpoints and refuses to resume it with others."""
 
 import json
 import logging
@@ -31,8 +31,9 @@ def bind_settings(
     evaluation, checkpoints, devices) may change freely.
 
     Args:
-        implied: a tree like `settings`: what a run had that began before the setting existed.
-        is_writer: false of a worker that compares only: another notes the same.
+        implied: a tree like `settings`: what a run without these settings had. Its values stand in
+            where the folder's settings, noted by an older version, lack a key.
+        is_writer: false for a worker that only compares: the chief notes the same.
 
     Raises:
         ValueError: the folder's checkpoints belong to other settings; shows the difference.

@@ -1,4 +1,4 @@
-"""A copy of variables in the host's memory, made fast, to be written while training goes on."""
+"""Copies variables into the host's memory, fast, to be written while training goes on."""
 
 from typing import Any
 

@@ -84,7 +84,7 @@ class TrainStep:
         return self._traced_step(iterator, step, tf.constant(is_dry))
 
     def graph(self, iterator: Any, step: tf.Tensor) -> Any:
-        """What is computed, as a GraphDef; names are those of a profile."""
+        """What is computed, as a GraphDef; names are those in the profiler's traces."""
         concrete = self._traced_step.get_concrete_function(iterator, step, tf.constant(False))
         return concrete.graph.as_graph_def()
 

@@ -1,4 +1,4 @@
-"""Which devices compute, and in which number type."""
+"""Chooses the devices that compute and the number type, and deals batches to replicas."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,1 +1,1 @@
-"""Speed, memory and time profiles of a training run."""
+"""Speed and memory of a training run, and the profiler that says where a step's time goes."""

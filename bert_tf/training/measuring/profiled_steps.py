@@ -1,4 +1,4 @@
-"""Which steps of a run are traced. Needs no TensorFlow: the command line looks at them first."""
+"""The steps of a run that the profiler traces, parsed and checked without TensorFlow."""
 
 from typing import NamedTuple, Self
 

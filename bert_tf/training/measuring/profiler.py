@@ -1,4 +1,4 @@
-"""A few steps of a run traced: for TensorBoard, and as a table of where their time went."""
+"""Traces a few steps of a run, for TensorBoard and as a table of where their time went."""
 
 import functools
 import logging

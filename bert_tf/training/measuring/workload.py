@@ -1,4 +1,4 @@
-"""How much a step has to do: tokens that are none of them padding, and arithmetic."""
+"""Counts the work of a step: tokens without padding, and floating-point operations."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -118,7 +118,7 @@ class Optimizer(tf.Module):
                 self.num_updates, lambda count: count.assign_add(1), group=False
             )
 
-        with tf.name_scope("optimizer"):  # by which a profile tells it apart
+        with tf.name_scope("optimizer"):  # by which the profiler tells it apart
             if is_finite is None:
                 update()
             else:

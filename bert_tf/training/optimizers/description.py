@@ -1,4 +1,4 @@
-"""What is decayed and what is not, as a short text for the log."""
+"""Describes for the log which variables are decayed and at which rates layers learn."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Which of a model's variables is updated how."""
+"""Says of each trainable variable how it is updated: with or without decay, at which rate."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The stages that train, by their names: what the command line and a Ray worker call."""
+"""Finds a training stage by its name, for the command line and for Ray workers."""
 
 from collections.abc import Callable
 from typing import Literal

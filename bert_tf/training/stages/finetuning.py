@@ -33,7 +33,7 @@ from bert_tf.training.stages.held_out import HeldOut
 from bert_tf.training.stages.stage import Ended, Stage, run_stage
 from bert_tf.training.workers.tf_config import ALONE, Worker
 
-# What a run had that began before a setting existed.
+# Settings that a run without them had: `settings.json` of older runs lacks them.
 _IMPLIED_SETTINGS = {
     "description": defaults_of(ModelDescription) | {"architecture": defaults_of(ModelConfig)},
     "group_by_length": False,

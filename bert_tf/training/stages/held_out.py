@@ -1,4 +1,4 @@
-"""Held-out examples and what a model says of them: batches, metrics, report; passed once."""
+"""Evaluates a fine-tuned model on held-out examples: batches, metrics and report from one pass."""
 
 import functools
 from pathlib import Path

@@ -21,7 +21,7 @@ from bert_tf.training.stages.phases import PretrainingPhase, open_phases
 from bert_tf.training.stages.stage import Ended, Stage, run_stage
 from bert_tf.training.workers.tf_config import ALONE, Worker
 
-# What a run had that began before a setting existed.
+# Settings that a run without them had: `settings.json` of older runs lacks them.
 _IMPLIED_SETTINGS = {
     "architecture": defaults_of(ModelConfig),
     "masking": defaults_of(MaskingConfig),
@@ -43,7 +43,7 @@ def pretrain(
     """Pretrain and write the model folder (`model.json`, weights, tokenizer, `metrics.json`).
 
     A run that was interrupted goes on from its newest checkpoint. Returns the metrics on the
-    held-out records and what guessing reaches there (`data.pretraining.baselines`); without
+    held-out records and what guessing reaches there (`masked_batches.baselines`); without
     held-out records, the metrics of the last logged steps. Of several workers only the chief
     writes.
 

@@ -1,4 +1,4 @@
-"""One training, whatever is trained: a stage says what is its own, and the rest is done here.
+"""Runs one training: a `Stage` describes what is trained, and what all stages share is done here.
 
 settings bound -> run reported -> model made -> trained -> stage's own end -> model folder
 """
@@ -61,7 +61,7 @@ class End(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """What one kind of training says of itself."""
+    """One kind of training: its model, objective, data and settings."""
 
     name: str
     """`pretrain` or `finetune`."""
@@ -79,7 +79,7 @@ class Stage:
     settings: Mapping[str, Any]
     """What a resumed run must share."""
     implied_settings: Mapping[str, Any]
-    """Those of a run that began before a setting existed."""
+    """Settings that a run without them had, see `bind_settings`."""
     shared: Mapping[str, Any]
     """What all workers must have beside `settings`: the stage's section without paths."""
     inputs: Sequence[DataInput]

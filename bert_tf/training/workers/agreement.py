@@ -1,8 +1,8 @@
-"""What the workers of one run have to agree on, and what is said when one of them is lost.
+"""Makes the workers of one run agree on settings, first step and stopping; names a lost worker.
 
 Every worker runs the same program; only the chief writes. All decisions follow from reduced values
-or from the step, so they are the same everywhere, but for three: what the run is, where it begins
-and whether to stop. At the end the workers wait for the chief, which still writes.
+or from the step, so they are the same everywhere, but for three: the run's settings, the step at
+which it begins and whether to stop. At the end the workers wait for the chief, which still writes.
 """
 
 import contextlib
@@ -35,8 +35,8 @@ def agreed_stop(
 ) -> Callable[[], bool]:
     """`is_stop_requested`, but of all workers: true once any of them was asked, for all at once.
 
-    Every worker has to ask after every step. With several, an answer is that to the question
-    before, so that nobody waits for the step that is under way.
+    Every worker has to ask after every step. With several workers a call returns the result of
+    the call before, so that no worker waits for the step that is under way.
     """
     if worker.num_workers == 1:
         return is_stop_requested

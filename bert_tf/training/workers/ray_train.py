@@ -1,4 +1,4 @@
-"""A training run on a Ray cluster: Ray Train starts the workers and gives each its TF_CONFIG.
+"""Trains on a Ray cluster: Ray Train starts the workers and gives each its TF_CONFIG.
 
 Every worker calls the function of the stage, as a process with that TF_CONFIG would. All nodes need
 the package and must see the output folder, the records and the data under the same paths.

@@ -1,4 +1,4 @@
-"""Waiting until every worker of a cluster has been started, and no longer than it makes sense.
+"""Waits until every worker of a cluster has been started, with a time limit.
 
 TensorFlow waits as well, but for an hour, silently, and through any signal. So each worker first
 listens at its own address until it has reached all others', and only then is TensorFlow started.
