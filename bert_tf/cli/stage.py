@@ -31,20 +31,26 @@ def stage(command: Callable[..., None]) -> click.Command:
     return run
 
 
+config_option = click.option("--config", "config_path", type=click.Path(), help="YAML file.")
+set_option = click.option(
+    "--set", "overrides", multiple=True, metavar="A.B=VALUE", help="Change a value."
+)
+task_option = click.option(
+    "--task",
+    metavar="NAME",
+    help="What is fine-tuned for: classification, multi_label, regression, a task of an "
+    "installed package, or MODULE:CLASS. Default: finetuning.task.",
+)
+
+
 def configured(command: Callable[..., None]) -> Callable[..., None]:
     """The options that make a configuration, given to `command` as `config`; exit code 2."""
 
-    @click.option("--config", "config_path", type=click.Path(), help="YAML file.")
-    @click.option("--set", "overrides", multiple=True, metavar="A.B=VALUE", help="Change a value.")
+    @config_option
+    @set_option
     @functools.wraps(command)
     def run(config_path: str | None, overrides: tuple[str, ...], **options: Any) -> None:
-        from bert_tf.config import load_config
-
-        try:
-            config = load_config(config_path, overrides=overrides)
-        except (ValueError, FileNotFoundError) as error:
-            fail(error, code=2)
-        command(config=config, **options)
+        command(config=load_config_or_exit(config_path, overrides), **options)
 
     return run
 
@@ -52,22 +58,31 @@ def configured(command: Callable[..., None]) -> Callable[..., None]:
 def with_task(command: Callable[..., None]) -> Callable[..., None]:
     """The option --task, which is `finetuning.task` in the configuration that `command` gets."""
 
-    @click.option(
-        "--task",
-        metavar="NAME",
-        help="What is fine-tuned for: classification, multi_label, regression, a task of an "
-        "installed package, or MODULE:CLASS. Default: finetuning.task.",
-    )
+    @task_option
     @functools.wraps(command)
     def run(config: "Config", *arguments: Any, task: str | None, **options: Any) -> None:
-        if task is not None and task != config.finetuning.task.name:
-            section = config.finetuning.model_copy(
-                update={"task": config.finetuning.task.renamed(task)}
-            )
-            config = config.model_copy(update={"finetuning": section})
-        command(config, *arguments, **options)
+        command(with_task_name(config, task), *arguments, **options)
 
     return run
+
+
+def load_config_or_exit(config_path: str | None, overrides: tuple[str, ...]) -> "Config":
+    """The configuration; where it is wrong, a message and exit code 2."""
+    from bert_tf.config import load_config
+
+    try:
+        return load_config(config_path, overrides=overrides)
+    except (ValueError, FileNotFoundError) as error:
+        fail(error, code=2)
+
+
+def with_task_name(config: "Config", task: str | None) -> "Config":
+    """`config` with another `finetuning.task`, if one is given that is another."""
+    if task is None or task == config.finetuning.task.name:
+        return config
+    section = config.finetuning
+    section = section.model_copy(update={"task": section.task.renamed(task)})
+    return config.model_copy(update={"finetuning": section})
 
 
 @contextlib.contextmanager

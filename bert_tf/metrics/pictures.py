@@ -53,8 +53,8 @@ def draw_confusion_matrix(
         numbered = [*(numbered[index] for index in shown), other]
         matrix = _pooled(matrix, shown)
     names, fonts = drawable(class_names, numbered)
-    size = 2.5 + 0.7 * len(names) + _inches_of_long_names(names)
-    figure = _make_figure(size + 1, size)
+    size = 2.5 + 0.7 * len(names) + inches_of_long_names(names)
+    figure = make_figure(size + 1, size)
     axes = figure.add_subplot()
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
@@ -68,7 +68,7 @@ def draw_confusion_matrix(
         colour = "white" if shares[row, column] > 0.5 else "black"
         axes.text(column, row, str(count), ha="center", va="center", color=colour)
     figure.colorbar(image, label="share of the true class")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_label_bars(rows: Sequence[Mapping[str, Any]], path: str | Path, *, title: str) -> None:
@@ -76,10 +76,10 @@ def draw_label_bars(rows: Sequence[Mapping[str, Any]], path: str | Path, *, titl
     order = sorted(range(len(rows)), key=lambda index: -rows[index]["support"])[:MAX_LABELS]
     shown = [rows[index] for index in order]
     names, fonts = drawable([row["name"] for row in shown], [f"label {index}" for index in order])
-    figure = _make_figure(9 + _inches_of_long_names(names), 1.6 + 0.28 * len(shown))
+    figure = make_figure(9 + inches_of_long_names(names), 1.6 + 0.28 * len(shown))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
-    _draw_bars(left, [row["f1"] for row in shown], "{:.2f}")
-    _draw_bars(right, [row["support"] for row in shown], "{:,}")
+    draw_bars(left, [row["f1"] for row in shown], "{:.2f}")
+    draw_bars(right, [row["support"] for row in shown], "{:,}")
     left.set_yticks(range(len(names)), names, family=fonts, parse_math=False)
     left.set_ylim(len(names) - 0.4, -0.6)
     left.set_xlim(0.0, 1.12)
@@ -92,7 +92,7 @@ def draw_label_bars(rows: Sequence[Mapping[str, Any]], path: str | Path, *, titl
     left_out = len(rows) - len(shown)
     rest = f"\nthe {len(shown)} most frequent; {left_out:,} are left out" if left_out else ""
     figure.suptitle(title + rest)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_scatter(
@@ -105,7 +105,7 @@ def draw_scatter(
     is_finite = np.isfinite(targets) & np.isfinite(predictions)
     true, predicted = targets[is_finite], predictions[is_finite]
     low, high = _limits(true, predicted)
-    figure = _make_figure(6, 5.5)
+    figure = make_figure(6, 5.5)
     axes = figure.add_subplot()
     if len(true) > MAX_POINTS:
         density = axes.hexbin(
@@ -127,10 +127,10 @@ def draw_scatter(
     axes.set_xlabel("true")
     axes.set_ylabel("predicted")
     axes.set_title(title)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def _inches_of_long_names(names: Sequence[str]) -> float:
+def inches_of_long_names(names: Sequence[str]) -> float:
     return 0.15 * max(0, max(map(len, names), default=0) - 16)
 
 
@@ -149,7 +149,7 @@ def _pooled(matrix: np.ndarray, shown: np.ndarray) -> np.ndarray:
     return pooled
 
 
-def _draw_bars(axes: Any, values: Sequence[float], pattern: str) -> None:
+def draw_bars(axes: Any, values: Sequence[float], pattern: str) -> None:
     bars = axes.barh(range(len(values)), values, height=0.7)
     axes.bar_label(bars, [pattern.format(value) for value in values], padding=3, fontsize=8)
 
@@ -161,7 +161,7 @@ def _limits(true: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
     return float(low - margin), float(high + margin)
 
 
-def _make_figure(width: float, height: float) -> Any:
+def make_figure(width: float, height: float) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -170,7 +170,7 @@ def _make_figure(width: float, height: float) -> Any:
     return figure
 
 
-def _save(figure: Any, path: str | Path) -> None:
+def save_figure(figure: Any, path: str | Path) -> None:
     content = io.BytesIO()
     figure.savefig(content, dpi=_DPI)
     write_whole(path, content.getvalue())

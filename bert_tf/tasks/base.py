@@ -135,6 +135,12 @@ class Task(abc.ABC):
         """How often each target, or each bin of them, is there: printed, and kept for drift."""
         return dict(sorted(Counter(str(target) for target in examples.targets).items()))
 
+    def target_numbers(self, examples: Examples) -> np.ndarray | None:
+        """Targets, float64 (examples,), where they are numbers, on a scale; None where not."""
+        if all(isinstance(target, float) for target in examples.targets):
+            return np.asarray(examples.targets, np.float64)
+        return None
+
     def compare_targets(self, before: Mapping[str, int], now: Mapping[str, int]) -> Moved:
         """How far `target_counts` moved: total variation of the shares, and a chi-square test."""
         return compare_counts(before, now)

@@ -113,10 +113,11 @@ def _split_header(
         return [str(number) for number in range(1, len(first.cells) + 1)], batch
     repeated = sorted({name for name in first.cells if first.cells.count(name) > 1})
     if repeated:
+        setting = table_setting("has_header", key=key)
         raise ValueError(
             f"{path}:{first.line}: every column needs a name of its own. Received: "
             f"{', '.join(map(repr, repeated))} more than once. Rename the columns, or set "
-            f"{table_setting('has_header', key=key)}{'' if key.startswith('--') else '=false'} "
+            f"{setting}{'' if setting.startswith('--') else '=false'} "
             "where this line is no header."
         )
     return first.cells, batch[1:]

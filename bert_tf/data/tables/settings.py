@@ -3,6 +3,6 @@
 
 def table_setting(name: str, *, key: str) -> str:
     """`--encoding` beside the command's option `--file`, else `finetuning.table.encoding`."""
-    if not key.startswith("--"):
+    if key != "--file":
         return f"finetuning.table.{name}"
     return "--header/--no-header" if name == "has_header" else f"--{name}"

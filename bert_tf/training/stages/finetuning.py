@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,7 +14,6 @@ from bert_tf.config import Config, FinetuningConfig, ModelConfig, OptimizerConfi
 from bert_tf.data.batches.labelled import Encoded, labelled_batches
 from bert_tf.data.inspection.text_profile import PROFILE_FILE
 from bert_tf.data.tables.reading import read_table
-from bert_tf.data.tables.splitting import count_duplicates, find_leaks
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.models.bert import with_stored_architecture, with_vocab_size
 from bert_tf.models.description import ModelDescription, load_description, weights_sha256
@@ -23,6 +21,7 @@ from bert_tf.models.folder import load_encoder
 from bert_tf.system.files import write_whole
 from bert_tf.tasks.base import Task
 from bert_tf.tasks.examples import Examples
+from bert_tf.tasks.inspection.log import log_counts
 from bert_tf.tasks.profile import profile_encoded
 from bert_tf.tasks.table import open_task
 from bert_tf.tracking.provenance import table_inputs
@@ -33,8 +32,6 @@ from bert_tf.training.measuring.profiled_steps import ProfiledSteps
 from bert_tf.training.stages.held_out import HeldOut
 from bert_tf.training.stages.stage import Ended, Stage, run_stage
 from bert_tf.training.workers.tf_config import ALONE, Worker
-
-log = logging.getLogger(__name__)
 
 # What a run had that began before a setting existed.
 _IMPLIED_SETTINGS = {
@@ -94,7 +91,7 @@ def finetune(
     }
     stage = _make_stage(config, task, examples, sources)
     if worker.is_chief:
-        _tell(task, examples)
+        log_counts(task, examples["train"], examples["eval"])
     return run_stage(
         stage,
         Path(output_dir),
@@ -273,23 +270,3 @@ def _settings(
 
 def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()
-
-
-def _tell(task: Task, examples: dict[str, Examples]) -> None:
-    """What there is to learn from, and whether the held-out examples are really held out."""
-    keys = {role: of.keys() for role, of in examples.items()}
-    for role, of in examples.items():
-        counts = task.target_counts(of)
-        shown = ", ".join(f"{name} {number:,}" for name, number in list(counts.items())[:20])
-        more = f" and {len(counts) - 20} more" if len(counts) > 20 else ""
-        log.info("%s: %d examples: %s%s", role, len(of), shown, more)
-        if number := count_duplicates(keys[role]):
-            log.info("%s: %d examples have the text of another one", role, number)
-    if leaks := find_leaks(keys["train"], keys["eval"]):
-        log.warning(
-            "%d of %d held-out examples are in the training data, too, such as %s: metrics on "
-            "them say nothing of unseen text. Take them out of one of the two.",
-            len(leaks),
-            len(examples["eval"]),
-            examples["eval"].where(leaks[0]),
-        )
