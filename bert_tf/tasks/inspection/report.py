@@ -13,7 +13,7 @@ import numpy as np
 
 from bert_tf.data.tables.splitting import SEPARATOR, find_leaks
 from bert_tf.tasks.base import Task
-from bert_tf.tasks.examples import Examples
+from bert_tf.tasks.examples import NO_LABEL, Examples
 from bert_tf.tasks.inspection.counts import (
     ExampleCounts,
     Target,
@@ -94,7 +94,7 @@ class LabelledReport:
     bin_edges: np.ndarray | None
     """float64 (targets + 1,): of bins of equal width; None where each target is one value."""
     unseen_targets: Sequence[str]
-    """Those that held-out examples alone have; training refuses them."""
+    """Those that held-out examples alone have."""
     num_leaks: int
     leaks: Sequence[Repeated]
     """In the training data, and in the held-out data."""
@@ -148,7 +148,11 @@ def inspect_examples(
         ],
         targets=targets,
         bin_edges=bin_edges,
-        unseen_targets=[t.name for t in targets if not are_numbers and not t.counts[0]],
+        unseen_targets=[
+            target.name
+            for target in targets
+            if not are_numbers and not target.counts[0] and target.name != NO_LABEL
+        ],
         num_leaks=len(leaks),
         leaks=[
             Repeated(
