@@ -20,6 +20,7 @@ from bert_tf.tasks.multi_label import MultiLabel
 from bert_tf.tasks.regression import Regression
 from bert_tf.tasks.table import open_task
 from tests.labelled import make_examples
+from tests.tasks.agreement import Agreement
 
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "film", "나무"]
 NFD = unicodedata.normalize("NFD", "나무")
@@ -137,6 +138,12 @@ def test_few_numbers_are_counted_each_and_many_in_bins_that_parts_share():
     page = to_markdown(many)
     assert "| targets, least / median / greatest | 0 / 5 / 10 | 20 / 20 / 20 |" in page
     assert "most frequent to rarest" not in page
+
+
+def test_a_task_from_outside_whose_targets_are_floats_has_bins():
+    report = inspect(Agreement(name="agreement"), make_examples(["a", "b"], [0.25, 0.5]))
+    assert counts_of(report) == {"0.25": (1,), "0.5": (1,)}
+    assert report.has_numbers
 
 
 def test_bins_of_numbers_that_hardly_differ_have_names_of_their_own():
