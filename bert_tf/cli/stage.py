@@ -80,8 +80,8 @@ def with_task_name(config: "Config", task: str | None) -> "Config":
     """`config` with another `finetuning.task`, if one is given that is another."""
     if task is None or task == config.finetuning.task.name:
         return config
-    renamed = config.finetuning.task.renamed(task)
-    section = config.finetuning.model_copy(update={"task": renamed})
+    section = config.finetuning
+    section = section.model_copy(update={"task": section.task.renamed(task)})
     return config.model_copy(update={"finetuning": section})
 
 

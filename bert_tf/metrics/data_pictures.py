@@ -18,13 +18,18 @@ _LEFT_OF_LAST_BAR = 99.5
 
 
 def draw_target_bars(
-    names: Sequence[str], counts: Mapping[str, Sequence[int]], path: str | Path, *, title: str
+    names: Sequence[str],
+    counts: Mapping[str, Sequence[int]],
+    path: str | Path,
+    *,
+    numbered: Sequence[str],
+    title: str,
 ) -> None:
     """A bar for each target, from top to bottom; `counts` of each part, in the order of `names`.
 
-    Where no font has the characters of the names, numbers from 1 stand for them.
+    `numbered`: what stands in the place of the names where no font has their characters.
     """
-    names, fonts = drawable(names, [f"target {number}" for number in range(1, len(names) + 1)])
+    names, fonts = drawable(names, numbered)
     width = 3 + 3.5 * len(counts) + inches_of_long_names(names)
     figure = make_figure(width, 1.6 + 0.28 * len(names))
     all_axes = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]

@@ -8,6 +8,8 @@ from bert_tf.data.tables.splitting import text_key
 from bert_tf.data.tables.table import Table
 
 TEXT, TEXT_PAIR = "text", "text_pair"
+NO_LABEL = "(none)"
+"""What is counted for examples that have none of several labels."""
 
 
 @dataclass(frozen=True, eq=False)

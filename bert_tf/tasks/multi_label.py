@@ -21,7 +21,7 @@ from bert_tf.models.description import ModelDescription
 from bert_tf.models.objective import Batch, Objective, Sums
 from bert_tf.system.files import write_whole
 from bert_tf.tasks.base import Answers, Report, Signature
-from bert_tf.tasks.examples import Examples, check_targets, sorted_names
+from bert_tf.tasks.examples import NO_LABEL, Examples, check_targets, sorted_names
 from bert_tf.tasks.texts import TextTask, sequence_head
 
 PICTURE_FILE, TABLE_FILE = "labels.png", "labels.md"
@@ -89,7 +89,7 @@ class MultiLabel(TextTask):
 
     def target_counts(self, examples: Examples) -> Mapping[str, int]:
         """Texts of each label; `(none)` of those without."""
-        counts = Counter(name for names in examples.targets for name in names or ("(none)",))
+        counts = Counter(name for names in examples.targets for name in names or (NO_LABEL,))
         return dict(sorted(counts.items()))
 
     def learn(self, train: Examples) -> dict[str, Any]:

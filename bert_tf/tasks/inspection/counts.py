@@ -9,7 +9,7 @@ import numpy as np
 
 from bert_tf.data.tables.splitting import count_duplicates
 from bert_tf.tasks.base import Task
-from bert_tf.tasks.examples import Examples
+from bert_tf.tasks.examples import NO_LABEL, Examples
 
 MAX_TARGETS = 40
 _NUM_BINS = 20
@@ -50,7 +50,7 @@ def count_examples(task: Task, examples: Examples, *, keys: Sequence[str]) -> Ex
 def describe_target(target: Any) -> str:
     """A target as text, whatever its task has: a name, several names, a number."""
     if isinstance(target, list | tuple):
-        return ", ".join(map(str, target)) or "(none)"
+        return ", ".join(map(str, target)) or NO_LABEL
     return f"{target:.12g}" if isinstance(target, float) else str(target)
 
 
@@ -79,8 +79,18 @@ def count_numbers(numbers: Sequence[np.ndarray]) -> tuple[list[Target], np.ndarr
         return _targets([describe_target(float(value)) for value in values], counted), None
     edges = np.histogram_bin_edges(everything, _NUM_BINS)
     counted = [np.histogram(of, edges)[0] for of in numbers]
-    names = [f"{low:.4g} – {high:.4g}" for low, high in itertools.pairwise(edges)]
+    names = [f"{low} – {high}" for low, high in itertools.pairwise(_describe_edges(edges))]
     return _targets(names, counted), edges
+
+
+def _describe_edges(edges: np.ndarray) -> list[str]:
+    """Numbers with four digits, or with as many as no two of them share."""
+    described: list[str] = []
+    for num_digits in range(4, 18):
+        described = [f"{edge:.{num_digits}g}" for edge in edges]
+        if len(set(described)) == len(described):
+            break
+    return described
 
 
 def _targets(names: Sequence[str], counted: Sequence[np.ndarray]) -> list[Target]:

@@ -60,12 +60,21 @@ def _draw(report: LabelledReport, folder: Path) -> dict[str, bool]:
         )
     else:
         shown = pooled(report.targets)
-        names = [target.name for target in shown]
-        counts = {
-            part.name: [target.counts[place] for target in shown]
-            for place, part in enumerate(report.parts)
-        }
-        drawn = try_to_draw(draw_target_bars, names, counts, folder / TARGETS_PICTURE, title=title)
+        drawn = try_to_draw(
+            draw_target_bars,
+            [target.name for target in shown],
+            {
+                part.name: [target.counts[place] for target in shown]
+                for place, part in enumerate(report.parts)
+            },
+            folder / TARGETS_PICTURE,
+            # As in the page's table.
+            numbered=[
+                f"no. {number}" if target in report.targets else target.name
+                for number, target in enumerate(shown, start=1)
+            ],
+            title=title,
+        )
     cut_at = report.max_seq_length if report.unit == "tokens" else None
     lengths = {part.name: part.lengths for part in report.parts}
     return {

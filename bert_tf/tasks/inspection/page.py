@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.metrics.tables import markdown_table
+from bert_tf.tasks.examples import NO_LABEL
 from bert_tf.tasks.inspection.counts import MAX_TARGETS, Target, pooled
 from bert_tf.tasks.inspection.report import LabelledReport, Part, Shown
 
@@ -89,7 +90,7 @@ def _findings(report: LabelledReport) -> Iterator[str]:
     if unseen:
         more = f" and {len(unseen) - MAX_TARGETS} more" if len(unseen) > MAX_TARGETS else ""
         yield "## Targets that no training example has"
-        yield f"{', '.join(unseen[:MAX_TARGETS])}{more}. Training refuses them."
+        yield f"A model cannot learn them: {', '.join(unseen[:MAX_TARGETS])}{more}."
     for part in report.parts:
         if part.conflicts:
             yield f"## Same text, different targets: {part.name}"
@@ -176,7 +177,9 @@ def _of(num: int | None, total: int | None) -> str:
 
 
 def _balance(targets: Sequence[Target], place: int) -> str:
-    present = [target for target in targets if target.counts[place]]
+    present = [of for of in targets if of.counts[place] and of.name != NO_LABEL]
+    if len(present) < 2:
+        return "no two targets"
     most = max(present, key=lambda target: target.counts[place])
     least = min(reversed(present), key=lambda target: target.counts[place])
     high, low = most.counts[place], least.counts[place]

@@ -13,7 +13,7 @@ import numpy as np
 
 from bert_tf.data.tables.splitting import SEPARATOR, find_leaks
 from bert_tf.tasks.base import Task
-from bert_tf.tasks.examples import Examples
+from bert_tf.tasks.examples import NO_LABEL, Examples
 from bert_tf.tasks.inspection.counts import (
     ExampleCounts,
     Target,
@@ -93,8 +93,6 @@ class LabelledReport:
     """The most frequent first; of numbers in their order."""
     bin_edges: np.ndarray | None
     """float64 (targets + 1,): of bins of equal width; None where each target is one value."""
-    unseen_targets: Sequence[str]
-    """Those that held-out examples alone have; training refuses them."""
     num_leaks: int
     leaks: Sequence[Repeated]
     """In the training data, and in the held-out data."""
@@ -104,6 +102,13 @@ class LabelledReport:
     def has_numbers(self) -> bool:
         """Whether targets are numbers, and `targets` bins of them."""
         return self.parts[0].numbers is not None
+
+    @property
+    def unseen_targets(self) -> list[str]:
+        """Those that held-out examples alone have; none of numbers."""
+        if self.has_numbers:
+            return []
+        return [of.name for of in self.targets if not of.counts[0] and of.name != NO_LABEL]
 
 
 def inspect_examples(
@@ -133,7 +138,6 @@ def inspect_examples(
     numbers = {name: task.target_numbers(of) for name, of in examples.items()}
     leaks = find_leaks(keys[TRAIN], keys.get(HELD_OUT, ()))
     targets, bin_edges = _count_targets([*counts.values()], [*numbers.values()])
-    are_numbers = numbers[TRAIN] is not None
     return LabelledReport(
         task=task.name,
         unit="characters" if tokenizer is None else "tokens",
@@ -148,7 +152,6 @@ def inspect_examples(
         ],
         targets=targets,
         bin_edges=bin_edges,
-        unseen_targets=[t.name for t in targets if not are_numbers and not t.counts[0]],
         num_leaks=len(leaks),
         leaks=[
             Repeated(
