@@ -170,7 +170,9 @@ def evaluate(context: Context) -> None:
 
 
 def _of_labelled(context: Context) -> Config:
-    section: dict[str, Any] = {"pretrained": str(context.folder(ENCODER))}
+    section: dict[str, Any] = {}
+    if (encoder := context.find(ENCODER)) is not None:  # else `finetuning.pretrained` is given
+        section["pretrained"] = str(encoder)
     folder = context.find("labelled")
     if folder is not None:
         section |= {

@@ -245,6 +245,34 @@ def test_a_version_is_registered_with_its_card_judged_and_a_worse_one_refused(
     assert "A BERT for" in card
 
 
+@pytest.mark.flows
+@pytest.mark.timeout(1800)
+def test_a_flow_takes_labelled_tables_to_a_server(work, tmp_path, monkeypatch):
+    uri = make_database(tmp_path / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    settings = [
+        f"finetuning.pretrained={work.folder / 'model'}",
+        "finetuning.from_scratch=false",
+        "finetuning.train_path=null",
+        "finetuning.eval_path=null",
+        f"flow.labelled_paths=[{work.folder / 'train.csv'}]",
+        f"flow.serving_dir={tmp_path / 'serving'}",
+        "flow.model_name=texts",
+        "flow.min_free_disk_gb=0.1",
+    ]
+    options = [word for setting in settings for word in ("--set", setting)]
+    flow = ["pipeline", "run", "finetuning", "--output-dir", str(tmp_path / "flows")]
+    config = ["--config", str(work.folder / "config.yaml"), *options]
+    told = run(*flow, *config, "--json")
+    assert json.loads(told)["status"] == "done"
+    assert (tmp_path / "serving" / "texts" / "1" / "saved_model.pb").is_file()
+    again = json.loads(run(*flow, *config, "--json"))
+    assert again["status"] == "nothing_new"
+    worse = ["--set", "finetuning.from_scratch=true", "--set", "finetuning.num_epochs=0.05"]
+    refused = run(*flow, *config, *worse, "--json", exit_code=3)
+    assert json.loads(refused)["status"] == "refused"
+
+
 def test_hugging_face_s_format_holds_the_model(work, tmp_path):
     if ":" in work.case.task["name"]:
         pytest.skip("a head that Hugging Face has not")
