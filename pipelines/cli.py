@@ -166,6 +166,6 @@ def _flow_dirs(output_dir: str) -> list[Path]:
     if not found:
         raise FileNotFoundError(
             f"{output_dir}: must be the --output-dir of `bert-tf pipeline run`. Received: a folder "
-            "without a run."
+            "without a run. Give the folder that holds the flows, or run one first."
         )
     return found

@@ -235,11 +235,13 @@ def find_flow(name: str, config: Config) -> Flow:
         ValueError: there is no such flow, or no such step; with those there are.
     """
     if name not in FLOWS:
-        raise ValueError(f"A flow must be one of {', '.join(FLOWS)}. Received: {name!r}.")
+        raise ValueError(
+            f"A flow must be one of {', '.join(FLOWS)}. Received: {name!r}. Name one of these."
+        )
     steps = {step.name for flow in FLOWS.values() for step in flow.steps}
     if unknown := set(config.flow.timeout_minutes) - steps:
         raise ValueError(
             f"flow.timeout_minutes: a step must be one of {', '.join(sorted(steps))}. Received: "
-            f"{', '.join(sorted(unknown))}."
+            f"{', '.join(sorted(unknown))}. Take these out."
         )
     return FLOWS[name]

@@ -125,7 +125,8 @@ def _aligned(task: Task, champion: Outcomes, challenger: Outcomes) -> Outcomes:
     aligned = task.aligned(champion, challenger)
     if not np.array_equal(aligned.targets, challenger.targets):
         raise ValueError(
-            "Challenger and champion must have answered the same texts. Received: other labels."
+            "Challenger and champion must have answered the same texts. Received: different "
+            "targets. Ask both about the same examples."
         )
     return aligned
 

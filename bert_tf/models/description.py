@@ -82,7 +82,9 @@ def load_description(directory: str | Path) -> ModelDescription:
     try:
         return ModelDescription.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
-        raise ValueError(f"{path}: not a description of a model. Received: {error}") from error
+        raise ValueError(
+            f"{path}: not a description of a model. Received: {error}. Copy the model folder again."
+        ) from error
 
 
 def weights_sha256(directory: str | Path) -> str:

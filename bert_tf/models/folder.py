@@ -159,7 +159,9 @@ def _load(
 ) -> None:
     path = Path(directory) / WEIGHTS_FILE
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: the weights must be there. Received: no such file.")
+        raise FileNotFoundError(
+            f"{path}: the weights must be there. Received: no such file. Copy the folder again."
+        )
 
     def is_wanted(name: str) -> bool:
         return name.startswith(parts) and not (without and name.startswith(without))

@@ -32,7 +32,8 @@ def read_training(run_dir: str | Path) -> dict[str, Any]:
     if run_id is None and not files:
         raise FileNotFoundError(
             f"{run_dir}: must be the output folder of a training. "
-            f"Received: a folder without {', '.join(_FILES)} and without a tracked run."
+            f"Received: a folder without {', '.join(_FILES)} and without a tracked run. "
+            "Give the --output-dir of `bert-tf finetune` or `bert-tf pretrain`."
         )
     metrics_file = run_dir / "metrics.json"
     has_metrics = metrics_file in files

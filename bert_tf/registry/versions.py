@@ -289,5 +289,7 @@ def _describe_version(version: Any, *, aliases: Mapping[str, Any]) -> Registered
 
 def _existing(path: str | Path) -> Path:
     if not Path(path).exists():
-        raise FileNotFoundError(f"{path}: a file to register must exist. Received: no such file.")
+        raise FileNotFoundError(
+            f"{path}: a file to register must exist. Received: no such file. Leave it out."
+        )
     return Path(path)

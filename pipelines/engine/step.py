@@ -117,4 +117,6 @@ class Flow:
             if step.name == name:
                 return step
         names = ", ".join(step.name for step in self.steps)
-        raise ValueError(f"{name}: a step of {self.name} must be one of {names}.")
+        raise ValueError(
+            f"A step of {self.name} must be one of {names}. Received: {name!r}. Name one of these."
+        )

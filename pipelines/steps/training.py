@@ -58,7 +58,10 @@ def checkpoint_files(config: Config) -> list[Path]:
 def _checkpoint(config: Config) -> Path:
     name = required(config.flow.checkpoint, key="flow.checkpoint", what="a checkpoint's folder")
     if not Path(name).is_dir():
-        raise FileNotFoundError(f"{name}: flow.checkpoint must be a folder. Received: none there.")
+        raise FileNotFoundError(
+            f"{name}: flow.checkpoint must be a folder. Received: none there. Set it to "
+            "the folder of a checkpoint that `bert-tf convert` reads."
+        )
     return Path(name)
 
 

@@ -56,12 +56,15 @@ class TextProfile:
     @classmethod
     def read(cls, path: str | Path) -> Self:
         """Raises FileNotFoundError, and ValueError for a file of another kind."""
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
         try:
+            values = json.loads(Path(path).read_text(encoding="utf-8"))
             lengths = {int(length): number for length, number in values["length_counts"].items()}
             return cls(**{**values, "length_counts": lengths})
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path}: must be a data profile. Received: {error}.") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"{path}: must be a text profile. Received: {error!r}. Use the {PROFILE_FILE} that "
+                "`bert-tf finetune` wrote."
+            ) from error
 
 
 @dataclass(frozen=True)
