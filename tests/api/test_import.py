@@ -39,7 +39,7 @@ def test_type_checkers_are_told_that_the_package_is_typed():
 
 
 def test_a_wrong_setting_of_a_configuration_is_told_the_nearest_one():
-    with pytest.raises(ValueError, match="modle is not a setting. Did you mean model?"):
+    with pytest.raises(ValueError, match=r"modle is not a setting. Did you mean model?"):
         bert_tf.Config(modle={"size": "mini"})
     with pytest.raises(ValueError, match=r"Did you mean model\.hidden_size\?"):
         bert_tf.Config(model={"hidden_siz": 32})

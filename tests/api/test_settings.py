@@ -37,14 +37,14 @@ def test_a_wrong_argument_is_told_the_nearest_setting_or_where_it_belongs():
         bert_tf.finetune(output_dir="unused", num_epoch=3)
     with pytest.raises(ValueError, match=r"a section of its own. .*bert_tf\.Config\(tracking="):
         bert_tf.finetune(output_dir="unused", tracking={"enabled": False})
-    with pytest.raises(ValueError, match="Did you mean multi_label?"):
+    with pytest.raises(ValueError, match=r"Did you mean multi_label?"):
         bert_tf.finetune(output_dir="unused", task="multilabel")
 
 
 def test_examples_that_nobody_names_are_asked_for():
     with pytest.raises(ValueError, match=r"finetuning\.train_path must be set. Received: nothing"):
         bert_tf.finetune(output_dir="unused")
-    with pytest.raises(ValueError, match="Received: an empty list. Give one of them"):
+    with pytest.raises(ValueError, match=r"Received: an empty list. Give one of them"):
         bert_tf.finetune(output_dir="unused", train=[], held_out=[])
 
 
