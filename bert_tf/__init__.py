@@ -11,8 +11,16 @@ From Python, as in docs/python.md (the command line is `bert-tf`):
     model.predict(["what a film"])          # a DataFrame, a row a text
     bert_tf.load("models:/comments@champion").embed(texts)
 
-Importing this imports neither TensorFlow nor anything else of the package; what is used brings what
-it needs.
+    vocab, prepare, pretrain    text to a vocabulary, to records, to an encoder
+    finetune                    labelled examples and an encoder to a model of a task
+    evaluate                    a model's metrics on other examples
+    export                      a model to a SavedModel for TF Serving
+    load                        any model, to be asked with texts (LoadedModel)
+    Config, load_config         every setting, checked; from a YAML file
+    Task                        what a task of your own is made from
+
+`help(bert_tf.finetune)` tells of one of them. Importing this imports neither TensorFlow nor the
+rest of the package; what is used brings what it needs.
 """
 
 import importlib
@@ -21,7 +29,8 @@ from typing import TYPE_CHECKING, Any
 from bert_tf.system.version import __version__
 
 if TYPE_CHECKING:
-    from bert_tf.api.loaded import LoadedModel, load
+    from bert_tf.api.loaded import LoadedModel
+    from bert_tf.api.loading import load
     from bert_tf.api.stages import evaluate, export, finetune, prepare, pretrain, vocab
     from bert_tf.config import Config, load_config
     from bert_tf.tasks.base import Task
@@ -42,7 +51,8 @@ __all__ = [
 ]
 
 _PLACES = {
-    "bert_tf.api.loaded": ("LoadedModel", "load"),
+    "bert_tf.api.loaded": ("LoadedModel",),
+    "bert_tf.api.loading": ("load",),
     "bert_tf.api.stages": ("evaluate", "export", "finetune", "prepare", "pretrain", "vocab"),
     "bert_tf.config": ("Config", "load_config"),
     "bert_tf.tasks.base": ("Task",),

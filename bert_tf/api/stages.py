@@ -6,15 +6,21 @@ those of the stages: ValueError and FileNotFoundError with what must hold, what 
 what to do.
 """
 
-import os
+import contextlib
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bert_tf.api.loaded import LoadedModel, load
+from bert_tf.api.loaded import LoadedModel, model_folder
+from bert_tf.api.loading import load
+from bert_tf.api.process import prepare_process
 from bert_tf.api.progress import progress
-from bert_tf.config import Config, validate_config
-from bert_tf.system.environment import library_environment
+from bert_tf.api.settings import task_settings, with_settings
+from bert_tf.config import Config
+
+if TYPE_CHECKING:
+    from bert_tf.tasks.base import Task
 
 
 def vocab(
@@ -29,11 +35,11 @@ def vocab(
     `corpus`: settings of the section `corpus`, such as `paths=["texts/"]`. The vocabulary's own are
     in the configuration: `config=bert_tf.Config(vocabulary={"size": 8000})`.
     """
-    _prepare_process()
+    prepare_process()
     from bert_tf.data.text.learning import learn_tokenizer
 
     with progress(is_shown=show_progress) as show:
-        return learn_tokenizer(_with_settings(config, corpus=corpus), output_dir, on_progress=show)
+        return learn_tokenizer(with_settings(config, corpus=corpus), output_dir, on_progress=show)
 
 
 def prepare(
@@ -47,11 +53,11 @@ def prepare(
 
     `corpus`: as of `vocab`. The vocabulary is `tokenizer.vocabulary` of the configuration.
     """
-    _prepare_process()
+    prepare_process()
     from bert_tf.data.preparation.prepare import prepare_records
 
     with progress(is_shown=show_progress) as show:
-        return prepare_records(_with_settings(config, corpus=corpus), output_dir, on_progress=show)
+        return prepare_records(with_settings(config, corpus=corpus), output_dir, on_progress=show)
 
 
 def pretrain(
@@ -70,13 +76,13 @@ def pretrain(
         tracking_uri: of MLflow. Default: `MLFLOW_TRACKING_URI`, or `sqlite:///mlflow.db`.
         pretraining: settings of that section.
     """
-    _prepare_process()
+    prepare_process()
     from bert_tf.cli.progress import progress_shown
     from bert_tf.training.stages.pretraining import pretrain as train
 
     with progress(is_shown=show_progress) as show:
         train(
-            _with_settings(config, pretraining=pretraining),
+            with_settings(config, pretraining=pretraining),
             output_dir,
             tracking_uri=_tracking_uri(tracking_uri),
             on_progress=progress_shown(show, "pretrain"),
@@ -86,11 +92,11 @@ def pretrain(
 
 def finetune(
     *,
-    train: Any,
-    held_out: Any,
     output_dir: str | Path,
-    task: str | Mapping[str, Any] | None = None,
-    pretrained: str | Path | None = None,
+    train: Any = None,
+    held_out: Any = None,
+    task: "str | Mapping[str, Any] | Task | type[Task] | None" = None,
+    pretrained: str | Path | LoadedModel | None = None,
     config: Config | None = None,
     tracking_uri: str | None = None,
     show_progress: bool = True,
@@ -101,23 +107,25 @@ def finetune(
     A run that was interrupted goes on from its newest checkpoint.
 
     Args:
-        train: a DataFrame, a `datasets.Dataset`, a list of dicts, or the names of files.
+        train: a DataFrame, a `datasets.Dataset`, a list of dicts, or the names of files. Default:
+            the files that the configuration names.
         held_out: likewise: what metrics are measured on.
-        task: a name, or a dict of `name` and the task's settings; see docs/tasks.md. Default: that
-            of the configuration, which is `classification` unless it says otherwise.
-        pretrained: the folder of the encoder.
+        task: a name, a dict of `name` and the task's settings (see docs/tasks.md), or a class or an
+            instance of a `Task` of a module. Default: that of the configuration, which is
+            `classification` unless it says otherwise.
+        pretrained: the folder of the encoder, or what `pretrain` gave.
         tracking_uri: as of `pretrain`.
         finetuning: other settings of that section, such as `text_field`, `num_epochs`.
     """
-    _prepare_process()
+    prepare_process()
     from bert_tf.cli.progress import progress_shown
     from bert_tf.training.stages.finetuning import finetune as train_stage
 
     section = dict(finetuning)
     if task is not None:
-        section["task"] = {"name": task} if isinstance(task, str) else dict(task)
+        section["task"] = task_settings(task)
     if pretrained is not None:
-        section["pretrained"] = str(pretrained)
+        section["pretrained"] = model_folder(pretrained)
     given = {}
     for key, argument, source in (
         ("train_path", "train", train),
@@ -130,7 +138,7 @@ def finetune(
             section[key] = names
     with progress(is_shown=show_progress) as show:
         train_stage(
-            _with_settings(config, finetuning=section),
+            with_settings(config, finetuning=section),
             output_dir,
             tracking_uri=_tracking_uri(tracking_uri),
             on_progress=progress_shown(show, "finetune"),
@@ -143,31 +151,33 @@ def evaluate(
     model: str | Path | LoadedModel,
     data: Any,
     *,
-    output_dir: str | Path,
+    output_dir: str | Path | None = None,
     config: Config | None = None,
     tracking_uri: str | None = None,
     **finetuning: Any,
 ) -> dict[str, float]:
     """Metrics of a model folder on labelled examples (or records), with intervals.
 
-    Picture, table and `metrics.json` are written into `output_dir`.
-
     Args:
         data: as `finetune` takes it.
-        finetuning: settings that say how examples are read, such as `text_field`.
+        output_dir: for picture, table and `metrics.json`. Default: they are not kept.
+        finetuning: settings that say how examples are read, such as `text_field`. Default: the
+            columns that the model was trained on.
     """
-    _prepare_process()
+    prepare_process()
     from bert_tf.training.stages.evaluation import evaluate_model
 
-    folder = model.folder if isinstance(model, LoadedModel) else Path(model)
-    configured = _with_settings(config, finetuning=finetuning, evaluation={"model": str(folder)})
-    source = data if isinstance(data, str | Path) else _names(data) or data
-    return evaluate_model(
-        configured,
-        output_dir,
-        data=str(source) if isinstance(source, Path) else source,
-        tracking_uri=_tracking_uri(tracking_uri),
-    )
+    folder = model_folder(model)
+    is_set = set(config.finetuning.model_fields_set) if config else set()
+    fields = load(folder).training_fields
+    section = {name: field for name, field in fields.items() if name not in is_set} | finetuning
+    with contextlib.ExitStack() as stack:
+        return evaluate_model(
+            with_settings(config, finetuning=section, evaluation={"model": folder}),
+            output_dir or stack.enter_context(tempfile.TemporaryDirectory(prefix="bert_tf-")),
+            data=data if (names := _names(data)) is None else names,
+            tracking_uri=_tracking_uri(tracking_uri),
+        )
 
 
 def export(
@@ -181,29 +191,11 @@ def export(
 
     `settings`: of the section `export`, such as `precision="bfloat16"`.
     """
-    _prepare_process()
+    prepare_process()
     from bert_tf.exporting.saved_model import export_model
 
-    folder = model.folder if isinstance(model, LoadedModel) else Path(model)
-    return export_model(
-        _with_settings(config, export={**settings, "model": str(folder)}), output_dir
-    )
-
-
-def _with_settings(config: Config | None, **sections: Mapping[str, Any]) -> Config:
-    """The configuration with some settings of its sections replaced, checked as a file's are."""
-    tree = {} if config is None else config.model_dump(mode="json", exclude_unset=True)
-    return validate_config(_merged(tree, sections), origin="settings")
-
-
-def _merged(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(tree)
-    for name, value in changes.items():
-        before = merged.get(name)
-        if isinstance(value, Mapping) and isinstance(before, Mapping) and name != "task":
-            value = _merged(before, value)
-        merged[name] = value
-    return merged
+    section = {**settings, "model": model_folder(model)}
+    return export_model(with_settings(config, export=section), output_dir)
 
 
 def _names(source: Any) -> str | list[str] | None:
@@ -220,8 +212,3 @@ def _tracking_uri(given: str | None) -> str:
     from bert_tf.cli.process import tracking_uri
 
     return given or tracking_uri()
-
-
-def _prepare_process() -> None:
-    """What libraries are told before they are imported; a value that is set stays."""
-    os.environ.update(library_environment())

@@ -66,10 +66,12 @@ def rate_of(done: int, seconds: float) -> float | None:
 
 
 def describe_work(stage: str, done: int, total: int | None, detail: str, rate: float | None) -> str:
-    """One line: how much is done, what stands beside it, the time left."""
+    """One line: how much is done, what stands beside it or how fast it goes, the time left."""
     parts = [f"{stage}: {done:,}" + (f" of {total:,}" if total else "")]
     if detail:
         parts.append(detail)
+    elif rate:
+        parts.append(f"{rate:,.1f}/s")
     if total and rate and done < total:
         parts.append(f"{_duration((total - done) / rate)} left")
     return ", ".join(parts)

@@ -1,14 +1,13 @@
 """YAML and `--set a.b=value` in, a checked tree out; a tree as `config.yaml`."""
 
-import difflib
-import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeVar
 
 import pydantic
 import yaml
 
+from bert_tf.config.keys import unknown_keys
 from bert_tf.config.model import MODEL_SIZES
 from bert_tf.config.tree import Config
 from bert_tf.system.files import write_whole
@@ -44,14 +43,9 @@ def load_config(path: str | Path | None = None, *, overrides: Iterable[str] = ()
     return validate_config(tree, origin=str(path) if path else "configuration")
 
 
-def unknown_keys(section: type[pydantic.BaseModel], tree: Mapping[str, Any]) -> list[str]:
-    """A line for each key of `tree` that is none of the section's, with the nearest that is."""
-    return list(_unknown_keys(section, tree, prefix=""))
-
-
 def validate_config(tree: Mapping[str, Any], *, origin: str = "configuration") -> Config:
     """`tree` as a `Config`. Raises ValueError listing every fault, each with its dotted key."""
-    faults = list(_unknown_keys(Config, tree, prefix=""))
+    faults = unknown_keys(Config, tree)
     if not faults:
         try:
             return Config.model_validate(tree)
@@ -114,35 +108,6 @@ def _with_sections(tree: dict[str, Any]) -> dict[str, Any]:
     if isinstance(section, dict) and isinstance(section.get("task"), str):
         section["task"] = {"name": section["task"]}
     return tree
-
-
-def _unknown_keys(
-    section: type[pydantic.BaseModel], tree: Mapping[str, Any], *, prefix: str
-) -> Iterable[str]:
-    takes_others = section.model_config.get("extra") == "allow"
-    for key, value in tree.items():
-        field = section.model_fields.get(str(key))
-        if field is None and takes_others:
-            continue
-        if field is None:
-            near = difflib.get_close_matches(str(key), section.model_fields, n=1, cutoff=0.4)
-            hint = (
-                f"Did you mean {prefix}{near[0]}?"
-                if near
-                else "Valid: " + ", ".join(section.model_fields)
-            )
-            yield f"{prefix}{key} is not a setting. {hint}"
-        elif isinstance(value, Mapping) and _is_section(field.annotation):
-            yield from _unknown_keys(field.annotation, value, prefix=f"{prefix}{key}.")
-        elif isinstance(value, list):
-            (of_items, *_) = (*typing.get_args(field.annotation), None)
-            for number, item in enumerate(value):
-                if isinstance(item, Mapping) and _is_section(of_items):
-                    yield from _unknown_keys(of_items, item, prefix=f"{prefix}{key}.{number}.")
-
-
-def _is_section(annotation: Any) -> TypeGuard[type[pydantic.BaseModel]]:
-    return isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel)
 
 
 def _describe(fault: Any) -> str:

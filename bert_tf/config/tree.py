@@ -1,6 +1,7 @@
 """The sections of the commands that train, measure, export and report, and the whole tree."""
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 import pydantic
 
@@ -14,6 +15,7 @@ from bert_tf.config.data import (
 )
 from bert_tf.config.flow import FlowConfig
 from bert_tf.config.gate import GateConfig
+from bert_tf.config.keys import unknown_keys
 from bert_tf.config.model import ModelConfig
 from bert_tf.config.section import ColumnName, Rate, Section
 from bert_tf.config.table import TableConfig
@@ -190,3 +192,10 @@ class Config(Section):
     flow: FlowConfig = FlowConfig()
     card: CardConfig = CardConfig()
     tracking: TrackingConfig = TrackingConfig()
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _name_the_nearest(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and (faults := unknown_keys(cls, values)):
+            raise ValueError("\n".join(faults))
+        return values

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 
 from bert_tf.config import FinetuningConfig, Section
-from bert_tf.config.reading import unknown_keys
+from bert_tf.config.keys import unknown_keys
 from bert_tf.data.inspection.text_profile import Moved, compare_counts
 from bert_tf.data.tables.table import Table
 from bert_tf.metrics.metric import Metric

@@ -18,9 +18,14 @@ def test_the_last_unit_is_always_reported_and_others_now_and_then(caplog):
 
 
 def test_time_left_follows_from_the_rate_since_the_first_report():
-    assert progress.describe_work("a", 50, 100, "", 10.0) == "a: 50 of 100, 5 s left"
-    assert progress.describe_work("a", 50, 4050, "", 1.0) == "a: 50 of 4,050, 1:06:40 left"
-    assert progress.describe_work("a", 1_000, None, "", 10.0) == "a: 1,000"
+    assert progress.describe_work("a", 50, 100, "b", 10.0) == "a: 50 of 100, b, 5 s left"
+    assert progress.describe_work("a", 50, 4050, "b", 1.0) == "a: 50 of 4,050, b, 1:06:40 left"
+
+
+def test_the_rate_is_shown_where_nothing_else_tells_of_it():
+    assert progress.describe_work("a", 50, 100, "", 10.0) == "a: 50 of 100, 10.0/s, 5 s left"
+    assert progress.describe_work("a", 1_000, None, "", 10.0) == "a: 1,000, 10.0/s"
+    assert progress.describe_work("a", 1_000, None, "", None) == "a: 1,000"
 
 
 def test_a_terminal_gets_a_live_bar(capsys):
