@@ -42,7 +42,8 @@ test-flows: $(STAMP) ## each way that a user goes from end to end, with real pro
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 		--editable '.[serving,dev,orchestrate,cluster,datasets]'
 	@echo "Running the flows from end to end ..."
-	@$(PYTEST) -m flows
+	@# In the order of their names: the longest would come last otherwise.
+	@$(PYTEST) --no-loadscope-reorder -m flows
 
 test-all: $(STAMP) ## the flows and the slow tests, too, with PyTorch for those that compare: about 45 minutes
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \

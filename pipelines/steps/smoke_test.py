@@ -111,14 +111,41 @@ def _roll_back(context: Context, published: dict[str, Any], *, reason: str) -> S
     if not object_store.is_url(path):
         _withdraw(Path(path))
     before = _champion_before(name, version, uri)
-    encoder = context.find("register_encoder")
-    if encoder is not None:
-        registered = read_json(encoder / REGISTERED_FILE)
-        _champion_before(registered["name"], registered["version"], uri)
+    if encoder := _encoder_that_came_along(context, version, before):
+        _champion_before(*encoder, uri)
     if before is None:
         return Stop("rolled_back", f"{name} version {version}: {reason}; nothing was served before")
     publish_champion(context)
     return Stop("rolled_back", f"{name} version {version}: {reason}; version {before} is back")
+
+
+def _encoder_that_came_along(
+    context: Context, version: int, before: int | None
+) -> tuple[str, int] | None:
+    """Name and version of the encoder that became champion with the classifier's `version`.
+
+    It was registered in this run, or in an earlier one that failed between gate and smoke test: the
+    version before was made on another one then.
+    """
+    folder = context.find("register_encoder")
+    if folder is not None:
+        registered = read_json(folder / REGISTERED_FILE)
+        return registered["name"], registered["version"]
+    if before is None:
+        return None
+    encoder, earlier = (_encoder_of(context, number) for number in (version, before))
+    return encoder if encoder != earlier else None
+
+
+def _encoder_of(context: Context, version: int) -> tuple[str, int] | None:
+    tags = registry.get_version(
+        name=context.config.flow.model_name,
+        alias_or_version=version,
+        tracking_uri=context.tracking_uri,
+    ).tags
+    if "encoder.name" not in tags:
+        return None
+    return tags["encoder.name"], int(tags["encoder.version"])
 
 
 def _champion_before(name: str, version: int, tracking_uri: str) -> int | None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 
 from bert_tf import registry
 from bert_tf.config import Config, validate_config
@@ -176,24 +175,64 @@ def test_the_first_version_that_fails_leaves_no_champion(desk):
     assert desk.served == []
 
 
-@pytest.mark.flows
-def test_an_encoder_is_promoted_with_its_classifier(desk):
-    client = MlflowClient(desk.uri, registry_uri=desk.uri)
-    encoder = save_keyword(desk.folder / "encoder" / "1", "good")
-    for _ in range(2):
-        registry.register(encoder, name="reviews-encoder", tracking_uri=desk.uri)
-    client.set_registered_model_alias("reviews-encoder", "champion", "1")
-    (desk.folder / "register_encoder").mkdir()
-    registered = {"name": "reviews-encoder", "version": 2}
-    (desk.folder / "register_encoder" / "registered.json").write_text(json.dumps(registered))
+class Encoders:
+    """The registered encoders beside a desk."""
 
-    def champion() -> int:
-        return registry.read_aliases(name="reviews-encoder", tracking_uri=desk.uri)["champion"]
+    def __init__(self, desk: Desk) -> None:
+        self.desk, self.name = desk, f"{NAME}-encoder"
 
-    assert desk.deliver("good", "a") is None
-    assert champion() == 2
-    version = registry.get_version(name=NAME, alias_or_version=1, tracking_uri=desk.uri)
+    def register(self, number: int) -> None:
+        """A version, as the step `register_encoder` would."""
+        folder = self.desk.folder / "register_encoder"
+        if number == 1:
+            save_keyword(self.desk.folder / "encoder" / "1", "good")
+        registry.register(
+            self.desk.folder / "encoder" / "1", name=self.name, tracking_uri=self.desk.uri
+        )
+        folder.mkdir(exist_ok=True)
+        registered = {"name": self.name, "version": number}
+        (folder / "registered.json").write_text(json.dumps(registered))
+
+    @property
+    def champion(self) -> int:
+        return registry.read_aliases(name=self.name, tracking_uri=self.desk.uri)["champion"]
+
+
+@pytest.fixture
+def encoders(desk: Desk) -> Encoders:
+    """Two of them, each with a classifier that was made on it and served."""
+    encoders = Encoders(desk)
+    for number in (1, 2):
+        encoders.register(number)
+        assert desk.deliver("good", f"encoder {number}") is None
+        assert encoders.champion == number
+    version = registry.get_version(name=NAME, alias_or_version=2, tracking_uri=desk.uri)
     assert version.tags["encoder.version"] == "2"
-    (desk.serving / NAME / "1" / "saved_model.pb").write_bytes(b"broken")
+    (desk.serving / NAME / "2" / "saved_model.pb").write_bytes(b"broken")
+    return encoders
+
+
+@pytest.mark.flows
+def test_an_encoder_goes_back_with_its_classifier(desk, encoders):
     assert desk.do("smoke_test", server_timeout_seconds=2.0) is not None
-    assert champion() == 1
+    assert (encoders.champion, desk.aliases["champion"]) == (1, 1)
+
+
+@pytest.mark.flows
+def test_an_encoder_goes_back_in_a_later_run_than_that_which_made_it(desk, encoders):
+    shutil.rmtree(desk.folder / "register_encoder")  # nothing is new to the encoder by then
+    assert desk.do("smoke_test", server_timeout_seconds=2.0) is not None
+    assert (encoders.champion, desk.aliases["champion"]) == (1, 1)
+
+
+@pytest.mark.flows
+def test_an_encoder_stays_where_only_the_classifier_was_new(desk, encoders):
+    shutil.rmtree(desk.serving / NAME / "2")
+    shutil.rmtree(desk.folder / "register_encoder")
+    (desk.folder / "fetch_encoder").mkdir()
+    origin = {"name": encoders.name, "version": 2}
+    (desk.folder / "fetch_encoder" / registry.ORIGIN_FILE).write_text(json.dumps(origin))
+    assert desk.deliver("good", "new labels") is None
+    (desk.serving / NAME / desk.served[-1] / "saved_model.pb").write_bytes(b"broken")
+    assert desk.do("smoke_test", server_timeout_seconds=2.0) is not None
+    assert (encoders.champion, desk.aliases["champion"]) == (2, 2)
