@@ -33,7 +33,25 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         added = _added_commands()
-        return added[name].load() if name in added else super().get_command(ctx, name)
+        own = super().get_command(ctx, name)
+        return _load(added[name]) if own is None and name in added else own
+
+
+def _load(entry: importlib.metadata.EntryPoint) -> click.Command:
+    """An added command; one that cannot be imported says so when it is called, and only then."""
+    try:
+        command: click.Command = entry.load()
+    except Exception as error:
+        message = (
+            f"{entry.name}: the command that an installed package adds must be importable. "
+            f"Received: {error}. Repair or remove that package ({entry.value})."
+        )
+
+        @click.command(entry.name, short_help="(cannot be imported)")
+        def command() -> None:
+            raise click.ClickException(message)
+
+    return command
 
 
 @functools.cache

@@ -53,15 +53,17 @@ def _server(context: Context, path: str) -> Iterator[tuple[str, int]]:
     if flow.server_url is not None:
         yield flow.server_url, number
     else:
-        try:
-            with serve(
+        with contextlib.ExitStack() as stack:
+            server = serve(
                 Path(path).parent,
                 log_dir=context.directory,
                 timeout_seconds=flow.server_timeout_seconds,
-            ) as (url, _):
-                yield url, number
-        except RuntimeError as error:  # It was started for this version alone, which does not load.
-            raise _FailedError(str(error)) from error
+            )
+            try:
+                url, _ = stack.enter_context(server)
+            except RuntimeError as error:  # It was started for this version, which does not load.
+                raise _FailedError(str(error)) from error
+            yield url, number
 
 
 def _ask(context: Context, url: str, number: int) -> int:

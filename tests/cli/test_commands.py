@@ -516,3 +516,17 @@ def test_sigterm_checkpoints_and_says_so_with_its_exit_code(work, tmp_path):
     _, log = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
     assert "checkpoint written" in log
+
+
+def test_a_command_of_another_package_that_cannot_be_imported_spoils_no_other(monkeypatch):
+    from importlib.metadata import EntryPoint
+
+    from bert_tf.cli import main as module
+
+    broken = EntryPoint("broken", "no_such_module:command", "bert_tf.commands")
+    taken = EntryPoint("export", "no_such_module:command", "bert_tf.commands")
+    monkeypatch.setattr(module, "_added_commands", lambda: {"broken": broken, "export": taken})
+    helped = run("--help")
+    assert "(cannot be imported)" in helped
+    assert "Write a SavedModel for TF Serving" in helped, "a command of ours is not replaced"
+    assert "No module named 'no_such_module'. Repair or" in run("broken", exit_code=1)
