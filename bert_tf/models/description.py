@@ -77,7 +77,7 @@ def load_description(directory: str | Path) -> ModelDescription:
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: a model folder must hold {DESCRIPTION_FILE}. Received: no such file. Give a "
-            "folder that `bert-tf pretrain` or `bert-tf finetune` finished."
+            "folder that `bert-tf pretrain`, `finetune` or `convert` finished."
         )
     try:
         return ModelDescription.model_validate(json.loads(path.read_text(encoding="utf-8")))

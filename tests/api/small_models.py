@@ -10,7 +10,7 @@ import bert_tf
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
 
-WORDS = ["good", "bad", "film", "plot", "long", "short", "영화", "좋다"]
+WORDS = ["good", "bad", "film", "plot", "long", "short", "영화"]
 
 
 def make_frame(num_rows: int, *, seed: int = 1) -> pd.DataFrame:
@@ -36,7 +36,7 @@ def make_config(folder: Path) -> bert_tf.Config:
     return bert_tf.Config(
         model={
             "num_hidden_layers": 1,
-            "hidden_size": 32,
+            "hidden_size": 64,
             "num_attention_heads": 2,
             "intermediate_size": 64,
             "max_position_embeddings": 32,
@@ -48,7 +48,7 @@ def make_config(folder: Path) -> bert_tf.Config:
 
 def finetune(folder: Path, **settings: Any) -> bert_tf.LoadedModel:
     """A model in `folder/model`, with held-out examples that it has not seen."""
-    given = {"train": make_frame(200), "held_out": make_frame(40, seed=2)}
+    given = {"train": make_frame(400), "held_out": make_frame(40, seed=2)}
     return bert_tf.finetune(
         **(given | settings),
         output_dir=folder / "model",
@@ -60,6 +60,6 @@ def finetune(folder: Path, **settings: Any) -> bert_tf.LoadedModel:
         training={
             "batch_size": 16,
             "precision": "float32",
-            "optimizer": {"learning_rate": 5e-3},
+            "optimizer": {"learning_rate": 1e-3},
         },
     )
