@@ -17,7 +17,11 @@ def progress(*, is_shown: bool) -> Iterator[Callable[..., None]]:
     if not is_shown:
         yield lambda *_: None
     elif _is_notebook():
-        yield _NotebookDisplay().update
+        notebook = _NotebookDisplay()
+        try:
+            yield notebook.update
+        finally:
+            notebook.draw_last()
     else:
         with ProgressDisplay(is_terminal=sys.stderr.isatty()) as display:
             yield display.update
@@ -37,20 +41,28 @@ class _NotebookDisplay:
         self._lines: dict[str, Any] = {}
         self._began: dict[str, tuple[float, int]] = {}
         self._drawn_at: dict[str, float] = {}
+        self._waiting: dict[str, str] = {}
 
     def update(self, stage: str, done: int, total: int | None, detail: str = "") -> None:
         """`done` of `total` units of a stage are done; `detail` stands beside it."""
-        from IPython.display import display
-
         now = time.monotonic()
         began_at, began_with = self._began.setdefault(stage, (now, done))
-        is_last = total is not None and done >= total
-        if now - self._drawn_at.get(stage, 0.0) < _SECONDS_BETWEEN and not is_last:
-            return
-        self._drawn_at[stage] = now
         rate = rate_of(done - began_with, now - began_at)
-        line = describe_work(stage, done, total, detail, rate)
-        shown = {"text/plain": line}
+        self._waiting[stage] = describe_work(stage, done, total, detail, rate)
+        is_last = total is not None and done >= total
+        if is_last or now - self._drawn_at.get(stage, 0.0) >= _SECONDS_BETWEEN:
+            self._drawn_at[stage] = now
+            self._draw(stage)
+
+    def draw_last(self) -> None:
+        """What has come since the last drawing of each stage."""
+        for stage in list(self._waiting):
+            self._draw(stage)
+
+    def _draw(self, stage: str) -> None:
+        from IPython.display import display
+
+        shown = {"text/plain": self._waiting.pop(stage)}
         if stage in self._lines:
             self._lines[stage].update(shown, raw=True)
         else:

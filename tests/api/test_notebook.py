@@ -101,3 +101,23 @@ def test_work_that_is_not_to_be_shown_shows_nothing(capsys):
     with progress.progress(is_shown=False) as show:
         show("work", 2, 2, "done")
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_last_state_of_work_is_drawn_however_soon_it_came(monkeypatch):
+    drawn = []
+
+    class Handle:
+        def update(self, shown, *, raw):
+            drawn.append(shown["text/plain"])
+
+    def display(shown, *, raw, display_id):
+        drawn.append(shown["text/plain"])
+        return Handle()
+
+    monkeypatch.setattr(progress, "_is_notebook", lambda: True)
+    monkeypatch.setattr("IPython.display.display", display)
+    with progress.progress(is_shown=True) as show:
+        for done in (500, 1000, 1500):
+            show("documents read", done, None)
+        assert len(drawn) == 1, "every update was drawn"
+    assert drawn[-1].startswith("documents read: 1,500, ")
