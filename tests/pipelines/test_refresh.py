@@ -58,13 +58,16 @@ def test_new_text_goes_into_encoder_and_classifier_although_a_step_is_killed(sit
 
 def test_a_version_that_somebody_rolled_back_is_not_published_again(site):
     champion, before = site.aliases()["champion"], site.aliases()["previous"]
-    rolled = CliRunner().invoke(main, ["registry", "rollback", "--name", NAME])
-    assert rolled.exit_code == 0, rolled.output
+    publish = ["publish", "--alias", "champion", "--base-dir", str(site.serving)]
+    for command in (["rollback"], publish):
+        done = CliRunner().invoke(main, ["registry", *command, "--name", NAME])
+        assert done.exit_code == 0, done.output
     assert site.aliases()["champion"] == before
+    assert site.served() == {1: before, 2: champion, 3: before}
     again = site.run("refresh")
     assert again.status == "nothing_new"
     assert f"still {NAME} version {champion} is not published" in again.reason
-    assert site.aliases()["champion"] == before
+    assert (site.aliases()["champion"], len(site.served())) == (before, 3)
 
 
 def test_a_worse_model_is_refused_and_stays_refused(site):
