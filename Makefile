@@ -34,18 +34,18 @@ demo: $(STAMP) ## raw text to a served model, in about 12 minutes; results in ru
 	@echo "Running the demo into runs/demo; unchanged steps are reused ..."
 	@$(BIN)/python -m pipelines.demo --output-dir runs/demo
 
-test: $(STAMP) ## the default tests, under 10 minutes on 2 cores
+test: $(STAMP) ## the default tests, under 15 minutes on 2 cores
 	@echo "Running the tests ..."
 	@$(PYTEST)
 
-test-flows: $(STAMP) ## each way that a user goes from end to end, with real processes: about 15 minutes on 2 cores
+test-flows: $(STAMP) ## each way that a user goes from end to end, with real processes: under half an hour on 2 cores
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 		--editable '.[serving,dev,orchestrate,cluster,datasets]'
 	@echo "Running the flows from end to end ..."
 	@# In the order of their names: the longest would come last otherwise.
 	@$(PYTEST) --no-loadscope-reorder -m flows
 
-test-all: $(STAMP) ## the flows and the slow tests, too, with PyTorch for those that compare: about 45 minutes
+test-all: $(STAMP) ## the flows and the slow tests, too, with PyTorch for those that compare: an hour or more
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 		--editable '.[serving,dev,orchestrate,bench,cluster,datasets]'
 	@echo "Running all tests that need no GPU ..."
