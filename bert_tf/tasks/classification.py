@@ -21,7 +21,7 @@ from bert_tf.models.objective import Batch, Objective, Sums, weighted_cross_entr
 from bert_tf.system.files import write_whole
 from bert_tf.tasks.base import Answers, Report, Signature
 from bert_tf.tasks.examples import Examples, check_targets, sorted_names
-from bert_tf.tasks.texts import TextTask, sequence_head
+from bert_tf.tasks.texts import CLASSIFY, TextTask, name_order, sequence_head, values_by_name
 
 CONFUSION_MATRIX_FILE = "confusion_matrix.png"
 TABLE_FILE = "classes.md"
@@ -78,17 +78,11 @@ class Classification(TextTask):
         if given == "balanced":
             counts = Counter(train.targets)
             return [len(train) / (len(names) * counts[name]) for name in names]
-        if unknown := sorted(set(given) - set(names)):
-            raise ValueError(
-                f"finetuning.task.class_weights must name classes of the training data: "
-                f"{', '.join(names)}. Received: {', '.join(unknown)}. Take these out."
-            )
-        return [float(given.get(name, 1.0)) for name in names]
+        key = "finetuning.task.class_weights"
+        return values_by_name(given, names, default=1.0, key=key, what="classes")
 
     def check(self, examples: Examples, description: ModelDescription) -> None:
-        known = set(description.class_names)
-        unknown = [(row, t) for row, t in enumerate(examples.targets) if t not in known]
-        check_targets(examples, unknown, known=description.class_names)
+        check_targets(examples, self.strata(examples), known=description.class_names)
 
     def targets(
         self, examples: Examples, description: ModelDescription
@@ -125,9 +119,8 @@ class Classification(TextTask):
                 f"{', '.join(sorted(answers))}. Give a model of the task `{self.name}`."
             )
         names = tuple(name.decode() for name in answers["labels"][0])
+        check_targets(examples, self.strata(examples), known=names)
         ids = {name: index for index, name in enumerate(names)}
-        unknown = [(row, t) for row, t in enumerate(examples.targets) if t not in ids]
-        check_targets(examples, unknown, known=names)
         return Outcomes(
             targets=np.array([ids[target] for target in examples.targets]),
             predictions=np.asarray(answers["probabilities"].argmax(axis=1)),
@@ -136,13 +129,7 @@ class Classification(TextTask):
         )
 
     def aligned(self, outcomes: Outcomes, other: Outcomes) -> Outcomes:
-        if sorted(outcomes.names) != sorted(other.names):
-            raise ValueError(
-                "Both models must have the same classes. Received: "
-                f"{', '.join(other.names)} and {', '.join(outcomes.names)}. Register a model of "
-                "another task under another name."
-            )
-        order = np.array([outcomes.names.index(name) for name in other.names])
+        order = np.array(name_order(outcomes, other, what="classes"))
         places = np.argsort(order)
         probabilities = outcomes.scores
         return Outcomes(
@@ -183,10 +170,9 @@ class Classification(TextTask):
     # --- served
 
     def signatures(self, description: ModelDescription) -> Mapping[str, Signature]:
-        classify = Signature("examples", _as_classification, "classify")
         regress = Signature("examples", _as_regression, "regress")
         of_two = {"regress": regress} if len(description.class_names) == 2 else {}
-        return {**super().signatures(description), "classify": classify, **of_two}
+        return {**super().signatures(description), "classify": CLASSIFY, **of_two}
 
     def disagreement(
         self, expected: Mapping[str, Any], received: Mapping[str, Any], *, tolerance: float
@@ -238,10 +224,6 @@ class ClassificationObjective:
             return batch["weights"]
         of_class = tf.constant(self._class_weights, tf.float32)
         return batch["weights"] * tf.gather(of_class, batch["labels"])
-
-
-def _as_classification(answers: dict[str, Any]) -> dict[str, Any]:
-    return {"classes": answers["labels"], "scores": answers["probabilities"]}
 
 
 def _as_regression(answers: dict[str, Any]) -> dict[str, Any]:

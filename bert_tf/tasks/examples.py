@@ -43,18 +43,20 @@ class Examples:
 
 
 def check_targets(
-    examples: Examples, unknown: Sequence[tuple[int, Any]], *, known: Sequence[str]
+    examples: Examples, names: Sequence[Sequence[str]], *, known: Sequence[str]
 ) -> None:
-    """Raise ValueError, with the place of the first, if `unknown` (row, target) has any."""
+    """Raise ValueError, with the place of the first, if a row of `names` has one not in `known`."""
+    is_known = frozenset(known)
+    unknown = [(row, name) for row, own in enumerate(names) for name in own if name not in is_known]
     if not unknown:
         return
-    received = sorted({str(target) for _, target in unknown})
+    received = sorted({name for _, name in unknown})
     more = f", and {len(received) - 10} more" if len(received) > 10 else ""
     shown = ", ".join(known[:20]) + (f" and {len(known) - 20} more" if len(known) > 20 else "")
     row, first = unknown[0]
     raise ValueError(
         f"{examples.where(row)}: every label must be one of the training data's: {shown}. "
-        f"Received: {str(first)!r}; in all {len(unknown)} record(s) with "
+        f"Received: {first!r}; in all {len(unknown)} record(s) with "
         f"{', '.join(map(repr, received[:10]))}{more}. "
         "Repair the data, or train with examples of every class."
     )

@@ -22,7 +22,7 @@ from bert_tf.models.objective import Batch, Objective, Sums
 from bert_tf.system.files import write_whole
 from bert_tf.tasks.base import Answers, Report, Signature
 from bert_tf.tasks.examples import NO_LABEL, Examples, check_targets, sorted_names
-from bert_tf.tasks.texts import TextTask, sequence_head
+from bert_tf.tasks.texts import CLASSIFY, TextTask, name_order, sequence_head, values_by_name
 
 PICTURE_FILE, TABLE_FILE = "labels.png", "labels.md"
 DEFAULT_THRESHOLD = 0.5
@@ -109,17 +109,12 @@ class MultiLabel(TextTask):
             return {}
         if isinstance(given, float):
             return {"thresholds": [given] * len(names)}
-        if unknown := sorted(set(given) - set(names)):
-            raise ValueError(
-                f"finetuning.task.thresholds must name labels of the training data: "
-                f"{', '.join(names)}. Received: {', '.join(unknown)}. Take these out."
-            )
-        return {"thresholds": [given.get(name, DEFAULT_THRESHOLD) for name in names]}
+        key = "finetuning.task.thresholds"
+        thresholds = values_by_name(given, names, default=DEFAULT_THRESHOLD, key=key, what="labels")
+        return {"thresholds": thresholds}
 
     def check(self, examples: Examples, description: ModelDescription) -> None:
-        check_targets(
-            examples, _unknown(examples, description.class_names), known=description.class_names
-        )
+        check_targets(examples, examples.targets, known=description.class_names)
 
     def targets(
         self, examples: Examples, description: ModelDescription
@@ -154,7 +149,7 @@ class MultiLabel(TextTask):
                 f"{', '.join(self.answer_names)}. Received: no {', '.join(sorted(missing))}."
             )
         names = tuple(name.decode() for name in answers["labels"][0])
-        check_targets(examples, _unknown(examples, names), known=names)
+        check_targets(examples, examples.targets, known=names)
         return Outcomes(
             targets=_flags(examples, names),
             predictions=answers["predicted"].astype(bool),
@@ -163,13 +158,7 @@ class MultiLabel(TextTask):
         )
 
     def aligned(self, outcomes: Outcomes, other: Outcomes) -> Outcomes:
-        if sorted(outcomes.names) != sorted(other.names):
-            raise ValueError(
-                "Both models must have the same labels. Received: "
-                f"{', '.join(other.names)} and {', '.join(outcomes.names)}. Register a model of "
-                "other labels under another name."
-            )
-        order = [outcomes.names.index(name) for name in other.names]
+        order = name_order(outcomes, other, what="labels")
         return dataclasses.replace(
             outcomes,
             targets=outcomes.targets[:, order],
@@ -207,8 +196,7 @@ class MultiLabel(TextTask):
     # --- served
 
     def signatures(self, description: ModelDescription) -> Mapping[str, Signature]:
-        classify = Signature("examples", _as_classification, "classify")
-        return {**super().signatures(description), "classify": classify}
+        return {**super().signatures(description), "classify": CLASSIFY}
 
     def disagreement(
         self, expected: Mapping[str, Any], received: Mapping[str, Any], *, tolerance: float
@@ -262,17 +250,3 @@ def _flags(examples: Examples, names: Sequence[str]) -> np.ndarray:
     for row, held in enumerate(examples.targets):
         flags[row, [places[name] for name in held]] = True
     return flags
-
-
-def _unknown(examples: Examples, names: Sequence[str]) -> list[tuple[int, str]]:
-    known = set(names)
-    return [
-        (row, name)
-        for row, held in enumerate(examples.targets)
-        for name in held
-        if name not in known
-    ]
-
-
-def _as_classification(answers: dict[str, Any]) -> dict[str, Any]:
-    return {"classes": answers["labels"], "scores": answers["probabilities"]}

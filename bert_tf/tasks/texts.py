@@ -8,6 +8,7 @@ import numpy as np
 from bert_tf.config import FinetuningConfig
 from bert_tf.data.tables.table import Table
 from bert_tf.data.tables.values import texts_of
+from bert_tf.metrics.outcomes import Outcomes
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.flops import classifier_flops
 from bert_tf.tasks.base import ForeignHead, Signature, Task
@@ -98,6 +99,44 @@ class TextTask(Task):
 
     def signatures(self, description: ModelDescription) -> Mapping[str, Signature]:
         return {"serving_default": Signature(), "token_ids": Signature(takes="token_ids")}
+
+
+def _as_classification(answers: dict[str, Any]) -> dict[str, Any]:
+    return {"classes": answers["labels"], "scores": answers["probabilities"]}
+
+
+CLASSIFY = Signature("examples", _as_classification, "classify")
+"""Of a task that answers with `labels` and their `probabilities`."""
+
+
+def values_by_name(
+    given: Mapping[str, float], names: Sequence[str], *, default: float, key: str, what: str
+) -> list[float]:
+    """A setting that is given by name, in the order of `names`.
+
+    Raises:
+        ValueError: a name is none of `names`, the training data's `what` (classes, labels).
+    """
+    if unknown := sorted(set(given) - set(names)):
+        raise ValueError(
+            f"{key} must name {what} of the training data: {', '.join(names)}. Received: "
+            f"{', '.join(unknown)}. Take these out."
+        )
+    return [float(given.get(name, default)) for name in names]
+
+
+def name_order(outcomes: Outcomes, other: Outcomes, *, what: str) -> list[int]:
+    """Where the names of `other` stand among those of `outcomes`.
+
+    Raises:
+        ValueError: they have other names (`what`: classes, labels).
+    """
+    if sorted(outcomes.names) != sorted(other.names):
+        raise ValueError(
+            f"Both models must have the same {what}. Received: {', '.join(other.names)} and "
+            f"{', '.join(outcomes.names)}. Register a model of other {what} under another name."
+        )
+    return [outcomes.names.index(name) for name in other.names]
 
 
 def sequence_head(problem_type: str | None) -> ForeignHead:
