@@ -3,7 +3,6 @@
 In a terminal segments and masks have colours; elsewhere the same text is plain.
 """
 
-import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from click.core import ParameterSource
 
 from bert_tf.cli.inspect_labelled import inspect_labelled
 from bert_tf.cli.process import show_errors
-from bert_tf.cli.stage import config_option, load_config_or_exit, task_option
+from bert_tf.cli.stage import config_option, load_config_or_exit, shown_progress, task_option
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -151,13 +150,11 @@ def make_text(example: "InspectedExample", *, heading: str = "") -> "Text":
 
 
 def _write_report(records: str, output_dir: str, *, count_sentences: bool) -> None:
-    from bert_tf.cli.progress import ProgressDisplay
     from bert_tf.data.inspection.report import report_records
 
-    with contextlib.ExitStack() as stack:
-        display = stack.enter_context(ProgressDisplay(is_terminal=sys.stderr.isatty()))
+    with shown_progress() as show:
         path = report_records(
-            records, output_dir, count_sentences=count_sentences, on_progress=display.update
+            records, output_dir, count_sentences=count_sentences, on_progress=show
         )
     click.echo(path.read_text(encoding="utf-8"), nl=False)
     click.echo(f"\nWritten to {path}", err=True)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from bert_tf.exporting.version_folders import saved_model_file
 from bert_tf.tracking.sender import ensure_experiment
 
 SOURCE_RUN_TAG = "bert_tf.source_run_id"
@@ -148,13 +149,8 @@ def make_signature(saved_model_dir: Path) -> Any:
 def _read_signatures(saved_model_dir: Path) -> dict[str, Any]:
     from tensorflow.core.protobuf import saved_model_pb2
 
-    path = saved_model_dir / "saved_model.pb"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{saved_model_dir}: a SavedModel folder must hold saved_model.pb. "
-            "Received: none. Give the folder that `bert-tf export` wrote, version included."
-        )
-    saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    content = saved_model_file(saved_model_dir).read_bytes()
+    saved_model = saved_model_pb2.SavedModel.FromString(content)
     (graph,) = (graph for graph in saved_model.meta_graphs if "serve" in graph.meta_info_def.tags)
     return dict(graph.signature_def)
 

@@ -10,11 +10,13 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from bert_tf.exporting.version_folders import HIGHEST_FILE
+from bert_tf.exporting.version_folders import (
+    HIGHEST_FILE,
+    SAVED_MODEL_FILE,
+    saved_model_file,
+)
 
 log = logging.getLogger(__name__)
-
-_LAST = "saved_model.pb"
 
 
 def is_url(path: str | Path) -> bool:
@@ -33,20 +35,16 @@ def publish_to_store(saved_model_dir: str | Path, url: str) -> str:
         OSError: the store does not answer, or what arrived is not what was sent.
     """
     source = Path(saved_model_dir)
-    if not (source / _LAST).is_file():
-        raise FileNotFoundError(
-            f"{source}: a SavedModel folder must hold {_LAST}. Received: none. Give the folder "
-            "that `bert-tf export` wrote, version included."
-        )
+    saved_model_file(source)
     store, root = _open(url)
     root = root.rstrip("/")
     version = _next_version(store, root)
     target = f"{root}/{version}"
     files = sorted(path for path in source.rglob("*") if path.is_file())
-    files.sort(key=lambda path: path.relative_to(source).as_posix() == _LAST)
+    files.sort(key=lambda path: path.relative_to(source).as_posix() == SAVED_MODEL_FILE)
     for path in files:
         address = f"{target}/{path.relative_to(source).as_posix()}"
-        if path.name == _LAST:
+        if path.name == SAVED_MODEL_FILE:
             _check_sizes(store, source, target, [other for other in files if other != path])
         store.put_file(str(path), address)
     _check_sizes(store, source, target, files)

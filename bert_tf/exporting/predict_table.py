@@ -16,6 +16,7 @@ from bert_tf.data.tables.values import texts_of
 from bert_tf.data.tables.writing import TableWriter, output_kind
 from bert_tf.exporting.predict import TextSignature
 from bert_tf.exporting.signatures import DEFAULT
+from bert_tf.exporting.version_folders import SAVED_MODEL_FILE
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ def predict_table(
     )
     files = _files_of(source)
     settings = {
-        "model": _file_state(predictor.signature.directory / "saved_model.pb"),
+        "model": _file_state(predictor.signature.directory / SAVED_MODEL_FILE),
         "signature": signature_name,
         "batch_size": batch_size,
         "fields": list(predictor.fields.values()),

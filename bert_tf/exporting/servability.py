@@ -20,6 +20,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from bert_tf.exporting.serving_ops import serving_ops
+from bert_tf.exporting.version_folders import saved_model_file
 
 REPORT_FILE = "assets.extra/servability.json"
 # What REST can write.
@@ -105,14 +106,8 @@ def check_servability(
 
 def check_file(saved_model_dir: str | Path) -> list[Check]:
     """What can be told without loading it: operations, signatures, paths. Raises as above."""
-    path = Path(saved_model_dir) / "saved_model.pb"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path.parent}: a SavedModel folder must hold saved_model.pb. Received: none. Give "
-            "the folder that `bert-tf export` wrote, version included."
-        )
-    saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-    (graph,) = saved_model.meta_graphs
+    content = saved_model_file(saved_model_dir).read_bytes()
+    (graph,) = saved_model_pb2.SavedModel.FromString(content).meta_graphs
     return [_check_ops(graph), _check_signatures(graph), _check_paths(graph)]
 
 

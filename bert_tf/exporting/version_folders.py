@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 EXPORTING = ".exporting-"
 HIGHEST_FILE = ".highest_version"
+SAVED_MODEL_FILE = "saved_model.pb"
 SECONDS_UNTIL_STALE = 24 * 3600
 
 
@@ -33,12 +34,27 @@ def newest_version(directory: str | Path) -> Path:
     directory = Path(directory)
     versions = version_numbers(directory)
     newest = directory / str(versions[-1]) if versions else directory
-    if not (newest / "saved_model.pb").is_file():
+    if not (newest / SAVED_MODEL_FILE).is_file():
         raise FileNotFoundError(
             f"{directory}: must be a SavedModel, or a folder of numbered versions. Received: "
             "neither. Give a folder that `bert-tf export` wrote."
         )
     return newest
+
+
+def saved_model_file(directory: str | Path) -> Path:
+    """The file of a SavedModel folder that holds its graph.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    path = Path(directory) / SAVED_MODEL_FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{directory}: a SavedModel folder must hold {SAVED_MODEL_FILE}. Received: none. Give "
+            "the folder that `bert-tf export` wrote, version included."
+        )
+    return path
 
 
 @contextlib.contextmanager
