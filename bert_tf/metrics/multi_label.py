@@ -3,6 +3,7 @@
 Letters in shapes: E examples, L labels. Targets and predictions are (E, L) bool, scores (E, L).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -180,29 +181,30 @@ def _average_precisions(outcomes: Outcomes, weights: np.ndarray | None) -> np.nd
     from sklearn.metrics import average_precision_score
 
     num_true, _ = _num_true_and_false(outcomes, weights)
-    return np.array(
-        [
-            average_precision_score(is_true, scores, sample_weight=weights) if num else np.nan
-            for is_true, scores, num in zip(
-                outcomes.targets.T, outcomes.required_scores.T, num_true, strict=True
-            )
-        ]
-    )
+    return _score_labels(average_precision_score, outcomes, weights, is_defined=num_true > 0)
 
 
 def _roc_aucs(outcomes: Outcomes, weights: np.ndarray | None) -> np.ndarray:
     from sklearn.metrics import roc_auc_score
 
     num_true, num_false = _num_true_and_false(outcomes, weights)
+    is_defined = np.minimum(num_true, num_false) > 0
+    return _score_labels(roc_auc_score, outcomes, weights, is_defined=is_defined)
+
+
+def _score_labels(
+    score: Callable[..., float],
+    outcomes: Outcomes,
+    weights: np.ndarray | None,
+    *,
+    is_defined: np.ndarray,
+) -> np.ndarray:
+    """A score of scikit-learn's for each label, (L,); NaN where it is not defined."""
+    labels = zip(outcomes.targets.T, outcomes.required_scores.T, is_defined, strict=True)
     return np.array(
         [
-            roc_auc_score(is_true, scores, sample_weight=weights) if num else np.nan
-            for is_true, scores, num in zip(
-                outcomes.targets.T,
-                outcomes.required_scores.T,
-                np.minimum(num_true, num_false),
-                strict=True,
-            )
+            score(is_true, scores, sample_weight=weights) if defined else np.nan
+            for is_true, scores, defined in labels
         ]
     )
 

@@ -14,6 +14,7 @@ from bert_tf.config import FinetuningConfig, Section
 from bert_tf.data.tables.table import Table
 from bert_tf.data.tables.values import flags_of, names_of
 from bert_tf.metrics import multi_label as scores
+from bert_tf.metrics.multi_label import DEFAULT_THRESHOLD
 from bert_tf.metrics.outcomes import Outcomes
 from bert_tf.metrics.pictures import draw_label_bars, try_to_draw
 from bert_tf.metrics.tables import markdown_table
@@ -25,7 +26,6 @@ from bert_tf.tasks.examples import NO_LABEL, Examples, check_targets, sorted_nam
 from bert_tf.tasks.texts import CLASSIFY, TextTask, name_order, sequence_head, values_by_name
 
 PICTURE_FILE, TABLE_FILE = "labels.png", "labels.md"
-DEFAULT_THRESHOLD = 0.5
 
 Threshold = Annotated[float, pydantic.Field(gt=0.0, lt=1.0)]
 
