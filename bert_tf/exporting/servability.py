@@ -21,6 +21,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from bert_tf.exporting.serving_ops import serving_ops
 from bert_tf.exporting.version_folders import saved_model_file
+from bert_tf.system.files import folder_bytes
 
 REPORT_FILE = "assets.extra/servability.json"
 # What REST can write.
@@ -98,7 +99,7 @@ def check_servability(
         checks.append(_check_answers(expected, found))
     return Report(
         checks=tuple(checks),
-        num_bytes=sum(file.stat().st_size for file in directory.rglob("*") if file.is_file()),
+        num_bytes=folder_bytes(directory),
         load_seconds=facts.get("load_seconds"),
         warmup_seconds=facts.get("warmup_seconds"),
     )

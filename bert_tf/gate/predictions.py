@@ -17,7 +17,9 @@ from bert_tf.exporting.predict import text_batches
 from bert_tf.exporting.signatures import DEFAULT
 from bert_tf.exporting.version_folders import newest_version
 from bert_tf.metrics.outcomes import Outcomes
-from bert_tf.tasks.base import Answers, Task
+from bert_tf.system.files import folder_bytes
+from bert_tf.tasks.answers import gathered
+from bert_tf.tasks.base import Task
 from bert_tf.tasks.examples import Examples
 
 _BATCH_SIZE = 32
@@ -50,7 +52,8 @@ def predict(saved_model_dir: str | Path, examples: Examples, task: Task) -> Pred
     directory = newest_version(saved_model_dir)
     model = tf.saved_model.load(str(directory))
     function = _default_signature(directory, model, examples, task)
-    answers = _answers(function, examples.inputs, constant=task.constant_answers)
+    batches = text_batches(examples.inputs, batch_size=_BATCH_SIZE)
+    answers = gathered(task, (function(**batch) for batch in batches))
     try:
         outcomes = task.outcomes(examples, answers)
     except ValueError as error:
@@ -63,7 +66,7 @@ def predict(saved_model_dir: str | Path, examples: Examples, task: Task) -> Pred
             lengths=lengths, num_unknown=num_unknown, label_counts=task.target_counts(examples)
         ),
         latency_ms=_latency_ms(function, examples.inputs),
-        size_bytes=sum(path.stat().st_size for path in directory.rglob("*") if path.is_file()),
+        size_bytes=folder_bytes(directory),
     )
 
 
@@ -79,18 +82,6 @@ def _default_signature(directory: Path, model: Any, examples: Examples, task: Ta
             "finetuning.text_pair_field as they were for it."
         )
     return function
-
-
-def _answers(
-    function: Any, inputs: Mapping[str, Sequence[str]], *, constant: Sequence[str]
-) -> Answers:
-    parts: dict[str, list[np.ndarray]] = {}
-    for batch in text_batches(inputs, batch_size=_BATCH_SIZE):
-        for name, value in function(**batch).items():
-            if name in constant and name in parts:
-                continue
-            parts.setdefault(name, []).append((value[:1] if name in constant else value).numpy())
-    return {name: np.concatenate(values) for name, values in parts.items()}
 
 
 def _token_counts(model: Any, texts: Sequence[str]) -> tuple[np.ndarray, int]:

@@ -1,4 +1,4 @@
-"""Writes files that appear whole or not at all, and computes their digests."""
+"""Writes files that appear whole or not at all; digests and sizes of what is on disk."""
 
 import contextlib
 import hashlib
@@ -36,3 +36,8 @@ def file_sha256(path: str | Path) -> str:
     """Digest of a file's content, which is not held in memory."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def folder_bytes(directory: Path) -> int:
+    """The size of all files below a folder."""
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())

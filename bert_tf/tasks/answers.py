@@ -1,5 +1,6 @@
 """A model's outputs on many examples in, the task's answers to them out, by its `decode`."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,21 @@ def answers_of(task: Task, outputs: Any, description: ModelDescription) -> Answe
     `outputs`: what the model gives, arrays (examples, ...).
     """
     num_examples = len(tf.nest.flatten(outputs)[0])
-    parts: dict[str, list[np.ndarray]] = {}
-    for start in range(0, num_examples, _EXAMPLES_A_CALL):
-        chunk = tf.nest.map_structure(
+    chunks = (
+        tf.nest.map_structure(
             lambda values, start=start: tf.constant(values[start : start + _EXAMPLES_A_CALL]),
             outputs,
         )
-        for name, value in task.decode(chunk, description).items():
+        for start in range(0, num_examples, _EXAMPLES_A_CALL)
+    )
+    return gathered(task, (task.decode(chunk, description) for chunk in chunks))
+
+
+def gathered(task: Task, batches: Iterable[Mapping[str, tf.Tensor]]) -> Answers:
+    """Answers to batches, (batch, ...), as `answers_of` gives them."""
+    parts: dict[str, list[np.ndarray]] = {}
+    for batch in batches:
+        for name, value in batch.items():
             is_constant = name in task.constant_answers
             if is_constant and name in parts:
                 continue

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bert_tf import registry
 from bert_tf.exporting import object_store
 from bert_tf.exporting.version_folders import newest_version
-from bert_tf.system.files import write_whole
+from bert_tf.system.files import folder_bytes, write_whole
 from bert_tf.tracking.provenance import ORIGIN_FILE
 from pipelines.engine.json_files import read_json, write_json
 from pipelines.engine.step import Context, Stop
@@ -224,8 +224,7 @@ def read_published(context: Context) -> dict[str, Any]:
 
 def served_bytes(context: Context) -> int:
     """A copy of the SavedModel, and one more on its way."""
-    files = newest_version(context.folder("export")).rglob("*")
-    return 2 * sum(path.stat().st_size for path in files if path.is_file())
+    return 2 * folder_bytes(newest_version(context.folder("export")))
 
 
 def _registered(context: Context) -> tuple[str, int]:
