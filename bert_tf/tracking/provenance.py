@@ -12,12 +12,15 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bert_tf.models.description import weights_sha256
 from bert_tf.system.environment import git_commit
 from bert_tf.system.files import file_sha256, write_whole
 from bert_tf.system.version import __version__
+
+if TYPE_CHECKING:
+    from bert_tf.data.tables.table import Table
 
 PROVENANCE_FILE = "provenance.json"
 ORIGIN_FILE = "registry.json"
@@ -37,25 +40,18 @@ class DataInput:
     num_examples: int | None = None
 
 
-def table_inputs(role: str, source: Any, *, num_examples: int) -> list[DataInput]:
-    """What `read_table` read: each file, or the content of what is no file."""
+def table_inputs(role: str, source: Any, table: "Table") -> list[DataInput]:
+    """What `read_table` read as `table`: each file, or the content of what is no file."""
     from bert_tf.data.tables.reading import named_files
 
     files = named_files(source)
     if files:
-        of_all = num_examples if len(files) == 1 else None
+        of_all = len(table) if len(files) == 1 else None
         return [DataInput(role, str(path.absolute()), file_sha256(path), of_all) for path in files]
     name = source if isinstance(source, str) else "memory"
-    return [DataInput(role, name, _digest([_content(source)]), num_examples)]
-
-
-def _content(source: Any) -> str:
-    """Of a table in memory, or of a data set on a hub, row by row."""
-    from bert_tf.data.tables.reading import read_table
-
-    table = read_table(source, key="finetuning.train_path")
-    columns = {name: list(table.columns[name]) for name in table.names}
-    return json.dumps(columns, ensure_ascii=False, default=str)
+    columns = {column: list(table.columns[column]) for column in table.names}
+    content = json.dumps(columns, ensure_ascii=False, default=str)
+    return [DataInput(role, name, _digest([content]), len(table))]
 
 
 def records_input(role: str, path: str | Path) -> DataInput:

@@ -157,7 +157,7 @@ def _make_stage(
         inputs=[
             data
             for role, source in sources.items()
-            for data in table_inputs(role, source, num_examples=len(examples[role]))
+            for data in table_inputs(role, source, examples[role].table)
         ],
         begin=begin,
         end=end,
