@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bert_tf.api.texts import as_frame
+from bert_tf.config import read_columns
 from bert_tf.models.description import DESCRIPTION_FILE, ModelDescription
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from bert_tf.data.text.tokenizer import Tokenizer
 
-_FIELDS = ("text_field", "text_pair_field", "label_field")
 _ANY_TEXT = "[MASK]"
 """What every signature of texts answers."""
 
@@ -62,12 +62,7 @@ class LoadedModel:
     @cached_property
     def training_fields(self) -> dict[str, str]:
         """Columns that it was trained on: `text_field`, `text_pair_field`, `label_field`."""
-        import yaml
-
-        path = self._files / self._config_file
-        tree = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        section = (tree or {}).get("finetuning") or {}
-        return {name: section[name] for name in _FIELDS if section.get(name) is not None}
+        return read_columns(self._files / self._config_file)
 
     def predict(
         self,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bert_tf.api.loaded import LoadedModel
 from bert_tf.api.process import prepare_process
+from bert_tf.config import CONFIG_FILE, TRAINING_CONFIG_FILE
 from bert_tf.models.description import DESCRIPTION_FILE, ModelDescription, load_description
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _load_foreign(folder: Path) -> LoadedModel:
 class _FolderModel(LoadedModel):
     """A model folder, or a foreign checkpoint that has been read."""
 
-    _config_file = "config.yaml"
+    _config_file = CONFIG_FILE
 
     def __init__(
         self,
@@ -130,7 +131,7 @@ class _FolderModel(LoadedModel):
 class _ExportedModel(LoadedModel):
     """A SavedModel that `bert-tf export` wrote."""
 
-    _config_file = "training.yaml"
+    _config_file = TRAINING_CONFIG_FILE
 
     def __init__(self, folder: Path) -> None:
         import tensorflow as tf

@@ -16,7 +16,15 @@ from bert_tf.config.data import (
 from bert_tf.config.flow import FlowConfig
 from bert_tf.config.gate import GateConfig
 from bert_tf.config.model import MODEL_SIZES, ModelConfig
-from bert_tf.config.reading import CONFIG_FILE, load_config, required, validate_config, write_config
+from bert_tf.config.reading import (
+    CONFIG_FILE,
+    TRAINING_CONFIG_FILE,
+    load_config,
+    read_columns,
+    required,
+    validate_config,
+    write_config,
+)
 from bert_tf.config.section import Section, Share
 from bert_tf.config.table import TableConfig
 from bert_tf.config.task import TaskConfig
@@ -42,6 +50,7 @@ from bert_tf.config.tree import (
 __all__ = [
     "CONFIG_FILE",
     "MODEL_SIZES",
+    "TRAINING_CONFIG_FILE",
     "CardConfig",
     "Config",
     "CorpusConfig",
@@ -70,6 +79,7 @@ __all__ = [
     "TrainingConfig",
     "VocabularyConfig",
     "load_config",
+    "read_columns",
     "required",
     "validate_config",
     "write_config",

@@ -13,6 +13,9 @@ from bert_tf.config.tree import Config
 from bert_tf.system.files import write_whole
 
 CONFIG_FILE = "config.yaml"
+TRAINING_CONFIG_FILE = "training.yaml"
+"""In an export: the `config.yaml` of the model's training."""
+_COLUMNS = ("text_field", "text_pair_field", "label_field")
 
 Given = TypeVar("Given")
 
@@ -58,6 +61,12 @@ def write_config(config: Config, directory: str | Path) -> Path:
     """Write the resolved tree as `config.yaml` into `directory`, whole or not at all."""
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     return write_whole(Path(directory) / CONFIG_FILE, text)
+
+
+def read_columns(path: Path) -> dict[str, str]:
+    """The columns that a written configuration has in `finetuning`; none where there is no file."""
+    section = _read_yaml(path).get("finetuning") or {} if path.is_file() else {}
+    return {name: section[name] for name in _COLUMNS if section.get(name) is not None}
 
 
 def required(value: Given | None, *, key: str, what: str) -> Given:

@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from bert_tf.config import TableConfig
+from bert_tf.config import TRAINING_CONFIG_FILE, TableConfig, read_columns
 from bert_tf.data.corpora.hub import PREFIX
-from bert_tf.data.tables.reading import iter_tables, table_files
+from bert_tf.data.tables.reading import iter_tables, named_files
 from bert_tf.data.tables.table import Table
 from bert_tf.data.tables.values import texts_of
 from bert_tf.data.tables.writing import TableWriter, output_kind
@@ -111,7 +109,8 @@ class TablePredictor:
     ) -> None:
         self.signature = TextSignature(saved_model_dir, signature_name)
         self.batch_size = batch_size
-        trained_on = _training_fields(self.signature.directory)
+        extra = self.signature.directory / "assets.extra"
+        trained_on = read_columns(extra / TRAINING_CONFIG_FILE)
         wanted = self.signature.inputs
         if "text" not in wanted or (text_pair_field is not None and "text_pair" not in wanted):
             raise ValueError(
@@ -175,22 +174,12 @@ def _without_clashes(answers: dict[str, list[Any]], table: Table) -> dict[str, l
     return {names[name]: values for name, values in answers.items()}
 
 
-def _training_fields(directory: Path) -> dict[str, str | None]:
-    """The columns that the model was trained on; none where the export does not say."""
-    path = directory / "assets.extra" / "training.yaml"
-    if not path.is_file():
-        return {}
-    return dict((yaml.safe_load(path.read_text("utf-8")) or {}).get("finetuning") or {})
-
-
 def _files_of(source: Any) -> list[Path]:
-    """The files that a source names; none where it is in memory, or not all of it is files."""
+    """The files that all of a source is in; none where it is in memory, or some of it on a hub."""
     names = source if isinstance(source, list | tuple) else [source]
-    if not names or not all(isinstance(name, str | Path) for name in names):
+    if any(isinstance(name, str) and name.startswith(PREFIX) for name in names):
         return []
-    if any(str(name).startswith(PREFIX) for name in names):
-        return []
-    return [file for name in names for file in table_files([name], key=SOURCE_KEY)]
+    return named_files(source, key=SOURCE_KEY)
 
 
 def _file_state(path: Path) -> list[Any]:

@@ -14,7 +14,14 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from bert_tf.config import CONFIG_FILE, Config, ExportConfig, required, write_config
+from bert_tf.config import (
+    CONFIG_FILE,
+    TRAINING_CONFIG_FILE,
+    Config,
+    ExportConfig,
+    required,
+    write_config,
+)
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.exporting.precision import compare_with_float32, load_for_serving
 from bert_tf.exporting.servability import REPORT_FILE, check_servability
@@ -60,7 +67,7 @@ def export_model(config: Config, output_dir: str | Path, *, check: bool = True) 
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, extra / name)
         if (folder / CONFIG_FILE).is_file():
-            shutil.copyfile(folder / CONFIG_FILE, extra / "training.yaml")
+            shutil.copyfile(folder / CONFIG_FILE, extra / TRAINING_CONFIG_FILE)
         write_config(config.model_copy(update={"export": section}), extra)
         if check:
             _check(

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from bert_tf import registry
-from bert_tf.config import Config, validate_config
+from bert_tf.config import TRAINING_CONFIG_FILE, Config, validate_config
 from bert_tf.models.description import WEIGHTS_FILE, weights_sha256
 from bert_tf.system.files import file_sha256
 from bert_tf.tracking.provenance import (
@@ -22,8 +22,6 @@ from bert_tf.tracking.provenance import (
     DataInput,
     records_input,
 )
-
-_TRAINING_CONFIG = "training.yaml"
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def trace(*, name: str, alias_or_version: str | int, tracking_uri: str) -> Linea
     version = registry.get_version(
         name=name, alias_or_version=alias_or_version, tracking_uri=tracking_uri
     )
-    paths = {needed: f"assets.extra/{needed}" for needed in (PROVENANCE_FILE, _TRAINING_CONFIG)}
+    paths = {needed: f"assets.extra/{needed}" for needed in (PROVENANCE_FILE, TRAINING_CONFIG_FILE)}
     files = registry.read_files(
         name=name,
         alias_or_version=version.version,
@@ -80,7 +78,7 @@ def trace(*, name: str, alias_or_version: str | int, tracking_uri: str) -> Linea
                 "Received: none. Train and export it again."
             )
     provenance = json.loads(files[paths[PROVENANCE_FILE]])
-    values = yaml.safe_load(files[paths[_TRAINING_CONFIG]])
+    values = yaml.safe_load(files[paths[TRAINING_CONFIG_FILE]])
     return Lineage(version, provenance, validate_config(values))
 
 

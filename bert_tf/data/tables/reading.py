@@ -85,14 +85,14 @@ def iter_tables(
             )
 
 
-def named_files(source: Any) -> list[Path]:
+def named_files(source: Any, *, key: str = "the source") -> list[Path]:
     """The files that `read_table` reads of a source; none of what is in memory or on a hub."""
     is_names = isinstance(source, list | tuple) and all(
         isinstance(name, str | Path) for name in source
     )
     if not is_names and not isinstance(source, str | Path):
         return []
-    return [part for part in _parts(source, key="the source") if isinstance(part, Path)]
+    return [part for part in _parts(source, key=key) if isinstance(part, Path)]
 
 
 def _parts(source: Any, *, key: str) -> list[Any]:
