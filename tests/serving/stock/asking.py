@@ -1,0 +1,64 @@
+"""Asks a server over a bare socket, so that requests go out as they are written."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+import urllib.parse
+from collections.abc import Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class Reply:
+    """An HTTP answer: its status, its headers with lower-case names, and its body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def ask(
+    url: str,
+    method: str,
+    path: str,
+    *,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    timeout_seconds: float = 60.0,
+) -> Reply:
+    """Sends one request and reads the answer to its end."""
+    address = urllib.parse.urlsplit(url)
+    fields = {"Host": address.netloc, "Connection": "close"}
+    if body or method in ("POST", "PUT", "PATCH"):
+        fields["Content-Length"] = str(len(body))
+    lines = [f"{method} {path} HTTP/1.1"]
+    lines += [f"{key}: {value}" for key, value in (fields | dict(headers or {})).items()]
+    with socket.create_connection(
+        (address.hostname, address.port), timeout=timeout_seconds
+    ) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+        raw = b"".join(iter(lambda: connection.recv(1 << 20), b""))
+    return read_reply(raw)
+
+
+def read_reply(raw: bytes) -> Reply:
+    """Takes an answer apart; chunks are joined."""
+    head, _, body = raw.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    pairs = (line.partition(":") for line in lines)
+    headers = {key.strip().lower(): value.strip() for key, _, value in pairs}
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        body = join_chunks(body)
+    return Reply(int(first.split(" ")[1]), headers, body)
+
+
+def join_chunks(body: bytes) -> bytes:
+    parts = []
+    while body:
+        size, _, body = body.partition(b"\r\n")
+        length = int(size, 16)
+        if length == 0:
+            break
+        parts.append(body[:length])
+        body = body[length + 2 :]
+    return b"".join(parts)
