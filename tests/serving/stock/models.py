@@ -172,11 +172,17 @@ def count() -> Signatures:
     """A counter, whose signatures but one take nothing."""
     counter = v1.get_variable("counter", initializer=0.0)
     delta = v1.placeholder(tf.float32, [], name="delta")
+    changes = {
+        "incr_counter": counter.assign_add(1.0),
+        "incr_counter_by": counter.assign_add(delta),
+        "reset_counter": counter.assign(0.0),
+    }
     return {
         "get_counter": ({}, {"output": counter.read_value()}),
-        "incr_counter": ({}, {"output": v1.assign_add(counter, 1.0, use_locking=True)}),
-        "incr_counter_by": ({"delta": delta}, {"output": v1.assign_add(counter, delta)}),
-        "reset_counter": ({}, {"output": v1.assign(counter, 0.0)}),
+        **{
+            name: ({"delta": delta} if "by" in name else {}, {"output": tf.identity(change)})
+            for name, change in changes.items()
+        },
     }
 
 
@@ -225,10 +231,12 @@ def infer_from_features() -> Signatures:
         "regress_fails": {"outputs": fails[:, 0]},
     }
     other = v1.placeholder(tf.string, name="other")
+    of_other = v1.parse_example(other, {"output": features["output"]})["output"]
     return {name: (given, found) for name, found in outputs.items()} | {
         "two_inputs": (given | {"other": other}, both),
         "other_input": ({"examples": serialized}, both),
         "regress_two_inputs": (given | {"other": other}, {"outputs": output}),
         "regress_other_input": ({"examples": serialized}, {"outputs": output}),
+        "regress_from_other": ({"inputs": other}, {"outputs": of_other}),
         "empty": ({}, {}),
     }
