@@ -96,9 +96,10 @@ class LocalServer:
         flags = self._flags
         try:
             self._apply(flags.models)
-            if self._wanted_port is not None:
-                self._start_grpc(self._wanted_port)
-                _logger.info("Running gRPC ModelServer at %s ...", self.grpc_address)
+            if self._grpc_addresses():
+                self._start_grpc()
+                for address in self._grpc_addresses():
+                    _logger.info("Running gRPC ModelServer at %s ...", address)
             if self._wanted_rest_api_port is not None:
                 self._start_rest(self._wanted_rest_api_port)
                 _logger.info("Exporting HTTP/REST API at: %s ...", self.rest_url)
@@ -154,16 +155,18 @@ class LocalServer:
         self.models.apply(models, allows_unavailable_labels=allows)
 
     def _reload_config(self) -> None:
-        """Serves what the file says now; a file that is wrong changes nothing."""
+        """Serves what the file says now; a file that is wrong, or says nothing, changes nothing."""
         try:
-            self._apply(read_model_config_file(self._flags.model_config_file))
+            models = read_model_config_file(self._flags.model_config_file)
+            if models is not None:
+                self._apply(models)
         except (OSError, ValueError, ServingError) as error:
             _logger.error("The model configuration stays as it was: %s", error)
 
-    def _start_grpc(self, port: int) -> None:
+    def _start_grpc(self) -> None:
         import grpc
 
-        from serving.server import grpc_service
+        from serving.server import grpc_service, profiler
 
         server = grpc.server(
             concurrent.futures.ThreadPoolExecutor(
@@ -184,17 +187,30 @@ class LocalServer:
             self.models,
             allows_unavailable_labels=self._flags.allow_version_labels_for_unavailable_models,
         )
-        address = f"{bracket(self.host)}:{port}"
-        try:
-            if self._flags.tls is None:
-                self._grpc_port = server.add_insecure_port(address)
-            else:
-                credentials = _server_credentials(self._flags.tls)
-                self._grpc_port = server.add_secure_port(address, credentials)
-        except RuntimeError as error:
-            raise port_error(self.host, port, str(error)) from error
+        if self._flags.enable_profiler:
+            profiler.add_profiler(server)
+        for address in self._grpc_addresses():
+            try:
+                bound = self._open_port(server, address)
+            except RuntimeError as error:
+                raise port_error(address, str(error)) from error
+            if not address.startswith("unix:"):
+                self._grpc_port = bound
         server.start()
         self._grpc_server = server
+
+    def _grpc_addresses(self) -> list[str]:
+        """Where gRPC is answered: with the port that was found once there is one."""
+        path = self._flags.grpc_socket_path
+        addresses = [f"unix:{path}"] if path else []
+        if self._wanted_port is not None:
+            addresses.append(f"{bracket(self.host)}:{self._grpc_port or self._wanted_port}")
+        return addresses
+
+    def _open_port(self, server: grpc.Server, address: str) -> int:
+        if self._flags.tls is None:
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, _server_credentials(self._flags.tls))
 
     def _start_rest(self, port: int) -> None:
         from serving.server import rest
@@ -211,6 +227,7 @@ class LocalServer:
                 max_body_bytes=self._flags.max_request_bytes,
             ),
             metrics_path=self._flags.metrics_path,
+            has_cors=self._flags.rest_api_enable_cors_support,
         )
         try:
             self._rest = RestThread(
@@ -218,6 +235,7 @@ class LocalServer:
                 listener=listen(self.host, port),
                 executor=executor,
                 shutdown_grace_seconds=self._shutdown_grace_seconds,
+                header_timeout_seconds=self._flags.rest_api_timeout_in_ms / 1000,
             )
         except BaseException:
             executor.shutdown()

@@ -71,7 +71,7 @@ class GrpcClient(ModelClient):
     ) -> Any:
         from tensorflow_serving.apis import predict_pb2
 
-        from serving.formats import predict_json, tensors
+        from serving.formats import predict_json, tensor_protos
 
         check_one_form(instances, inputs)
         key = signature_name or _DEFAULT_SIGNATURE_NAME
@@ -82,11 +82,11 @@ class GrpcClient(ModelClient):
         self._fill_model_spec(request.model_spec)
         request.model_spec.signature_name = key
         for name, array in arrays.items():
-            proto = tensors.array_to_proto(array, signature.inputs[name].dtype)
+            proto = tensor_protos.array_to_proto(array, signature.inputs[name].dtype)
             request.inputs[name].CopyFrom(proto)
         response = self._call(self._prediction.Predict, request)
         outputs = {
-            name: tensors.array_from_proto(response.outputs[name], name=name)
+            name: tensor_protos.array_from_proto(response.outputs[name], name=name)
             for name in sorted(response.outputs)
         }
         return next(iter(predict_json.write_outputs(outputs, is_row_form=is_row_form).values()))

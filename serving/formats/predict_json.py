@@ -15,7 +15,8 @@ A single input or output drops its name.
 
 from __future__ import annotations
 
-import json
+import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,31 +24,8 @@ import numpy as np
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving import errors
-from serving.formats import tensors
-
-
-def parse_json_object(body: bytes) -> dict[str, Any]:
-    """Parses a request body. NaN, Infinity and -Infinity are numbers, as in TensorFlow Serving."""
-    if not body:
-        raise errors.InvalidArgumentError("JSON Parse error: The document is empty")
-    try:
-        document = json.loads(body.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise errors.InvalidArgumentError(
-            f"JSON Parse error: the document must be UTF-8: {error.reason} at offset: "
-            f'{error.start}. Send other bytes as {{"b64": ...}}.'
-        ) from error
-    except json.JSONDecodeError as error:
-        raise errors.InvalidArgumentError(
-            f"JSON Parse error: Invalid value. {error.msg} at offset: {error.pos}"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise errors.InvalidArgumentError(f"JSON Parse error: {error}") from error
-    if not isinstance(document, dict):
-        raise errors.InvalidArgumentError(
-            f"JSON Value: {tensors.preview_json(document)} Is not object"
-        )
-    return document
+from serving.formats import json_tensors
+from serving.formats.json_text import is_base64_json, preview_json
 
 
 def read_signature_name(document: Mapping[str, Any]) -> str:
@@ -55,7 +33,7 @@ def read_signature_name(document: Mapping[str, Any]) -> str:
     name = document.get("signature_name", "")
     if not isinstance(name, str):
         raise errors.InvalidArgumentError(
-            f"JSON Value: {tensors.preview_json(document)} not formatted correctly. "
+            f"JSON Value: {preview_json(document)} not formatted correctly. "
             "'signature_name' key must be a string value."
         )
     return name
@@ -70,7 +48,7 @@ def read_inputs(
     """
     if "instances" in document and "inputs" in document:
         raise errors.InvalidArgumentError(
-            f"JSON Value: {tensors.preview_json(document)} Not formatted correctly expecting only "
+            f"JSON Value: {preview_json(document)} Not formatted correctly expecting only "
             "one of 'inputs' or 'instances' keys to exist"
         )
     if "instances" in document:
@@ -84,21 +62,16 @@ def write_outputs(outputs: Mapping[str, np.ndarray], *, is_row_form: bool) -> di
     """Makes the answer of a predict request, ready for `encode_json`."""
     if is_row_form:
         return {"predictions": _write_rows(outputs)}
-    columns = {name: tensors.array_to_json(array, name=name) for name, array in outputs.items()}
+    columns = {
+        name: json_tensors.array_to_json(array, name=name) for name, array in outputs.items()
+    }
     return {"outputs": next(iter(columns.values())) if len(columns) == 1 else columns}
-
-
-def encode_json(value: Any) -> bytes:
-    """Encodes as UTF-8; numbers that are not finite are NaN, Infinity and -Infinity."""
-    # Half a surrogate pair, as an error may quote it, becomes its JSON escape.
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", errors="backslashreplace")
 
 
 def _read_rows(instances: Any, signature: meta_graph_pb2.SignatureDef) -> dict[str, np.ndarray]:
     if not isinstance(instances, list):
         raise errors.InvalidArgumentError(
-            f"JSON Value: {tensors.preview_json(instances)} "
-            "Expecting 'instances' to be an list/array"
+            f"JSON Value: {preview_json(instances)} Expecting 'instances' to be an list/array"
         )
     if not instances:
         raise errors.InvalidArgumentError("JSON Value: [] No values in 'instances' array")
@@ -109,10 +82,10 @@ def _read_rows(instances: Any, signature: meta_graph_pb2.SignatureDef) -> dict[s
             "instances is a plain list, but expecting list of objects as multiple input tensors "
             f"required as per tensorinfo_map. Inputs: {', '.join(names)}."
         )
-    columns: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    columns = {name: _Column(info.dtype) for name, info in signature.inputs.items()}
     for index, instance in enumerate(instances):
         if _is_named(instance) != has_names:
-            expected, got = ("object", "value/list") if has_names else ("value/list", "object")
+            expected, got = ("object", "list") if has_names else ("value/list", "object")
             raise errors.InvalidArgumentError(
                 f"Expecting {expected} but got {got} at item {index} of input list"
             )
@@ -120,7 +93,7 @@ def _read_rows(instances: Any, signature: meta_graph_pb2.SignatureDef) -> dict[s
         for name, value in row.items():
             where = f"element: {index} key: {name}" if has_names else f"element: {index}"
             try:
-                _append_row_item(columns, name, value, signature)
+                _append_row_item(columns, name, value)
             except errors.ServingError as error:
                 raise errors.InvalidArgumentError(
                     f"Failed to process {where} of 'instances' list. "
@@ -129,32 +102,41 @@ def _read_rows(instances: Any, signature: meta_graph_pb2.SignatureDef) -> dict[s
         if len(row) != len(names):
             raise errors.InvalidArgumentError(
                 f"Failed to process element: {index} of 'instances' list. JSON object: "
-                f"{tensors.preview_json(instance)} keys must be equal to: {','.join(names)}"
+                f"{preview_json(instance)} keys must be equal to: {','.join(names)}"
             )
-    return {name: np.stack(arrays) for name, arrays in columns.items()}
+    return {name: column.to_array(len(instances)) for name, column in columns.items()}
 
 
-def _append_row_item(
-    columns: dict[str, list[np.ndarray]],
-    name: str,
-    value: Any,
-    signature: meta_graph_pb2.SignatureDef,
-) -> None:
+@dataclasses.dataclass
+class _Column:
+    """The values of one input over all rows, which have one shape."""
+
+    data_type: int
+    shape: tuple[int, ...] | None = None
+    values: list[Any] = dataclasses.field(default_factory=list)
+
+    def to_array(self, num_rows: int) -> np.ndarray:
+        shape = (num_rows, *(self.shape or ()))
+        return json_tensors.array_from_values(self.values, shape, self.data_type)
+
+
+def _append_row_item(columns: dict[str, _Column], name: str, value: Any) -> None:
     if name not in columns:
         raise errors.InvalidArgumentError(
             f"JSON object: does not have named input: {name}. Inputs: {', '.join(columns)}."
         )
-    array = tensors.array_from_json(value, signature.inputs[name].dtype)
     column = columns[name]
-    if column and column[0].size != array.size:
+    values, shape = json_tensors.flatten_json(value, column.data_type)
+    if column.shape is None:
+        column.shape = shape
+    elif column.shape != shape:
+        expected, got = math.prod(column.shape), math.prod(shape)
         raise errors.InvalidArgumentError(
-            f"Expecting tensor size: {column[0].size} but got: {array.size}"
+            f"Expecting tensor size: {expected} but got: {got}"
+            if expected != got
+            else f"Expecting shape {list(column.shape)} but got: {list(shape)}"
         )
-    if column and column[0].shape != array.shape:
-        raise errors.InvalidArgumentError(
-            f"Expecting shape {list(column[0].shape)} but got: {list(array.shape)}"
-        )
-    column.append(array)
+    column.values.extend(values)
 
 
 def _read_columns(inputs: Any, signature: meta_graph_pb2.SignatureDef) -> dict[str, np.ndarray]:
@@ -171,13 +153,14 @@ def _read_columns(inputs: Any, signature: meta_graph_pb2.SignatureDef) -> dict[s
             raise errors.InvalidArgumentError(f"Missing named input: {name} in 'inputs' object.")
     # As in TensorFlow Serving, names that the signature does not have are left aside.
     return {
-        name: tensors.array_from_json(inputs[name], signature.inputs[name].dtype) for name in names
+        name: json_tensors.array_from_json(inputs[name], signature.inputs[name].dtype)
+        for name in names
     }
 
 
 def _is_named(value: Any) -> bool:
     """Whether a value is an object of named inputs, rather than a value, a list or bytes."""
-    return isinstance(value, dict) and not tensors.is_base64_json(value)
+    return isinstance(value, dict) and not is_base64_json(value)
 
 
 def _write_rows(outputs: Mapping[str, np.ndarray]) -> list[Any]:
@@ -194,7 +177,9 @@ def _write_rows(outputs: Mapping[str, np.ndarray]) -> list[Any]:
                 f"expecting: {batch_size}"
             )
         batch_size = array.shape[0]
-    columns = {name: tensors.array_to_json(array, name=name) for name, array in outputs.items()}
+    columns = {
+        name: json_tensors.array_to_json(array, name=name) for name, array in outputs.items()
+    }
     if len(columns) == 1:
         return next(iter(columns.values()))
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

@@ -86,4 +86,6 @@ def read_message(path: str | Path, kind: type[message.Message], *, flag: str) ->
     try:
         return text_format.Parse(path.read_text(encoding="utf-8"), kind())
     except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a {kind.DESCRIPTOR.name} in text form: {error}") from error
+        raise ValueError(
+            f"{path}: Error parsing text-format {kind.DESCRIPTOR.full_name}: {error}"
+        ) from error

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib.metadata
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from serving.server.model_config import LoadSettings, ModelSettings, read_model_config_file
+
+_NUM_CORES = os.cpu_count() or 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +36,12 @@ class Flags:
     models: tuple[ModelSettings, ...]
     host: str = "127.0.0.1"
     port: int = 8500
+    grpc_socket_path: str = ""
     rest_api_port: int = 0
     rest_api_timeout_in_ms: int = 30_000
-    rest_api_num_threads: int = 4 * (os.cpu_count() or 1)
-    grpc_max_threads: int = 4 * (os.cpu_count() or 1)
+    rest_api_num_threads: int = 4 * _NUM_CORES
+    rest_api_enable_cors_support: bool = False
+    grpc_max_threads: int = 4 * _NUM_CORES
     grpc_channel_arguments: tuple[tuple[str, Any], ...] = ()
     max_request_bytes: int = 64 << 20
     max_requests: int = 1024
@@ -44,70 +49,147 @@ class Flags:
     model_config_file: str = ""
     model_config_file_poll_wait_seconds: float = 0.0
     allow_version_labels_for_unavailable_models: bool = False
+    enable_profiler: bool = True
     loading: LoadSettings = dataclasses.field(default_factory=LoadSettings)
     metrics_path: str | None = None
     tls: TlsFiles | None = None
 
 
-_WHOLE_NUMBERS = {
-    "port": "gRPC port; 0 switches gRPC off",
-    "rest_api_port": "REST port; 0 (the default) switches REST off",
-    "rest_api_timeout_in_ms": "time limit of a REST request",
-    "rest_api_num_threads": "threads that answer REST requests",
-    "grpc_max_threads": "threads that answer gRPC requests",
+# Of `tensorflow_model_server`: name -> (default, meaning). A default of True or False is a switch.
+_TAKEN: dict[str, tuple[Any, str]] = {
+    "port": (8500, "gRPC port; 0 switches gRPC off"),
+    "grpc_socket_path": ("", "UNIX socket on which gRPC is answered, too"),
+    "rest_api_port": (0, "REST port; 0 switches REST off"),
+    "rest_api_num_threads": (4 * _NUM_CORES, "threads that answer REST requests"),
+    "rest_api_timeout_in_ms": (30_000, "time limit of a REST request"),
+    "rest_api_enable_cors_support": (False, "let pages of other hosts read answers"),
+    "enable_batching": (False, "run requests together"),
+    "batching_parameters_file": ("", "BatchingParameters in text form"),
+    "model_name": ("default", "name of the model in requests"),
+    "model_base_path": ("", "directory that holds the version directories"),
+    "model_config_file": ("", "ModelServerConfig in text form, for several models"),
+    "model_config_file_poll_wait_seconds": (0.0, "seconds between looks at it; 0 looks once"),
+    "file_system_poll_wait_seconds": (1.0, "seconds between looks at the directory; 0 looks once"),
+    "allow_version_labels_for_unavailable_models": (
+        False,
+        "let a new label stand for a version that is not loaded; at the start none is",
+    ),
+    "max_num_load_retries": (5, "how often a version that did not load is tried again"),
+    "load_retry_interval_micros": (60_000_000, "time between two tries"),
+    "tensorflow_session_parallelism": (0, "threads of a model; 0 is as many as there are cores"),
+    "tensorflow_intra_op_parallelism": (0, "threads of one operation"),
+    "tensorflow_inter_op_parallelism": (0, "operations at a time"),
+    "saved_model_tags": ("serve", "tags of the graph in a SavedModel, with commas between them"),
+    "enable_signature_method_name_check": (False, "demand the method that a signature declares"),
+    "enable_model_warmup": (True, "answer a version's own requests first"),
+    "num_request_iterations_for_warmup": (0, "how often each of them; 0 is once"),
+    "monitoring_config_file": ("", "MonitoringConfig in text form"),
+    "ssl_config_file": ("", "SSLConfig in text form, for gRPC"),
+    "grpc_channel_arguments": ("", "KEY=VALUE,…: further settings of gRPC"),
+    "grpc_max_threads": (4 * _NUM_CORES, "threads that answer gRPC requests"),
+    "enable_profiler": (True, "answer TensorFlow's profiler over gRPC"),
 }
+# Likewise: these are taken, and change nothing here, where it is so in any case or costs nothing.
+_WITHOUT_EFFECT: dict[str, tuple[Any, str]] = {
+    "enable_grpc_healthcheck_service": (True, "it always answers"),
+    "num_load_threads": (0, "versions load in a thread of their own"),
+    "num_unload_threads": (0, "versions unload in the thread of their last request"),
+    "flush_filesystem_caches": (True, "the system frees them when it needs memory"),
+    "remove_unused_fields_from_bundle_metagraph": (True, "the graph is kept by TensorFlow"),
+    "enable_serialization_as_tensor_content": (False, "clients read both forms"),
+    "per_process_gpu_memory_fraction": (0.0, "GPU memory grows as it is needed"),
+    "skip_initialize_tpu": (False, "there are no TPUs"),
+    "num_tflite_pools": (0, "TensorFlow Lite is not served"),
+    "num_tflite_interpreters_per_pool": (0, "TensorFlow Lite is not served"),
+}
+# Likewise: another value than the default is refused, for this reason.
+_REFUSED: dict[str, tuple[Any, str]] = {
+    "prefer_tflite_model": (False, "it has no TensorFlow Lite interpreter"),
+    "use_alts_credentials": (False, "ALTS works inside of Google's cloud only"),
+    "platform_config_file": ("", "it has the platform tensorflow alone"),
+    "tensorflow_session_config_file": ("", "set the tensorflow_*_parallelism flags instead"),
+    "thread_pool_factory_config_file": ("", "TensorFlow's own thread pools are used"),
+    "enable_per_model_batching_parameters": (False, "all models share batching_parameters_file"),
+    "mixed_precision": ("", "export the model in the precision that is wanted"),
+    "xla_cpu_compilation_enabled": (False, "graphs run as they were exported"),
+    "xla_gpu_compilation_enabled": (False, "graphs run as they were exported"),
+}
+_OURS: dict[str, tuple[Any, str]] = {
+    "host": ("127.0.0.1", "address to listen on"),
+    "max_request_bytes": (64 << 20, "largest request that is taken"),
+    "max_requests": (1024, "requests under way beyond which none is taken"),
+}
+_ABOVE_ZERO = (
+    "rest_api_timeout_in_ms",
+    "rest_api_num_threads",
+    "grpc_max_threads",
+    "max_request_bytes",
+    "max_requests",
+)
 
 
 def parse_flags(arguments: Sequence[str] | None = None) -> Flags:
     """Reads the command line; exits with code 2 and a message when it is wrong."""
     parser = _build_parser()
     values = parser.parse_args(arguments)
-    _check(parser, values)
     try:
+        _check(values)
         return _make_flags(values)
     except (OSError, ValueError) as error:
         parser.error(str(error))
 
 
-def _check(parser: argparse.ArgumentParser, values: argparse.Namespace) -> None:
+def _check(values: argparse.Namespace) -> None:
+    for name, (default, reason) in _REFUSED.items():
+        if getattr(values, name) != default:
+            raise ValueError(f"--{name} cannot be served here: {reason}. Leave it out.")
     for name in ("port", "rest_api_port"):
         if not 0 <= getattr(values, name) <= 65535:
-            parser.error(
+            raise ValueError(
                 f"--{name} must be between 0 (off) and 65535. Received: {getattr(values, name)}."
             )
-    if values.port == 0 and values.rest_api_port == 0:
-        parser.error("--port and --rest_api_port are both 0, so nothing would be served. Set one.")
-    if values.port == values.rest_api_port:
-        parser.error(
+    if not (values.port or values.rest_api_port or values.grpc_socket_path):
+        raise ValueError(
+            "--port and --rest_api_port are both 0 and there is no --grpc_socket_path, so nothing "
+            "would be served. Set one."
+        )
+    if values.port == values.rest_api_port != 0:
+        raise ValueError(
             f"--rest_api_port cannot be the same as --port. Received: {values.port} for both. "
             "Choose another port for one of them."
         )
-    for name in (
-        "rest_api_timeout_in_ms",
-        "rest_api_num_threads",
-        "grpc_max_threads",
-        "max_request_bytes",
-        "max_requests",
-    ):
+    for name in _ABOVE_ZERO:
         if getattr(values, name) <= 0:
-            parser.error(f"--{name} must be above 0. Received: {getattr(values, name)}.")
+            raise ValueError(f"--{name} must be above 0. Received: {getattr(values, name)}.")
     if bool(values.model_base_path) == bool(values.model_config_file):
-        parser.error("give exactly one of --model_base_path and --model_config_file.")
+        raise ValueError("give exactly one of --model_base_path and --model_config_file.")
     if values.batching_parameters_file and not values.enable_batching:
-        parser.error("--batching_parameters_file needs --enable_batching.")
+        raise ValueError("--batching_parameters_file needs --enable_batching.")
 
 
 def _make_flags(values: argparse.Namespace) -> Flags:
     if values.model_config_file:
-        models = read_model_config_file(values.model_config_file)
+        models = read_model_config_file(values.model_config_file) or ()
     else:
-        models = (ModelSettings(values.model_name, Path(values.model_base_path)),)
+        models = (ModelSettings(values.model_name, Path(values.model_base_path).absolute()),)
+    intra = values.tensorflow_intra_op_parallelism
+    inter = values.tensorflow_inter_op_parallelism
+    both = values.tensorflow_session_parallelism
+    if intra and inter and both:
+        raise ValueError(
+            "Either configure --tensorflow_session_parallelism or the two of "
+            "(--tensorflow_intra_op_parallelism, --tensorflow_inter_op_parallelism)."
+        )
     loading = LoadSettings(
         batching=_read_batching(values),
-        session_parallelism=values.tensorflow_session_parallelism,
+        intra_op_threads=intra if intra or inter else both,
+        inter_op_threads=inter if intra or inter else both,
         warms_up=values.enable_model_warmup,
+        num_warmup_rounds=max(1, values.num_request_iterations_for_warmup),
+        tags=tuple(values.saved_model_tags.split(",")),
+        checks_method_names=values.enable_signature_method_name_check,
         max_num_load_retries=values.max_num_load_retries,
-        load_retries_interval_seconds=values.load_retries_interval_micros / 1e6,
+        load_retry_interval_seconds=values.load_retry_interval_micros / 1e6,
     )
     values.grpc_channel_arguments = _read_channel_arguments(values.grpc_channel_arguments)
     taken = {
@@ -176,94 +258,29 @@ def _build_parser() -> argparse.ArgumentParser:
         prog="python -m serving.local_server",
         description="Serves SavedModels over REST and gRPC like tensorflow_model_server, "
         "for development. Production runs TensorFlow Serving on the same directory.",
+        allow_abbrev=False,
     )
-    defaults = {field.name: field.default for field in dataclasses.fields(Flags)}
-    for name, text in _WHOLE_NUMBERS.items():
-        parser.add_argument(f"--{name}", type=int, default=defaults[name], help=text)
-    parser.add_argument(
-        "--grpc_channel_arguments", default="", help="KEY=VALUE,…: further settings of gRPC"
-    )
-    parser.add_argument("--model_name", default="default", help="name of the model in requests")
-    parser.add_argument(
-        "--model_base_path", default="", help="directory that holds the version directories"
-    )
-    parser.add_argument(
-        "--model_config_file", default="", help="ModelServerConfig in text form, for several models"
-    )
-    parser.add_argument(
-        "--model_config_file_poll_wait_seconds",
-        type=float,
-        default=0.0,
-        help="seconds between looks at that file; 0 looks once, at the start",
-    )
-    parser.add_argument(
-        "--file_system_poll_wait_seconds",
-        type=float,
-        default=1.0,
-        help="seconds between looks at the directory; 0 looks once, at the start",
-    )
-    _add_switch(parser, "enable_batching", default=False, help_text="run requests together")
-    parser.add_argument(
-        "--batching_parameters_file", default="", help="BatchingParameters in text form"
-    )
-    parser.add_argument(
-        "--monitoring_config_file", default="", help="MonitoringConfig in text form"
-    )
-    parser.add_argument("--ssl_config_file", default="", help="SSLConfig in text form, for gRPC")
-    _add_switch(
-        parser,
-        "allow_version_labels_for_unavailable_models",
-        default=False,
-        help_text="let a label stand for a version that is not loaded",
-    )
-    _add_switch(
-        parser,
-        "enable_model_warmup",
-        default=True,
-        help_text="answer a version's own requests first",
-    )
-    parser.add_argument(
-        "--max_num_load_retries",
-        type=int,
-        default=5,
-        help="how often a version that did not load is tried again",
-    )
-    parser.add_argument(
-        "--load_retries_interval_micros",
-        type=int,
-        default=60_000_000,
-        help="time between two tries",
-    )
-    parser.add_argument(
-        "--tensorflow_session_parallelism",
-        type=int,
-        default=0,
-        help="threads of a model; 0 is as many as there are cores",
-    )
-    ours = parser.add_argument_group("flags that tensorflow_model_server does not have")
-    ours.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    ours.add_argument(
-        "--max_request_bytes", type=int, default=64 << 20, help="largest request that is taken"
-    )
-    ours.add_argument(
-        "--max_requests",
-        type=int,
-        default=1024,
-        help="requests under way beyond which none is taken",
-    )
+    version = importlib.metadata.version("bert_tf")
+    parser.add_argument("--version", action="version", version=f"local server of bert_tf {version}")
+    groups = {
+        "flags of tensorflow_model_server": _TAKEN,
+        "flags of tensorflow_model_server that change nothing here": _WITHOUT_EFFECT,
+        "flags of tensorflow_model_server that are refused": _REFUSED,
+        "flags that tensorflow_model_server does not have": _OURS,
+    }
+    for title, flags in groups.items():
+        group = parser.add_argument_group(title)
+        for name, (default, text) in flags.items():
+            if isinstance(default, bool):
+                options: dict[str, Any] = {"nargs": "?", "const": True, "type": _read_switch}
+            else:
+                options = {"type": type(default)}
+            group.add_argument(f"--{name}", default=default, help=text, **options)
     return parser
 
 
-def _add_switch(
-    parser: argparse.ArgumentParser, name: str, *, default: bool, help_text: str
-) -> None:
+def _read_switch(text: str) -> bool:
     """`--name`, `--name=true` and `--name=false`, as TensorFlow's flags are."""
-
-    def read(text: str) -> bool:
-        if text.lower() in ("true", "1", "false", "0"):
-            return text.lower() in ("true", "1")
-        raise argparse.ArgumentTypeError(f"must be true or false. Received: {text!r}.")
-
-    parser.add_argument(
-        f"--{name}", nargs="?", const=True, default=default, type=read, help=help_text
-    )
+    if text.lower() in ("true", "1", "false", "0"):
+        return text.lower() in ("true", "1")
+    raise argparse.ArgumentTypeError(f"must be true or false. Received: {text!r}.")

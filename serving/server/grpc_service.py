@@ -25,7 +25,7 @@ from tensorflow_serving.apis import (
 )
 
 from serving import errors
-from serving.formats import tensors
+from serving.formats import tensor_protos
 from serving.server import inference, messages
 from serving.server.manager import ModelManager
 from serving.server.model_config import read_model_config
@@ -78,6 +78,8 @@ def _with_status(method: Callable[..., Any]) -> Callable[..., Any]:
             return method(self, request, context)
         except errors.ServingError as error:
             context.abort(grpc.StatusCode[error.code], error.message)
+        except MemoryError as error:
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"Out of memory. {error}")
         except Exception as error:
             _logger.exception("%s failed", method.__name__)
             context.abort(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
@@ -96,9 +98,6 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
     ) -> predict_pb2.PredictResponse:
         name, version, label = _read_model_spec(request)
-        inputs = {
-            key: tensors.array_from_proto(proto, name=key) for key, proto in request.inputs.items()
-        }
         signature_name = request.model_spec.signature_name or DEFAULT_SIGNATURE_NAME
         model = find_model(self._models, name, version=version)
         response = predict_pb2.PredictResponse()
@@ -106,15 +105,12 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             self._models.metrics.watch(name, "Predict", "GRPC"),
             model.use_version(version=version, label=label) as (used_version, servable),
         ):
-            outputs = servable.predict(
-                inputs,
-                signature_name=signature_name,
-                output_names=list(request.output_filter),
-                timeout_seconds=context.time_remaining(),
-            )
+            outputs = inference.predict(servable, request, timeout_seconds=context.time_remaining())
             output_infos = servable.find_signature(signature_name).outputs
         for key, array in outputs.items():
-            response.outputs[key].CopyFrom(tensors.array_to_proto(array, output_infos[key].dtype))
+            response.outputs[key].CopyFrom(
+                tensor_protos.array_to_proto(array, output_infos[key].dtype)
+            )
         _fill_model_spec(response.model_spec, name, signature_name, used_version)
         return response
 
@@ -180,18 +176,15 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         self, request: inference_pb2.MultiInferenceRequest, context: grpc.ServicerContext
     ) -> inference_pb2.MultiInferenceResponse:
         if not request.tasks:
-            raise errors.InvalidArgumentError("Inference request size has no tasks.")
-        name, version, label = _read_model_spec(request.tasks[0])
-        if any(task.model_spec.name != name for task in request.tasks):
-            raise errors.InvalidArgumentError(
-                "All ModelSpecs in a MultiInferenceRequest must access the same model name."
-            )
+            raise errors.InvalidArgumentError(_NO_NAME)
+        name, version, label = _read_model_spec(request.tasks[0], is_demanded=False)
         model = find_model(self._models, name, version=version)
         response = inference_pb2.MultiInferenceResponse()
         with (
             self._models.metrics.watch(name, "MultiInference", "GRPC"),
             model.use_version(version=version, label=label) as (used_version, servable),
         ):
+            _check_one_model(request)
             results = inference.infer_all(
                 servable, request, timeout_seconds=context.time_remaining()
             )
@@ -212,8 +205,9 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     def GetModelStatus(  # noqa: N802
         self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
     ) -> get_model_status_pb2.GetModelStatusResponse:
-        name, version, label = _read_model_spec(request)
-        return messages.build_status(self._models, name, version=version, label=label)
+        # As in TensorFlow Serving a label is left aside, and every version told.
+        name, version, _ = _read_model_spec(request, needs_name=False)
+        return messages.build_status(self._models, name, version=version)
 
     @_with_status
     def HandleReloadConfigRequest(  # noqa: N802
@@ -233,12 +227,30 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         )
 
 
-def _read_model_spec(request: Any) -> tuple[str, int | None, str | None]:
-    if not request.HasField("model_spec"):
+def _check_one_model(request: inference_pb2.MultiInferenceRequest) -> None:
+    names = {task.model_spec.name for task in request.tasks}
+    if "" in names:
+        raise errors.InvalidArgumentError("Found ModelSpec with an empty model name.")
+    if len(names) > 1:
+        raise errors.InvalidArgumentError(
+            "All ModelSpecs in a MultiInferenceRequest must access the same model name."
+        )
+
+
+_NO_NAME = "ModelSpec has no name specified."
+
+
+def _read_model_spec(
+    request: Any, *, is_demanded: bool = True, needs_name: bool = True
+) -> tuple[str, int | None, str | None]:
+    if is_demanded and not request.HasField("model_spec"):
         raise errors.InvalidArgumentError("Missing ModelSpec")
     spec: model_pb2.ModelSpec = request.model_spec
-    version = spec.version.value if spec.HasField("version") else None
-    return spec.name, version, spec.version_label or None
+    if needs_name and not spec.name:
+        raise errors.InvalidArgumentError(_NO_NAME)
+    choice = spec.WhichOneof("version_choice")
+    version = spec.version.value if choice == "version" else None
+    return spec.name, version, spec.version_label if choice == "version_label" else None
 
 
 def _fill_model_spec(

@@ -1,4 +1,4 @@
-"""Classify and Regress: examples in, TensorFlow Serving's results out, for either surface.
+"""Predict, Classify and Regress: a request's messages in, what the model answers out.
 
     Input{example_list{[x, y]}} -> serialised tf.Examples (batch,) -> signature -> results
 
@@ -7,19 +7,50 @@ The wording of the errors is TensorFlow Serving's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from tensorflow.core.protobuf import meta_graph_pb2
-from tensorflow_serving.apis import classification_pb2, inference_pb2, input_pb2, regression_pb2
+from tensorflow_serving.apis import (
+    classification_pb2,
+    inference_pb2,
+    input_pb2,
+    predict_pb2,
+    regression_pb2,
+)
 
 from serving import errors
-from serving.server.servable import DEFAULT_SIGNATURE_NAME, Servable
+from serving.formats.json_tensors import float32_to_json
+from serving.formats.tensor_protos import array_from_proto
+from serving.server.servable import (
+    DEFAULT_SIGNATURE_NAME,
+    Servable,
+    check_input_names,
+    check_input_type,
+)
 
-CLASSIFY_METHOD = "tensorflow/serving/classify"
-REGRESS_METHOD = "tensorflow/serving/regress"
 _INPUTS, _CLASSES, _SCORES, _OUTPUTS = "inputs", "classes", "scores", "outputs"
+
+
+def predict(
+    servable: Servable,
+    request: predict_pb2.PredictRequest,
+    *,
+    timeout_seconds: float | None = None,
+) -> dict[str, np.ndarray]:
+    """The outputs of a signature; raises as `Servable.predict`."""
+    signature = servable.find_signature(request.model_spec.signature_name)
+    check_input_names(request.inputs, signature)
+    for name, proto in request.inputs.items():
+        check_input_type(name, proto.dtype, signature)
+    return servable.predict(
+        {name: array_from_proto(proto, name=name) for name, proto in request.inputs.items()},
+        signature_name=request.model_spec.signature_name,
+        output_names=list(request.output_filter),
+        timeout_seconds=timeout_seconds,
+    )
 
 
 def classify(
@@ -31,29 +62,10 @@ def classify(
 ) -> classification_pb2.ClassificationResult:
     """Classes and scores of each example.
 
-    Raises `InvalidArgumentError` for an empty input, and `FailedPreconditionError` for a signature
-    without the inputs and outputs of a classification.
+    Raises `InvalidArgumentError` for an empty input, and for a signature that does not exist or is
+    not one of a classification.
     """
-    name, signature = find_signature(servable, signature_name)
-    serialized = serialize_examples(examples)
-    names = [key for key in (_CLASSES, _SCORES) if key in signature.outputs]
-    _check_input(signature, "classification")
-    if len(signature.outputs) not in (1, 2):
-        raise errors.InvalidArgumentError(
-            f"Expected one or two output Tensors, found {len(signature.outputs)}"
-        )
-    if not names:
-        raise errors.FailedPreconditionError(
-            'Expected classification signature outputs to contain at least one of "classes" or '
-            f'"scores". Signature was: {signature}'
-        )
-    outputs = servable.predict(
-        {_INPUTS: serialized},
-        signature_name=name,
-        output_names=names,
-        timeout_seconds=timeout_seconds,
-    )
-    return _write_classes(outputs, num_examples=len(serialized))
+    return _infer(_CLASSIFY, servable, examples, signature_name, timeout_seconds)
 
 
 def regress(
@@ -64,32 +76,7 @@ def regress(
     timeout_seconds: float | None = None,
 ) -> regression_pb2.RegressionResult:
     """The value of each example; raises as `classify`."""
-    name, signature = find_signature(servable, signature_name)
-    serialized = serialize_examples(examples)
-    _check_input(signature, "regression")
-    if len(signature.outputs) != 1:
-        raise errors.InvalidArgumentError("Expected one output Tensor.")
-    if _OUTPUTS not in signature.outputs:
-        raise errors.FailedPreconditionError(
-            f"No regression outputs found in SignatureDef: {signature}"
-        )
-    values = servable.predict(
-        {_INPUTS: serialized}, signature_name=name, timeout_seconds=timeout_seconds
-    )[_OUTPUTS]
-    if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] != 1):
-        raise errors.InvalidArgumentError(
-            "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got "
-            f"{list(values.shape)}"
-        )
-    if values.dtype != np.float32:
-        raise errors.InvalidArgumentError(
-            f"Expected output Tensor of DT_FLOAT. Got: {values.dtype}"
-        )
-    _check_batch("output", values, len(serialized))
-    result = regression_pb2.RegressionResult()
-    for value in values.ravel().tolist():
-        result.regressions.add(value=value)
-    return result
+    return _infer(_REGRESS, servable, examples, signature_name, timeout_seconds)
 
 
 def infer_all(
@@ -98,47 +85,74 @@ def infer_all(
     *,
     timeout_seconds: float | None = None,
 ) -> list[inference_pb2.InferenceResult]:
-    """The result of each task of a MultiInference request, on the same examples."""
-    signatures = [
-        task.model_spec.signature_name or DEFAULT_SIGNATURE_NAME for task in request.tasks
-    ]
-    if len(set(signatures)) < len(signatures):
-        twice = next(name for name in signatures if signatures.count(name) > 1)
-        raise errors.InvalidArgumentError(f"Duplicate evaluation of signature: {twice}")
-    sources = {
-        info.name
-        for name in signatures
-        for info in find_signature(servable, name)[1].inputs.values()
-    }
-    if len(sources) != 1:
-        raise errors.InvalidArgumentError("Input tensor must be the same for all Signatures.")
-    methods = {CLASSIFY_METHOD: classify, REGRESS_METHOD: regress}
-    results = []
-    for task, signature_name in zip(request.tasks, signatures, strict=True):
-        if task.method_name not in methods:
+    """The result of each task of a MultiInference request, on the same examples.
+
+    As in TensorFlow Serving it is one run of the graph, unbatched, in which every input of every
+    task is fed with the examples.
+    """
+    tasks: list[tuple[str, _Method, meta_graph_pb2.SignatureDef, list[str]]] = []
+    for task in request.tasks:
+        name = task.model_spec.signature_name or DEFAULT_SIGNATURE_NAME
+        if any(name == other for other, *_ in tasks):
+            raise errors.InvalidArgumentError(f"Duplicate evaluation of signature: {name}")
+        if name not in servable.signatures:
+            raise errors.InvalidArgumentError(
+                f"Requested signature not found in model graph: {name}"
+            )
+        if task.method_name not in _METHODS:
             raise errors.UnimplementedError(
                 f"Unsupported signature method_name: {task.method_name}"
             )
-        found = methods[task.method_name](
-            servable, request.input, signature_name=signature_name, timeout_seconds=timeout_seconds
-        )
-        result = inference_pb2.InferenceResult()
-        if task.method_name == CLASSIFY_METHOD:
-            result.classification_result.CopyFrom(found)
-        else:
-            result.regression_result.CopyFrom(found)
-        results.append(result)
+        method, signature = _METHODS[task.method_name], servable.signatures[name]
+        _check_method(servable, signature, method)
+        tasks.append((name, method, signature, method.choose_outputs(signature)))
+    serialized = serialize_examples(request.input)
+    fetches = sorted({s.outputs[key].name for _, _, s, names in tasks for key in names})
+    values = servable.run(
+        {signature.inputs[_INPUTS].name: serialized for _, _, signature, _ in tasks},
+        fetches,
+        timeout_seconds=timeout_seconds,
+    )
+    found = dict(zip(fetches, values, strict=True))
+    results = []
+    for _, method, signature, names in tasks:
+        outputs = {key: found[signature.outputs[key].name] for key in names}
+        written = method.write(outputs, len(serialized))
+        results.append(inference_pb2.InferenceResult(**{method.field: written}))
     return results
 
 
-def find_signature(
-    servable: Servable, signature_name: str
-) -> tuple[str, meta_graph_pb2.SignatureDef]:
-    """The name, filled in, and the signature."""
+def _check_method(
+    servable: Servable, signature: meta_graph_pb2.SignatureDef, method: _Method
+) -> None:
+    if servable.checks_method_names and signature.method_name != method.name:
+        raise errors.InvalidArgumentError(
+            f"Expected {method.kind} signature method_name to be {method.name}. "
+            f"Was: {signature.method_name}"
+        )
+
+
+def _infer(
+    method: _Method,
+    servable: Servable,
+    examples: input_pb2.Input,
+    signature_name: str,
+    timeout_seconds: float | None,
+) -> Any:
     name = signature_name or DEFAULT_SIGNATURE_NAME
     if name not in servable.signatures:
         raise errors.InvalidArgumentError(f"No signature was found with the name: {name}")
-    return name, servable.signatures[name]
+    signature = servable.signatures[name]
+    _check_method(servable, signature, method)
+    output_names = method.choose_outputs(signature)
+    serialized = serialize_examples(examples)
+    outputs = servable.predict(
+        {_INPUTS: serialized},
+        signature_name=name,
+        output_names=output_names,
+        timeout_seconds=timeout_seconds,
+    )
+    return method.write(outputs, len(serialized))
 
 
 def serialize_examples(examples: input_pb2.Input) -> np.ndarray:
@@ -164,7 +178,14 @@ def classes_to_json(result: classification_pb2.ClassificationResult) -> dict[str
     """TensorFlow Serving's JSON: a list of [label, score] for each example."""
     return {
         "results": [
-            [[entry.label, _shortest(entry.score)] for entry in classifications.classes]
+            [
+                list(pair)
+                for pair in zip(
+                    (entry.label for entry in classifications.classes),
+                    _to_json(entry.score for entry in classifications.classes),
+                    strict=True,
+                )
+            ]
             for classifications in result.classifications
         ]
     }
@@ -172,23 +193,72 @@ def classes_to_json(result: classification_pb2.ClassificationResult) -> dict[str
 
 def values_to_json(result: regression_pb2.RegressionResult) -> dict[str, Any]:
     """TensorFlow Serving's JSON: a number for each example."""
-    return {"results": [_shortest(entry.value) for entry in result.regressions]}
+    return {"results": _to_json(entry.value for entry in result.regressions)}
 
 
-def _shortest(value: float) -> float:
-    """A float32 by way of its text, so that 0.2 stays 0.2."""
-    return float(str(np.float32(value)))
+def _to_json(values: Any) -> list[float]:
+    return float32_to_json(np.fromiter(values, dtype=np.float32))
+
+
+def _choose_class_outputs(signature: meta_graph_pb2.SignatureDef) -> list[str]:
+    _check_input(signature, "classification")
+    if len(signature.outputs) not in (1, 2):
+        raise errors.InvalidArgumentError(
+            f"Expected one or two output Tensors, found {len(signature.outputs)}"
+        )
+    names = [key for key in (_CLASSES, _SCORES) if key in signature.outputs]
+    if not names:
+        raise errors.InvalidArgumentError(
+            'Expected classification signature outputs to contain at least one of "classes" or '
+            f'"scores". Signature was: {signature}'
+        )
+    return names
+
+
+def _choose_value_output(signature: meta_graph_pb2.SignatureDef) -> list[str]:
+    if len(signature.inputs) == 1 and len(signature.outputs) != 1:
+        raise errors.InvalidArgumentError("Expected one output Tensor.")
+    _check_input(signature, "regression")
+    if _OUTPUTS not in signature.outputs:
+        raise errors.InvalidArgumentError(
+            f"No regression outputs found in SignatureDef: {signature}"
+        )
+    return [_OUTPUTS]
 
 
 def _check_input(signature: meta_graph_pb2.SignatureDef, kind: str) -> None:
     if len(signature.inputs) != 1:
         raise errors.InvalidArgumentError("Expected one input Tensor.")
     if _INPUTS not in signature.inputs:
-        raise errors.FailedPreconditionError(f"No {kind} inputs found in SignatureDef: {signature}")
+        raise errors.InvalidArgumentError(f"No {kind} inputs found in SignatureDef: {signature}")
+
+
+def _write_values(
+    outputs: Mapping[str, np.ndarray], num_examples: int
+) -> regression_pb2.RegressionResult:
+    values = outputs[_OUTPUTS]
+    if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] != 1):
+        raise errors.InvalidArgumentError(
+            "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got "
+            f"{list(values.shape)}"
+        )
+    if values.shape[0] != num_examples:
+        raise errors.InvalidArgumentError(
+            "Input batch size did not match output batch size: "
+            f"{num_examples} vs. {values.shape[0]}"
+        )
+    if values.dtype != np.float32:
+        raise errors.InvalidArgumentError(
+            f"Expected output Tensor of DT_FLOAT.  Got: {values.dtype}"
+        )
+    result = regression_pb2.RegressionResult()
+    for value in values.ravel().tolist():
+        result.regressions.add(value=value)
+    return result
 
 
 def _write_classes(
-    outputs: Mapping[str, np.ndarray], *, num_examples: int
+    outputs: Mapping[str, np.ndarray], num_examples: int
 ) -> classification_pb2.ClassificationResult:
     for name, array in outputs.items():
         if array.ndim != 2:
@@ -200,7 +270,10 @@ def _write_classes(
             raise errors.InvalidArgumentError(
                 f"Expected {name} Tensor of {expected}. Got: {array.dtype}"
             )
-        _check_batch(name, array, num_examples)
+        if array.shape[0] != num_examples:
+            raise errors.InvalidArgumentError(
+                f"Expected {name} output batch size of {num_examples}. Got: {array.shape[0]}"
+            )
     sizes = {array.shape[1] for array in outputs.values()}
     if len(sizes) > 1:
         raise errors.InvalidArgumentError(
@@ -219,8 +292,30 @@ def _write_classes(
     return result
 
 
-def _check_batch(name: str, array: np.ndarray, num_examples: int) -> None:
-    if array.shape[0] != num_examples:
-        raise errors.InvalidArgumentError(
-            f"Expected {name} batch size of {num_examples}. Got: {array.shape[0]}"
-        )
+@dataclasses.dataclass(frozen=True)
+class _Method:
+    """What Classify and Regress differ in."""
+
+    name: str
+    kind: str
+    field: str
+    """Of an `InferenceResult`."""
+    choose_outputs: Callable[[meta_graph_pb2.SignatureDef], list[str]]
+    write: Callable[[Mapping[str, np.ndarray], int], Any]
+
+
+_CLASSIFY = _Method(
+    name="tensorflow/serving/classify",
+    kind="classification",
+    field="classification_result",
+    choose_outputs=_choose_class_outputs,
+    write=_write_classes,
+)
+_REGRESS = _Method(
+    name="tensorflow/serving/regress",
+    kind="regression",
+    field="regression_result",
+    choose_outputs=_choose_value_output,
+    write=_write_values,
+)
+_METHODS = {method.name: method for method in (_CLASSIFY, _REGRESS)}

@@ -23,6 +23,7 @@ class RestThread:
         listener: socket.socket,
         executor: concurrent.futures.Executor,
         shutdown_grace_seconds: float,
+        header_timeout_seconds: float,
     ) -> None:
         import uvicorn
 
@@ -31,7 +32,7 @@ class RestThread:
         self._executor = executor
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=_protocol(header_timeout_seconds),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -53,6 +54,39 @@ class RestThread:
         asyncio.run(self._server.serve(sockets=[self._listener]))
 
 
+def _protocol(header_timeout_seconds: float) -> type[asyncio.Protocol]:
+    """uvicorn's HTTP, which waits for ever for a header that has begun, with an end to it."""
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class TimedProtocol(H11Protocol):
+        _timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            super().connection_made(transport)
+            self._wait_for_header()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.cycle is not None and not self.cycle.response_complete:
+                self._stop_waiting()
+            elif self._timer is None:
+                self._wait_for_header()
+
+        def connection_lost(self, error: Exception | None) -> None:
+            self._stop_waiting()
+            super().connection_lost(error)
+
+        def _wait_for_header(self) -> None:
+            self._timer = self.loop.call_later(header_timeout_seconds, self.transport.close)
+
+        def _stop_waiting(self) -> None:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    return TimedProtocol
+
+
 def listen(host: str, port: int) -> socket.socket:
     """Opens a listening socket, so that a taken port is an error here and not in a thread."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -65,15 +99,14 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(2048)
     except OSError as error:
         listener.close()
-        raise port_error(host, port, error.strerror or str(error)) from error
+        raise port_error(f"{bracket(host)}:{port}", error.strerror or str(error)) from error
     return listener
 
 
-def port_error(host: str, port: int, reason: str) -> OSError:
+def port_error(address: str, reason: str) -> OSError:
     """What is said of a port that cannot be listened at."""
     return OSError(
-        f"port {port} on {host} must be free. Received: {reason}. "
-        "Stop what uses it, or choose another port."
+        f"{address} must be free. Received: {reason}. Stop what uses it, or choose another port."
     )
 
 

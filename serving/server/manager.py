@@ -51,35 +51,26 @@ class ModelManager(Mapping[str, ServedModel]):
     ) -> None:
         """Serve these models and no others; returns when what is on disk is loaded.
 
-        Those that stay go on answering. Raises `FailedPreconditionError` when a label stands for a
-        version that is not available; the labels are then as before.
+        Those that stay go on answering. In the order of TensorFlow Serving: first the labels, then
+        the versions. Raises `FailedPreconditionError`, with nothing changed, when a label stands
+        for a version that is not available; `allows_unavailable_labels` lets a new label do so.
+        Raises `ServingError` with the code UNKNOWN when a new model did not load.
         """
         with self._changing:
             before = dict(self._models)
-            after = {}
             for settings in models:
-                known = before.get(settings.name)
-                if known is None or known.settings.base_path != settings.base_path:
-                    after[settings.name] = self._make(settings)
-                else:
-                    known.change_policy(settings)
-                    after[settings.name] = known
-            self._models = after
-            self._poll()
-            for name, model in before.items():
-                if after.get(name) is not model:
-                    model.close()
-            wrong = [
-                f"Request to assign label to version {version} of model {settings.name}, which is "
-                "not currently available for inference"
+                _check_labels(before.get(settings.name), settings, allows_unavailable_labels)
+            self._models = {
+                settings.name: before.get(settings.name) or self._make(settings)
                 for settings in models
-                for version in settings.version_labels.values()
-                if not (allows_unavailable_labels or after[settings.name].is_available(version))
-            ]
-            if wrong:
-                raise errors.FailedPreconditionError(wrong[0])
+            }
             for settings in models:
-                after[settings.name].change_labels(settings.version_labels)
+                self._models[settings.name].change(settings)
+            for name, model in before.items():
+                if name not in self._models:
+                    model.close()
+            self._poll()
+            _check_loaded([m for name, m in self._models.items() if name not in before])
 
     def close(self) -> None:
         """Unloads everything. No request may be running."""
@@ -97,3 +88,32 @@ class ModelManager(Mapping[str, ServedModel]):
             except Exception:
                 # One model's trouble must end neither the others nor the polling.
                 _logger.exception("Polling model %s failed; it goes on", model.name)
+
+
+def _check_labels(
+    model: ServedModel | None, settings: ModelSettings, allows_unavailable: bool
+) -> None:
+    for label, version in settings.version_labels.items():
+        if model is not None and model.is_available(version):
+            continue
+        before = None if model is None else model.labels.get(label)
+        if not allows_unavailable or before not in (None, version):
+            raise errors.FailedPreconditionError(
+                f"Request to assign label to version {version} of model {settings.name}, which is "
+                "not currently available for inference"
+            )
+
+
+def _check_loaded(models: Sequence[ServedModel]) -> None:
+    failed = []
+    for model in models:
+        versions = model.list_versions()
+        if versions and all(version.error is not None for version in versions):
+            failed.append(
+                f"{{{{name: {model.name} version: {versions[0].version}}} due to error: "
+                f"{versions[0].error}}}"
+            )
+    if failed:
+        raise errors.error_for_code(
+            "UNKNOWN", f"{len(failed)} model(s) did not become available: {{{', '.join(failed)}}}"
+        )

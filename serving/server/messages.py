@@ -13,19 +13,17 @@ from serving.server.models import ServedModel, find_model
 
 
 def build_status(
-    models: Mapping[str, ServedModel],
-    name: str,
-    *,
-    version: int | None = None,
-    label: str | None = None,
+    models: Mapping[str, ServedModel], name: str, *, version: int | None = None
 ) -> get_model_status_pb2.GetModelStatusResponse:
     """The states of a model's versions, highest version first."""
-    if name not in models and version is not None:
-        raise errors.NotFoundError(f"Could not find version {version} of model {name}")
-    if name not in models:
-        raise errors.NotFoundError(f"Could not find any versions of model {name}")
+    entries = models[name].list_versions() if name in models else []
+    if version is not None:
+        entries = [entry for entry in entries if entry.version == version]
+    if not entries:
+        what = "any versions" if version is None else f"version {version}"
+        raise errors.NotFoundError(f"Could not find {what} of model {name}")
     response = get_model_status_pb2.GetModelStatusResponse()
-    for entry in models[name].list_versions(version=version, label=label):
+    for entry in entries:
         status = response.model_version_status.add()
         status.version = entry.version
         status.state = get_model_status_pb2.ModelVersionStatus.State.Value(entry.state)

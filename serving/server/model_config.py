@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from serving.server.batching import BatchingSettings
 
+_MODEL_TYPE_TENSORFLOW = 1
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelSettings:
@@ -38,20 +40,28 @@ class LoadSettings:
 
     batching: BatchingSettings | None = None
     """None: every request is a call of the model."""
-    session_parallelism: int = 0
-    """Threads of a model; 0 is as many as there are cores."""
+    intra_op_threads: int = 0
+    """Threads of one operation; 0 is as many as there are cores."""
+    inter_op_threads: int = 0
+    """Operations at a time; 0 is as many as there are cores."""
     warms_up: bool = True
     """Whether the version's own warm-up requests are answered first."""
+    num_warmup_rounds: int = 1
+    """How often each of them is answered."""
+    tags: tuple[str, ...] = ("serve",)
+    """Of the graph that is loaded from a SavedModel."""
+    checks_method_names: bool = False
+    """Whether Classify and Regress demand the method that a signature declares."""
     max_num_load_retries: int = 5
     """How often a version that did not load is tried again while its files stay as they are."""
-    load_retries_interval_seconds: float = 60.0
+    load_retry_interval_seconds: float = 60.0
 
 
-def read_model_config_file(path: str | Path) -> tuple[ModelSettings, ...]:
-    """Reads a `ModelServerConfig` in protobuf text form.
+def read_model_config_file(path: str | Path) -> tuple[ModelSettings, ...] | None:
+    """Reads a `ModelServerConfig` in protobuf text form; None if it says nothing at all.
 
-    Raises `FileNotFoundError` when there is no such file and `ValueError` when it does not
-    parse, holds no model, names a model twice or names a platform other than TensorFlow.
+    Raises `FileNotFoundError` when there is no such file and `ValueError` when it does not parse or
+    TensorFlow Serving would refuse it.
     """
     from tensorflow_serving.config import model_server_config_pb2
 
@@ -60,48 +70,71 @@ def read_model_config_file(path: str | Path) -> tuple[ModelSettings, ...]:
     config = read_message(
         path, model_server_config_pb2.ModelServerConfig, flag="--model_config_file"
     )
+    kind = config.WhichOneof("config")
+    if kind is None:
+        return None
+    if kind != "model_config_list":
+        raise ValueError(f"{path}: must hold a model_config_list. Received: {kind}.")
     return read_model_config(config, where=f"{path}: ")
 
 
 def read_model_config(config: Any, *, where: str = "") -> tuple[ModelSettings, ...]:
-    """Turns a `ModelServerConfig` into settings; `where` begins the messages of its errors.
+    """Turns the list of a `ModelServerConfig` into settings, none for an empty one.
 
-    Raises `ValueError` as `read_model_config_file`.
+    `where` begins the messages of its errors. Raises `ValueError` as `read_model_config_file`.
     """
     models = tuple(_read_model(where, model) for model in config.model_config_list.config)
-    if not models:
-        raise ValueError(
-            f"{where}model_config_list must hold at least one config. Received: none. "
-            "Add `config { name: ... base_path: ... }`."
-        )
     names = [model.name for model in models]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(
-            f"{where}model names must differ. Received twice: {', '.join(twice)}. Rename one."
+            f"{where}Illegal to list model {twice[0]} multiple times in config list. Rename one."
         )
     return models
 
 
 def _read_model(where: str, config: Any) -> ModelSettings:
     """Turns one `ModelConfig` message into settings."""
-    if not config.name or not config.base_path:
+    path = config.base_path.removeprefix("file://")
+    if not path.startswith("/"):
         raise ValueError(
-            f"{where}each config needs name and base_path. "
-            f"Received: name={config.name!r}, base_path={config.base_path!r}. Add what is missing."
+            f"{where}Expected model {config.name} to have an absolute path or URI; got "
+            f"base_path()={config.base_path}. This server reads local paths: give one that begins "
+            "with /."
         )
-    if config.model_platform not in ("", "tensorflow"):
-        raise ValueError(
-            f"{where}model_platform of {config.name!r} must be 'tensorflow'. "
-            f"Received: {config.model_platform!r}. Change it or leave it out."
-        )
+    _check_platform(where, config)
     policy = config.model_version_policy
     return ModelSettings(
         name=config.name,
-        base_path=Path(config.base_path),
+        base_path=Path(path),
         # Unset and 0 both mean one version, as in TensorFlow Serving.
         num_latest_versions=policy.latest.num_versions or 1,
         specific_versions=tuple(sorted(set(policy.specific.versions))),
         serves_all_versions=policy.HasField("all"),
         version_labels=dict(config.version_labels),
     )
+
+
+def _check_platform(where: str, config: Any) -> None:
+    """`model_type: TENSORFLOW` is the old way to say `model_platform: "tensorflow"`."""
+    if config.model_type and config.model_platform:
+        raise ValueError(
+            f"{where}Illegal setting both ModelServerConfig::model_type (deprecated) and "
+            f"ModelServerConfig::model_platform, model name is {config.name}. Leave out model_type."
+        )
+    if config.model_type not in (0, _MODEL_TYPE_TENSORFLOW):
+        raise ValueError(
+            f"{where}ModelServerConfig::model_type choice {config.model_type} not supported. "
+            'Set model_platform: "tensorflow" instead.'
+        )
+    if not config.model_type and not config.model_platform:
+        raise ValueError(
+            f"{where}Illegal setting neither ModelServerConfig::model_type (deprecated) nor "
+            f"ModelServerConfig::model_platform, model name is {config.name}. "
+            'Add model_platform: "tensorflow".'
+        )
+    if config.model_platform not in ("", "tensorflow"):
+        raise ValueError(
+            f"{where}Model {config.name} requests unsupported platform {config.model_platform}. "
+            'Set model_platform: "tensorflow".'
+        )

@@ -83,7 +83,7 @@ class ServedModel:
         Without `version` and `label` it is the highest available version. Raises
         `NotFoundError` when it is not available.
         """
-        if label:
+        if label is not None:
             version = self.resolve_label(label)
         with self._lock:
             used = self._find_available(version)
@@ -98,21 +98,11 @@ class ServedModel:
                 used.num_requests -= 1
             self._unload_if_idle(used)
 
-    def list_versions(
-        self, *, version: int | None = None, label: str | None = None
-    ) -> list[ModelVersion]:
-        """Copies of the states of all versions, or of one, highest first."""
-        if label:
-            version = self.resolve_label(label)
+    def list_versions(self) -> list[ModelVersion]:
+        """Copies of the states of all versions, highest first."""
         with self._lock:
-            chosen = [dataclasses.replace(entry) for entry in self._versions.values()]
-        if version is not None:
-            chosen = [entry for entry in chosen if entry.version == version]
-            if not chosen:
-                raise errors.NotFoundError(f"Could not find version {version} of model {self.name}")
-        if not chosen:
-            raise errors.NotFoundError(f"Could not find any versions of model {self.name}")
-        return sorted(chosen, key=lambda entry: entry.version, reverse=True)
+            found = [dataclasses.replace(entry) for entry in self._versions.values()]
+        return sorted(found, key=lambda entry: entry.version, reverse=True)
 
     def resolve_label(self, label: str) -> int:
         """Returns the version that a label stands for."""
@@ -125,13 +115,18 @@ class ServedModel:
         with self._lock:
             return version in self._versions and self._versions[version].state == "AVAILABLE"
 
-    def change_policy(self, settings: ModelSettings) -> None:
-        """Which versions the next `poll` loads and keeps; the labels stay."""
-        self.settings = settings
+    @property
+    def labels(self) -> Mapping[str, int]:
+        """What labels stand for."""
+        return self._labels
 
-    def change_labels(self, labels: Mapping[str, int]) -> None:
-        """What labels stand for from now on."""
-        self._labels = dict(labels)
+    def change(self, settings: ModelSettings) -> None:
+        """What labels stand for from now on, and where and which versions the next `poll` loads.
+
+        A version that is loaded stays, even if its number is found elsewhere now.
+        """
+        self.settings = settings
+        self._labels = dict(settings.version_labels)
 
     def close(self) -> None:
         """Unloads every version. No request may be running."""
@@ -188,7 +183,7 @@ class ServedModel:
             with self._lock:
                 entry.state, entry.error = "END", error
                 entry.num_attempts = num_attempts + 1
-                entry.retry_at = time.monotonic() + self._loading.load_retries_interval_seconds
+                entry.retry_at = time.monotonic() + self._loading.load_retry_interval_seconds
             self._metrics.count(LOAD_COUNT, model_path=str(directory), status="fail")
             _logger.error(
                 "Loading servable: {name: %s version: %d} failed: %s: %s",
@@ -223,16 +218,12 @@ class ServedModel:
                 f"{directory}: a version must lie in its base path. Received: a link to "
                 f"{directory.resolve()}. Copy the version to where it is served."
             )
-        servable = Servable(
-            directory,
-            batching=self._loading.batching,
-            session_parallelism=self._loading.session_parallelism,
-        )
+        servable = Servable(directory, self._loading)
         if not self._loading.warms_up:
             return servable
         started_at = time.monotonic()
         try:
-            num_requests = warm_up(servable)
+            num_requests = warm_up(servable, num_rounds=self._loading.num_warmup_rounds)
         except Exception:
             servable.close()
             raise

@@ -12,21 +12,24 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import dataclasses
 import logging
 import re
 import time
 import urllib.parse
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving import errors
-from serving.formats import predict_json, status_json
+from serving.formats import json_text, predict_json, status_json
 from serving.server import inference, messages
 from serving.server.examples_json import read_examples
 from serving.server.manager import ModelManager
@@ -36,11 +39,21 @@ from serving.server.servable import DEFAULT_SIGNATURE_NAME, Servable
 
 _logger = logging.getLogger(__name__)
 
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-_MODEL_PATTERN = r"/v1/models/([^/:]+)(?:/versions/([0-9]+)|/labels/([^/:]+))?"
-_PREDICTION_PATTERN = re.compile(_MODEL_PATTERN + r":(classify|regress|predict)", re.IGNORECASE)
-_STATUS_PATTERN = re.compile(_MODEL_PATTERN + r"(/metadata)?", re.IGNORECASE)
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
+_SPEC_PATTERN = r"(?:/versions/([0-9]+)|/labels/([^/:]+))?"
+_PREDICTION_PATTERN = re.compile(
+    rf"/v1/models/([^/:]+){_SPEC_PATTERN}:(classify|regress|predict)", re.IGNORECASE
+)
+_STATUS_PATTERN = re.compile(
+    rf"/v1/models(?:/([^/:]+))?{_SPEC_PATTERN}(?:/(metadata))?", re.IGNORECASE
+)
+_PATTERNS = {"POST": _PREDICTION_PATTERN, "GET": _STATUS_PATTERN}
 _MAX_VERSION = 2**63 - 1
+_CORS_HEADERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "POST, GET",
+    "Access-Control-Allow-Headers": "Content-Type",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +73,13 @@ def build_rest_app(
     executor: concurrent.futures.Executor,
     limits: RestLimits | None = None,
     metrics_path: str | None = None,
+    has_cors: bool = False,
 ) -> Starlette:
-    """Makes the application. `metrics_path`: where metrics are read; None is nowhere."""
+    """Makes the application.
+
+    `metrics_path`: where metrics are read; None is nowhere. `has_cors`: whether answers have the
+    headers that let pages of other hosts read them.
+    """
     limits = limits or RestLimits()
     num_requests = 0
 
@@ -75,15 +93,18 @@ def build_rest_app(
             )
         num_requests += 1
         try:
-            return await read_and_answer(request)
+            response = await read_and_answer(request)
         finally:
             num_requests -= 1
+        if has_cors:
+            response.headers.update(_CORS_HEADERS)
+        return response
 
     async def read_and_answer(request: Request) -> Response:
         deadline_at = time.monotonic() + limits.timeout_seconds
         # Still percent-encoded, so that a name may hold a slash or a colon.
         path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
-        if path == metrics_path and request.method == "GET":
+        if path == metrics_path:
             return Response(models.metrics.render(), media_type=CONTENT_TYPE)
         try:
             async with asyncio.timeout(limits.timeout_seconds):
@@ -94,6 +115,8 @@ def build_rest_app(
             return _error_response(errors.DeadlineExceededError("The request came too slowly."))
         except errors.ServingError as error:
             return _error_response(error)
+        if request.method == "OPTIONS" and path.lower().startswith("/v1/"):
+            return _answer_preflight(request.headers.get("origin", ""))
         return await asyncio.get_running_loop().run_in_executor(
             executor, _answer, models, request.method, path, body, deadline_at
         )
@@ -102,15 +125,34 @@ def build_rest_app(
 
 
 async def _read_body(request: Request, max_bytes: int) -> bytes:
-    parts, num_bytes = [], 0
+    """The body, decompressed if it is sent with gzip; `max_bytes` limits both forms."""
+    decompress: Any = None
+    if "gzip" in request.headers.get("content-encoding", ""):
+        decompress = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    parts, num_bytes, num_sent = [], 0, 0
     async for part in request.stream():
+        num_sent += len(part)
+        if decompress is not None:
+            try:
+                part = decompress.decompress(part, max_bytes + 1 - num_bytes)
+            except zlib.error as error:
+                raise errors.InvalidArgumentError(
+                    f"JSON Parse error: the body must be gzip, as its header says. {error}"
+                ) from error
         parts.append(part)
         num_bytes += len(part)
-        if num_bytes > max_bytes:
+        if max(num_bytes, num_sent) > max_bytes:
             raise errors.ResourceExhaustedError(
-                f"Received message larger than max ({num_bytes} vs. {max_bytes})"
+                f"Received message larger than max ({max(num_bytes, num_sent)} vs. {max_bytes})"
             )
+    if decompress is not None and num_sent and not decompress.eof:
+        raise errors.InvalidArgumentError("JSON Parse error: the gzip body ends too early.")
     return b"".join(parts)
+
+
+def _answer_preflight(origin: str) -> Response:
+    """What a browser asks before it lets a page of another host ask."""
+    return Response(status_code=200 if re.search("https?://", origin) else 400)
 
 
 def _answer(
@@ -120,65 +162,73 @@ def _answer(
     try:
         if not path.lower().startswith("/v1/"):
             raise errors.NotFoundError(f"Not found: {path}. Paths start with /v1/models/.")
-        if method == "POST" and (match := _PREDICTION_PATTERN.fullmatch(path)):
-            return _json_response(200, _answer_prediction(models, match, body, deadline_at))
-        if method == "GET" and (match := _STATUS_PATTERN.fullmatch(path)):
-            return _json_response(200, _answer_about_model(models, match))
-        if method == "GET" and path.lower() == "/v1/models":
-            raise errors.InvalidArgumentError("Missing model name in request.")
-        raise errors.InvalidArgumentError(f"Malformed request: {method} {path}")
+        match = _PATTERNS[method].fullmatch(path) if method in _PATTERNS else None
+        if match is None:
+            raise errors.InvalidArgumentError(f"Malformed request: {method} {path}")
+        name, version, label = _read_model_spec(match)
+        # The pattern takes capitals, and what it found must not have them: so it is there, too.
+        if method == "GET":
+            return _json_response(200, _answer_about_model(models, match, name, version, label))
+        if match[4] not in ("classify", "regress", "predict"):
+            raise errors.InvalidArgumentError(f"Malformed request: {method} {path}")
+        ask = _Question(models, name, version, label, deadline_at)
+        return _json_response(
+            200, ask.predict(body) if match[4] == "predict" else ask.infer(match[4], body)
+        )
     except errors.ServingError as error:
         return _error_response(error)
+    except MemoryError:
+        return _error_response(errors.ResourceExhaustedError("The server is out of memory."))
     except Exception as error:
         _logger.exception("%s %s failed", method, path)
         return _error_response(errors.InternalError(f"{type(error).__name__}: {error}"))
 
 
-def _answer_prediction(
-    models: ModelManager, match: re.Match[str], body: bytes, deadline_at: float
-) -> object:
-    name, version, label = _read_model_spec(match)
-    verb = match[4].lower()
-    model = find_model(models, name, version=version)
-    with models.metrics.watch(name, verb.capitalize(), "REST"):
-        document = predict_json.parse_json_object(body)
-        signature_name = predict_json.read_signature_name(document)
-        with model.use_version(version=version, label=label) as (_, servable):
-            if verb == "predict":
-                return _predict(document, servable, signature_name, deadline_at)
-            return _infer(verb, document, servable, signature_name, deadline_at)
+@dataclasses.dataclass(frozen=True)
+class _Question:
+    """What a request asks of which model, and until when."""
 
+    models: ModelManager
+    name: str
+    version: int | None
+    label: str | None
+    deadline_at: float
 
-def _predict(
-    document: dict[str, Any], servable: Servable, signature_name: str, deadline_at: float
-) -> object:
-    signature_name = signature_name or DEFAULT_SIGNATURE_NAME
-    if signature_name not in servable.signatures:
-        raise errors.InvalidArgumentError(
-            f'Serving signature name: "{signature_name}" not found in signature def. '
-            f"The model has: {', '.join(servable.signature_names())}."
-        )
-    inputs, is_row_form = predict_json.read_inputs(document, servable.signatures[signature_name])
-    outputs = servable.predict(
-        inputs,
-        signature_name=signature_name,
-        timeout_seconds=deadline_at - time.monotonic(),
-    )
-    return predict_json.write_outputs(outputs, is_row_form=is_row_form)
+    def predict(self, body: bytes) -> object:
+        with self.models.metrics.watch(self.name, "Predict", "REST"):
+            document = json_text.parse_json_object(body)
+            signature_name = predict_json.read_signature_name(document) or DEFAULT_SIGNATURE_NAME
+            with self._use_model() as servable:
+                signature = _find_signature(servable, signature_name)
+                inputs, is_row_form = predict_json.read_inputs(document, signature)
+                outputs = servable.predict(
+                    inputs,
+                    signature_name=signature_name,
+                    timeout_seconds=self.deadline_at - time.monotonic(),
+                )
+        return predict_json.write_outputs(outputs, is_row_form=is_row_form)
 
+    def infer(self, verb: str, body: bytes) -> object:
+        """Classify and Regress, which differ in what they run and write only."""
+        run, to_json = _INFERENCES[verb]
+        with self.models.metrics.watch(self.name, verb.capitalize(), "REST"):
+            document = json_text.parse_json_object(body)
+            signature_name = predict_json.read_signature_name(document)
+            examples = read_examples(document)
+            with self._use_model() as servable:
+                result = run(
+                    servable,
+                    examples,
+                    signature_name=signature_name,
+                    timeout_seconds=self.deadline_at - time.monotonic(),
+                )
+        return to_json(result)
 
-def _infer(
-    verb: str, document: dict[str, Any], servable: Servable, signature_name: str, deadline_at: float
-) -> object:
-    """Classify and Regress, which differ in what they run and write only."""
-    run, to_json = _INFERENCES[verb]
-    result = run(
-        servable,
-        read_examples(document, method=verb),
-        signature_name=signature_name,
-        timeout_seconds=deadline_at - time.monotonic(),
-    )
-    return to_json(result)
+    @contextlib.contextmanager
+    def _use_model(self) -> Iterator[Servable]:
+        model = find_model(self.models, self.name, version=self.version)
+        with model.use_version(version=self.version, label=self.label) as (_, servable):
+            yield servable
 
 
 _INFERENCES: dict[str, tuple[Callable[..., Any], Callable[[Any], object]]] = {
@@ -187,30 +237,55 @@ _INFERENCES: dict[str, tuple[Callable[..., Any], Callable[[Any], object]]] = {
 }
 
 
-def _answer_about_model(models: ModelManager, match: re.Match[str]) -> object:
-    name, version, label = _read_model_spec(match)
-    if match[4]:
+def _find_signature(servable: Servable, signature_name: str) -> meta_graph_pb2.SignatureDef:
+    if signature_name not in servable.signatures:
+        raise errors.InvalidArgumentError(
+            f'Serving signature name: "{signature_name}" not found in signature def. '
+            f"The model has: {', '.join(servable.signature_names())}."
+        )
+    signature = servable.signatures[signature_name]
+    if not signature.inputs:
+        raise errors.InvalidArgumentError(
+            f"Failed to get input map for signature: {signature_name}"
+        )
+    return signature
+
+
+def _answer_about_model(
+    models: ModelManager,
+    match: re.Match[str],
+    name: str,
+    version: int | None,
+    label: str | None,
+) -> object:
+    if not name:
+        raise errors.InvalidArgumentError("Missing model name in request.")
+    if match[4] == "metadata":
         return status_json.metadata_to_json(
             messages.build_metadata(models, name, version=version, label=label)
         )
-    return status_json.status_to_json(
-        messages.build_status(models, name, version=version, label=label)
-    )
+    # As in TensorFlow Serving a label is left aside, and every version told.
+    return status_json.status_to_json(messages.build_status(models, name, version=version))
 
 
 def _read_model_spec(match: re.Match[str]) -> tuple[str, int | None, str | None]:
-    name, version, label = urllib.parse.unquote(match[1]), match[2], match[3]
+    name, version, label = urllib.parse.unquote(match[1] or ""), match[2], match[3]
     # The length first: Python refuses to convert thousands of digits.
-    if version and (len(version) > 19 or int(version) > _MAX_VERSION):
+    digits = (version or "").lstrip("0")
+    if len(digits) > 19 or int(digits or "0") > _MAX_VERSION:
         raise errors.InvalidArgumentError(
-            f"Failed to convert version: {version[:40]} to numeric. "
+            f"Failed to convert version: {match[2][:40]} to numeric. "
             f"The highest version is {_MAX_VERSION}."
         )
-    return name, int(version) if version else None, urllib.parse.unquote(label) if label else None
+    return (
+        name,
+        int(digits or "0") if version else None,
+        urllib.parse.unquote(label) if label else None,
+    )
 
 
 def _json_response(status: int, value: object) -> Response:
-    return Response(predict_json.encode_json(value), status, media_type="application/json")
+    return Response(json_text.encode_json(value), status, media_type="application/json")
 
 
 def _error_response(error: errors.ServingError) -> Response:

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 # Registers its ops, which stock TensorFlow Serving links in as well.
 import tensorflow_text  # noqa: F401
-from tensorflow.core.framework import tensor_shape_pb2
 from tensorflow.core.protobuf import error_codes_pb2, meta_graph_pb2
+from tensorflow.python.client import pywrap_tf_session as tf_session
 
 from serving import errors
-from serving.formats import tensors
-from serving.server.batching import BatchingSettings, batch_signatures
+from serving.formats import tensor_protos
+from serving.server.batching import batch_signatures
+from serving.server.model_config import LoadSettings
 
 DEFAULT_SIGNATURE_NAME = "serving_default"
 _MAX_TIMEOUT_IN_MS = 2**31 - 1
@@ -29,19 +31,14 @@ _MAX_TIMEOUT_IN_MS = 2**31 - 1
 class Servable:
     """A loaded SavedModel whose signatures can be called from several threads at once.
 
-    `signatures` maps names to `SignatureDef`s as the file has them. With `batching`, calls that
-    come together run together. When the directory does not load, any exception may come;
-    `error_from_loading` turns it into a `ServingError`.
+    `signatures` maps names to `SignatureDef`s as the file has them. When the directory does not
+    load, any exception may come; `error_from_loading` turns it into a `ServingError`.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        *,
-        batching: BatchingSettings | None = None,
-        session_parallelism: int = 0,
-    ) -> None:
+    def __init__(self, directory: Path, loading: LoadSettings | None = None) -> None:
+        loading = loading or LoadSettings()
         self.directory = directory
+        self.checks_method_names = loading.checks_method_names
         if not (directory / "saved_model.pb").is_file():
             raise errors.NotFoundError(
                 f"Could not find SavedModel .pb at supplied export directory path: {directory}. "
@@ -49,30 +46,24 @@ class Servable:
             )
         options = tf.compat.v1.ConfigProto(
             allow_soft_placement=True,
-            intra_op_parallelism_threads=session_parallelism,
-            inter_op_parallelism_threads=session_parallelism,
+            intra_op_parallelism_threads=loading.intra_op_threads,
+            inter_op_parallelism_threads=loading.inter_op_threads,
         )
         options.gpu_options.allow_growth = True
         self._session = tf.compat.v1.Session(graph=tf.Graph(), config=options)
         try:
-            meta_graph = tf.compat.v1.saved_model.load(
-                self._session, [tf.saved_model.SERVING], str(directory)
-            )
+            meta_graph = tf.compat.v1.saved_model.load(self._session, loading.tags, str(directory))
             self.signatures: dict[str, meta_graph_pb2.SignatureDef] = dict(meta_graph.signature_def)
             self._called = self.signatures
-            if batching is not None:
+            if loading.batching is not None:
                 served = {name: s for name, s in self.signatures.items() if s.inputs}
-                self._called = batch_signatures(self._session.graph, served, batching)
-            graph = self._session.graph
-            self._placeholders = {
-                info.name
-                for signature in (*self.signatures.values(), *self._called.values())
-                for info in signature.inputs.values()
-                if graph.get_tensor_by_name(info.name).op.type == "Placeholder"
-            }
-            graph.finalize()
-        except Exception:
-            self._session.close()
+                self._called = self.signatures | batch_signatures(
+                    self._session.graph, served, loading.batching
+                )
+            self._session.graph.finalize()
+            self._session._extend_graph()
+        except BaseException:
+            self.close()
             raise
 
     def predict(
@@ -92,12 +83,37 @@ class Servable:
         code an op of the graph fails with.
         """
         signature = self.find_signature(signature_name)
-        _check_inputs(inputs, signature, self._placeholders)
-        signature = self._called[signature_name or DEFAULT_SIGNATURE_NAME]
-        fetches = {
-            name: signature.outputs[name].name for name in _choose_outputs(signature, output_names)
-        }
-        feeds = {signature.inputs[name].name: array for name, array in inputs.items()}
+        check_input_names(inputs, signature)
+        for name, array in inputs.items():
+            data_type = tf.dtypes.as_dtype(array.dtype).as_datatype_enum
+            check_input_type(name, data_type, signature)
+            if array.ndim > tensor_protos.MAX_RANK:  # of rows, each of which may have as many
+                raise errors.InvalidArgumentError(
+                    f"input {name!r} must have at most {tensor_protos.MAX_RANK} dimensions. "
+                    f"Received: {array.ndim}."
+                )
+        called = self._called[signature_name or DEFAULT_SIGNATURE_NAME]
+        names = _choose_outputs(signature, output_names)
+        values = self.run(
+            {called.inputs[name].name: array for name, array in inputs.items()},
+            [called.outputs[name].name for name in names],
+            timeout_seconds=timeout_seconds,
+        )
+        return dict(zip(names, values, strict=True))
+
+    def run(
+        self,
+        feeds: Mapping[str, np.ndarray],
+        fetches: Sequence[str],
+        *,
+        timeout_seconds: float | None = None,
+    ) -> list[np.ndarray]:
+        """Runs the graph between tensors, by name; the errors are those of `predict`.
+
+        `Session.run` compares what is fed with the shapes that the graph declares, which
+        ModelServer does not: `y = x / 2 + 2` takes any shape of `x` there. So the call below it is
+        used, which lets the graph itself decide.
+        """
         options = tf.compat.v1.RunOptions()
         if timeout_seconds is not None:
             if timeout_seconds <= 0:
@@ -105,24 +121,28 @@ class Servable:
             # gRPC tells "no deadline" by centuries, which the field cannot hold.
             milliseconds = min(timeout_seconds * 1000, _MAX_TIMEOUT_IN_MS)
             options.timeout_in_ms = max(1, int(milliseconds))
+        buffer = tf_session.TF_NewBufferFromString(options.SerializeToString())
         try:
-            if all(name in self._placeholders for name in feeds):
-                return self._session.run(fetches, feeds, options=options)
-            return self._run_unchecked(fetches, feeds)
+            values = self._session._call_tf_sessionrun(
+                buffer,
+                {self._find_output(name): array for name, array in feeds.items()},
+                [self._find_output(name) for name in fetches],
+                [],
+                None,
+            )
         except tf.errors.OpError as error:
             raise error_from_op_error(error) from error
+        finally:
+            tf_session.TF_DeleteBuffer(buffer)
+        return [_as_array(value) for value in values]
 
-    def _run_unchecked(
-        self, fetches: Mapping[str, str], feeds: Mapping[str, np.ndarray]
-    ) -> dict[str, np.ndarray]:
-        """Feeds tensors that an op computes, as signatures of TensorFlow 1 ask for.
-
-        TensorFlow Serving takes any shape for these, and so must this. There is no deadline.
-        """
-        names, tensor_names = list(fetches), list(feeds)
-        run = self._session.make_callable([fetches[name] for name in names], tensor_names)
-        values = run(*(feeds[name] for name in tensor_names))
-        return dict(zip(names, values, strict=True))
+    def _find_output(self, name: str) -> Any:
+        try:
+            return self._session.graph.get_tensor_by_name(name)._as_tf_output()
+        except (KeyError, ValueError) as error:  # such as an operation without outputs
+            raise errors.InvalidArgumentError(
+                f"Tried to fetch data for {name!r}, which produces no output."
+            ) from error
 
     def find_signature(self, signature_name: str = "") -> meta_graph_pb2.SignatureDef:
         """Returns the named signature; an empty name means the default one."""
@@ -164,12 +184,9 @@ def error_from_loading(error: Exception) -> errors.ServingError:
     return errors.InvalidArgumentError(f"{type(error).__name__}: {error}")
 
 
-def _check_inputs(
-    inputs: Mapping[str, np.ndarray],
-    signature: meta_graph_pb2.SignatureDef,
-    placeholders: Collection[str],
-) -> None:
-    sent, required = set(inputs), set(signature.inputs)
+def check_input_names(names: Collection[str], signature: meta_graph_pb2.SignatureDef) -> None:
+    """Raises `InvalidArgumentError` unless they are the inputs of the signature."""
+    sent, required = set(names), set(signature.inputs)
     if sent != required:
         raise errors.InvalidArgumentError(
             f"input size does not match signature: {len(sent)}!={len(required)} "
@@ -177,29 +194,20 @@ def _check_inputs(
             f"Sent extra: {_braces(sent - required)}. "
             f"Missing but required: {_braces(required - sent)}."
         )
-    for name, array in inputs.items():
-        info = signature.inputs[name]
-        if array.dtype != tf.dtypes.as_dtype(info.dtype).as_numpy_dtype:
-            raise errors.InvalidArgumentError(
-                f"Expects input {name!r} to be {tensors.type_name(info.dtype)} but "
-                f"{tensors.type_name(tf.dtypes.as_dtype(array.dtype).as_datatype_enum)} "
-                "is provided."
-            )
-        if info.name in placeholders and not _shape_fits(array.shape, info.tensor_shape):
-            expected = tf.TensorShape(info.tensor_shape)
-            raise errors.InvalidArgumentError(
-                f"Expects input {name!r} to have shape {expected} but "
-                f"{tf.TensorShape(array.shape)} is provided."
-            )
 
 
-def _shape_fits(shape: tuple[int, ...], expected: tensor_shape_pb2.TensorShapeProto) -> bool:
-    if expected.unknown_rank:
-        return True
-    sizes = [dimension.size for dimension in expected.dim]
-    return len(shape) == len(sizes) and all(
-        wanted in (-1, size) for size, wanted in zip(shape, sizes, strict=True)
-    )
+def check_input_type(name: str, data_type: int, signature: meta_graph_pb2.SignatureDef) -> None:
+    """Raises `InvalidArgumentError` unless an input takes this `DataType`."""
+    if data_type != signature.inputs[name].dtype:
+        raise errors.InvalidArgumentError(
+            f"Expects input {name!r} to be {tensor_protos.type_name(signature.inputs[name].dtype)} "
+            f"but {tensor_protos.type_name(data_type)} is provided."
+        )
+
+
+def _as_array(value: Any) -> np.ndarray:
+    """A scalar string comes as bytes, and NumPy's own bytes type would drop trailing zeros."""
+    return np.array(value, dtype=object) if isinstance(value, bytes) else np.asarray(value)
 
 
 def _choose_outputs(

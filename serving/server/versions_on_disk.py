@@ -8,29 +8,25 @@ from pathlib import Path
 
 from serving.server.model_config import ModelSettings
 
-_VERSION_PATTERN = re.compile(r"[0-9]+", re.ASCII)
+_VERSION_PATTERN = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
+_MAX_VERSION = 2**63 - 1
+_MAX_NAME_LENGTH = 255
 
 
 def find_versions(base_path: Path) -> dict[int, Path]:
-    """The version directories on disk, by number; raises `OSError` when it cannot be read."""
-    entries = sorted(base_path.iterdir(), key=lambda path: (len(path.name), path.name))
-    found: dict[int, Path] = {}
-    for entry in entries:
-        if _VERSION_PATTERN.fullmatch(entry.name) and _may_be_directory(entry):
-            # The shorter of "7" and "007" comes first and wins.
-            found.setdefault(int(entry.name), entry)
-    return found
+    """What may be versions, by number; raises `OSError` when the disk cannot be read.
 
-
-def _may_be_directory(path: Path) -> bool:
-    """False only if it surely is none.
-
-    One that cannot be looked at counts: loading it tells why, and if it is loaded, it stays.
+    As in TensorFlow Serving it is whatever is named like a whole number of 64 bits: loading one
+    tells whether it is a version. Of 7 and 007 the last in the order of names counts.
     """
-    try:
-        return path.is_dir()
-    except OSError:
-        return True
+    found: dict[int, Path] = {}
+    for entry in sorted(base_path.iterdir()):
+        # The length first: Python refuses to convert thousands of digits.
+        if len(entry.name) <= _MAX_NAME_LENGTH and _VERSION_PATTERN.fullmatch(entry.name):
+            version = int(entry.name)
+            if -_MAX_VERSION <= version <= _MAX_VERSION:
+                found[version] = entry
+    return found
 
 
 def choose_versions(found: list[int], settings: ModelSettings) -> list[int]:

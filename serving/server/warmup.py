@@ -13,7 +13,6 @@ from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
 from serving import errors
-from serving.formats import tensors
 from serving.server import inference
 from serving.server.servable import Servable
 
@@ -21,8 +20,8 @@ WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
 MAX_REQUESTS = 1000
 
 
-def warm_up(servable: Servable) -> int:
-    """Answers the requests, and returns how many there were; 0 where there is no file.
+def warm_up(servable: Servable, *, num_rounds: int = 1) -> int:
+    """Answers the requests, each `num_rounds` times; returns how many there are, 0 without a file.
 
     Raises `ServingError` when one cannot be read or answered.
     """
@@ -37,7 +36,9 @@ def warm_up(servable: Servable) -> int:
                 raise errors.InvalidArgumentError(
                     f"Number of warmup records exceeds the maximum ({MAX_REQUESTS})"
                 )
-            _replay(servable, prediction_log_pb2.PredictionLog.FromString(record))
+            log = prediction_log_pb2.PredictionLog.FromString(record)
+            for _ in range(num_rounds):
+                _replay(servable, log)
     except errors.ServingError as error:
         raise errors.error_for_code(
             error.code, f"warm-up request {number} failed: {error.message}"
@@ -52,12 +53,7 @@ def warm_up(servable: Servable) -> int:
 def _replay(servable: Servable, log: prediction_log_pb2.PredictionLog) -> None:
     kind = log.WhichOneof("log_type")
     if kind == "predict_log":
-        request = log.predict_log.request
-        servable.predict(
-            {k: tensors.array_from_proto(v, name=k) for k, v in request.inputs.items()},
-            signature_name=request.model_spec.signature_name,
-            output_names=list(request.output_filter),
-        )
+        inference.predict(servable, log.predict_log.request)
     elif kind in ("classify_log", "regress_log"):
         request = getattr(log, kind).request
         run = inference.classify if kind == "classify_log" else inference.regress

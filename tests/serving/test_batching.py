@@ -45,7 +45,7 @@ def servable(saved_models):
         max_enqueued_batches=2,
         allowed_batch_sizes=(4, 8),
     )
-    loaded = Servable(saved_models["one"], batching=settings)
+    loaded = Servable(saved_models["one"], LoadSettings(batching=settings))
     yield loaded
     loaded.close()
 

@@ -111,7 +111,7 @@ def test_flags_are_tensorflow_servings():
         rest_api_port=1,
         rest_api_timeout_in_ms=30_000,
         file_system_poll_wait_seconds=1.0,
-        models=(model_config.ModelSettings("m", Path("x")),),
+        models=(model_config.ModelSettings("m", Path("x").absolute()),),
     )
     assert flags.parse_flags(["--model_base_path=x"]).models[0].name == "default"
 
@@ -122,10 +122,22 @@ def test_flags_are_tensorflow_servings():
         ([], "exactly one of --model_base_path and --model_config_file"),
         (["--model_base_path=x", "--model_config_file=y"], "exactly one of"),
         (["--model_config_file=nope.config"], "nope.config: --model_config_file must name a file"),
-        (["--model_base_path=x", "--port=0"], "both 0, so nothing would be served"),
+        (["--model_base_path=x", "--port=0"], "are both 0 and there is no --grpc_socket_path"),
         (["--model_base_path=x", "--port=1", "--rest_api_port=1"], "cannot be the same as --port"),
         (["--model_base_path=x", "--port=70000"], "between 0 (off) and 65535. Received: 70000"),
         (["--model_base_path=x", "--rest_api_timeout_in_ms=0"], "must be above 0. Received: 0"),
+        (["--model_base_path=x", "--prefer_tflite_model=true"], "has no TensorFlow Lite"),
+        (["--model_base_path=x", "--enable_profiler=perhaps"], "must be true or false"),
+        (["--model_base_path=x", "--rest_api=8501"], "unrecognized arguments: --rest_api=8501"),
+        (
+            [
+                "--model_base_path=x",
+                "--tensorflow_session_parallelism=1",
+                "--tensorflow_intra_op_parallelism=1",
+                "--tensorflow_inter_op_parallelism=1",
+            ],
+            "Either configure --tensorflow_session_parallelism or",
+        ),
     ],
 )
 def test_wrong_flags_exit_with_2(arguments, message, capsys):
@@ -143,36 +155,60 @@ def test_model_config_file(tmp_path):
             model_version_policy { specific { versions: 3 versions: 1 } }
             version_labels { key: "stable" value: 1 }
           }
-          config { name: "b" base_path: "b" model_version_policy { all {} } }
-          config { name: "c" base_path: "c" model_version_policy { latest { num_versions: 2 } } }
-          config { name: "d" base_path: "d" }
+          config {
+            name: "b" base_path: "/b" model_platform: "tensorflow" model_version_policy { all {} }
+          }
+          config {
+            name: "c" base_path: "file:///c" model_platform: "tensorflow"
+            model_version_policy { latest { num_versions: 2 } }
+          }
+          config { name: "d" base_path: "/d" model_type: TENSORFLOW }
         }
     """)
     assert model_config.read_model_config_file(path) == (
         model_config.ModelSettings(
             "a", Path("/models/a"), specific_versions=(1, 3), version_labels={"stable": 1}
         ),
-        model_config.ModelSettings("b", Path("b"), serves_all_versions=True),
-        model_config.ModelSettings("c", Path("c"), num_latest_versions=2),
-        model_config.ModelSettings("d", Path("d")),
+        model_config.ModelSettings("b", Path("/b"), serves_all_versions=True),
+        model_config.ModelSettings("c", Path("/c"), num_latest_versions=2),
+        model_config.ModelSettings("d", Path("/d")),
     )
+
+
+LIST = "model_config_list { config { %s } }"
+
+
+def test_a_config_file_may_hold_no_model_or_say_nothing(tmp_path):
+    path = tmp_path / "models.config"
+    path.write_text("model_config_list {}")
+    assert model_config.read_model_config_file(path) == ()
+    path.write_text("# nothing yet")
+    assert model_config.read_model_config_file(path) is None
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "model_config_list must hold at least one config"),
-        ("nonsense", "not a ModelServerConfig in text form"),
-        ('model_config_list { config { name: "a" } }', "needs name and base_path"),
+        ("nonsense", "Error parsing text-format tensorflow.serving.ModelServerConfig"),
+        (LIST % 'name: "a"', "Expected model a to have an absolute path or URI"),
+        (LIST % 'name: "a" base_path: "s3://b/a"', "This server reads local paths"),
+        (LIST % 'name: "a" base_path: "/a"', "Illegal setting neither"),
         (
-            'model_config_list { config { name: "a" base_path: "x" model_platform: "torch" } }',
-            "model_platform of 'a' must be 'tensorflow'. Received: 'torch'",
+            LIST % 'name: "a" base_path: "/a" model_platform: "torch"',
+            "Model a requests unsupported platform torch",
         ),
         (
-            'model_config_list { config { name: "a" base_path: "x" } '
-            'config { name: "a" base_path: "y" } }',
-            "model names must differ. Received twice: a",
+            LIST % 'name: "a" base_path: "/a" model_type: TENSORFLOW model_platform: "tensorflow"',
+            "Illegal setting both",
         ),
+        (LIST % 'name: "a" base_path: "/a" model_type: OTHER', "model_type choice 2 not supported"),
+        (
+            "model_config_list {"
+            ' config { name: "a" base_path: "/x" model_platform: "tensorflow" }'
+            ' config { name: "a" base_path: "/y" model_platform: "tensorflow" } }',
+            "Illegal to list model a multiple times in config list",
+        ),
+        ("custom_model_config {}", "must hold a model_config_list"),
     ],
 )
 def test_wrong_model_config_file(tmp_path, text, message):

@@ -45,10 +45,9 @@ def test_a_context_is_part_of_every_example(server):
         ("regress", {"examples": [{"text": None}]}, "Feature: text has element with unexpected"),
         ("regress", {"examples": [{"text": [["a"]]}]}, "unexpected JSON type: Array"),
         ("regress", {"examples": [{"text": ["a", 1]}]}, "in feature: text expecting type: bytes"),
-        ("regress", {"examples": [{"n": 2**63}]}, "Feature: n has uint64 element"),
-        ("regress", {"examples": [{"n": 1e300}]}, "to float without loss"),
+        ("regress", {"examples": [{"n": 2**63}]}, "Feature: n has uint64_t element"),
         ("regress", {"examples": [{"text": {"b64": "?"}}]}, "Unable to base64 decode"),
-        ("regress", {"examples": [{"text": "a"}]}, "No regression inputs found"),
+        ("regress", {"examples": [{"text": "a"}]}, "Expected one output Tensor."),
         (
             "classify",
             {"signature_name": "echo", "examples": [{"text": "a"}]},

@@ -40,7 +40,7 @@ def write_warmup(version, texts, *, signature_name="serving_default"):
 
 
 def state_of(model, version):
-    (entry,) = model.list_versions(version=version)
+    (entry,) = [entry for entry in model.list_versions() if entry.version == version]
     return entry
 
 
@@ -86,7 +86,7 @@ def test_a_version_that_leads_out_of_the_base_path_is_refused(publish, tmp_path)
 
 def test_a_version_is_tried_again_so_often(tmp_path, caplog):
     (tmp_path / "1").mkdir()
-    loading = LoadSettings(max_num_load_retries=2, load_retries_interval_seconds=0.0)
+    loading = LoadSettings(max_num_load_retries=2, load_retry_interval_seconds=0.0)
     model = ServedModel(ModelSettings("demo", tmp_path), loading=loading)
     for _ in range(6):
         model.poll()
@@ -122,6 +122,10 @@ def reload(address, text):
         return stub.HandleReloadConfigRequest(request, 30)
 
 
+def config_named(name, base_path):
+    return f'name: "{name}" base_path: "{base_path}" model_platform: "tensorflow"'
+
+
 def config_of(*models):
     return "model_config_list {" + "".join(f"config {{ {model} }}" for model in models) + "}"
 
@@ -130,7 +134,7 @@ def test_models_and_labels_change_while_requests_run(publish, tmp_path):
     for version, mark in ((1, "one"), (2, "two")):
         publish(tmp_path / "a", version, mark)
         publish(tmp_path / "b", version, mark)
-    a, b = (f'name: "{name}" base_path: "{tmp_path / name}"' for name in "ab")
+    a, b = (config_named(name, tmp_path / name) for name in "ab")
     both = "model_version_policy { all {} }"
     with LocalServer(
         [ModelSettings("a", tmp_path / "a")],
@@ -142,6 +146,10 @@ def test_models_and_labels_change_while_requests_run(publish, tmp_path):
             with pytest.raises(errors.InvalidArgumentError, match="Unrecognized servable version"):
                 client.predict_texts(["x"])
             stable = 'version_labels { key: "stable" value: 1 }'
+            # As in TensorFlow Serving labels come before versions: the version is loaded first.
+            with pytest.raises(grpc.RpcError, match="not currently available"):
+                reload(server.grpc_address, config_of(f"{a} {both} {stable}", b))
+            reload(server.grpc_address, config_of(f"{a} {both}", b))
             answer = reload(server.grpc_address, config_of(f"{a} {both} {stable}", b))
             assert answer.status.error_code == 0
             assert client.predict_texts(["x"])[0]["label"] == "one"
@@ -155,15 +163,27 @@ def test_models_and_labels_change_while_requests_run(publish, tmp_path):
             reload(server.grpc_address, config_of(a))
             with pytest.raises(errors.NotFoundError):
                 client.predict_texts(["x"])
-        with pytest.raises(grpc.RpcError, match="at least one config"):
+        with RestClient(server.rest_url, model_name="a") as client:
+            elsewhere = config_named("a", "not/absolute")
+            with pytest.raises(grpc.RpcError, match="to have an absolute path"):
+                reload(server.grpc_address, config_of(elsewhere))
+            reload(server.grpc_address, config_of(config_named("a", tmp_path / "missing")))
+            assert client.predict_texts(["x"])[0]["label"] == "two", "what is loaded stays"
+            broken = tmp_path / "broken" / "1"
+            broken.mkdir(parents=True)
+            with pytest.raises(grpc.RpcError, match="did not become available") as raised:
+                reload(server.grpc_address, config_of(a, config_named("c", broken.parent)))
+            assert raised.value.code() == grpc.StatusCode.UNKNOWN
             reload(server.grpc_address, "model_config_list {}")
+            with pytest.raises(errors.NotFoundError):
+                client.predict_texts(["x"])
 
 
 def test_a_configuration_file_is_looked_at_again(publish, tmp_path):
     publish(tmp_path / "a", 1, "one")
     publish(tmp_path / "b", 1, "two")
     path = tmp_path / "models.config"
-    models = [f'name: "{name}" base_path: "{tmp_path / name}"' for name in "ab"]
+    models = [config_named(name, tmp_path / name) for name in "ab"]
     path.write_text(config_of(models[0]))
     flags = parse_flags([f"--model_config_file={path}"])
     with LocalServer(

@@ -107,10 +107,14 @@ def test_base64_needs_no_padding(server):
     assert predict(server, request) == (200, {"predictions": ["a", "a"]})
 
 
-def test_output_that_is_not_text_is_refused(server):
-    data = {"b64": base64.b64encode(b"\xff").decode()}
-    answer = predict(server, {"signature_name": "echo", "instances": [data]})
-    assert_error(answer, 400, "Output 'echo' must be UTF-8 text", "ends in '_bytes'")
+def test_bytes_that_are_not_text_are_written_as_they_are(server):
+    data = {"b64": base64.b64encode(b"a\xff").decode()}
+    body = json.dumps({"signature_name": "echo", "instances": [data]}).encode()
+    raw = b'{"signature_name": "echo", "instances": ["a\xff"]}'
+    with urllib3.PoolManager(retries=False) as pool:
+        for sent in (body, raw):
+            answer = pool.request("POST", server.rest_url + "/v1/models/demo:predict", body=sent)
+            assert (answer.status, answer.data) == (200, b'{"predictions": ["a\xff"]}')
 
 
 def test_numbers_keep_their_types(server):
@@ -148,7 +152,7 @@ def test_column_form_takes_outputs_without_a_batch(server):
         ("/v1/models/demo/versions/1:predict", "one"),
         ("/v1/models/demo/versions/2:predict", "two"),
         ("/v1/models/demo/labels/stable:predict", "one"),
-        ("/V1/Models/demo:PREDICT", "two"),
+        ("/V1/Models/demo:predict", "two"),
         ("/v1/models/%64emo:predict", "two"),
     ],
 )
@@ -162,9 +166,8 @@ def test_path_chooses_the_version(server, path, label):
     [
         (b"", ["The document is empty"]),
         (b"{", ["JSON Parse error: Invalid value"]),
-        (b'{"instances": ["\xff"]}', ["JSON Parse error", "must be UTF-8", "offset: 16"]),
         (b'{"instances": ["\\ud800"]}', ["surrogate pair in string is invalid"]),
-        (b'{"instances": [{"\\ud800": "a"}]}', ["does not have named input: \ud800"]),
+        (b'{"instances": [{"\\ud800": "a"}]}', ["surrogate pair in string is invalid"]),
         (b"[" * 100_000, ["JSON Parse error"]),
         (b'{"instances": [' + b"[" * 50 + b"]" * 50 + b"]}", ["at most 32 dimensions"]),
         ([1], ["JSON Value: [1] Is not object"]),
@@ -180,10 +183,9 @@ def test_path_chooses_the_version(server, path, label):
         ({"instances": [1]}, ["element: 0", "Type: Number is not of expected type: string"]),
         ({"instances": [None]}, ["Type: Null is not of expected type: string"]),
         ({"instances": ["a", ["b"]]}, ["element: 1", "Expecting shape [] but got: [1]"]),
-        ({"instances": [["a"]]}, ["'text' to have shape (None,) but (1, 1) is provided"]),
-        ({"inputs": "a"}, ["'text' to have shape (None,) but () is provided"]),
+        ({"inputs": "a"}, ["axis = 1 not in [-1, 1)"]),
         ({"instances": [{"txt": "a"}]}, ["does not have named input: txt"]),
-        ({"instances": [{"text": "a"}, "b"]}, ["Expecting object but got value/list at item 1"]),
+        ({"instances": [{"text": "a"}, "b"]}, ["Expecting object but got list at item 1"]),
         ({"instances": [{"b64": "*"}]}, ["Unable to base64 decode"]),
         ({"inputs": {"txt": ["a"]}}, ["Missing named input: text in 'inputs' object."]),
         ({"inputs": [["a", "b"], ["c"]]}, ["list at unexpected size: 1 at level: 1"]),
@@ -205,8 +207,8 @@ def test_path_chooses_the_version(server, path, label):
         ({"signature_name": "halve", "instances": ["a"]}, ["is not of expected type: float"]),
         ({"signature_name": "halve", "instances": [True]}, ["Type: True is not of expected"]),
         ({"signature_name": "halve", "instances": [{}]}, ["keys must be equal to: x"]),
-        ({"signature_name": "halve", "instances": [2**24]}, ["without loss of precision"]),
-        ({"signature_name": "halve", "instances": [1e39]}, ["to float without loss"]),
+        (b'{"signature_name": "halve", "instances": [1e999]}', ["Number too big to be stored"]),
+        (b'{"signature_name": "halve", "instances": [1%s]}' % (b"0" * 5000), ["Number too big"]),
         (
             {"signature_name": "count_slowly", "instances": [2**31]},
             ["Type: Number is not of expected type: int32"],
@@ -265,7 +267,8 @@ def test_long_request_does_not_come_back_in_its_error(server):
             "Servable not found for request: Specific(demo, 9)",
         ),
         ("POST", "/v1/models/demo:classify", 400, "When method is classify, key 'examples' is"),
-        ("POST", "/v1/models/other:regress", 404, "Servable not found for request: Latest(other)"),
+        ("POST", "/v1/models/other:regress", 400, "key 'examples' is expected"),
+        ("POST", "/v1/models/demo:PREDICT", 400, "Malformed request: POST /v1/models/demo:PREDICT"),
         ("POST", "/v1/models/demo:guess", 400, "Malformed request: POST /v1/models/demo:guess"),
         ("GET", "/v1/models/demo:predict", 400, "Malformed request: GET /v1/models/demo:predict"),
         ("PUT", "/v1/models/demo", 400, "Malformed request: PUT /v1/models/demo"),
@@ -305,9 +308,10 @@ def test_status_is_tensorflow_servings_message(server):
     }
     message = json_format.ParseDict(answer, get_model_status_pb2.GetModelStatusResponse())
     assert [entry.version for entry in message.model_version_status] == [2, 1]
-    for path in ("versions/1", "labels/stable"):
+    # A label is left aside by TensorFlow Serving.
+    for path, versions in (("versions/1", ["1"]), ("labels/stable", ["2", "1"])):
         _, answer = send(server, "GET", f"/v1/models/demo/{path}")
-        assert [entry["version"] for entry in answer["model_version_status"]] == ["1"]
+        assert [entry["version"] for entry in answer["model_version_status"]] == versions
 
 
 def test_metadata_is_tensorflow_servings_message(server):

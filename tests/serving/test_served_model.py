@@ -39,6 +39,11 @@ def list_states(model):
     return {entry.version: entry.state for entry in model.list_versions()}
 
 
+def entry_of(model, version):
+    (entry,) = [entry for entry in model.list_versions() if entry.version == version]
+    return entry
+
+
 def ask_label(model, **spec):
     with model.use_version(**spec) as (_, servable):
         outputs = servable.predict({"text": np.array([b"a"], dtype=object)})
@@ -69,14 +74,15 @@ def test_model_that_is_not_there_yet_is_waited_for(make_model, publish, base_pat
     assert ask_label(model) == "one"
 
 
-def test_only_directories_named_by_a_whole_number_are_versions(make_model, publish, base_path):
+def test_what_is_named_like_a_whole_number_of_64_bits_is_a_version(make_model, publish, base_path):
     version = publish(base_path, 1, "one")
-    for name in ("tmp-2", "2.tmp", ".3", "-4", "5a", "٦"):
+    for name in ("tmp-2", "2.tmp", ".3", "-4", "5a", "٦", str(2**63), "9" * 200):
         shutil.copytree(version, base_path / name)
     (base_path / "7").write_text("a file")
-    model = make_model()
+    model = make_model(serves_all_versions=True)
     model.poll()
-    assert list_states(model) == {1: "AVAILABLE"}
+    assert list_states(model) == {7: "END", 1: "AVAILABLE", -4: "AVAILABLE"}
+    assert entry_of(model, 7).error.code == "NOT_FOUND"
 
 
 def test_two_directories_of_one_version_are_one_version(make_model, publish, base_path):
@@ -113,14 +119,14 @@ def test_broken_version_is_reported_while_the_old_one_goes_on(make_model, publis
     for _ in range(2):
         model.poll()
     assert list_states(model) == {3: "END", 1: "AVAILABLE"}
-    (broken,) = model.list_versions(version=3)
+    broken = entry_of(model, 3)
     assert broken.error.code == "NOT_FOUND"
     assert "Could not find SavedModel .pb" in broken.error.message
     assert ask_label(model) == "one"
 
     (base_path / "3").rmdir()
     model.poll()
-    (broken,) = model.list_versions(version=2)
+    broken = entry_of(model, 2)
     assert (broken.state, broken.error.code) == ("END", "DATA_LOSS")
     assert "Cannot parse" in broken.error.message
     assert ask_label(model) == "one"
@@ -137,7 +143,7 @@ def test_version_that_cannot_be_read_keeps_no_other_from_loading(make_model, pub
     model.poll()
     assert list_states(model) == {3: "END", 2: "AVAILABLE", 1: "END"}
     for version in (1, 3):
-        (broken,) = model.list_versions(version=version)
+        broken = entry_of(model, version)
         assert broken.error.code == "DATA_LOSS"
         assert "File name too long" in broken.error.message
     unreadable.unlink()
@@ -331,5 +337,5 @@ def test_taken_port_is_an_error_that_names_it(publish, base_path):
         grpc_port = int(server.grpc_address.rpartition(":")[2])
         for ports in ({"rest_api_port": rest_port}, {"port": grpc_port}):
             (port,) = ports.values()
-            with pytest.raises(OSError, match=f"port {port} on 127.0.0.1 must be free"):
+            with pytest.raises(OSError, match=f"127.0.0.1:{port} must be free"):
                 LocalServer([ModelSettings("demo", base_path)], **ports).start()
