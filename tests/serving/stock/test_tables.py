@@ -1,0 +1,38 @@
+"""The tables themselves: broad enough, each row with its source, each deviation with its reason."""
+
+from collections import Counter
+
+from tests.serving.stock import config_cases, test_stock_grpc, test_stock_rest, version_cases
+
+ROWS = [
+    *test_stock_rest.CASES,
+    *test_stock_grpc.CASES,
+    *config_cases.CASES,
+    *version_cases.CASES,
+]
+# Deviations are what docs/serving.md lists under "Where the local server differs".
+MAX_DEVIATIONS = 30
+
+
+def test_tables_hold_hundreds_of_requests():
+    assert len(ROWS) >= 900
+
+
+def test_every_row_names_its_source():
+    for row in ROWS:
+        assert row.source, row
+        assert ".cc" in row.source or "DirectSession" in row.source, row
+
+
+def test_ids_are_not_given_twice_within_a_table():
+    for rows in (test_stock_grpc.CASES, config_cases.CASES, version_cases.CASES):
+        twice = [name for name, count in Counter(row.id for row in rows).items() if count > 1]
+        assert twice == []
+
+
+def test_deviations_are_few_and_have_reasons():
+    deviations = [row for row in ROWS if row.ours]
+    assert len(deviations) <= MAX_DEVIATIONS
+    for row in deviations:
+        reason = row.ours if isinstance(row.ours, str) else row.ours.reason
+        assert reason.endswith("."), row
