@@ -22,7 +22,8 @@ class Answer:
     """The body as JSON. Numbers are compared as they are written: 1 is not 1.0."""
     error: str | None = None
     """Words of the body's `error`."""
-    body: bytes | None = None
+    holds: bytes | None = None
+    """Bytes that the body holds, spaces and line ends left out."""
     headers: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     """Headers by name; None is one that is not sent."""
     examples: tuple[str, ...] | None = None

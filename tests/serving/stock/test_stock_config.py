@@ -159,7 +159,7 @@ def versions(tmp_path_factory, stock_models) -> Iterator[str]:
     for index, case in enumerate(version_cases.CASES):
         base_path = root / str(index)
         for name in case.names:
-            marked = name == (case.our_served_from or case.served_from)
+            marked = name == case.served_from
             saved_model = stock_models["published" if marked else "float"] / "1"
             lay_out(base_path / name.rstrip("!?"), name, saved_model)
         policy = config_cases.policy(case.policy)
@@ -188,15 +188,13 @@ def lay_out(path: Path, name: str, saved_model: Path) -> None:
         shutil.copytree(saved_model, path)
 
 
-@pytest.mark.parametrize("index", range(len(version_cases.CASES)))
-def test_versions_are_those_of_the_table(versions, index: int):
-    case = version_cases.CASES[index]
-    available = case.our_available if case.ours else case.available
-    failed = case.our_failed if case.ours else case.failed
+@pytest.mark.parametrize("case", version_cases.CASES, ids=lambda case: case.id)
+def test_versions_are_those_of_the_table(versions, case: VersionCase):
+    index = version_cases.CASES.index(case)
     with grpc.insecure_channel(versions) as channel:
         service = model_service_pb2_grpc.ModelServiceStub(channel)
-        assert read_versions(service, f"case{index}", AVAILABLE) == available, case
-        assert read_versions(service, f"case{index}", END) == failed, case
+        assert read_versions(service, f"case{index}", AVAILABLE) == case.available, case
+        assert read_versions(service, f"case{index}", END) == case.failed, case
         if case.served_from:
             assert "y" in ask(channel, f"case{index}").outputs, case
 

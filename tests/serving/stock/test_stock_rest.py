@@ -41,8 +41,8 @@ def test_rest_answer_is_that_of_the_table(stock_server, case: RestCase):
     if expected.error is not None:
         error = json.loads(reply.body)["error"]
         assert expected.error in error
-    if expected.body is not None:
-        assert reply.body == expected.body
+    if expected.holds is not None:
+        assert expected.holds in reply.body.translate(None, b" \n")
     if expected.examples is not None:
         assert read_examples(reply) == [read_example(text) for text in expected.examples]
     for name, value in expected.headers.items():

@@ -11,7 +11,7 @@ ROWS = [
     *version_cases.CASES,
 ]
 # Deviations are what docs/serving.md lists under "Where the local server differs".
-MAX_DEVIATIONS = 30
+MAX_DEVIATIONS = 10
 
 
 def test_tables_hold_hundreds_of_requests():
@@ -31,7 +31,7 @@ def test_ids_are_not_given_twice_within_a_table():
 
 
 def test_deviations_are_few_and_have_reasons():
-    deviations = [row for row in ROWS if row.ours]
+    deviations = [row for row in ROWS if getattr(row, "ours", None)]
     assert len(deviations) <= MAX_DEVIATIONS
     for row in deviations:
         reason = row.ours if isinstance(row.ours, str) else row.ours.reason

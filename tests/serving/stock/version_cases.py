@@ -27,14 +27,7 @@ class VersionCase:
     policy: str = ""
     served_from: str = ""
     """The directory that the only version comes from, where several have its number."""
-    ours: str = ""
-    """Not empty: why the local server serves `our_available`."""
-    our_available: tuple[int, ...] = ()
-    our_failed: tuple[int, ...] = ()
-    our_served_from: str = ""
 
-
-LINKS = "A version is a number of digits alone; such names are temporary or mistakes."
 
 CASES = [
     VersionCase(
@@ -111,18 +104,14 @@ CASES = [
     VersionCase("hidden and temporary names", ("1", ".2", "tmp-3", "4.tmp", "5~"), (1,), NUMBER),
     VersionCase("digits of another script", ("1", "２", "٣"), (1,), NUMBER),
     VersionCase("a space inside", ("1", "2 3"), (1,), NUMBER),
-    VersionCase("a plus sign", ("1", "+5"), (5,), NUMBER, ours=LINKS, our_available=(1,)),
-    VersionCase(
-        "white space around", ("1", " 6", "7 "), (7,), NUMBER, ours=LINKS, our_available=(1,)
-    ),
+    VersionCase("a plus sign", ("1", "+5"), (5,), NUMBER),
+    VersionCase("white space around", ("1", " 6", "7 "), (7,), NUMBER),
     VersionCase(
         "a minus sign",
         ("1", "-1"),
         (1, -1),
         NUMBER,
         policy="all { }",
-        ours=LINKS,
-        our_available=(1,),
     ),
     VersionCase("a minus sign alone", ("1", "-"), (1,), NUMBER),
     VersionCase(
@@ -132,8 +121,6 @@ CASES = [
         f"{SOURCE} PollFileSystemForServable, which does not ask for directories",
         failed=(2,),
         policy="all { }",
-        ours="A file is no version.",
-        our_available=(1,),
     ),
     VersionCase(
         "an empty directory",
