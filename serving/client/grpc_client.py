@@ -5,6 +5,7 @@ TensorFlow is imported when a `GrpcClient` is made, not before: its messages nee
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -89,7 +90,8 @@ class GrpcClient(ModelClient):
             name: tensor_protos.array_from_proto(response.outputs[name], name=name)
             for name in sorted(response.outputs)
         }
-        return next(iter(predict_json.write_outputs(outputs, is_row_form=is_row_form).values()))
+        written = predict_json.write_outputs(outputs, is_row_form=is_row_form)
+        return next(iter(json.loads(written).values()))
 
     def status(self) -> dict[str, Any]:
         from tensorflow_serving.apis import get_model_status_pb2

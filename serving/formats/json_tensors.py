@@ -10,6 +10,8 @@ The wording of the errors is TensorFlow Serving's where it has one.
 from __future__ import annotations
 
 import base64
+import json
+import math
 from typing import Any
 
 import numpy as np
@@ -75,30 +77,64 @@ def array_from_values(values: list[Any], shape: tuple[int, ...], data_type: int)
     return np.array(values, dtype=numpy_type).reshape(shape)
 
 
-def array_to_json(array: np.ndarray, *, name: str) -> Any:
-    """Makes nested lists; strings are text, or `{"b64": ...}` if the name ends in `_bytes`."""
+def array_to_json(array: np.ndarray, *, name: str) -> str:
+    """The JSON of an array: nested lists, or one value for a scalar."""
+    return array_rows_to_json(array[np.newaxis], name=name)[0]
+
+
+def array_rows_to_json(array: np.ndarray, *, name: str) -> list[str]:
+    """The JSON of every element along the first dimension.
+
+    Strings are text, or `{"b64": ...}` if the name ends in `_bytes`. Text is written as it is, even
+    if it is no UTF-8 (with `surrogateescape`).
+    """
+    texts = _values_to_json(array, name)
+    for level in range(array.ndim - 1, 0, -1):
+        size, number = array.shape[level], math.prod(array.shape[:level])
+        texts = [f"[{', '.join(texts[i * size : (i + 1) * size])}]" for i in range(number)]
+    return texts
+
+
+def decimals_to_json(array: np.ndarray) -> list[str]:
+    """Six digits where they give the same number, else as many as do: 0.2 stays 0.2."""
+    digits = 9 if array.dtype == np.float32 else 17
+    values = array.ravel().tolist()
+    texts = [f"{value:.6g}" for value in values]
+    with np.errstate(over="ignore"):
+        differs = np.array(texts, dtype=np.float64).astype(array.dtype) != array.ravel()
+    for index in np.flatnonzero(differs):
+        texts[index] = f"{values[index]:.{digits}g}"
+    return [
+        text if "." in text or "e" in text else _NOT_FINITE.get(text) or f"{text}.0"
+        for text in texts
+    ]
+
+
+_NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+
+
+def _values_to_json(array: np.ndarray, name: str) -> list[str]:
     data_type = tf.dtypes.as_dtype(array.dtype).as_datatype_enum
     if data_type not in _KINDS:
         raise errors.InvalidArgumentError(
             f"Failed to write JSON value for tensor type: {type_name(data_type)}. "
             f"Cast output {name!r} to float in the export."
         )
-    if data_type == types_pb2.DT_STRING:
-        return _strings_to_json(array, as_bytes=name.endswith("_bytes"))
-    if data_type == types_pb2.DT_FLOAT:
-        return float32_to_json(array)
-    return array.tolist()
+    if array.dtype.kind == "f":
+        return decimals_to_json(array)
+    values = array.ravel().tolist()
+    if array.dtype.kind == "b":
+        return ["true" if value else "false" for value in values]
+    if array.dtype.kind != "O":
+        return [str(value) for value in values]
+    if name.endswith("_bytes"):
+        return [f'{{"b64": "{base64.b64encode(value).decode("ascii")}"}}' for value in values]
+    return [text_to_json(value) for value in values]
 
 
-def float32_to_json(array: np.ndarray) -> Any:
-    """Six digits where they give the same float32, else nine: 0.2 stays 0.2."""
-    flat = array.ravel().tolist()
-    written = np.array([float(f"{value:.6g}") for value in flat], dtype=np.float64)
-    with np.errstate(over="ignore"):
-        differs = written.astype(np.float32) != array.ravel()
-    for index in np.flatnonzero(differs):
-        written[index] = float(f"{flat[index]:.9g}")
-    return written.reshape(array.shape).tolist()
+def text_to_json(value: bytes) -> str:
+    """A JSON string; bytes that are no UTF-8 stay as they are."""
+    return json.dumps(value.decode(errors="surrogateescape"), ensure_ascii=False)
 
 
 def _leading_shape(value: Any) -> tuple[int, ...]:
@@ -176,15 +212,3 @@ def _type_error(value: Any, data_type: int) -> errors.InvalidArgumentError:
         f"JSON Value: {preview_json(value)} Type: {json_type_name(value)} "
         f"is not of expected type: {type_name(data_type)}"
     )
-
-
-def _strings_to_json(array: np.ndarray, *, as_bytes: bool) -> Any:
-    values = np.empty(array.size, dtype=object)
-    for index, value in enumerate(array.ravel()):
-        # Bytes that are no UTF-8 are written as they are, as in TensorFlow Serving.
-        values[index] = (
-            {"b64": base64.b64encode(value).decode("ascii")}
-            if as_bytes
-            else value.decode("utf-8", errors="surrogateescape")
-        )
-    return values.reshape(array.shape).tolist()

@@ -1,8 +1,8 @@
-"""JSON documents as TensorFlow Serving reads and writes them.
+"""JSON documents as TensorFlow Serving reads them, by the parser that it uses: RapidJSON.
 
-It reads more than the standard has: NaN and Inf are numbers, what follows the document is left
-aside, of a key that stands twice the first one counts, and bytes that are no UTF-8 stay as they
-are (here as `surrogateescape` has them). It reads less, too: a number that no double can hold.
+So NaN and Inf are numbers, and one that no double can hold is an error. Beside that, what follows
+the document is left aside, of a key that stands twice the first one counts, and bytes that are no
+UTF-8 stay as they are (here as `surrogateescape` has them).
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ import json
 import re
 from typing import Any
 
+import rapidjson
+
 from serving import errors
 
 _MAX_PREVIEW_CHARACTERS = 256
-_SPACE = re.compile(r"[ \t\n\r]*")
-# Outside of strings, which the first branch passes over.
-_NOT_FINITE = re.compile(r'"(?:[^"\\]|\\.)*"|(-?)(?:NaN|Inf(?:inity)?)', re.DOTALL)
-_ESCAPED_SURROGATE = re.compile(r"\\(?:u([dD][89abAB]..)(\\u[dD][c-fC-F]..)?|u([dD][c-fC-F]..)|.)")
-_EXPONENT = re.compile(r"(?:\.(\d+))?[eE]\+?(\d+)$")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BASE64 = re.compile(r"([A-Za-z0-9+/]*)([=.]*)")
 _BASE64_SPACE = str.maketrans("", "", " \t\n\v\f\r")
+# Bytes that are no UTF-8 pass the parser as characters that nobody uses.
+_PASSES = {0xDC00 + byte: 0x10FF00 + byte for byte in range(0x80, 0x100)}
+_PASSED = {there: here for here, there in _PASSES.items()}
 
 
 class JsonObject(dict):
@@ -34,32 +35,58 @@ class JsonObject(dict):
             self.update(reversed(pairs))
 
 
+class _Decoder(rapidjson.Decoder):
+    def start_object(self) -> list[tuple[str, Any]]:
+        return []
+
+    def end_object(self, pairs: list[tuple[str, Any]]) -> JsonObject:
+        return JsonObject(pairs)
+
+
+class _DecoderOfBytes(_Decoder):
+    def string(self, value: str) -> str:
+        return value.translate(_PASSED)
+
+    def end_object(self, pairs: list[tuple[str, Any]]) -> JsonObject:
+        return JsonObject([(key.translate(_PASSED), value) for key, value in pairs])
+
+
+_NUMBERS = rapidjson.NM_NATIVE | rapidjson.NM_NAN
+_decode = _Decoder(number_mode=_NUMBERS)
+_decode_bytes = _DecoderOfBytes(number_mode=_NUMBERS)
+
+
 def parse_json_object(body: bytes) -> JsonObject:
     """Parses a request body; raises `InvalidArgumentError`."""
     if not body:
         raise _parse_error("The document is empty")
-    text = body.decode("utf-8-sig", errors="surrogateescape")
-    if re.search(r"\\u[dD]", text):
-        _check_surrogates(text)
+    body = body.removeprefix(_BYTE_ORDER_MARK)
+    decode = _decode
     try:
-        document = _decode(text)
-    except json.JSONDecodeError as error:
-        raise _parse_error(f"Invalid value. {error.msg} at offset: {error.pos}") from error
-    except RecursionError as error:
-        raise _parse_error("The document is nested too deeply.") from error
+        body.decode()
+    except UnicodeDecodeError:
+        decode = _decode_bytes
+        body = body.decode(errors="surrogateescape").translate(_PASSES).encode()
+    document = _parse(body, decode)
     if not isinstance(document, JsonObject):
         raise errors.InvalidArgumentError(f"JSON Value: {preview_json(document)} Is not object")
     return document
 
 
-def encode_json(value: Any) -> bytes:
-    """Encodes as UTF-8; numbers that are not finite are NaN, Infinity and -Infinity."""
-    text = json.dumps(value, ensure_ascii=False)
+def _parse(body: bytes, decode: _Decoder) -> Any:
     try:
-        return text.encode("utf-8", errors="surrogateescape")
-    except UnicodeEncodeError:
-        # Half a surrogate pair, as a name in a path may have it.
-        return text.encode("utf-8", errors="backslashreplace")
+        return decode(body)
+    except rapidjson.JSONDecodeError as error:
+        found = _ERROR.fullmatch(str(error))
+        offset, reason = (int(found[1]), found[2]) if found else (0, str(error))
+    except RecursionError as error:
+        raise _parse_error("The document is nested too deeply. Send flatter lists.") from error
+    if not reason.startswith("The document root must not be followed"):
+        raise _parse_error(f"{reason} at offset: {offset}")
+    return _parse(body[:offset], decode)
+
+
+_ERROR = re.compile(r"Parse error at offset (\d+): (.*)", re.DOTALL)
 
 
 def preview_json(value: Any) -> str:
@@ -75,7 +102,7 @@ def preview_json(value: Any) -> str:
 def encode_text(value: str) -> bytes:
     """The bytes of a string of a document."""
     try:
-        return value.encode("utf-8", errors="surrogateescape")
+        return value.encode(errors="surrogateescape")
     except UnicodeEncodeError as error:  # of a caller's own string; a document has none
         raise errors.InvalidArgumentError(
             f"A string must be Unicode text. Received: {preview_json(value)}, with half a "
@@ -85,7 +112,12 @@ def encode_text(value: str) -> bytes:
 
 def is_base64_json(value: Any) -> bool:
     """Whether a JSON value is the object form of bytes, `{"b64": "..."}`."""
-    return isinstance(value, dict) and list(value) == ["b64"] and isinstance(value["b64"], str)
+    return (
+        isinstance(value, dict)
+        and list(value) == ["b64"]
+        and isinstance(value["b64"], str)
+        and len(getattr(value, "pairs", value)) == 1
+    )
 
 
 def decode_base64(value: dict[str, Any]) -> bytes:
@@ -111,59 +143,6 @@ def json_type_name(value: Any) -> str:
         return str(value)
     names = {list: "Array", str: "String", int: "Number", float: "Number"}
     return names.get(type(value), "Object")
-
-
-def _decode(text: str) -> Any:
-    start = _SPACE.match(text).end()  # type: ignore[union-attr]
-    try:
-        return _DECODER.raw_decode(text, start)[0]
-    except json.JSONDecodeError as error:
-        # Python's parser has Infinity alone; TensorFlow Serving's also Inf and -NaN.
-        if not text[error.pos :].startswith(("Inf", "-Inf", "-NaN")):
-            raise
-    return _DECODER.raw_decode(_NOT_FINITE.sub(_long_name, text), start)[0]
-
-
-def _long_name(match: re.Match[str]) -> str:
-    found = match[0]
-    if found[0] == '"':
-        return found
-    return "NaN" if found.endswith("NaN") else f"{match[1]}Infinity"
-
-
-def _read_whole_number(text: str) -> int | float:
-    """Beyond 64 bits it is a double, as for RapidJSON; the length first, since Python refuses."""
-    if len(text) <= 20:
-        value = int(text)
-        if -(2**63) <= value < 2**64:
-            return value
-    return _read_decimal(text)
-
-
-def _read_decimal(text: str) -> float:
-    value = float(text)
-    match = _EXPONENT.search(text)
-    # RapidJSON looks at the exponent before it looks at the digits.
-    if value in (float("inf"), float("-inf")) or (
-        match and int(match[2][:9]) > 308 + len(match[1] or "")
-    ):
-        raise _parse_error("Number too big to be stored in double.")
-    return value
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=JsonObject, parse_int=_read_whole_number, parse_float=_read_decimal
-)
-
-
-def _check_surrogates(text: str) -> None:
-    for match in _ESCAPED_SURROGATE.finditer(text):
-        high, low, lone_low = match.groups()
-        if lone_low or (high and not low):
-            raise _parse_error(
-                f"The surrogate pair in string is invalid. at offset: {match.start()}. "
-                'Send other bytes as {"b64": ...}.'
-            )
 
 
 def _parse_error(reason: str) -> errors.InvalidArgumentError:

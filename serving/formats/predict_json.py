@@ -16,6 +16,7 @@ A single input or output drops its name.
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -58,14 +59,14 @@ def read_inputs(
     raise errors.InvalidArgumentError("Missing 'inputs' or 'instances' key")
 
 
-def write_outputs(outputs: Mapping[str, np.ndarray], *, is_row_form: bool) -> dict[str, Any]:
-    """Makes the answer of a predict request, ready for `encode_json`."""
+def write_outputs(outputs: Mapping[str, np.ndarray], *, is_row_form: bool) -> str:
+    """The JSON of an answer (encode it with `surrogateescape`)."""
     if is_row_form:
-        return {"predictions": _write_rows(outputs)}
+        return f'{{"predictions": [{", ".join(_write_rows(outputs))}]}}'
     columns = {
         name: json_tensors.array_to_json(array, name=name) for name, array in outputs.items()
     }
-    return {"outputs": next(iter(columns.values())) if len(columns) == 1 else columns}
+    return f'{{"outputs": {_object_or_only_value(columns)}}}'
 
 
 def _read_rows(instances: Any, signature: meta_graph_pb2.SignatureDef) -> dict[str, np.ndarray]:
@@ -163,7 +164,7 @@ def _is_named(value: Any) -> bool:
     return isinstance(value, dict) and not is_base64_json(value)
 
 
-def _write_rows(outputs: Mapping[str, np.ndarray]) -> list[Any]:
+def _write_rows(outputs: Mapping[str, np.ndarray]) -> list[str]:
     batch_size = -1
     for name, array in outputs.items():
         if array.ndim == 0:
@@ -177,9 +178,14 @@ def _write_rows(outputs: Mapping[str, np.ndarray]) -> list[Any]:
                 f"expecting: {batch_size}"
             )
         batch_size = array.shape[0]
-    columns = {
-        name: json_tensors.array_to_json(array, name=name) for name, array in outputs.items()
-    }
-    if len(columns) == 1:
-        return next(iter(columns.values()))
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    rows = [json_tensors.array_rows_to_json(array, name=name) for name, array in outputs.items()]
+    return [
+        _object_or_only_value(dict(zip(outputs, row, strict=True)))
+        for row in zip(*rows, strict=True)
+    ]
+
+
+def _object_or_only_value(values: Mapping[str, str]) -> str:
+    if len(values) == 1:
+        return next(iter(values.values()))
+    return "{" + ", ".join(f"{json.dumps(name)}: {v}" for name, v in values.items()) + "}"

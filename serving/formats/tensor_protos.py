@@ -74,11 +74,14 @@ def array_from_proto(proto: tensor_pb2.TensorProto, *, name: str) -> np.ndarray:
 def array_to_proto(array: np.ndarray, data_type: int) -> tensor_pb2.TensorProto:
     """Makes a message with the values in the field of their type, as TensorFlow Serving does."""
     field = _FIELDS.get(data_type)
-    if field is None or data_type in (*_HALVES, *_COMPLEX):
+    if field is None or data_type in _COMPLEX:
         return tf.make_tensor_proto(array, dtype=tf.dtypes.as_dtype(data_type))
     proto = tensor_pb2.TensorProto(dtype=data_type)
+    proto.tensor_shape.SetInParent()
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
+    if data_type in _HALVES:
+        array = array.view(np.uint16)
     getattr(proto, field).extend(array.ravel().tolist())
     return proto
 
@@ -92,11 +95,11 @@ def type_name(data_type: int) -> str:
 
 def _read_shape(shape: tensor_shape_pb2.TensorShapeProto, name: str) -> tuple[int, ...]:
     sizes = tuple(dimension.size for dimension in shape.dim)
-    if shape.unknown_rank or any(size < 0 for size in sizes) or len(sizes) > MAX_RANK:
+    if any(size < 0 for size in sizes) or len(sizes) > MAX_RANK:
         raise _parsing_error(
             name,
             f"a shape must have at most {MAX_RANK} dimensions, each of 0 or more. Received: "
-            f"{'an unknown rank' if shape.unknown_rank else list(sizes[: MAX_RANK + 1])}.",
+            f"{list(sizes[: MAX_RANK + 1])}.",
         )
     if math.prod(sizes) >= 2**63:
         raise _parsing_error(name, f"the shape {list(sizes)} has too many elements.")

@@ -99,7 +99,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     ) -> predict_pb2.PredictResponse:
         name, version, label = _read_model_spec(request)
         signature_name = request.model_spec.signature_name or DEFAULT_SIGNATURE_NAME
-        model = find_model(self._models, name, version=version)
+        model = find_model(self._models, name, version=version, label=label)
         response = predict_pb2.PredictResponse()
         with (
             self._models.metrics.watch(name, "Predict", "GRPC"),
@@ -157,7 +157,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         response: Any,
     ) -> None:
         name, version, label = _read_model_spec(request)
-        model = find_model(self._models, name, version=version)
+        model = find_model(self._models, name, version=version, label=label)
         with (
             self._models.metrics.watch(name, method, "GRPC"),
             model.use_version(version=version, label=label) as (used_version, servable),
@@ -178,7 +178,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         if not request.tasks:
             raise errors.InvalidArgumentError(_NO_NAME)
         name, version, label = _read_model_spec(request.tasks[0], is_demanded=False)
-        model = find_model(self._models, name, version=version)
+        model = find_model(self._models, name, version=version, label=label)
         response = inference_pb2.MultiInferenceResponse()
         with (
             self._models.metrics.watch(name, "MultiInference", "GRPC"),

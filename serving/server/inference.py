@@ -8,10 +8,13 @@ The wording of the errors is TensorFlow Serving's.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import (
     classification_pb2,
@@ -22,13 +25,12 @@ from tensorflow_serving.apis import (
 )
 
 from serving import errors
-from serving.formats.json_tensors import float32_to_json
+from serving.formats.json_tensors import decimals_to_json
 from serving.formats.tensor_protos import array_from_proto
 from serving.server.servable import (
     DEFAULT_SIGNATURE_NAME,
     Servable,
     check_input_names,
-    check_input_type,
 )
 
 _INPUTS, _CLASSES, _SCORES, _OUTPUTS = "inputs", "classes", "scores", "outputs"
@@ -43,8 +45,6 @@ def predict(
     """The outputs of a signature; raises as `Servable.predict`."""
     signature = servable.find_signature(request.model_spec.signature_name)
     check_input_names(request.inputs, signature)
-    for name, proto in request.inputs.items():
-        check_input_type(name, proto.dtype, signature)
     return servable.predict(
         {name: array_from_proto(proto, name=name) for name, proto in request.inputs.items()},
         signature_name=request.model_spec.signature_name,
@@ -174,30 +174,25 @@ def serialize_examples(examples: input_pb2.Input) -> np.ndarray:
     return array
 
 
-def classes_to_json(result: classification_pb2.ClassificationResult) -> dict[str, Any]:
+def classes_to_json(result: classification_pb2.ClassificationResult) -> str:
     """TensorFlow Serving's JSON: a list of [label, score] for each example."""
-    return {
-        "results": [
-            [
-                list(pair)
-                for pair in zip(
-                    (entry.label for entry in classifications.classes),
-                    _to_json(entry.score for entry in classifications.classes),
-                    strict=True,
-                )
-            ]
-            for classifications in result.classifications
-        ]
-    }
+    rows = []
+    for classifications in result.classifications:
+        labels = (json.dumps(entry.label, ensure_ascii=False) for entry in classifications.classes)
+        scores = _to_json(entry.score for entry in classifications.classes)
+        pairs = (f"[{label}, {score}]" for label, score in zip(labels, scores, strict=True))
+        rows.append(f"[{', '.join(pairs)}]")
+    return f'{{"results": [{", ".join(rows)}]}}'
 
 
-def values_to_json(result: regression_pb2.RegressionResult) -> dict[str, Any]:
+def values_to_json(result: regression_pb2.RegressionResult) -> str:
     """TensorFlow Serving's JSON: a number for each example."""
-    return {"results": _to_json(entry.value for entry in result.regressions)}
+    values = _to_json(entry.value for entry in result.regressions)
+    return f'{{"results": [{", ".join(values)}]}}'
 
 
-def _to_json(values: Any) -> list[float]:
-    return float32_to_json(np.fromiter(values, dtype=np.float32))
+def _to_json(values: Iterable[float]) -> list[str]:
+    return decimals_to_json(np.fromiter(values, dtype=np.float32))
 
 
 def _choose_class_outputs(signature: meta_graph_pb2.SignatureDef) -> list[str]:
@@ -240,7 +235,7 @@ def _write_values(
     if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] != 1):
         raise errors.InvalidArgumentError(
             "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got "
-            f"{list(values.shape)}"
+            f"{_shape(values)}"
         )
     if values.shape[0] != num_examples:
         raise errors.InvalidArgumentError(
@@ -249,7 +244,7 @@ def _write_values(
         )
     if values.dtype != np.float32:
         raise errors.InvalidArgumentError(
-            f"Expected output Tensor of DT_FLOAT.  Got: {values.dtype}"
+            f"Expected output Tensor of DT_FLOAT.  Got: {_type(values)}"
         )
     result = regression_pb2.RegressionResult()
     for value in values.ravel().tolist():
@@ -263,21 +258,21 @@ def _write_classes(
     for name, array in outputs.items():
         if array.ndim != 2:
             raise errors.InvalidArgumentError(
-                f"Expected Tensor shape: [batch_size num_classes] but got {list(array.shape)}"
+                f"Expected Tensor shape: [batch_size num_classes] but got {_shape(array)}"
             )
         expected = "DT_STRING" if name == _CLASSES else "DT_FLOAT"
         if array.dtype != (object if name == _CLASSES else np.float32):
             raise errors.InvalidArgumentError(
-                f"Expected {name} Tensor of {expected}. Got: {array.dtype}"
+                f"Expected {name} Tensor of {expected}. Got: {_type(array)}"
             )
         if array.shape[0] != num_examples:
             raise errors.InvalidArgumentError(
                 f"Expected {name} output batch size of {num_examples}. Got: {array.shape[0]}"
             )
-    sizes = {array.shape[1] for array in outputs.values()}
-    if len(sizes) > 1:
+    sizes = [array.shape[1] for array in outputs.values()]
+    if len(set(sizes)) > 1:
         raise errors.InvalidArgumentError(
-            f"Tensors class and score should match in dim_size(1). Got {sorted(sizes)}"
+            f"Tensors class and score should match in dim_size(1). Got {sizes[0]} vs. {sizes[1]}"
         )
     labels, scores = outputs.get(_CLASSES), outputs.get(_SCORES)
     result = classification_pb2.ClassificationResult()
@@ -290,6 +285,14 @@ def _write_classes(
             if scores is not None:
                 entry.score = float(scores[row, column])
     return result
+
+
+def _shape(array: np.ndarray) -> str:
+    return f"[{','.join(map(str, array.shape))}]"
+
+
+def _type(array: np.ndarray) -> str:
+    return types_pb2.DataType.Name(tf.dtypes.as_dtype(array.dtype).as_datatype_enum)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -43,7 +43,7 @@ def build_metadata(
     label: str | None = None,
 ) -> get_model_metadata_pb2.GetModelMetadataResponse:
     """The signatures of an available version."""
-    model = find_model(models, name, version=version)
+    model = find_model(models, name, version=version, label=label)
     signature_map = get_model_metadata_pb2.SignatureDefMap()
     with model.use_version(version=version, label=label) as (used_version, servable):
         for key, signature in servable.signatures.items():

@@ -107,7 +107,7 @@ class ServedModel:
     def resolve_label(self, label: str) -> int:
         """Returns the version that a label stands for."""
         if label not in self._labels:
-            raise errors.InvalidArgumentError(f"Unrecognized servable version label: {label}")
+            raise _unknown_label(label)
         return self._labels[label]
 
     def is_available(self, version: int) -> bool:
@@ -283,12 +283,20 @@ class ServedModel:
 
 
 def find_model(
-    models: Mapping[str, ServedModel], name: str, *, version: int | None = None
+    models: Mapping[str, ServedModel],
+    name: str,
+    *,
+    version: int | None = None,
+    label: str | None = None,
 ) -> ServedModel:
-    """Returns the model; `version` only makes the error of an unknown name more exact."""
+    """Returns the model; `version` and `label` only choose the error of an unknown name."""
     if name not in models:
-        raise _servable_not_found(name, version)
+        raise _servable_not_found(name, version) if label is None else _unknown_label(label)
     return models[name]
+
+
+def _unknown_label(label: str) -> errors.InvalidArgumentError:
+    return errors.InvalidArgumentError(f"Unrecognized servable version label: {label}")
 
 
 def _servable_not_found(name: str, version: int | None) -> errors.NotFoundError:

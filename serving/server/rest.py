@@ -14,6 +14,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import dataclasses
+import json
 import logging
 import re
 import time
@@ -102,8 +103,11 @@ def build_rest_app(
 
     async def read_and_answer(request: Request) -> Response:
         deadline_at = time.monotonic() + limits.timeout_seconds
-        # Still percent-encoded, so that a name may hold a slash or a colon.
-        path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
+        # Still percent-encoded, so that a name may hold a slash or a colon; as in TensorFlow
+        # Serving a query belongs to it.
+        path = request.scope["raw_path"].decode("latin-1")
+        if query := request.scope["query_string"].decode("latin-1"):
+            path = f"{path}?{query}"
         if path == metrics_path:
             return Response(models.metrics.render(), media_type=CONTENT_TYPE)
         try:
@@ -194,7 +198,7 @@ class _Question:
     label: str | None
     deadline_at: float
 
-    def predict(self, body: bytes) -> object:
+    def predict(self, body: bytes) -> str:
         with self.models.metrics.watch(self.name, "Predict", "REST"):
             document = json_text.parse_json_object(body)
             signature_name = predict_json.read_signature_name(document) or DEFAULT_SIGNATURE_NAME
@@ -208,7 +212,7 @@ class _Question:
                 )
         return predict_json.write_outputs(outputs, is_row_form=is_row_form)
 
-    def infer(self, verb: str, body: bytes) -> object:
+    def infer(self, verb: str, body: bytes) -> str:
         """Classify and Regress, which differ in what they run and write only."""
         run, to_json = _INFERENCES[verb]
         with self.models.metrics.watch(self.name, verb.capitalize(), "REST"):
@@ -226,12 +230,12 @@ class _Question:
 
     @contextlib.contextmanager
     def _use_model(self) -> Iterator[Servable]:
-        model = find_model(self.models, self.name, version=self.version)
+        model = find_model(self.models, self.name, version=self.version, label=self.label)
         with model.use_version(version=self.version, label=self.label) as (_, servable):
             yield servable
 
 
-_INFERENCES: dict[str, tuple[Callable[..., Any], Callable[[Any], object]]] = {
+_INFERENCES: dict[str, tuple[Callable[..., Any], Callable[[Any], str]]] = {
     "classify": (inference.classify, inference.classes_to_json),
     "regress": (inference.regress, inference.values_to_json),
 }
@@ -257,15 +261,15 @@ def _answer_about_model(
     name: str,
     version: int | None,
     label: str | None,
-) -> object:
+) -> str:
     if not name:
         raise errors.InvalidArgumentError("Missing model name in request.")
     if match[4] == "metadata":
-        return status_json.metadata_to_json(
-            messages.build_metadata(models, name, version=version, label=label)
-        )
+        found = messages.build_metadata(models, name, version=version, label=label)
+        return json.dumps(status_json.metadata_to_json(found))
     # As in TensorFlow Serving a label is left aside, and every version told.
-    return status_json.status_to_json(messages.build_status(models, name, version=version))
+    found = messages.build_status(models, name, version=version)
+    return json.dumps(status_json.status_to_json(found))
 
 
 def _read_model_spec(match: re.Match[str]) -> tuple[str, int | None, str | None]:
@@ -284,9 +288,15 @@ def _read_model_spec(match: re.Match[str]) -> tuple[str, int | None, str | None]
     )
 
 
-def _json_response(status: int, value: object) -> Response:
-    return Response(json_text.encode_json(value), status, media_type="application/json")
+def _json_response(status: int, text: str) -> Response:
+    # Whatever is not Unicode came in as bytes, or else, such as half a surrogate pair, in a path.
+    try:
+        body = text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        body = text.encode(errors="backslashreplace")
+    return Response(body, status, media_type="application/json")
 
 
 def _error_response(error: errors.ServingError) -> Response:
-    return _json_response(errors.HTTP_STATUS.get(error.code, 500), {"error": error.message})
+    text = json.dumps({"error": error.message}, ensure_ascii=False)
+    return _json_response(errors.HTTP_STATUS.get(error.code, 500), text)

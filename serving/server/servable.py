@@ -85,8 +85,6 @@ class Servable:
         signature = self.find_signature(signature_name)
         check_input_names(inputs, signature)
         for name, array in inputs.items():
-            data_type = tf.dtypes.as_dtype(array.dtype).as_datatype_enum
-            check_input_type(name, data_type, signature)
             if array.ndim > tensor_protos.MAX_RANK:  # of rows, each of which may have as many
                 raise errors.InvalidArgumentError(
                     f"input {name!r} must have at most {tensor_protos.MAX_RANK} dimensions. "
@@ -193,15 +191,6 @@ def check_input_names(names: Collection[str], signature: meta_graph_pb2.Signatur
             f"len({_braces(sent)}) != len({_braces(required)}). "
             f"Sent extra: {_braces(sent - required)}. "
             f"Missing but required: {_braces(required - sent)}."
-        )
-
-
-def check_input_type(name: str, data_type: int, signature: meta_graph_pb2.SignatureDef) -> None:
-    """Raises `InvalidArgumentError` unless an input takes this `DataType`."""
-    if data_type != signature.inputs[name].dtype:
-        raise errors.InvalidArgumentError(
-            f"Expects input {name!r} to be {tensor_protos.type_name(signature.inputs[name].dtype)} "
-            f"but {tensor_protos.type_name(data_type)} is provided."
         )
 
 
