@@ -135,9 +135,13 @@ def _append_row_item(columns: dict[str, _Column], name: str, value: Any) -> None
         raise errors.InvalidArgumentError(
             f"Expecting tensor size: {expected} but got: {got}"
             if expected != got
-            else f"Expecting shape {list(column.shape)} but got: {list(shape)}"
+            else f"Expecting shape {_write_shape(column.shape)} but got: {_write_shape(shape)}"
         )
     column.values.extend(values)
+
+
+def _write_shape(shape: tuple[int, ...]) -> str:
+    return f"[{','.join(map(str, shape))}]"
 
 
 def _read_columns(inputs: Any, signature: meta_graph_pb2.SignatureDef) -> dict[str, np.ndarray]:

@@ -215,16 +215,24 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     ) -> model_management_pb2.ReloadConfigResponse:
         if request.config.WhichOneof("config") != "model_config_list":
             raise errors.InvalidArgumentError(
-                "Custom configs are not supported. Send a model_config_list."
+                "ServerModelConfig type not supported by HandleReloadConfigRequest. Only "
+                "ModelConfigList is currently supported"
             )
+        before = self._read_metrics(request)
         try:
-            settings = read_model_config(request.config)
+            settings = read_model_config(request.config, served=self._models)
         except ValueError as error:
             raise errors.InvalidArgumentError(str(error)) from error
         self._models.apply(settings, allows_unavailable_labels=self._allows_unavailable_labels)
-        return model_management_pb2.ReloadConfigResponse(
+        response = model_management_pb2.ReloadConfigResponse(
             status=status_pb2.StatusProto(error_code=error_codes_pb2.OK)
         )
+        for name, value in self._read_metrics(request).items():
+            response.metric.add(name=name, int64_value_increase=value - before[name])
+        return response
+
+    def _read_metrics(self, request: model_management_pb2.ReloadConfigRequest) -> dict[str, int]:
+        return {name: self._models.metrics.value(name) for name in request.metric_names}
 
 
 def _check_one_model(request: inference_pb2.MultiInferenceRequest) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import uvicorn
-    from starlette.applications import Starlette
+    from starlette.types import ASGIApp
 
 
 class RestThread:
@@ -18,7 +18,7 @@ class RestThread:
 
     def __init__(
         self,
-        app: Starlette,
+        app: ASGIApp,
         *,
         listener: socket.socket,
         executor: concurrent.futures.Executor,

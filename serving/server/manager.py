@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from serving import errors
 from serving.server.metrics import Metrics
 from serving.server.model_config import LoadSettings, ModelSettings
-from serving.server.models import ServedModel
+from serving.server.models import ModelVersion, ServedModel
 
 _logger = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ class ModelManager(Mapping[str, ServedModel]):
         self.metrics = metrics or Metrics()
         self._changing = threading.Lock()
         self._models = {settings.name: self._make(settings) for settings in models}
+        self._closed: dict[str, ServedModel] = {}
 
     def __getitem__(self, name: str) -> ServedModel:
         return self._models[name]
@@ -40,6 +41,11 @@ class ModelManager(Mapping[str, ServedModel]):
 
     def __len__(self) -> int:
         return len(self._models)
+
+    def list_versions(self, name: str) -> list[ModelVersion]:
+        """The versions of a model, highest first: of one that is served no more, too."""
+        model = self._models.get(name) or self._closed.get(name)
+        return model.list_versions() if model else []
 
     def poll(self) -> None:
         """Every model looks at the disk once."""
@@ -69,6 +75,7 @@ class ModelManager(Mapping[str, ServedModel]):
             for name, model in before.items():
                 if name not in self._models:
                     model.close()
+                    self._closed[name] = model
             self._poll()
             _check_loaded([m for name, m in self._models.items() if name not in before])
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from tensorflow.core.protobuf import error_codes_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
 from serving import errors
 from serving.formats.status_json import SIGNATURE_DEF
-from serving.server.models import ServedModel, find_model
+from serving.server.manager import ModelManager
+from serving.server.models import find_model
 
 
 def build_status(
-    models: Mapping[str, ServedModel], name: str, *, version: int | None = None
+    models: ModelManager, name: str, *, version: int | None = None
 ) -> get_model_status_pb2.GetModelStatusResponse:
     """The states of a model's versions, highest version first."""
-    entries = models[name].list_versions() if name in models else []
+    entries = models.list_versions(name)
     if version is not None:
         entries = [entry for entry in entries if entry.version == version]
     if not entries:
@@ -36,7 +35,7 @@ def build_status(
 
 
 def build_metadata(
-    models: Mapping[str, ServedModel],
+    models: ModelManager,
     name: str,
     *,
     version: int | None = None,

@@ -19,7 +19,7 @@ REQUEST_LATENCY = ":tensorflow:serving:request_latency"
 WARMUP_LATENCY = ":tensorflow:serving:model_warmup_latency"
 LOAD_COUNT = ":tensorflow:cc:saved_model:load_attempt_count"
 LOAD_LATENCY = ":tensorflow:cc:saved_model:load_latency"
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+CONTENT_TYPE = "text/plain"
 DEFAULT_PATH = "/monitoring/prometheus/metrics"
 
 # Microseconds: from 10, each 1.8 times the one before, as TensorFlow Serving's.
@@ -47,6 +47,12 @@ class Metrics:
         with self._lock:
             values = self._counters.setdefault(name, {})
             values[key] = values.get(key, 0) + number
+
+    def value(self, name: str) -> int:
+        """Of a counter by the name that TensorFlow has for it; 0 without one."""
+        with self._lock:
+            values = self._counters.get(name.replace("/", ":"), {})
+            return next(iter(values.values()), 0)
 
     def time(self, name: str, seconds: float, **labels: str) -> None:
         """Notes a latency in a histogram of microseconds."""

@@ -6,7 +6,7 @@ Nothing here imports TensorFlow before a message is read.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,8 @@ class ModelSettings:
     """The directory whose whole-number subdirectories are the versions."""
     num_latest_versions: int = 1
     """How many of the highest versions are served."""
-    specific_versions: tuple[int, ...] = ()
-    """If not empty, exactly these versions are served."""
+    specific_versions: tuple[int, ...] | None = None
+    """If not None, exactly these versions are served."""
     serves_all_versions: bool = False
     """If true, every version is served."""
     version_labels: Mapping[str, int] = dataclasses.field(default_factory=dict)
@@ -78,44 +78,54 @@ def read_model_config_file(path: str | Path) -> tuple[ModelSettings, ...] | None
     return read_model_config(config, where=f"{path}: ")
 
 
-def read_model_config(config: Any, *, where: str = "") -> tuple[ModelSettings, ...]:
+def read_model_config(
+    config: Any, *, where: str = "", served: Collection[str] = ()
+) -> tuple[ModelSettings, ...]:
     """Turns the list of a `ModelServerConfig` into settings, none for an empty one.
 
-    `where` begins the messages of its errors. Raises `ValueError` as `read_model_config_file`.
+    `where` begins the messages of its errors; `served` are the models that there are already, whose
+    platform cannot change. Raises `ValueError` as `read_model_config_file`.
     """
-    models = tuple(_read_model(where, model) for model in config.model_config_list.config)
+    models = config.model_config_list.config
     names = [model.name for model in models]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(
-            f"{where}Illegal to list model {twice[0]} multiple times in config list. Rename one."
-        )
-    return models
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(
+                f"{where}Illegal to list model {name} multiple times in config list. Rename one."
+            )
+    for model in models:
+        if not _local_path(model).startswith("/"):
+            raise ValueError(
+                f"{where}Expected model {model.name} to have an absolute path or URI; got "
+                f"base_path()={model.base_path}. This server reads local paths: give one that "
+                "begins with /."
+            )
+    for model in models:
+        _check_platform(where, model, is_served=model.name in served)
+    return tuple(_read_model(model) for model in models)
 
 
-def _read_model(where: str, config: Any) -> ModelSettings:
+def _local_path(config: Any) -> str:
+    return config.base_path.removeprefix("file://")
+
+
+def _read_model(config: Any) -> ModelSettings:
     """Turns one `ModelConfig` message into settings."""
-    path = config.base_path.removeprefix("file://")
-    if not path.startswith("/"):
-        raise ValueError(
-            f"{where}Expected model {config.name} to have an absolute path or URI; got "
-            f"base_path()={config.base_path}. This server reads local paths: give one that begins "
-            "with /."
-        )
-    _check_platform(where, config)
     policy = config.model_version_policy
     return ModelSettings(
         name=config.name,
-        base_path=Path(path),
+        base_path=Path(_local_path(config)),
         # Unset and 0 both mean one version, as in TensorFlow Serving.
         num_latest_versions=policy.latest.num_versions or 1,
-        specific_versions=tuple(sorted(set(policy.specific.versions))),
+        specific_versions=tuple(sorted(set(policy.specific.versions)))
+        if policy.HasField("specific")
+        else None,
         serves_all_versions=policy.HasField("all"),
         version_labels=dict(config.version_labels),
     )
 
 
-def _check_platform(where: str, config: Any) -> None:
+def _check_platform(where: str, config: Any, *, is_served: bool) -> None:
     """`model_type: TENSORFLOW` is the old way to say `model_platform: "tensorflow"`."""
     if config.model_type and config.model_platform:
         raise ValueError(
@@ -132,6 +142,11 @@ def _check_platform(where: str, config: Any) -> None:
             f"{where}Illegal setting neither ModelServerConfig::model_type (deprecated) nor "
             f"ModelServerConfig::model_platform, model name is {config.name}. "
             'Add model_platform: "tensorflow".'
+        )
+    if config.model_platform not in ("", "tensorflow") and is_served:
+        raise ValueError(
+            f"{where}Illegal to change a model's platform. For model {config.name} platform was "
+            f"tensorflow and new platform requested is {config.model_platform}"
         )
     if config.model_platform not in ("", "tensorflow"):
         raise ValueError(

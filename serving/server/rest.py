@@ -23,10 +23,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving import errors
@@ -34,13 +33,12 @@ from serving.formats import json_text, predict_json, status_json
 from serving.server import inference, messages
 from serving.server.examples_json import read_examples
 from serving.server.manager import ModelManager
-from serving.server.metrics import CONTENT_TYPE
+from serving.server.metrics import CONTENT_TYPE, Metrics
 from serving.server.models import find_model
 from serving.server.servable import DEFAULT_SIGNATURE_NAME, Servable
 
 _logger = logging.getLogger(__name__)
 
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
 _SPEC_PATTERN = r"(?:/versions/([0-9]+)|/labels/([^/:]+))?"
 _PREDICTION_PATTERN = re.compile(
     rf"/v1/models/([^/:]+){_SPEC_PATTERN}:(classify|regress|predict)", re.IGNORECASE
@@ -49,6 +47,7 @@ _STATUS_PATTERN = re.compile(
     rf"/v1/models(?:/([^/:]+))?{_SPEC_PATTERN}(?:/(metadata))?", re.IGNORECASE
 )
 _PATTERNS = {"POST": _PREDICTION_PATTERN, "GET": _STATUS_PATTERN}
+_ORIGIN = re.compile("^https?://[^/]*", re.IGNORECASE)
 _MAX_VERSION = 2**63 - 1
 _CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
@@ -75,7 +74,7 @@ def build_rest_app(
     limits: RestLimits | None = None,
     metrics_path: str | None = None,
     has_cors: bool = False,
-) -> Starlette:
+) -> ASGIApp:
     """Makes the application.
 
     `metrics_path`: where metrics are read; None is nowhere. `has_cors`: whether answers have the
@@ -105,11 +104,11 @@ def build_rest_app(
         deadline_at = time.monotonic() + limits.timeout_seconds
         # Still percent-encoded, so that a name may hold a slash or a colon; as in TensorFlow
         # Serving a query belongs to it.
-        path = request.scope["raw_path"].decode("latin-1")
+        path = _ORIGIN.sub("", request.scope["raw_path"].decode("latin-1"))
         if query := request.scope["query_string"].decode("latin-1"):
             path = f"{path}?{query}"
-        if path == metrics_path:
-            return Response(models.metrics.render(), media_type=CONTENT_TYPE)
+        if metrics_path and path.partition("?")[0] == metrics_path:
+            return _answer_metrics(models.metrics, path, metrics_path)
         try:
             async with asyncio.timeout(limits.timeout_seconds):
                 body = await _read_body(request, limits.max_body_bytes)
@@ -125,7 +124,18 @@ def build_rest_app(
             executor, _answer, models, request.method, path, body, deadline_at
         )
 
-    return Starlette(routes=[Route("/{path:path}", answer_request, methods=_METHODS)])
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await answer_request(Request(scope, receive))
+        await response(scope, receive, send)
+
+    return app
+
+
+def _answer_metrics(metrics: Metrics, path: str, expected: str) -> Response:
+    headers = {"Content-Type": CONTENT_TYPE}
+    if path != expected:
+        return Response(f"Unexpected path: {path}. Should be {expected}", 400, headers)
+    return Response(metrics.render(), headers=headers)
 
 
 async def _read_body(request: Request, max_bytes: int) -> bytes:
@@ -140,9 +150,7 @@ async def _read_body(request: Request, max_bytes: int) -> bytes:
             try:
                 part = decompress.decompress(part, max_bytes + 1 - num_bytes)
             except zlib.error as error:
-                raise errors.InvalidArgumentError(
-                    f"JSON Parse error: the body must be gzip, as its header says. {error}"
-                ) from error
+                raise _not_gzip(str(error)) from error
         parts.append(part)
         num_bytes += len(part)
         if max(num_bytes, num_sent) > max_bytes:
@@ -150,8 +158,15 @@ async def _read_body(request: Request, max_bytes: int) -> bytes:
                 f"Received message larger than max ({max(num_bytes, num_sent)} vs. {max_bytes})"
             )
     if decompress is not None and num_sent and not decompress.eof:
-        raise errors.InvalidArgumentError("JSON Parse error: the gzip body ends too early.")
+        raise _not_gzip("It ends too early.")
     return b"".join(parts)
+
+
+def _not_gzip(reason: str) -> errors.InvalidArgumentError:
+    return errors.InvalidArgumentError(
+        "JSON Parse error: The document is empty. The body must be gzip, as its header says. "
+        f"Received: {reason}"
+    )
 
 
 def _answer_preflight(origin: str) -> Response:
@@ -201,7 +216,7 @@ class _Question:
     def predict(self, body: bytes) -> str:
         with self.models.metrics.watch(self.name, "Predict", "REST"):
             document = json_text.parse_json_object(body)
-            signature_name = predict_json.read_signature_name(document) or DEFAULT_SIGNATURE_NAME
+            signature_name = predict_json.read_signature_name(document)
             with self._use_model() as servable:
                 signature = _find_signature(servable, signature_name)
                 inputs, is_row_form = predict_json.read_inputs(document, signature)
@@ -241,7 +256,8 @@ _INFERENCES: dict[str, tuple[Callable[..., Any], Callable[[Any], str]]] = {
 }
 
 
-def _find_signature(servable: Servable, signature_name: str) -> meta_graph_pb2.SignatureDef:
+def _find_signature(servable: Servable, given_name: str) -> meta_graph_pb2.SignatureDef:
+    signature_name = given_name or DEFAULT_SIGNATURE_NAME
     if signature_name not in servable.signatures:
         raise errors.InvalidArgumentError(
             f'Serving signature name: "{signature_name}" not found in signature def. '
@@ -250,7 +266,7 @@ def _find_signature(servable: Servable, signature_name: str) -> meta_graph_pb2.S
     signature = servable.signatures[signature_name]
     if not signature.inputs:
         raise errors.InvalidArgumentError(
-            f"Failed to get input map for signature: {signature_name}"
+            f"Failed to get input map for signature: {given_name or 'DEFAULT'}"
         )
     return signature
 

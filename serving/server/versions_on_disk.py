@@ -31,7 +31,7 @@ def find_versions(base_path: Path) -> dict[int, Path]:
 
 def choose_versions(found: list[int], settings: ModelSettings) -> list[int]:
     """Applies the version policy; `found` is sorted."""
-    if settings.specific_versions:
+    if settings.specific_versions is not None:
         return [version for version in found if version in settings.specific_versions]
     if settings.serves_all_versions:
         return found

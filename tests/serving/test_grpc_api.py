@@ -129,7 +129,7 @@ def test_model_spec_chooses_the_version(prediction, spec, label):
         (
             build_request(text=[1.0]),
             "INVALID_ARGUMENT",
-            "Expects input 'text' to be string but float is provided.",
+            "Expects arg[0] to be string but float is provided",
         ),
         (
             build_request(text="a"),
@@ -231,7 +231,7 @@ def test_status_tells_the_states(model_service):
             "model_service",
             "HandleReloadConfigRequest",
             model_management_pb2.ReloadConfigRequest(),
-            "Custom configs are not supported",
+            "ServerModelConfig type not supported by HandleReloadConfigRequest",
         ),
     ],
 )
