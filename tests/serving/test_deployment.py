@@ -8,10 +8,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from bert_tf.cli.main import main
 from serving import errors
@@ -30,25 +31,30 @@ def base(publish, tmp_path: Path) -> Path:
     return tmp_path
 
 
+def invoke(command: str, base: Path) -> Result:
+    """A `bert-tf` command, with BASE for the volume's `/models`."""
+    return CliRunner().invoke(main, shlex.split(command.replace("/models/", f"{base}/")))
+
+
 def bert_tf(command: str, base: Path) -> str:
-    """What a `bert-tf` command prints, with BASE for the volume's `/models`."""
-    arguments = shlex.split(command.replace("/models/", f"{base}/"))
-    result = CliRunner().invoke(main, arguments)
+    """What a command prints that goes well."""
+    result = invoke(command, base)
     assert result.exit_code == 0, result.output
     return result.output
 
 
 @contextlib.contextmanager
-def serve(base: Path) -> Iterator[LocalServer]:
+def serve(base: Path, **flags: Any) -> Iterator[LocalServer]:
     """A server that starts now, as a new pod does."""
     path = base / "config" / "models.config"
-    with LocalServer(
-        parse_flags([f"--model_config_file={path}"]).models,
-        rest_api_port=0,
-        model_config_file=str(path),
-        model_config_file_poll_wait_seconds=0.1,
-        file_system_poll_wait_seconds=0.1,
-    ) as server:
+    chosen: dict[str, Any] = {
+        "rest_api_port": 0,
+        "model_config_file": str(path),
+        "model_config_file_poll_wait_seconds": 0.1,
+        "file_system_poll_wait_seconds": 0.1,
+    }
+    models = parse_flags([f"--model_config_file={path}"]).models
+    with LocalServer(models, **(chosen | flags)) as server:
         yield server
 
 
@@ -105,16 +111,39 @@ def test_a_label_waits_until_every_server_has_the_version(base) -> None:
         bert_tf(f"serving load {COMMON} --version 2", base)
         time.sleep(0.3)
         url = server.rest_url
-        arguments = f"serving label {COMMON} --version 2 --server {url}"
-        result = CliRunner().invoke(main, shlex.split(arguments.replace("/models/", f"{base}/")))
+        result = invoke(f"serving label {COMMON} --version 2 --server {url}", base)
         assert result.exit_code == 1
         assert "has not loaded version 2" in result.output
         assert label_at(server) == "one"
-        arguments = f"serving wait {COMMON} --server {url} --timeout-seconds 0.5"
-        result = CliRunner().invoke(main, shlex.split(arguments.replace("/models/", f"{base}/")))
+        result = invoke(f"serving wait {COMMON} --server {url} --timeout-seconds 0.5", base)
         assert result.exit_code == 1
         assert f"{url.removeprefix('http://')} has not loaded version 2" in result.output
         assert '{"stable": 1}' in bert_tf(f"serving labels {COMMON}", base)
+
+
+def test_every_server_behind_a_name_is_asked(base, monkeypatch) -> None:
+    """As the pods behind a service: one of these two does not see the change."""
+    first_version(base)
+    with serve(base) as quick:
+        port = int(quick.rest_url.rpartition(":")[2])
+        slow = {"host": "127.0.0.2", "model_config_file_poll_wait_seconds": 0}
+        with serve(base, rest_api_port=port, **slow):
+            resolve = socket.getaddrinfo
+
+            def resolve_service(host: str, *rest: Any, **named: Any) -> list[Any]:
+                hosts = ["127.0.0.1", "127.0.0.2"] if host == "bert-serving" else [host]
+                return [found for each in hosts for found in resolve(each, *rest, **named)]
+
+            monkeypatch.setattr(socket, "getaddrinfo", resolve_service)
+            server = f"--server http://bert-serving:{port}"
+            answer = bert_tf(f"serving wait {COMMON} {server}", base)
+            assert answer == "classifier: 2 of 2 servers have 1, stable at 1\n"
+            bert_tf(f"serving load {COMMON} --version 2", base)
+            for command in ("wait --timeout-seconds 1", "label --version 2"):
+                result = invoke(f"serving {command} {COMMON} {server}", base)
+                assert result.exit_code == 1
+                assert f"127.0.0.2:{port} has not loaded version 2" in result.output
+                assert "127.0.0.1:" not in result.output
 
 
 @pytest.mark.parametrize(
@@ -127,8 +156,7 @@ def test_a_label_waits_until_every_server_has_the_version(base) -> None:
 )
 def test_a_server_that_cannot_be_asked_is_named(base, server, message) -> None:
     first_version(base)
-    arguments = f"serving wait {COMMON} --server {server} --timeout-seconds 0"
-    result = CliRunner().invoke(main, shlex.split(arguments.replace("/models/", f"{base}/")))
+    result = invoke(f"serving wait {COMMON} --server {server} --timeout-seconds 0", base)
     assert result.exit_code == 1
     assert message in result.output
 
