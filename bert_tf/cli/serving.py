@@ -112,6 +112,16 @@ def label(
         click.echo(f"{name}: {label} is version {version} (before: {before or 'none'})")
 
 
+@_command(click.option("--label", required=True))
+def unlabel(models_config: str, name: str, label: str) -> None:
+    """Take a label away; servers unload what it alone needed."""
+    with show_errors():
+        from bert_tf.exporting.rollout import remove_label
+
+        loaded = remove_label(models_config, name=name, label=label)
+        click.echo(f"{name}: no label {label}; servers keep {_list(loaded)}")
+
+
 @_command(_LABEL, _MODEL_DIR)
 def rollback(models_config: str, name: str, label: str, model_dir: str | None) -> None:
     """Let a label stand again for the version before its last change."""

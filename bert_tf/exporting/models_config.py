@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf.exporting import object_store
+from bert_tf.exporting.version_folders import version_numbers
 from bert_tf.system.files import write_whole
 from bert_tf.system.folder_lock import lock_folder
 
@@ -87,6 +88,44 @@ def model_of(path: Path, config: Any, name: str) -> Any:
     return models[name]
 
 
+def model_at(path: Path, config: Any, name: str, base_path: str) -> Any:
+    """The part of a model at `base_path`, added if there is none.
+
+    Raises:
+        ValueError: it is there with another path.
+    """
+    models = {model.name: model for model in config.model_config_list.config}
+    if name not in models:
+        added = config.model_config_list.config.add(
+            name=name, base_path=base_path, model_platform=PLATFORM
+        )
+        added.model_version_policy.specific.SetInParent()  # No server has any of its versions.
+        return added
+    if models[name].base_path != base_path:
+        raise ValueError(
+            f"{path}: base_path of {name!r} must stay as it is, {models[name].base_path!r}. "
+            f"Received: {base_path!r}. Leave --base-path out."
+        )
+    return models[name]
+
+
+def versions_seen(path: Path, model: Any, model_dir: str | Path | None) -> list[int]:
+    """The versions of a model that are there, in `model_dir` or at the file's `base_path`.
+
+    Raises:
+        ValueError: that is no folder here.
+    """
+    place = str(model_dir or model.base_path)
+    if object_store.is_url(place):
+        return object_store.versions_on_store(place)
+    if not Path(place).is_dir():
+        raise ValueError(
+            f"{path}: the versions of {model.name!r} must be seen from here. Received: no folder "
+            f"{place}. Say with --model-dir where the folder of the versions is."
+        )
+    return version_numbers(Path(place))
+
+
 def named_versions(model: Any) -> set[int]:
     """The versions of a `specific` policy; none of another."""
     return set(model.model_version_policy.specific.versions)
@@ -130,7 +169,9 @@ def version_before(path: Path, model: Any, label: str) -> int | None:
     for change in ours:
         if change["is_back"]:
             stack[-1:] = []
-        elif change["before"] is not None:
+        elif change["before"] is None:  # The label is new, or was taken away before.
+            stack = []
+        else:
             stack.append(change["before"])
     if ours and ours[-1]["version"] != current:  # Changed by hand since.
         stack.append(ours[-1]["version"])

@@ -17,18 +17,18 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from bert_tf.exporting import object_store
 from bert_tf.exporting.models_config import (
-    PLATFORM,
     config_beside,
     editing,
     loaded_versions,
+    model_at,
     model_of,
     named_versions,
     note,
     read,
     set_policy,
     version_before,
+    versions_seen,
 )
 from bert_tf.exporting.version_folders import version_numbers
 
@@ -85,8 +85,8 @@ def load_version(
         if base_path is None:
             model = model_of(path, config, name)
         else:
-            model = _model_at(path, config, name, base_path)
-        versions = _versions(path, model, model_dir)
+            model = model_at(path, config, name, base_path)
+        versions = versions_seen(path, model, model_dir)
         _check_is_there(version, versions, where=model_dir or model.base_path)
         loaded = _kept(path, model, versions) | {version}
         if loaded == named_versions(model):
@@ -149,7 +149,7 @@ def set_label(
     path = Path(models_config)
     with editing(path, command="bert-tf serving label") as config:
         model = model_of(path, config, name)
-        versions = _versions(path, model, model_dir)
+        versions = versions_seen(path, model, model_dir)
         _check_is_there(version, versions, where=model_dir or model.base_path)
         before = dict(model.version_labels).get(label)
         if before == version:
@@ -183,11 +183,35 @@ def roll_back(
                 f"{label!r} of {name!r} has had no other version. Set it with `bert-tf serving "
                 "label`."
             )
-        versions = _versions(path, model, model_dir)
+        versions = versions_seen(path, model, model_dir)
         _check_is_there(version, versions, where=model_dir or model.base_path)
         _move(path, model, label=label, version=version, versions=versions, is_back=True)
     log.info("%s of %s stands for version %d again.", label, name, version)
     return version
+
+
+def remove_label(models_config: str | Path, *, name: str, label: str) -> list[int]:
+    """Take a label away, and unload what it alone needed; returns the versions that stay loaded.
+
+    Raises:
+        ValueError: as `read_labels`; or there is no such label.
+    """
+    path = Path(models_config)
+    with editing(path, command="bert-tf serving unlabel") as config:
+        model = model_of(path, config, name)
+        if label not in model.version_labels:
+            raise ValueError(
+                f"{path}: a label to take away must be there. Received: {label!r}, of "
+                f"{', '.join(sorted(model.version_labels)) or 'none'}."
+            )
+        needed, before = _needed(path, model), model.version_labels[label]
+        note(path, model, action="unlabel", was=label, version=before)
+        del model.version_labels[label]
+        loaded = named_versions(model)
+        if loaded:
+            loaded = loaded - (needed - _needed(path, model)) or {before}
+            set_policy(model, loaded)
+    return sorted(loaded)
 
 
 def prune(
@@ -252,36 +276,6 @@ def _move(
         if other in versions and len(after) < len(kept):
             after.add(other)
     set_policy(model, after)
-
-
-def _model_at(path: Path, config: Any, name: str, base_path: str) -> Any:
-    """The part of a model, added if there is none."""
-    models = {model.name: model for model in config.model_config_list.config}
-    if name not in models:
-        added = config.model_config_list.config.add(
-            name=name, base_path=base_path, model_platform=PLATFORM
-        )
-        added.model_version_policy.specific.SetInParent()  # No server has any of its versions.
-        return added
-    if models[name].base_path != base_path:
-        raise ValueError(
-            f"{path}: base_path of {name!r} must stay as it is, {models[name].base_path!r}. "
-            f"Received: {base_path!r}. Leave --base-path out."
-        )
-    return models[name]
-
-
-def _versions(path: Path, model: Any, model_dir: str | Path | None) -> list[int]:
-    """What is there, seen from here."""
-    place = str(model_dir or model.base_path)
-    if object_store.is_url(place):
-        return object_store.versions_on_store(place)
-    if not Path(place).is_dir():
-        raise ValueError(
-            f"{path}: the versions of {model.name!r} must be seen from here. Received: no folder "
-            f"{place}. Say with --model-dir where the folder of the versions is."
-        )
-    return version_numbers(Path(place))
 
 
 def _check_is_there(version: int, versions: list[int], *, where: str | Path) -> None:

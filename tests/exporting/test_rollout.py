@@ -15,6 +15,7 @@ from bert_tf.exporting.rollout import (
     prune,
     read_labels,
     read_loaded,
+    remove_label,
     roll_back,
     set_label,
     unload_version,
@@ -103,6 +104,23 @@ def test_labels_move_by_themselves(models_config) -> None:
     assert state(models_config) == ({"stable": 8, "canary": 8}, [3, 8])
     assert roll_back(models_config, name="a") == 3
     assert state(models_config) == ({"stable": 3, "canary": 8}, [3, 8])
+
+
+def test_a_label_that_goes_takes_what_it_alone_needed(models_config) -> None:
+    load_version(models_config, name="a", version=8)
+    set_label(models_config, name="a", label="canary", version=8)
+    assert remove_label(models_config, name="a", label="canary") == [2, 3]
+    assert state(models_config) == ({"stable": 3}, [2, 3])
+    with pytest.raises(ValueError, match="Received: 'canary', of stable"):
+        remove_label(models_config, name="a", label="canary")
+    load_version(models_config, name="a", version=8)
+    set_label(models_config, name="a", label="canary", version=3)
+    set_label(models_config, name="a", label="canary", version=8)
+    remove_label(models_config, name="a", label="canary")
+    load_version(models_config, name="a", version=8)
+    set_label(models_config, name="a", label="canary", version=8)
+    with pytest.raises(ValueError, match="'canary' of 'a' has had no other version"):
+        roll_back(models_config, name="a", label="canary")
 
 
 def test_no_more_versions_are_loaded_than_memory_bears(models_config) -> None:
@@ -219,6 +237,7 @@ def test_no_order_of_changes_leaves_a_server_behind(models_config, model_dir, se
             (unload_version, version),
             (set_label, version | label),
             (roll_back, label),
+            (remove_label, label),
         ]
         change, chosen = draw.choice(changes)
         with contextlib.suppress(ValueError):  # What is refused changes nothing.

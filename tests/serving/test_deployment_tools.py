@@ -120,6 +120,10 @@ def test_the_health_check_is_none_for_the_images_sh() -> None:
         run("shellcheck", "--shell=dash", "-", text=health_check())
 
 
+def test_shellcheck_finds_nothing_in_what_ci_runs() -> None:
+    run("shellcheck", str(FOLDER.parents[1] / ".ci" / "run"))
+
+
 @pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.publisher"])
 def test_hadolint_finds_nothing(name) -> None:
     assert run("hadolint", name) == ""
