@@ -1,28 +1,43 @@
-"""Sets and rolls back labels of versions in TF Serving's `models.config`, and prunes versions.
+"""Chooses which versions TF Serving loads and what labels stand for, and prunes the others.
 
-    stable -> 7        label: requests to `…/labels/stable` go to version 7 from the next look on
-    stable -> 6        roll back: to where the label pointed before
-    1 2 3 [6] [7] 8    prune: labelled versions and the newest stay
+    load 8             servers load version 8 beside those they have
+    stable -> 8        label: requests to `…/labels/stable` go to version 8; what nothing needs any
+                       more is unloaded, and version 7 stays for a roll-back
+    stable -> 7        roll back: to where the label pointed before
+    1 2 3 [6] [7] 8    prune: the newest stay on disk, and all that `models.config` names
 
-The file is replaced whole, so that a server that looks at it reads the old one or the new one
-(`--model_config_file_poll_wait_seconds`). Every change is noted beside it, in
-`models.config.history.jsonl`.
+Loading and labelling are two changes of the file, and every server must have seen the first before
+the second is made. TensorFlow Serving looks at labels before it looks at versions: a file that
+brings both at once is refused, again and again, since the version of the refused file is never
+loaded (`ServerCore::ReloadConfig`). `served_versions` asks the servers how far they are.
 """
 
-import json
 import logging
 import shutil
-from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bert_tf.exporting.models_config import (
+    config_beside,
+    editing,
+    loaded_versions,
+    model_at,
+    model_of,
+    named_versions,
+    note,
+    read,
+    set_policy,
+    version_before,
+    versions_seen,
+)
 from bert_tf.exporting.version_folders import version_numbers
-from bert_tf.system.files import write_whole
 
 log = logging.getLogger(__name__)
 
 STABLE = "stable"
+MAX_LOADED = 3
+"""Versions of a model in a server's memory: the one that answers, the one a roll-back would go to,
+and the next one. The memory limit of a server must bear as many."""
 
 
 def read_labels(models_config: str | Path, *, name: str) -> dict[str, int]:
@@ -30,10 +45,86 @@ def read_labels(models_config: str | Path, *, name: str) -> dict[str, int]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no `ModelServerConfig`, or has no such model.
+        ValueError: it is no `ModelServerConfig` that is served, or has no such model.
     """
-    _, model = _read(Path(models_config), name)
-    return dict(model.version_labels)
+    path = Path(models_config)
+    return dict(model_of(path, read(path), name).version_labels)
+
+
+def read_loaded(models_config: str | Path, *, name: str) -> list[int]:
+    """The versions that servers hold, in rising order; empty where the policy is not `specific`.
+
+    Raises: as `read_labels`.
+    """
+    path = Path(models_config)
+    return sorted(named_versions(model_of(path, read(path), name)))
+
+
+def load_version(
+    models_config: str | Path,
+    *,
+    name: str,
+    version: int,
+    model_dir: str | Path | None = None,
+    base_path: str | None = None,
+    max_loaded: int = MAX_LOADED,
+) -> list[int]:
+    """Let servers load `version` beside what they have; returns all that they then hold.
+
+    Args:
+        model_dir: where the versions are, seen from here; by default the file's `base_path`.
+        base_path: where they are, seen from the servers. With it a model that is not in the file
+            yet is added, and a file that is not there is written.
+
+    Raises:
+        FileNotFoundError: there is no such file, and no `base_path` to write one.
+        ValueError: there is no such model or version, or too many would be loaded.
+    """
+    path = Path(models_config)
+    with editing(path, command="bert-tf serving load", may_create=base_path is not None) as config:
+        if base_path is None:
+            model = model_of(path, config, name)
+        else:
+            model = model_at(path, config, name, base_path)
+        versions = versions_seen(path, model, model_dir)
+        _check_is_there(version, versions, where=model_dir or model.base_path)
+        loaded = _kept(path, model, versions) | {version}
+        if loaded == named_versions(model):
+            return sorted(loaded)
+        if len(loaded) > max_loaded:
+            raise ValueError(
+                f"{path}: at most {max_loaded} versions of {name!r} may be loaded, as many as a "
+                f"server's memory bears. Received: {_list(loaded)}. Take one out with `bert-tf "
+                "serving unload`, or raise --max-loaded together with the servers' memory limit."
+            )
+        note(path, model, action="load", version=version)
+        set_policy(model, loaded)
+    log.info("Servers of %s load versions %s.", name, _list(loaded))
+    return sorted(loaded)
+
+
+def unload_version(models_config: str | Path, *, name: str, version: int) -> list[int]:
+    """Let servers unload a version that no label stands for; returns those that they keep.
+
+    Raises:
+        ValueError: as `read_labels`; or the version is not loaded, has a label or is the last one.
+    """
+    path = Path(models_config)
+    with editing(path, command="bert-tf serving unload") as config:
+        model = model_of(path, config, name)
+        loaded = named_versions(model)
+        labels = [label for label, at in model.version_labels.items() if at == version]
+        if version not in loaded or labels or len(loaded) == 1:
+            reason = (
+                f"{', '.join(labels)} stands for it" if labels else f"loaded are {_list(loaded)}"
+            )
+            raise ValueError(
+                f"{path}: a version to unload must be loaded, without a label, and not the only "
+                f"one. Received: {version}, and {reason}. Move the label first."
+            )
+        note(path, model, action="unload", version=version)
+        set_policy(model, loaded - {version})
+    return sorted(loaded - {version})
 
 
 def set_label(
@@ -46,26 +137,24 @@ def set_label(
 ) -> int | None:
     """Let `label` of a model stand for `version`; returns the version before, None for a new label.
 
+    The version must be loaded: see `load_version`. What labels or a roll-back needed until now and
+    need no more is unloaded.
+
     Args:
-        model_dir: where the versions are, seen from here: one that is not there is refused.
+        model_dir: as `load_version`.
 
     Raises:
-        ValueError: as `read_labels`; or there is no such version.
+        ValueError: as `read_labels`; or there is no such version, or it is not loaded.
     """
-    if model_dir is not None and version not in version_numbers(Path(model_dir)):
-        raise ValueError(
-            f"{model_dir}: a label must stand for a version that is there. Received: {version}, of "
-            f"{version_numbers(Path(model_dir))}. Export or publish it first."
-        )
     path = Path(models_config)
-    config, model = _read(path, name)
-    before = dict(model.version_labels).get(label)
-    if before == version:
-        return before
-    model.version_labels[label] = version
-    _keep_loaded(model)
-    _write(path, config)
-    _note(path, name=name, label=label, version=version, before=before)
+    with editing(path, command="bert-tf serving label") as config:
+        model = model_of(path, config, name)
+        versions = versions_seen(path, model, model_dir)
+        _check_is_there(version, versions, where=model_dir or model.base_path)
+        before = dict(model.version_labels).get(label)
+        if before == version:
+            return before
+        _move(path, model, label=label, version=version, versions=versions, is_back=False)
     log.info("%s of %s stands for version %d (before: %s).", label, name, version, before)
     return before
 
@@ -82,52 +171,79 @@ def roll_back(
     Done twice it goes two changes back.
 
     Raises:
-        ValueError: it never stood for anything else, or that version is gone.
+        ValueError: it never stood for anything else, or that version is gone or not loaded.
     """
     path = Path(models_config)
-    stack: list[int] = []
-    for change in _history(path):
-        if (change["name"], change["label"]) != (name, label):
-            continue
-        if change["is_back"]:
-            stack.pop()
-        elif change["before"] is not None:
-            stack.append(change["before"])
-    if not stack:
-        raise ValueError(
-            f"{path}: a label can be rolled back to where it pointed before. Received: "
-            f"{label!r} of {name!r} has had no other version. Set it with `bert-tf serving label`."
-        )
-    current = read_labels(path, name=name).get(label)
-    version = stack[-1]
-    if model_dir is not None and version not in version_numbers(Path(model_dir)):
-        raise ValueError(
-            f"{model_dir}: the version before must still be there. Received: {version} is gone, "
-            f"there are {version_numbers(Path(model_dir))}. Set one of them with `bert-tf serving "
-            "label`."
-        )
-    config, model = _read(path, name)
-    model.version_labels[label] = version
-    _write(path, config)
-    _note(path, name=name, label=label, version=version, before=current, is_back=True)
+    with editing(path, command="bert-tf serving rollback") as config:
+        model = model_of(path, config, name)
+        version = version_before(path, model, label)
+        if version is None:
+            raise ValueError(
+                f"{path}: a label can be rolled back to where it pointed before. Received: "
+                f"{label!r} of {name!r} has had no other version. Set it with `bert-tf serving "
+                "label`."
+            )
+        versions = versions_seen(path, model, model_dir)
+        _check_is_there(version, versions, where=model_dir or model.base_path)
+        _move(path, model, label=label, version=version, versions=versions, is_back=True)
     log.info("%s of %s stands for version %d again.", label, name, version)
     return version
+
+
+def remove_label(models_config: str | Path, *, name: str, label: str) -> list[int]:
+    """Take a label away, and unload what it alone needed; returns the versions that stay loaded.
+
+    Raises:
+        ValueError: as `read_labels`; or there is no such label.
+    """
+    path = Path(models_config)
+    with editing(path, command="bert-tf serving unlabel") as config:
+        model = model_of(path, config, name)
+        if label not in model.version_labels:
+            raise ValueError(
+                f"{path}: a label to take away must be there. Received: {label!r}, of "
+                f"{', '.join(sorted(model.version_labels)) or 'none'}."
+            )
+        needed, before = _needed(path, model), model.version_labels[label]
+        note(path, model, action="unlabel", was=label, version=before)
+        del model.version_labels[label]
+        loaded = named_versions(model)
+        if loaded:
+            loaded = loaded - (needed - _needed(path, model)) or {before}
+            set_policy(model, loaded)
+    return sorted(loaded)
 
 
 def prune(
     model_dir: str | Path, *, keep: int, models_config: str | Path | None = None, name: str = ""
 ) -> list[int]:
-    """Remove versions, the oldest first, but `keep` of the newest and those that have a label.
+    """Remove versions, the oldest first, but `keep` of the newest and all that servers may need.
 
-    What labels stood for before, and a roll-back would go to, stays as well. Returns those removed.
+    That is what `models.config` names: labelled and loaded versions, and those a roll-back would go
+    to. Without `models_config` the file at its place beside the models is asked, if there is one,
+    for the model of the folder's name. Returns those removed.
+
+    Raises:
+        ValueError: `keep` is below 1, or the file is none.
     """
     if keep < 1:
         raise ValueError(f"keep must be 1 or more: the newest version stays. Received: {keep}.")
     model_dir = Path(model_dir)
-    stay: set[int] = set(version_numbers(model_dir)[-keep:])
-    if models_config is not None:
-        stay |= set(read_labels(models_config, name=name).values())
-        stay |= set(_versions_before(Path(models_config), name))
+    path = Path(models_config) if models_config is not None else config_beside(model_dir)
+    if models_config is None and not path.is_file():
+        return _remove_but(set(), model_dir, keep)
+    with editing(path, command="bert-tf serving prune") as config:  # Nobody loads one meanwhile.
+        base_path = model_of(path, config, name).base_path if name else None
+        stay: set[int] = set()
+        for model in config.model_config_list.config:
+            if model.base_path == base_path or Path(model.base_path).name == model_dir.name:
+                keep = max(keep, model.model_version_policy.latest.num_versions)
+                stay |= named_versions(model) | _needed(path, model)
+        return _remove_but(stay, model_dir, keep)
+
+
+def _remove_but(stay: set[int], model_dir: Path, keep: int) -> list[int]:
+    stay = stay | set(version_numbers(model_dir)[-keep:])
     gone = [version for version in version_numbers(model_dir) if version not in stay]
     for version in gone:
         # Out of sight first: a server must not load what is being removed.
@@ -137,84 +253,51 @@ def prune(
     return gone
 
 
-def _versions_before(path: Path, name: str) -> list[int]:
-    last = {
-        change["label"]: change["before"] for change in _history(path) if change["name"] == name
-    }
-    return [before for before in last.values() if before is not None]
-
-
-def _read(path: Path, name: str) -> tuple[Any, Any]:
-    """The file's message, and the model's part of it."""
-    from google.protobuf import text_format
-    from tensorflow_serving.config import model_server_config_pb2
-
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: the file of served models must be there. Received: none. Begin with "
-            "serving/production/models.config."
-        )
-    try:
-        config = text_format.Parse(
-            path.read_text(encoding="utf-8"), model_server_config_pb2.ModelServerConfig()
-        )
-    except text_format.ParseError as error:
-        raise ValueError(f"{path}: not a ModelServerConfig in text form: {error}") from error
-    models = {model.name: model for model in config.model_config_list.config}
-    if name not in models:
-        raise ValueError(
-            f"{path}: the model must be one of {', '.join(sorted(models)) or 'none'}. "
-            f"Received: {name!r}. Add a config for it."
-        )
-    return config, models[name]
-
-
-def _keep_loaded(model: Any) -> None:
-    """A label needs its version loaded: by default only the newest one is."""
-    policy = model.model_version_policy
-    if policy.WhichOneof("policy_choice") == "specific":
-        policy.specific.versions[:] = sorted(
-            set(policy.specific.versions) | set(model.version_labels.values())
-        )
-    elif policy.WhichOneof("policy_choice") is None:
-        policy.all.SetInParent()
-
-
-def _write(path: Path, config: Any) -> None:
-    """With the comment that the file begins with; others do not survive."""
-    from google.protobuf import text_format
-
-    lines = path.read_text(encoding="utf-8").splitlines()
-    comment: list[str] = []
-    for line in lines:
-        if not line.startswith("#"):
-            break
-        comment.append(line)
-    text = text_format.MessageToString(config, as_utf8=True)
-    write_whole(path, "\n".join([*comment, text]) if comment else text)
-
-
-def _note(
-    path: Path, *, name: str, label: str, version: int, before: int | None, is_back: bool = False
+def _move(
+    path: Path, model: Any, *, label: str, version: int, versions: list[int], is_back: bool
 ) -> None:
-    change = {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "name": name,
-        "label": label,
-        "version": version,
-        "before": before,
-        "is_back": is_back,
-    }
-    lines = [json.dumps(known) for known in _history(path)] + [json.dumps(change)]
-    write_whole(_history_path(path), "\n".join(lines) + "\n")
+    """The label, the history, and what is loaded for them."""
+    loaded = loaded_versions(model, versions)
+    if version not in loaded:
+        raise ValueError(
+            f"{path}: a label must stand for a version that servers have loaded. Received: "
+            f"{version}; loaded are {_list(loaded)}. `bert-tf serving load --version {version}` "
+            "first, and `bert-tf serving wait` until they have it."
+        )
+    kept = _kept(path, model, versions)
+    needed_before = _needed(path, model)
+    before = dict(model.version_labels).get(label)
+    note(path, model, label=label, version=version, before=before, is_back=is_back)
+    model.version_labels[label] = version
+    needed = _needed(path, model)
+    after = (kept - (needed_before - needed)) | {version}
+    # What the next roll-back would go to takes the place of what went, if there was any.
+    for other in sorted(needed - after, reverse=True):
+        if other in versions and len(after) < len(kept):
+            after.add(other)
+    set_policy(model, after)
 
 
-def _history(path: Path) -> Sequence[dict[str, Any]]:
-    history = _history_path(path)
-    if not history.is_file():
-        return []
-    return [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()]
+def _check_is_there(version: int, versions: list[int], *, where: str | Path) -> None:
+    if version not in versions:
+        raise ValueError(
+            f"{where}: the version must be there. Received: {version}, of {_list(versions)}. "
+            "Export or publish it first, or set one that is there with `bert-tf serving label`."
+        )
 
 
-def _history_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.history.jsonl")
+def _needed(path: Path, model: Any) -> set[int]:
+    """What labels stand for, and what a roll-back of one would go to."""
+    before = {version_before(path, model, label) for label in model.version_labels}
+    return set(model.version_labels.values()) | {at for at in before if at is not None}
+
+
+def _kept(path: Path, model: Any, versions: list[int]) -> set[int]:
+    """What of that goes on being loaded; of all that is on disk, what is needed and the newest."""
+    if model.model_version_policy.WhichOneof("policy_choice") == "all":
+        return set(versions[-1:]) | (_needed(path, model) & set(versions))
+    return loaded_versions(model, versions)
+
+
+def _list(versions: Any) -> str:
+    return ", ".join(map(str, sorted(versions))) or "none"
