@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import gc
 import logging
 import os
 import signal
@@ -261,6 +262,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ServingError) as error:
         _logger.error("%s", error)
         return 1
+    # What is there now stays: collecting garbage after a swap then takes milliseconds.
+    gc.collect()
+    gc.freeze()
     stop_requested.wait()
     _logger.info("Shutting down: waiting for running requests to end ...")
     # A second signal ends the process at once.

@@ -5,6 +5,9 @@ In: settings, at the start and whenever a configuration is reloaded. Out: a mode
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -95,6 +98,18 @@ class ModelManager(Mapping[str, ServedModel]):
             except Exception:
                 # One model's trouble must end neither the others nor the polling.
                 _logger.exception("Polling model %s failed; it goes on", model.name)
+        unloaded = [m for m in (*self._models.values(), *self._closed.values()) if m.has_unloaded]
+        if unloaded:
+            for model in unloaded:
+                model.has_unloaded = False
+            _free_memory()
+
+
+def _free_memory() -> None:
+    """Gives back what an unloaded version had: its graph is a circle of Python objects."""
+    gc.collect()
+    with contextlib.suppress(AttributeError):  # of another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _check_labels(

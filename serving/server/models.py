@@ -63,6 +63,8 @@ class ServedModel:
         self._versions: dict[int, ModelVersion] = {}
         self._lock = threading.Lock()
         self._last_warning = ""
+        self.has_unloaded = False
+        """Whether a version was unloaded since this was last set to False."""
 
     def poll(self) -> None:
         """Looks at the disk once: loads what is new, then retires what is no longer wanted."""
@@ -266,6 +268,7 @@ class ServedModel:
         servable.close()
         with self._lock:
             entry.state = "END"
+            self.has_unloaded = True
         _logger.info(
             "Done unloading servable version {name: %s version: %d}", self.name, entry.version
         )
