@@ -173,6 +173,7 @@ class LocalServer:
             concurrent.futures.ThreadPoolExecutor(
                 self._flags.grpc_max_threads, thread_name_prefix="grpc"
             ),
+            interceptors=[grpc_service.Statuses()],
             # Beyond, a request is refused at once: RESOURCE_EXHAUSTED.
             maximum_concurrent_rpcs=self._flags.max_requests,
             options=[

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections.abc import Callable
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow.core.protobuf import error_codes_pb2
 from tensorflow_serving.apis import (
@@ -69,22 +69,50 @@ class Health:
         self._servicer.enter_graceful_shutdown()
 
 
-def _with_status(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Turns the errors of a service method into gRPC status codes."""
+class Statuses(grpc.ServerInterceptor):
+    """Gives every error of a method its gRPC status code.
 
-    @functools.wraps(method)
-    def answer(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
-        try:
-            return method(self, request, context)
-        except errors.ServingError as error:
-            context.abort(grpc.StatusCode[error.code], error.message)
-        except MemoryError as error:
-            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"Out of memory. {error}")
-        except Exception as error:
-            _logger.exception("%s failed", method.__name__)
-            context.abort(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
+    gRPC itself calls a request that is no message INTERNAL, which is the server's fault; here it is
+    the client's.
+    """
 
-    return answer
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler:
+        handler = continuation(handler_call_details)
+        if handler is None or handler.unary_unary is None:
+            return handler
+        name = handler_call_details.method
+
+        def answer(request: bytes, context: grpc.ServicerContext) -> Any:
+            try:
+                return handler.unary_unary(_read_message(request), context)
+            except errors.ServingError as error:
+                context.abort(grpc.StatusCode[error.code], error.message)
+            except MemoryError as error:
+                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"Out of memory. {error}")
+            except Exception as error:
+                if context.code() is None:  # not by `abort`, which raises, too
+                    _logger.exception("%s failed", name)
+                    message = f"{type(error).__name__}: {error}"
+                    context.abort(grpc.StatusCode.INTERNAL, message)
+                raise
+
+        def _read_message(request: bytes) -> Any:
+            if handler.request_deserializer is None:
+                return request
+            try:
+                return handler.request_deserializer(request)
+            except DecodeError as error:
+                raise errors.InvalidArgumentError(
+                    f"{name} must be sent its message. Received {len(request)} bytes that are none."
+                ) from error
+
+        return grpc.unary_unary_rpc_method_handler(
+            answer, response_serializer=handler.response_serializer
+        )
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -93,7 +121,6 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def __init__(self, models: ModelManager) -> None:
         self._models = models
 
-    @_with_status
     def Predict(  # noqa: N802
         self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
     ) -> predict_pb2.PredictResponse:
@@ -114,7 +141,6 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         _fill_model_spec(response.model_spec, name, signature_name, used_version)
         return response
 
-    @_with_status
     def GetModelMetadata(  # noqa: N802
         self,
         request: get_model_metadata_pb2.GetModelMetadataRequest,
@@ -132,7 +158,6 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
                 )
         return messages.build_metadata(self._models, name, version=version, label=label)
 
-    @_with_status
     def Classify(  # noqa: N802
         self, request: classification_pb2.ClassificationRequest, context: grpc.ServicerContext
     ) -> classification_pb2.ClassificationResponse:
@@ -140,7 +165,6 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         self._infer(inference.classify, "Classify", request, context, response)
         return response
 
-    @_with_status
     def Regress(  # noqa: N802
         self, request: regression_pb2.RegressionRequest, context: grpc.ServicerContext
     ) -> regression_pb2.RegressionResponse:
@@ -171,7 +195,6 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         response.result.CopyFrom(found)
         _fill_model_spec(response.model_spec, name, request.model_spec.signature_name, used_version)
 
-    @_with_status
     def MultiInference(  # noqa: N802
         self, request: inference_pb2.MultiInferenceRequest, context: grpc.ServicerContext
     ) -> inference_pb2.MultiInferenceResponse:
@@ -201,7 +224,6 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         self._models = models
         self._allows_unavailable_labels = allows_unavailable_labels
 
-    @_with_status
     def GetModelStatus(  # noqa: N802
         self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
     ) -> get_model_status_pb2.GetModelStatusResponse:
@@ -209,7 +231,6 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         name, version, _ = _read_model_spec(request, needs_name=False)
         return messages.build_status(self._models, name, version=version)
 
-    @_with_status
     def HandleReloadConfigRequest(  # noqa: N802
         self, request: model_management_pb2.ReloadConfigRequest, context: grpc.ServicerContext
     ) -> model_management_pb2.ReloadConfigResponse:

@@ -238,3 +238,13 @@ def test_status_tells_the_states(model_service):
 def test_empty_requests_are_refused(request, service, method, request_, message):
     stub = request.getfixturevalue(service)
     assert_code(grpc.StatusCode.INVALID_ARGUMENT, message, getattr(stub, method), request_)
+
+
+@pytest.mark.parametrize("method", ["Predict", "Classify", "Regress", "MultiInference"])
+def test_what_is_no_message_is_the_clients_fault(server, method):
+    with grpc.insecure_channel(server.grpc_address) as channel:
+        call = channel.unary_unary(f"/tensorflow.serving.PredictionService/{method}")
+        with pytest.raises(grpc.RpcError) as raised:
+            call(b"\xff\xff no message", timeout=10)
+    assert raised.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "must be sent its message" in raised.value.details()
