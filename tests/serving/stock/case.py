@@ -70,10 +70,6 @@ class GrpcCase:
     code: str = "OK"
     error: str = ""
     """Words of the status message."""
-    ours: str = ""
-    """Not empty: why the local server answers `our_code` and `our_error`."""
-    our_code: str = ""
-    our_error: str = ""
 
 
 def predict(
