@@ -26,16 +26,17 @@ def ask(
     path: str,
     *,
     body: bytes = b"",
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, str | None] | None = None,
     timeout_seconds: float = 60.0,
 ) -> Reply:
-    """Sends one request and reads the answer to its end."""
+    """Sends one request and reads the answer to its end; a header that is None is not sent."""
     address = urllib.parse.urlsplit(url)
     fields = {"Host": address.netloc, "Connection": "close"}
     if body or method in ("POST", "PUT", "PATCH"):
         fields["Content-Length"] = str(len(body))
     lines = [f"{method} {path} HTTP/1.1"]
-    lines += [f"{key}: {value}" for key, value in (fields | dict(headers or {})).items()]
+    sent = fields | dict(headers or {})
+    lines += [f"{key}: {value}" for key, value in sent.items() if value is not None]
     with socket.create_connection(
         (address.hostname, address.port), timeout=timeout_seconds
     ) as connection:

@@ -48,8 +48,10 @@ class RestCase:
     source: str
     method: str = "POST"
     body: bytes = b""
-    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    headers: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     ours: Deviation | None = None
+    has_cors: bool = False
+    """Asked of a server with `--rest_api_enable_cors_support`."""
 
     @property
     def expected(self) -> Answer:

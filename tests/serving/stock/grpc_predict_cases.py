@@ -32,6 +32,9 @@ def published(signature: str, sent: str, given: str, source: str, shape: str = "
     )
 
 
+VALUES = f"{UTIL} VerifyRequestInputsSize and TensorFlow's GetInputValues"
+SCALAR_2, SCALAR_7 = (shaped("FLOAT", "", f"float_val: {number}") for number in (2, 7))
+
 CASES = [
     fails(
         "Predict without model_spec",
@@ -310,5 +313,72 @@ CASES = [
         "INVALID_ARGUMENT",
         "input size does not match signature: 1!=0",
         UTIL,
+    ),
+    *(
+        ok(
+            f"defaults: {id}",
+            spec("defaults") + inputs(**sent),
+            answered("defaults", tensors("outputs", **given)),
+            VALUES,
+        )
+        for id, sent, given in (
+            ("left out", {"a": TWO}, {"a": SCALAR_2, "b": SCALAR_7}),
+            ("sent", {"a": TWO, "b": TWO}, {"a": SCALAR_2, "b": SCALAR_2}),
+        )
+    ),
+    *(
+        fails(
+            f"defaults: {id}", spec("defaults") + inputs(**sent), "INVALID_ARGUMENT", error, VALUES
+        )
+        for id, sent, error in (
+            ("no inputs", {}, "Signature input alias: a(feed name: a:0) not found in request"),
+            ("another name", {"a": TWO, "z": TWO}, "Inputs contains invalid name."),
+            (
+                "too many",
+                {"a": TWO, "b": TWO, "z": TWO},
+                "input size does not match signature: 3!=2",
+            ),
+        )
+    ),
+    ok(
+        "two names of one output",
+        spec("aliases") + inputs(x=TWO),
+        answered("aliases", tensors("outputs", p=SCALAR_2, q=SCALAR_2)),
+        UTIL,
+    ),
+    fails(
+        "two names of one input",
+        spec("aliases", "two_inputs") + inputs(a=TWO, b=TWO),
+        "INVALID_ARGUMENT",
+        "fed more than once",
+        "DirectSession",
+    ),
+    fails(
+        "an input that is the output",
+        spec("aliases", "input_is_output") + inputs(x=TWO),
+        "INVALID_ARGUMENT",
+        "both fed and fetched",
+        "DirectSession",
+    ),
+    fails(
+        "an op that does not find its file",
+        spec("aliases", "read") + inputs(path='dtype: DT_STRING string_val: "/none/none"'),
+        "NOT_FOUND",
+        "/none/none; No such file or directory",
+        f"{UTIL} RunPredict: the code of the op",
+    ),
+    fails(
+        "an op that does not take its input",
+        spec("aliases", "parse") + inputs(path='dtype: DT_STRING string_val: "a"'),
+        "INVALID_ARGUMENT",
+        "StringToNumberOp could not correctly convert string: a",
+        f"{UTIL} RunPredict: the code of the op",
+    ),
+    fails(
+        "a shape that the graph does not take",
+        spec("aliases", "fixed") + inputs(x=shaped("FLOAT", "3", "float_val: 1")),
+        "INVALID_ARGUMENT",
+        "Shape of tensor",
+        f"{UTIL} RunPredict: the code of the op",
     ),
 ]

@@ -3,6 +3,7 @@
 import gzip
 import zlib
 
+from tests.serving.stock.case import Answer, RestCase
 from tests.serving.stock.http_text import (
     DOUBLE,
     MALFORMED,
@@ -14,6 +15,13 @@ from tests.serving.stock.http_text import (
     malformed,
     status,
 )
+
+LIBEVENT = "third_party/libevent (2.1.12) http.c evhttp_handle_request"
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "POST, GET",
+    "Access-Control-Allow-Headers": "Content-Type",
+}
 
 CASES = [
     http("HEAD", "/v1/models/published", PROCESS, status=400, body=b""),
@@ -175,4 +183,63 @@ CASES = [
     ),
     http("GET", "/metrics?a=1", f"{SERVER} ProcessPrometheusRequest", status=400, body=b""),
     http("POST", "/metrics", f"{SERVER} ProcessPrometheusRequest, for any method", status=200),
+    *(
+        http(method, "/v1/models/published", LIBEVENT, status=501)
+        for method in ("TRACE", "BREW", "get", "post", "PROPFIND")
+    ),
+    http(
+        "POST",
+        "/v1/models/published:predict",
+        f"{LIBEVENT}, evhttp_handle_chunked_read",
+        id="a body in chunks",
+        body=b"5\r\n" + ONE[:5] + b"\r\n%x\r\n" % (len(ONE) - 5) + ONE[5:] + b"\r\n0\r\n\r\n",
+        sent={"Transfer-Encoding": "chunked", "Content-Length": None},
+        json=DOUBLE,
+    ),
+    http(
+        "POST",
+        "/v1/models/published:predict",
+        f"{LIBEVENT}, evhttp_get_body: without a length there is no body",
+        id="a body without its length",
+        sent={"Content-Length": None},
+        error="JSON Parse error: The document is empty",
+    ),
+    http(
+        "POST",
+        "/v1/models/published:predict",
+        f"{LIBEVENT}, evhttp_have_expect",
+        id="an expectation that cannot be met",
+        body=ONE,
+        sent={"Expect": "200-ok"},
+        status=417,
+    ),
+    *(
+        RestCase(
+            f"CORS: {method} {path}",
+            path,
+            Answer(code, headers=CORS),
+            f"{SERVER} ProcessRequest",
+            method,
+            body,
+            {"Origin": origin} if origin else {},
+            has_cors=True,
+        )
+        for method, path, body, origin, code in (
+            ("POST", "/v1/models/published:predict", ONE, "http://example.com", 200),
+            ("POST", "/v1/models/published:predict", ONE, "", 200),
+            ("POST", "/v1/models/published:predict", b"{", "http://example.com", 400),
+            ("GET", "/v1/models/published/versions/1", b"", "http://example.com", 200),
+            ("GET", "/v1/models/none", b"", "http://example.com", 404),
+            ("OPTIONS", "/v1/models/published:predict", b"", "http://example.com", 200),
+            ("OPTIONS", "/v1/models/published:predict", b"", "", 400),
+        )
+    ),
+    RestCase(
+        "CORS: not beyond the paths of models",
+        "/index",
+        Answer(404, headers={"Access-Control-Allow-Origin": None}),
+        f"{SERVER} RestApiRequestDispatcher.Dispatch",
+        "GET",
+        has_cors=True,
+    ),
 ]

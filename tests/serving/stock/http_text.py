@@ -19,7 +19,7 @@ def http(
     id: str = "",
     body: bytes = b"",
     ours: Deviation | None = None,
-    sent: dict[str, str] | None = None,
+    sent: dict[str, str | None] | None = None,
     **answer: object,
 ) -> RestCase:
     if answer.get("error") is not None:

@@ -7,6 +7,7 @@ from tests.serving.stock import (
     test_stock_grpc,
     test_stock_rest,
     version_cases,
+    warmup_cases,
 )
 
 ROWS = [
@@ -14,6 +15,7 @@ ROWS = [
     *test_stock_grpc.CASES,
     *test_stock_config.CONFIG_CASES,
     *version_cases.CASES,
+    *warmup_cases.CASES,
 ]
 # Deviations are what docs/serving.md lists under "Where the local server differs".
 MAX_DEVIATIONS = 10
@@ -26,11 +28,16 @@ def test_tables_hold_hundreds_of_requests():
 def test_every_row_names_its_source():
     for row in ROWS:
         assert row.source, row
-        assert ".cc" in row.source or "DirectSession" in row.source, row
+        assert any(word in row.source for word in (".cc", ".c ", "DirectSession")), row
 
 
 def test_ids_are_not_given_twice_within_a_table():
-    for rows in (test_stock_grpc.CASES, test_stock_config.CONFIG_CASES, version_cases.CASES):
+    for rows in (
+        test_stock_grpc.CASES,
+        test_stock_config.CONFIG_CASES,
+        version_cases.CASES,
+        warmup_cases.CASES,
+    ):
         twice = [name for name, count in Counter(row.id for row in rows).items() if count > 1]
         assert twice == []
 
