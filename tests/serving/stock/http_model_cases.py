@@ -24,6 +24,27 @@ def published(rest: str, body: bytes, json: str, source: str) -> RestCase:
     )
 
 
+METADATA = f"{HANDLER}.GetModelMetadata and model_servers/http_rest_api_util.cc ToJsonString"
+FLOAT = (
+    '{"x": {"dtype": "DT_FLOAT", "tensor_shape": {"dim": [], "unknown_rank": true}, "name": "%s"}}'
+)
+
+
+def signature(inputs: str, outputs: str) -> str:
+    """The default signature, as metadata show it."""
+    return (
+        f'"serving_default": {{"inputs": {inputs}, "outputs": {outputs},'
+        ' "method_name": "tensorflow/serving/predict", "defaults": {}}'
+    )
+
+
+def metadata(name: str, version: int, signatures: str) -> str:
+    return (
+        f'{{"model_spec": {{"name": "{name}", "signature_name": "", "version": "{version}"}},'
+        f' "metadata": {{"signature_def": {{"signature_def": {{{signatures}}}}}}}}}'
+    )
+
+
 CASES = [
     predict(
         "published",
@@ -234,5 +255,21 @@ CASES = [
         body=b"{}",
         status=404,
         error="Servable not found for request: Latest(absent)",
+    ),
+    *(
+        http("GET", f"/v1/models/{path}/metadata", METADATA, json=metadata(name, version, content))
+        for path, name, version, content in (
+            ("float", "float", 1, signature(FLOAT % "x:0", FLOAT % "Identity:0")),
+            ("float/versions/1", "float", 1, signature(FLOAT % "x:0", FLOAT % "Identity:0")),
+            (
+                "no_inputs",
+                "no_inputs",
+                1,
+                '"serving_default": {"inputs": {}, "outputs": {"y": {"dtype": "DT_FLOAT",'
+                ' "tensor_shape": {"dim": [{"size": "1", "name": ""}], "unknown_rank": false},'
+                ' "name": "Const:0"}}, "method_name": "tensorflow/serving/predict",'
+                ' "defaults": {}}',
+            ),
+        )
     ),
 ]
