@@ -211,4 +211,24 @@ CASES = [
             ("a reference type", "dtype: DT_FLOAT_REF float_val: 1"),
         )
     ),
+    *(
+        fails(
+            f"no tensor: {id}",
+            spec("float") + inputs(x=value),
+            "INVALID_ARGUMENT",
+            "tensor parsing error: x",
+            TENSOR,
+        )
+        for id, value in (
+            ("more elements than can be counted", shaped("FLOAT", "1099511627776 1099511627776")),
+            ("more elements than memory", shaped("FLOAT", "1000000000000000", "float_val: 1")),
+            ("255 dimensions", shaped("FLOAT", "1 " * 255, "float_val: 1")),
+        )
+    ),
+    echoed(
+        "float",
+        "40 dimensions",
+        shaped("FLOAT", "1 " * 40, "float_val: 1"),
+        shaped("FLOAT", "1 " * 40, "float_val: 1"),
+    ),
 ]

@@ -86,4 +86,40 @@ CASES = [
         json='{"outputs": {"int_tensor": [1, 2, 3], "str_tensor": "a"}}',
         source=COLUMNS,
     ),
+    predict(
+        "named",
+        '{"instances": [{"a b/c.d": 1, "\\u00e9": 2}, {"é": 4, "a b/c.d": 3}]}',
+        json='{"predictions": [{"a b/c.d": 1.0, "é": 2.0}, {"a b/c.d": 3.0, "é": 4.0}]}',
+        source=f"{ROWS} and MakeRowFormatJsonFromTensors",
+    ),
+    predict(
+        "named",
+        '{"inputs": {"a b/c.d": 1, "é": [2]}}',
+        json='{"outputs": {"a b/c.d": 1.0, "é": [2.0]}}',
+        source=COLUMNS,
+    ),
+    predict(
+        "int32",
+        '{"instances": [{"x": 1, "x": 2}]}',
+        id="the first of two equal names in a row",
+        json='{"predictions": [1]}',
+        source=f"{ROWS}: both values are added, and the first one fits",
+    ),
+    *(
+        predict(
+            "int32",
+            f'{{"inputs": {"[" * rank}5{"]" * rank}}}',
+            id=f"{rank} lists in one another",
+            json=f'{{"outputs": {"[" * rank}5{"]" * rank}}}',
+            source="util/json_tensor.cc GetDenseTensorShape",
+        )
+        for rank in (10, 32, 40, 64)
+    ),
+    predict(
+        "int32",
+        f'{{"inputs": {"[" * 255}5{"]" * 255}}}',
+        id="255 lists in one another",
+        error="tensor parsing error: x",
+        source="util/json_tensor.cc GetDenseTensorShape, and 254 dimensions at most (TensorShape)",
+    ),
 ]

@@ -74,4 +74,17 @@ CASES = [
         status=400,
         source=f"{VALUE}: a whole number is int64; the graph refuses it",
     ),
+    classify(
+        "inference",
+        '{"examples": [{"class": {"b64": "/w=="}, "score": 1.0}]}',
+        id="a label that is no UTF-8",
+        holds=b'{"results":[[["\xff",1.0]]]}',
+        source="util/json_tensor.cc MakeJsonFromClassificationResult: the bytes as they are",
+    ),
+    classify(
+        "inference",
+        '{"examples": [{"class": ["a\\"b", "é\\u0000"], "score": [0.1, 1e-10]}]}',
+        json='{"results": [[["a\\"b", 0.1], ["é\\u0000", 1e-10]]]}',
+        source="util/json_tensor.cc MakeJsonFromClassificationResult",
+    ),
 ]

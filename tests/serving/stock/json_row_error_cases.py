@@ -174,4 +174,24 @@ CASES = [
         "Encountered list at unexpected level: 1 expected < 1",
         FILL,
     ),
+    refuses(
+        "int32",
+        '{"instances": [{"x": [1, 2], "x": [3]}]}',
+        "Failed to process element: 0 key: x of 'instances' list. Error: INVALID_ARGUMENT: "
+        "Expecting tensor size: 2 but got: 1",
+        ITEM,
+    ),
+    refuses(
+        "int32",
+        '{"instances": [null]}',
+        "JSON Value: null Type: Null is not of expected type: int32",
+        ITEM,
+    ),
+    refuses(
+        "int32",
+        '{"instances": [[[1, 2], [3, 4]], [[1, 2], [3]]]}',
+        "Failed to process element: 1 of 'instances' list. Error: INVALID_ARGUMENT: "
+        "Encountered list at unexpected size: 1 at level: 1 expected size: 2",
+        ITEM,
+    ),
 ]

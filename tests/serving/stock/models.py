@@ -6,6 +6,7 @@ may have no shape at all.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -42,6 +43,7 @@ ECHOED_GROUPS = {
     },
     "two": {"int_tensor": tf.int32, "str_tensor": tf.string},
     "columns": {"int_tensor": tf.int32, "str_tensor": tf.string, "bin_tensor": tf.string},
+    "named": {"a b/c.d": tf.float32, "\u00e9": tf.float32},
     "answers": {
         "int_tensor": tf.int32,
         "str_tensor": tf.string,
@@ -100,7 +102,10 @@ def save(directory: Path, build: Callable[[], Signatures], **defaults: float) ->
 
 
 def echo(dtypes: Mapping[str, tf.DType]) -> Signatures:
-    inputs = {name: v1.placeholder(dtype, name=name) for name, dtype in dtypes.items()}
+    inputs = {
+        name: v1.placeholder(dtype, name=name if re.fullmatch(r"\w+", name, re.ASCII) else None)
+        for name, dtype in dtypes.items()
+    }
     return {"serving_default": (inputs, {k: tf.identity(x) for k, x in inputs.items()})}
 
 

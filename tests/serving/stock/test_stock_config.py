@@ -9,6 +9,7 @@ import grpc
 import pytest
 from google.protobuf import text_format
 from tensorflow.core.framework import types_pb2
+from tensorflow.core.protobuf import error_codes_pb2
 from tensorflow_serving.apis import (
     get_model_status_pb2,
     model_management_pb2,
@@ -197,6 +198,18 @@ def test_versions_are_those_of_the_table(versions, case: VersionCase):
         assert read_versions(service, f"case{index}", END) == case.failed, case
         if case.served_from:
             assert "y" in ask(channel, f"case{index}").response.outputs, case
+
+
+def test_status_tells_why_a_version_does_not_load(versions):
+    """TensorFlow's error for a directory without a SavedModel, as the state of the version."""
+    index = next(i for i, c in enumerate(version_cases.CASES) if c.id == "the latest is empty")
+    request = get_model_status_pb2.GetModelStatusRequest()
+    request.model_spec.name = f"case{index}"
+    with grpc.insecure_channel(versions) as channel:
+        service = model_service_pb2_grpc.ModelServiceStub(channel)
+        (entry,) = call(service.GetModelStatus, request).response.model_version_status
+    assert error_codes_pb2.Code.Name(entry.status.error_code) == "NOT_FOUND"
+    assert "Could not find SavedModel .pb" in entry.status.error_message
 
 
 def test_new_version_takes_over(tmp_path, stock_models):
