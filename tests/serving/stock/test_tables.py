@@ -3,6 +3,7 @@
 from collections import Counter
 
 from tests.serving.stock import (
+    metric_cases,
     test_stock_config,
     test_stock_grpc,
     test_stock_rest,
@@ -16,6 +17,7 @@ ROWS = [
     *test_stock_config.CONFIG_CASES,
     *version_cases.CASES,
     *warmup_cases.CASES,
+    *metric_cases.CASES,
 ]
 # Deviations are what docs/serving.md lists under "Where the local server differs".
 MAX_DEVIATIONS = 10
