@@ -1,31 +1,30 @@
 """Tensors in Predict requests over gRPC: which messages are tensors, and of what values."""
 
 from tests.serving.stock.case import GrpcCase
-from tests.serving.stock.grpc_text import answered, inputs, shaped, spec, tensors
+from tests.serving.stock.grpc_text import (
+    answered,
+    inputs,
+    predict_fails,
+    predicted,
+    shaped,
+    spec,
+    tensors,
+)
 
 UTIL = "servables/tensorflow/predict_util.cc"
 TENSOR = f"{UTIL} PreProcessPrediction (Tensor::FromProto)"
-
-
-def ok(id: str, request: str, response: str, source: str) -> GrpcCase:
-    return GrpcCase(id, "Predict", request, source, response=response)
-
-
-def fails(id: str, request: str, code: str, error: str, source: str, **more: str) -> GrpcCase:
-    return GrpcCase(id, "Predict", request, source, code=code, error=error, **more)
+REPEATED = " ".join(["float_val: 7"] * 6)
 
 
 def echoed(model: str, id: str, sent: str, given: str, source: str = TENSOR) -> GrpcCase:
     """A tensor sent to a model that gives it back."""
-    return ok(
+    return predicted(
         f"{model}: {id}",
         spec(model) + inputs(x=sent),
         answered(model, tensors("outputs", x=given)),
         source,
     )
 
-
-REPEATED = " ".join(["float_val: 7"] * 6)
 
 CASES = [
     echoed(
@@ -195,7 +194,7 @@ CASES = [
         shaped("INT8", "1", "int_val: 44"),
     ),
     *(
-        fails(
+        predict_fails(
             f"no tensor: {id}",
             spec("float") + inputs(x=value),
             "INVALID_ARGUMENT",
@@ -212,7 +211,7 @@ CASES = [
         )
     ),
     *(
-        fails(
+        predict_fails(
             f"no tensor: {id}",
             spec("float") + inputs(x=value),
             "INVALID_ARGUMENT",

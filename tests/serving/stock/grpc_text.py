@@ -1,5 +1,7 @@
 """Messages in text form, as the tables of gRPC requests write them."""
 
+from tests.serving.stock.case import GrpcCase
+
 
 def spec(name: str, signature: str = "", version: str = "", more: str = "") -> str:
     """A model spec in text form: spec("published", "serving_default", "1")."""
@@ -53,3 +55,11 @@ def with_context(context: str, *content: str) -> str:
 
 def values(*numbers: float) -> str:
     return "result { " + " ".join(f"regressions {{ value: {n} }}" for n in numbers) + " }"
+
+
+def predicted(id: str, request: str, response: str, source: str) -> GrpcCase:
+    return GrpcCase(id, "Predict", request, source, response=response)
+
+
+def predict_fails(id: str, request: str, code: str, error: str, source: str) -> GrpcCase:
+    return GrpcCase(id, "Predict", request, source, code=code, error=error)

@@ -3,7 +3,7 @@
 import gzip
 import zlib
 
-from tests.serving.stock.case import Answer, Deviation, RestCase
+from tests.serving.stock.case import Answer, RestCase
 from tests.serving.stock.http_text import (
     DOUBLE,
     MALFORMED,
@@ -241,19 +241,6 @@ CASES = [
         f"{SERVER} RestApiRequestDispatcher.Dispatch",
         "GET",
         has_cors=True,
-    ),
-    http(
-        "POST",
-        "/v1/models/published:predict",
-        f"{NET} UncompressGzipBody and gzip_zlib.h kMaxUncompressedBytes",
-        id="gzip body of more than 100 MiB",
-        body=gzip.compress(b" " * (101 << 20), 1),
-        sent={"Content-Encoding": "gzip"},
-        error="JSON Parse error: The document is empty",
-        ours=Deviation(
-            Answer(429, error="Received message larger than max"),
-            "A body has at most --max_request_bytes, packed or not, and the error says so.",
-        ),
     ),
     http(
         "POST",

@@ -22,6 +22,7 @@ from tests.serving.stock import (
     grpc_multi_inference_cases,
     grpc_predict_cases,
     grpc_regress_cases,
+    grpc_signature_cases,
     grpc_tensor_cases,
 )
 from tests.serving.stock.asking import call
@@ -29,6 +30,7 @@ from tests.serving.stock.case import GrpcCase
 
 TABLES = (
     grpc_predict_cases,
+    grpc_signature_cases,
     grpc_tensor_cases,
     grpc_model_cases,
     grpc_classify_cases,
