@@ -1,6 +1,5 @@
 """Predict over gRPC: model specs, inputs and outputs."""
 
-from tests.serving.stock.case import GrpcCase
 from tests.serving.stock.grpc_text import (
     answered,
     inputs,
@@ -16,19 +15,6 @@ RUN = "servables/tensorflow/predict_util_test.cc PredictImplTest"
 UTIL = "servables/tensorflow/predict_util.cc"
 CORE = "model_servers/server_core.cc ServableRequestFromModelSpec"
 TWO = "dtype: DT_FLOAT float_val: 2"
-
-
-def published(signature: str, sent: str, given: str, source: str, shape: str = "") -> GrpcCase:
-    """The number 2 for an input of the model of TensorFlow Serving's tests."""
-    output = {sent: shaped("FLOAT", shape, f"float_val: {given.split('=')[1]}")}
-    name = given.split("=")[0]
-    value = shaped("FLOAT", shape, "float_val: 2") if shape else TWO
-    return predicted(
-        f"{signature}, shape [{shape}]",
-        spec("published", signature, "1") + inputs(**{sent: value}),
-        answered("published", tensors("outputs", **{name: output[sent]}), signature),
-        source,
-    )
 
 
 CASES = [
