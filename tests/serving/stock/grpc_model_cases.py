@@ -10,6 +10,16 @@ CORE = "model_servers/server_core.cc ServableRequestFromModelSpec"
 
 NO_STATE = "state: AVAILABLE status { }"
 
+TENSOR = "dtype: DT_FLOAT tensor_shape { unknown_rank: true }"
+SIGNATURES = (
+    'metadata { key: "signature_def" value {'
+    " [type.googleapis.com/tensorflow.serving.SignatureDefMap] { signature_def {"
+    ' key: "serving_default" value {'
+    f' inputs {{ key: "x" value {{ name: "x:0" {TENSOR} }} }}'
+    f' outputs {{ key: "x" value {{ name: "Identity:0" {TENSOR} }} }}'
+    ' method_name: "tensorflow/serving/predict" } } } } }'
+)
+
 CASES = [
     *(
         GrpcCase(f"GetModelStatus: {id}", "GetModelStatus", request, source, code=code, error=error)
@@ -152,6 +162,20 @@ CASES = [
                 "Unrecognized servable version label: x",
                 CORE,
             ),
+        )
+    ),
+    *(
+        GrpcCase(
+            f"GetModelMetadata: {id}",
+            "GetModelMetadata",
+            spec("float", version=version) + 'metadata_field: "signature_def"' * times,
+            f"{METADATA}.ReturnsSignaturesForValidModel",
+            response=spec("float", version="1") + SIGNATURES,
+        )
+        for id, version, times in (
+            ("the latest version", "", 1),
+            ("one version", "1", 1),
+            ("the same field twice", "1", 2),
         )
     ),
 ]
