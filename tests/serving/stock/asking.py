@@ -1,11 +1,14 @@
-"""Asks a server over a bare socket, so that requests go out as they are written."""
+"""Asks a server: over a bare socket, so that requests go out as they are written, and over gRPC."""
 
 from __future__ import annotations
 
 import dataclasses
 import socket
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import grpc
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,16 +26,17 @@ def ask(
     path: str,
     *,
     body: bytes = b"",
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, str | None] | None = None,
     timeout_seconds: float = 60.0,
 ) -> Reply:
-    """Sends one request and reads the answer to its end."""
+    """Sends one request and reads the answer to its end; a header that is None is not sent."""
     address = urllib.parse.urlsplit(url)
     fields = {"Host": address.netloc, "Connection": "close"}
     if body or method in ("POST", "PUT", "PATCH"):
         fields["Content-Length"] = str(len(body))
     lines = [f"{method} {path} HTTP/1.1"]
-    lines += [f"{key}: {value}" for key, value in (fields | dict(headers or {})).items()]
+    sent = fields | dict(headers or {})
+    lines += [f"{key}: {value}" for key, value in sent.items() if value is not None]
     with socket.create_connection(
         (address.hostname, address.port), timeout=timeout_seconds
     ) as connection:
@@ -62,3 +66,20 @@ def join_chunks(body: bytes) -> bytes:
         parts.append(body[:length])
         body = body[length + 2 :]
     return b"".join(parts)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a gRPC call came to: a response, or a code other than OK with its message."""
+
+    code: str = "OK"
+    details: str = ""
+    response: Any = None
+
+
+def call(method: Callable[..., Any], request: Any, *, timeout_seconds: float = 30.0) -> Outcome:
+    """Calls a method of a stub; an error is an outcome like any other."""
+    try:
+        return Outcome(response=method(request, timeout=timeout_seconds))
+    except grpc.RpcError as error:
+        return Outcome(error.code().name, error.details() or "")

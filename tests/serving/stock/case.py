@@ -48,8 +48,10 @@ class RestCase:
     source: str
     method: str = "POST"
     body: bytes = b""
-    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    headers: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     ours: Deviation | None = None
+    has_cors: bool = False
+    """Asked of a server with `--rest_api_enable_cors_support`."""
 
     @property
     def expected(self) -> Answer:
@@ -70,10 +72,6 @@ class GrpcCase:
     code: str = "OK"
     error: str = ""
     """Words of the status message."""
-    ours: str = ""
-    """Not empty: why the local server answers `our_code` and `our_error`."""
-    our_code: str = ""
-    our_error: str = ""
 
 
 def predict(

@@ -36,3 +36,16 @@ def stock_server(stock_models: dict[str, Path]) -> Iterator[LocalServer]:
         settings, port=0, rest_api_port=0, file_system_poll_wait_seconds=0, metrics_path="/metrics"
     ) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def cors_server(stock_models: dict[str, Path]) -> Iterator[LocalServer]:
+    """As `stock_server`, with one model, for pages of other hosts."""
+    settings = ModelSettings("published", stock_models["published"], serves_all_versions=True)
+    with LocalServer(
+        [settings],
+        rest_api_port=0,
+        file_system_poll_wait_seconds=0,
+        rest_api_enable_cors_support=True,
+    ) as server:
+        yield server

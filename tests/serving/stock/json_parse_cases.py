@@ -1,7 +1,7 @@
 """Bodies as JSON: what parses, what does not, and which of several mistakes is told.
 
-TensorFlow Serving parses with RapidJSON 1.1.0: iteratively, with NaN and Inf, and stopping behind the
-first value. Offsets count bytes.
+TensorFlow Serving parses with RapidJSON 1.1.0: iteratively, with NaN and Inf, and stopping behind
+the first value. Offsets count bytes.
 """
 
 from tests.serving.stock.case import predict

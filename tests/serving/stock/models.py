@@ -6,6 +6,7 @@ may have no shape at all.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -42,6 +43,7 @@ ECHOED_GROUPS = {
     },
     "two": {"int_tensor": tf.int32, "str_tensor": tf.string},
     "columns": {"int_tensor": tf.int32, "str_tensor": tf.string, "bin_tensor": tf.string},
+    "named": {"a b/c.d": tf.float32, "\u00e9": tf.float32},
     "answers": {
         "int_tensor": tf.int32,
         "str_tensor": tf.string,
@@ -66,15 +68,20 @@ def save_models(root: Path) -> dict[str, Path]:
         "published": half_plus_two_and_three,
         "counter": count,
         "inference": infer_from_features,
+        "aliases": name_tensors_twice,
     }
     for name, build in builders.items():
         save(root / name / "1", build)
     save(root / "published" / "2", half_plus_two_and_three)
-    return {name: root / name for name in builders}
+    save(root / "defaults" / "1", lambda: echo({"a": tf.float32, "b": tf.float32}), b=7.0)
+    return {name: root / name for name in (*builders, "defaults")}
 
 
-def save(directory: Path, build: Callable[[], Signatures]) -> None:
-    """Writes one SavedModel with the signatures that `build` makes."""
+def save(directory: Path, build: Callable[[], Signatures], **defaults: float) -> None:
+    """Writes one SavedModel with the signatures that `build` makes.
+
+    `defaults` are the values of inputs that a request may leave out.
+    """
     info = v1.saved_model.utils.build_tensor_info
     with tf.Graph().as_default(), v1.Session() as session:
         signatures = {
@@ -85,6 +92,9 @@ def save(directory: Path, build: Callable[[], Signatures]) -> None:
             )
             for name, (inputs, outputs) in build().items()
         }
+        for signature in signatures.values():
+            for key, value in defaults.items():
+                signature.defaults[key].CopyFrom(tf.make_tensor_proto(value, tf.float32))
         session.run(v1.global_variables_initializer())
         builder = v1.saved_model.Builder(str(directory))
         builder.add_meta_graph_and_variables(session, [tf.saved_model.SERVING], signatures)
@@ -92,7 +102,10 @@ def save(directory: Path, build: Callable[[], Signatures]) -> None:
 
 
 def echo(dtypes: Mapping[str, tf.DType]) -> Signatures:
-    inputs = {name: v1.placeholder(dtype, name=name) for name, dtype in dtypes.items()}
+    inputs = {
+        name: v1.placeholder(dtype, name=name if re.fullmatch(r"\w+", name, re.ASCII) else None)
+        for name, dtype in dtypes.items()
+    }
     return {"serving_default": (inputs, {k: tf.identity(x) for k, x in inputs.items()})}
 
 
@@ -129,6 +142,21 @@ def answer_in_shapes() -> Signatures:
         "with_zero_byte": {"y": tf.constant([b"a\x00b"])},
     }
     return {name: ({"x": x}, found) for name, found in outputs.items()}
+
+
+def name_tensors_twice() -> Signatures:
+    """Names that stand for the same tensors, an output that is the input, and ops that fail."""
+    x = v1.placeholder(tf.float32, name="x")
+    y = tf.identity(x)
+    path = v1.placeholder(tf.string, name="path")
+    return {
+        "serving_default": ({"x": x}, {"p": y, "q": y}),
+        "two_inputs": ({"a": x, "b": x}, {"y": y}),
+        "input_is_output": ({"x": x}, {"y": x}),
+        "read": ({"path": path}, {"content": tf.io.read_file(path)}),
+        "parse": ({"path": path}, {"number": tf.strings.to_number(path)}),
+        "fixed": ({"x": x}, {"y": tf.ensure_shape(x, [2])}),
+    }
 
 
 def show_examples() -> Signatures:

@@ -23,7 +23,7 @@ TFLITE_TESTS = {"testPredictOnTfLite", "testPredictWithSignatureDefOnTfLite"}
 TEXT_TEST, TEXT_MODEL = "test_tf_text", "tf_text_regression/01/saved_model.pb"
 # Its models are made with Keras 2, which names an input as the model does.
 ENVIRONMENT = {"TF_USE_LEGACY_KERAS": "1", "CUDA_VISIBLE_DEVICES": ""}
-# The suite imports its helper from the package that the installed API stubs occupy.
+# The suite imports its base class from the package that the installed API stubs occupy.
 # Under Bazel the module of flags shows `os`, which one test reads there.
 LAUNCHER = """
 import os, runpy, sys

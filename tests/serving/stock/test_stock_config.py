@@ -1,6 +1,7 @@
 """Reloads of the configuration and version directories, as TensorFlow Serving 2.20.0 takes them."""
 
 import contextlib
+import gc
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import grpc
 import pytest
 from google.protobuf import text_format
 from tensorflow.core.framework import types_pb2
+from tensorflow.core.protobuf import error_codes_pb2
 from tensorflow_serving.apis import (
     get_model_status_pb2,
     model_management_pb2,
@@ -20,13 +22,31 @@ from tensorflow_serving.apis import (
 from serving.errors import NotFoundError
 from serving.local_server import LocalServer
 from serving.server.model_config import LoadSettings, ModelSettings
-from tests.serving.stock import config_cases, version_cases
-from tests.serving.stock.config_cases import ConfigCase
+from tests.serving.stock import (
+    config_cases,
+    config_error_cases,
+    config_label_cases,
+    version_cases,
+)
+from tests.serving.stock.asking import Outcome, call
+from tests.serving.stock.config_text import RESET, ConfigCase, config, model, policy
 from tests.serving.stock.version_cases import VersionCase
 
+CONFIG_CASES = [
+    *config_cases.CASES,
+    *config_label_cases.CASES,
+    *config_error_cases.CASES,
+]
 AVAILABLE = get_model_status_pb2.ModelVersionStatus.AVAILABLE
 END = get_model_status_pb2.ModelVersionStatus.END
-TIMEOUT = 30
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick_collections() -> Iterator[None]:
+    """The server collects garbage when it unloads; what is imported is not looked through."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")
@@ -60,25 +80,21 @@ def serve(base_path: Path, *, allows_unavailable_labels: bool = False) -> LocalS
     )
 
 
-@pytest.mark.parametrize("case", config_cases.CASES, ids=lambda case: case.id)
+@pytest.mark.parametrize("case", CONFIG_CASES, ids=lambda case: case.id)
 def test_reload_is_answered_as_the_table_says(request, stock_models, broken, case: ConfigCase):
     name = "free" if case.allows_unavailable_labels else "strict"
     server: LocalServer = request.getfixturevalue(name)
     paths = stock_models | {"broken": broken}
     with grpc.insecure_channel(server.grpc_address) as channel:
         service = model_service_pb2_grpc.ModelServiceStub(channel)
-        for text in (config_cases.RESET, *case.configs[:-1]):
-            reload(service, text, paths)
-        code, error = case.our_code or case.code, case.our_error or case.error
-        try:
-            response = reload(service, case.configs[-1], paths)
-        except grpc.RpcError as failure:
-            assert (failure.code().name, failure.details()) == (code, failure.details())
-            assert error in failure.details()
-        else:
-            assert code == "OK", response
-            assert response.HasField("status")
-            assert response.status.error_code == 0
+        for text in (RESET, *case.configs[:-1]):
+            assert reload(service, text, paths).code == "OK", text
+        outcome = reload(service, case.configs[-1], paths)
+        assert outcome.code == case.code, outcome
+        assert case.error in outcome.details
+        if outcome.code == "OK":
+            assert outcome.response.HasField("status")
+            assert outcome.response.status.error_code == 0
         for name, versions in case.serves.items():
             assert read_versions(service, name, AVAILABLE) == versions, name
         for label, version in case.labels.items():
@@ -87,11 +103,11 @@ def test_reload_is_answered_as_the_table_says(request, stock_models, broken, cas
 
 def reload(
     service: model_service_pb2_grpc.ModelServiceStub, text: str, paths: dict[str, Path]
-) -> model_management_pb2.ReloadConfigResponse:
+) -> Outcome:
     for name, path in paths.items():
         text = text.replace(f"{{{name}}}", str(path))
     request = text_format.Parse(text, model_management_pb2.ReloadConfigRequest())
-    return service.HandleReloadConfigRequest(request, timeout=TIMEOUT)
+    return call(service.HandleReloadConfigRequest, request)
 
 
 def read_versions(
@@ -100,54 +116,53 @@ def read_versions(
     """Versions of a model in a state; none of a model that the server does not know."""
     request = get_model_status_pb2.GetModelStatusRequest()
     request.model_spec.name = name
-    try:
-        response = service.GetModelStatus(request, timeout=TIMEOUT)
-    except grpc.RpcError as failure:
-        assert failure.code() == grpc.StatusCode.NOT_FOUND
-        return ()
-    return tuple(entry.version for entry in response.model_version_status if entry.state == state)
+    outcome = call(service.GetModelStatus, request)
+    assert outcome.code in ("OK", "NOT_FOUND"), outcome
+    entries = outcome.response.model_version_status if outcome.code == "OK" else ()
+    return tuple(entry.version for entry in entries if entry.state == state)
 
 
 def ask_label(channel: grpc.Channel, label: str) -> int | None:
     """The version of the model `m` that answers for a label; None for an unknown label."""
-    try:
-        return ask(channel, "m", label=label).model_spec.version.value
-    except grpc.RpcError as failure:
-        assert failure.code() == grpc.StatusCode.INVALID_ARGUMENT
-        assert f"Unrecognized servable version label: {label}" in failure.details()
-        return None
+    outcome = ask(channel, "m", label=label)
+    if outcome.code == "OK":
+        return outcome.response.model_spec.version.value
+    assert outcome.code == "INVALID_ARGUMENT"
+    assert f"Unrecognized servable version label: {label}" in outcome.details
+    return None
 
 
-def ask(
-    channel: grpc.Channel, name: str, *, label: str | None = None
-) -> predict_pb2.PredictResponse:
+def ask(channel: grpc.Channel, name: str, *, label: str | None = None) -> Outcome:
     request = predict_pb2.PredictRequest()
     request.model_spec.name = name
     if label is not None:
         request.model_spec.version_label = label
     request.inputs["x"].dtype = types_pb2.DT_FLOAT
     request.inputs["x"].float_val.append(2.0)
-    stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-    return stub.Predict(request, timeout=TIMEOUT)
+    return call(prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict, request)
 
 
 def test_unloaded_model_is_at_its_end(stock_models):
     """`ServerCoreTest.ReloadConfigUnloadsModels`: the status goes on telling of its versions."""
-    with serve(stock_models["float"]) as server:
-        with grpc.insecure_channel(server.grpc_address) as channel:
-            service = model_service_pb2_grpc.ModelServiceStub(channel)
-            assert read_versions(service, "first", AVAILABLE) == (1,)
-            reload(service, config_cases.RESET, stock_models)
-            assert read_versions(service, "first", END) == (1,)
+    with (
+        serve(stock_models["float"]) as server,
+        grpc.insecure_channel(server.grpc_address) as channel,
+    ):
+        service = model_service_pb2_grpc.ModelServiceStub(channel)
+        assert read_versions(service, "first", AVAILABLE) == (1,)
+        assert reload(service, RESET, stock_models).code == "OK"
+        assert read_versions(service, "first", END) == (1,)
 
 
 def test_metrics_that_are_asked_for_come_with_a_reload(stock_models):
     """`ModelServiceImpl::RecordMetricsIncrease`: every name is answered, an unknown one with 0."""
-    with serve(stock_models["float"]) as server:
-        with grpc.insecure_channel(server.grpc_address) as channel:
-            service = model_service_pb2_grpc.ModelServiceStub(channel)
-            text = config_cases.RESET + 'metric_names: "/tensorflow/none"'
-            (metric,) = reload(service, text, stock_models).metric
+    with (
+        serve(stock_models["float"]) as server,
+        grpc.insecure_channel(server.grpc_address) as channel,
+    ):
+        service = model_service_pb2_grpc.ModelServiceStub(channel)
+        text = RESET + 'metric_names: "/tensorflow/none"'
+        (metric,) = reload(service, text, stock_models).response.metric
     assert (metric.name, metric.int64_value_increase) == ("/tensorflow/none", 0)
 
 
@@ -162,18 +177,13 @@ def versions(tmp_path_factory, stock_models) -> Iterator[str]:
             marked = name == case.served_from
             saved_model = stock_models["published" if marked else "float"] / "1"
             lay_out(base_path / name.rstrip("!?"), name, saved_model)
-        policy = config_cases.policy(case.policy)
-        listed.append(config_cases.model(str(base_path), f"case{index}", policy))
-    text = config_cases.config(*listed)
-    request = text_format.Parse(text, model_management_pb2.ReloadConfigRequest())
+        listed.append(model(str(base_path), f"case{index}", policy(case.policy)))
+    text = config(*listed)
     with serve(stock_models["float"]) as server:
         with grpc.insecure_channel(server.grpc_address) as channel:
             service = model_service_pb2_grpc.ModelServiceStub(channel)
-            try:
-                service.HandleReloadConfigRequest(request, timeout=TIMEOUT)
-            except grpc.RpcError as failure:
-                # Some cases are of models that do not load.
-                assert failure.code() == grpc.StatusCode.UNKNOWN
+            # Some cases are of versions that do not load.
+            assert reload(service, text, {}).code in ("OK", "UNKNOWN")
         yield server.grpc_address
 
 
@@ -196,7 +206,19 @@ def test_versions_are_those_of_the_table(versions, case: VersionCase):
         assert read_versions(service, f"case{index}", AVAILABLE) == case.available, case
         assert read_versions(service, f"case{index}", END) == case.failed, case
         if case.served_from:
-            assert "y" in ask(channel, f"case{index}").outputs, case
+            assert "y" in ask(channel, f"case{index}").response.outputs, case
+
+
+def test_status_tells_why_a_version_does_not_load(versions):
+    """TensorFlow's error for a directory without a SavedModel, as the state of the version."""
+    index = next(i for i, c in enumerate(version_cases.CASES) if c.id == "the latest is empty")
+    request = get_model_status_pb2.GetModelStatusRequest()
+    request.model_spec.name = f"case{index}"
+    with grpc.insecure_channel(versions) as channel:
+        service = model_service_pb2_grpc.ModelServiceStub(channel)
+        (entry,) = call(service.GetModelStatus, request).response.model_version_status
+    assert error_codes_pb2.Code.Name(entry.status.error_code) == "NOT_FOUND"
+    assert "Could not find SavedModel .pb" in entry.status.error_message
 
 
 def test_new_version_takes_over(tmp_path, stock_models):

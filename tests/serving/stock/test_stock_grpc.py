@@ -16,10 +16,28 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from tests.serving.stock import grpc_inference_cases, grpc_predict_cases
+from tests.serving.stock import (
+    grpc_classify_cases,
+    grpc_model_cases,
+    grpc_multi_inference_cases,
+    grpc_predict_cases,
+    grpc_regress_cases,
+    grpc_signature_cases,
+    grpc_tensor_cases,
+)
+from tests.serving.stock.asking import call
 from tests.serving.stock.case import GrpcCase
 
-CASES = [*grpc_predict_cases.CASES, *grpc_inference_cases.CASES]
+TABLES = (
+    grpc_predict_cases,
+    grpc_signature_cases,
+    grpc_tensor_cases,
+    grpc_model_cases,
+    grpc_classify_cases,
+    grpc_regress_cases,
+    grpc_multi_inference_cases,
+)
+CASES = [case for table in TABLES for case in table.CASES]
 REQUESTS = {
     "Predict": predict_pb2.PredictRequest,
     "Classify": classification_pb2.ClassificationRequest,
@@ -45,14 +63,10 @@ def test_grpc_answer_is_that_of_the_table(channel, case: GrpcCase):
         else prediction_service_pb2_grpc.PredictionServiceStub(channel)
     )
     request = text_format.Parse(case.request, REQUESTS[case.method]())
-    code, error = case.our_code or case.code, case.our_error or case.error
-    try:
-        response = getattr(stub, case.method)(request, timeout=30)
-    except grpc.RpcError as failure:
-        assert (failure.code().name, failure.details()) == (code, failure.details())
-        assert error in failure.details()
-        return
-    assert code == "OK", response
+    outcome = call(getattr(stub, case.method), request)
+    assert outcome.code == case.code, outcome
+    assert case.error in outcome.details
     if case.response is not None:
         # As text: a value that is not a number equals itself there.
+        response = outcome.response
         assert str(response) == str(text_format.Parse(case.response, type(response)()))

@@ -8,12 +8,18 @@ from google.protobuf import text_format
 from tensorflow.core.example import example_pb2
 
 from tests.serving.stock import (
-    http_cases,
+    http_model_cases,
+    http_path_cases,
+    http_request_cases,
     json_answer_cases,
     json_example_cases,
+    json_example_error_cases,
     json_number_cases,
     json_parse_cases,
     json_predict_cases,
+    json_predict_error_cases,
+    json_result_cases,
+    json_row_error_cases,
     json_text_cases,
 )
 from tests.serving.stock.asking import Reply, ask
@@ -24,16 +30,23 @@ TABLES = (
     json_number_cases,
     json_text_cases,
     json_predict_cases,
+    json_row_error_cases,
+    json_predict_error_cases,
     json_answer_cases,
     json_example_cases,
-    http_cases,
+    json_example_error_cases,
+    json_result_cases,
+    http_path_cases,
+    http_model_cases,
+    http_request_cases,
 )
 CASES = [case for table in TABLES for case in table.CASES]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id.encode("unicode_escape").decode())
-def test_rest_answer_is_that_of_the_table(stock_server, case: RestCase):
-    reply = ask(stock_server.rest_url, case.method, case.path, body=case.body, headers=case.headers)
+def test_rest_answer_is_that_of_the_table(stock_server, cors_server, case: RestCase):
+    url = (cors_server if case.has_cors else stock_server).rest_url
+    reply = ask(url, case.method, case.path, body=case.body, headers=case.headers)
     expected = case.expected
     assert reply.status == expected.status, reply.body[:400]
     if expected.json is not None:
