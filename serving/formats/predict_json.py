@@ -91,10 +91,10 @@ def _read_rows(instances: Any, signature: meta_graph_pb2.SignatureDef) -> dict[s
                 f"Expecting {expected} but got {got} at item {index} of input list"
             )
         row = instance if has_names else {names[0]: instance}
-        for name, value in row.items():
+        for name, value in getattr(row, "pairs", row.items()):
             where = f"element: {index} key: {name}" if has_names else f"element: {index}"
             try:
-                _append_row_item(columns, name, value)
+                _append_row_item(columns, name, value, num_rows=index)
             except errors.ServingError as error:
                 raise errors.InvalidArgumentError(
                     f"Failed to process {where} of 'instances' list. "
@@ -121,7 +121,8 @@ class _Column:
         return json_tensors.array_from_values(self.values, shape, self.data_type)
 
 
-def _append_row_item(columns: dict[str, _Column], name: str, value: Any) -> None:
+def _append_row_item(columns: dict[str, _Column], name: str, value: Any, *, num_rows: int) -> None:
+    """Adds to a column that has `num_rows` values; of a name that comes twice the first stays."""
     if name not in columns:
         raise errors.InvalidArgumentError(
             f"JSON object: does not have named input: {name}. Inputs: {', '.join(columns)}."
@@ -137,7 +138,8 @@ def _append_row_item(columns: dict[str, _Column], name: str, value: Any) -> None
             if expected != got
             else f"Expecting shape {_write_shape(column.shape)} but got: {_write_shape(shape)}"
         )
-    column.values.extend(values)
+    if len(column.values) == num_rows * math.prod(column.shape):
+        column.values.extend(values)
 
 
 def _write_shape(shape: tuple[int, ...]) -> str:

@@ -29,7 +29,6 @@ from serving.formats import tensor_protos
 from serving.server import inference, messages
 from serving.server.manager import ModelManager
 from serving.server.model_config import read_model_config
-from serving.server.models import find_model
 from serving.server.servable import DEFAULT_SIGNATURE_NAME
 
 _logger = logging.getLogger(__name__)
@@ -126,11 +125,13 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     ) -> predict_pb2.PredictResponse:
         name, version, label = _read_model_spec(request)
         signature_name = request.model_spec.signature_name or DEFAULT_SIGNATURE_NAME
-        model = find_model(self._models, name, version=version, label=label)
         response = predict_pb2.PredictResponse()
         with (
-            self._models.metrics.watch(name, "Predict", "GRPC"),
-            model.use_version(version=version, label=label) as (used_version, servable),
+            self._models.metrics.watch("GRPC", model_name=name, api="Predict"),
+            self._models.use_version(name, version=version, label=label) as (
+                used_version,
+                servable,
+            ),
         ):
             outputs = inference.predict(servable, request, timeout_seconds=context.time_remaining())
             output_infos = servable.find_signature(signature_name).outputs
@@ -181,10 +182,12 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         response: Any,
     ) -> None:
         name, version, label = _read_model_spec(request)
-        model = find_model(self._models, name, version=version, label=label)
         with (
-            self._models.metrics.watch(name, method, "GRPC"),
-            model.use_version(version=version, label=label) as (used_version, servable),
+            self._models.metrics.watch("GRPC", model_name=name, api=method),
+            self._models.use_version(name, version=version, label=label) as (
+                used_version,
+                servable,
+            ),
         ):
             found = run(
                 servable,
@@ -201,11 +204,10 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         if not request.tasks:
             raise errors.InvalidArgumentError(_NO_NAME)
         name, version, label = _read_model_spec(request.tasks[0], is_demanded=False)
-        model = find_model(self._models, name, version=version, label=label)
         response = inference_pb2.MultiInferenceResponse()
-        with (
-            self._models.metrics.watch(name, "MultiInference", "GRPC"),
-            model.use_version(version=version, label=label) as (used_version, servable),
+        with self._models.use_version(name, version=version, label=label) as (
+            used_version,
+            servable,
         ):
             _check_one_model(request)
             results = inference.infer_all(

@@ -44,7 +44,8 @@ def predict(
 ) -> dict[str, np.ndarray]:
     """The outputs of a signature; raises as `Servable.predict`."""
     signature = servable.find_signature(request.model_spec.signature_name)
-    check_input_names(request.inputs, signature)
+    if not signature.defaults:
+        check_input_names(request.inputs, signature)
     return servable.predict(
         {name: array_from_proto(proto, name=name) for name, proto in request.inputs.items()},
         signature_name=request.model_spec.signature_name,
@@ -113,6 +114,7 @@ def infer_all(
         fetches,
         timeout_seconds=timeout_seconds,
     )
+    servable.metrics.note_examples(len(serialized))
     found = dict(zip(fetches, values, strict=True))
     results = []
     for _, method, signature, names in tasks:
@@ -151,7 +153,9 @@ def _infer(
         signature_name=name,
         output_names=output_names,
         timeout_seconds=timeout_seconds,
+        api=method.api,
     )
+    servable.metrics.note_examples(len(serialized))
     return method.write(outputs, len(serialized))
 
 
@@ -300,6 +304,7 @@ class _Method:
     """What Classify and Regress differ in."""
 
     name: str
+    api: str
     kind: str
     field: str
     """Of an `InferenceResult`."""
@@ -309,6 +314,7 @@ class _Method:
 
 _CLASSIFY = _Method(
     name="tensorflow/serving/classify",
+    api="Classify",
     kind="classification",
     field="classification_result",
     choose_outputs=_choose_class_outputs,
@@ -316,6 +322,7 @@ _CLASSIFY = _Method(
 )
 _REGRESS = _Method(
     name="tensorflow/serving/regress",
+    api="Regress",
     kind="regression",
     field="regression_result",
     choose_outputs=_choose_value_output,

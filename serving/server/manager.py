@@ -17,7 +17,13 @@ import tensorflow as tf
 from serving import errors
 from serving.server.metrics import Metrics
 from serving.server.model_config import LoadSettings, ModelSettings
-from serving.server.models import ModelVersion, ServedModel
+from serving.server.models import (
+    ModelVersion,
+    ServedModel,
+    servable_not_found,
+    unknown_label,
+)
+from serving.server.servable import Servable
 
 _logger = logging.getLogger(__name__)
 
@@ -46,6 +52,16 @@ class ModelManager(Mapping[str, ServedModel]):
 
     def __len__(self) -> int:
         return len(self._models)
+
+    @contextlib.contextmanager
+    def use_version(
+        self, name: str, *, version: int | None = None, label: str | None = None
+    ) -> Iterator[tuple[int, Servable]]:
+        """As `ServedModel.use_version`, by the name of the model."""
+        if name not in self._models:
+            raise servable_not_found(name, version) if label is None else unknown_label(label)
+        with self._models[name].use_version(version=version, label=label) as used:
+            yield used
 
     def list_versions(self, name: str) -> list[ModelVersion]:
         """The versions of a model, highest first: of one that is served no more, too."""

@@ -8,7 +8,6 @@ from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 from serving import errors
 from serving.formats.status_json import SIGNATURE_DEF
 from serving.server.manager import ModelManager
-from serving.server.models import find_model
 
 
 def build_status(
@@ -42,9 +41,8 @@ def build_metadata(
     label: str | None = None,
 ) -> get_model_metadata_pb2.GetModelMetadataResponse:
     """The signatures of an available version."""
-    model = find_model(models, name, version=version, label=label)
     signature_map = get_model_metadata_pb2.SignatureDefMap()
-    with model.use_version(version=version, label=label) as (used_version, servable):
+    with models.use_version(name, version=version, label=label) as (used_version, servable):
         for key, signature in servable.signatures.items():
             signature_map.signature_def[key].CopyFrom(signature)
     response = get_model_metadata_pb2.GetModelMetadataResponse()

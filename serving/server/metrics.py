@@ -10,12 +10,15 @@ import contextlib
 import dataclasses
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from serving.errors import ServingError
 
 REQUEST_COUNT = ":tensorflow:serving:request_count"
 REQUEST_LATENCY = ":tensorflow:serving:request_latency"
+RUNTIME_LATENCY = ":tensorflow:serving:runtime_latency"
+EXAMPLE_COUNT = ":tensorflow:serving:request_example_count_total"
+EXAMPLE_COUNTS = ":tensorflow:serving:request_example_counts"
 WARMUP_LATENCY = ":tensorflow:serving:model_warmup_latency"
 LOAD_COUNT = ":tensorflow:cc:saved_model:load_attempt_count"
 LOAD_LATENCY = ":tensorflow:cc:saved_model:load_latency"
@@ -23,14 +26,29 @@ CONTENT_TYPE = "text/plain"
 DEFAULT_PATH = "/monitoring/prometheus/metrics"
 
 # Microseconds: from 10, each 1.8 times the one before, as TensorFlow Serving's.
-_BOUNDS = tuple(10 * 1.8**power for power in range(33))
+_LATENCY_BOUNDS = tuple(10 * 1.8**power for power in range(33))
+_COUNT_BOUNDS = tuple(float(2**power) for power in range(15))
+_MAX_SERIES = 10_000  # Clients choose names of models; those beyond are not counted.
 _Labels = tuple[tuple[str, str], ...]
 
 
-@dataclasses.dataclass
 class _Histogram:
-    counts: list[int] = dataclasses.field(default_factory=lambda: [0] * (len(_BOUNDS) + 1))
-    total: float = 0.0
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def add(self, value: float) -> None:
+        self.counts[bisect.bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+
+@dataclasses.dataclass
+class Asked:
+    """What is known of a request so far."""
+
+    model_name: str = ""
+    api: str = ""
 
 
 class Metrics:
@@ -43,10 +61,11 @@ class Metrics:
 
     def count(self, name: str, number: int = 1, **labels: str) -> None:
         """Adds to a counter."""
-        key = tuple(sorted(labels.items()))
+        key = tuple(labels.items())
         with self._lock:
             values = self._counters.setdefault(name, {})
-            values[key] = values.get(key, 0) + number
+            if key in values or len(values) < _MAX_SERIES:
+                values[key] = values.get(key, 0) + number
 
     def value(self, name: str) -> int:
         """Of a counter by the name that TensorFlow has for it; 0 without one."""
@@ -56,18 +75,33 @@ class Metrics:
 
     def time(self, name: str, seconds: float, **labels: str) -> None:
         """Notes a latency in a histogram of microseconds."""
-        key, micros = tuple(sorted(labels.items())), seconds * 1e6
+        self._observe(name, seconds * 1e6, _LATENCY_BOUNDS, labels)
+
+    def observe(self, name: str, number: int, **labels: str) -> None:
+        """Notes a number in a histogram of numbers."""
+        self._observe(name, number, _COUNT_BOUNDS, labels)
+
+    def _observe(
+        self, name: str, value: float, bounds: tuple[float, ...], labels: Mapping[str, str]
+    ) -> None:
+        key = tuple(labels.items())
         with self._lock:
-            histogram = self._histograms.setdefault(name, {}).setdefault(key, _Histogram())
-            histogram.counts[bisect.bisect_left(_BOUNDS, micros)] += 1
-            histogram.total += micros
+            histograms = self._histograms.setdefault(name, {})
+            if key not in histograms and len(histograms) < _MAX_SERIES:
+                histograms[key] = _Histogram(bounds)
+            if key in histograms:
+                histograms[key].add(value)
 
     @contextlib.contextmanager
-    def watch(self, model_name: str, api: str, entrypoint: str) -> Iterator[None]:
-        """Counts a request with the status that the block ends with, and times it."""
+    def watch(self, entrypoint: str, *, model_name: str = "", api: str = "") -> Iterator[Asked]:
+        """Counts a request with the status that the block ends with, and times one that is OK.
+
+        What the block learns of the request it puts into what it is given.
+        """
         started_at, status = time.monotonic(), "OK"
+        asked = Asked(model_name, api)
         try:
-            yield
+            yield asked
         except ServingError as error:
             status = error.code
             raise
@@ -75,14 +109,15 @@ class Metrics:
             status = "INTERNAL"
             raise
         finally:
-            self.count(REQUEST_COUNT, model_name=model_name, status=status)
-            self.time(
-                REQUEST_LATENCY,
-                time.monotonic() - started_at,
-                model_name=model_name,
-                API=api,
-                entrypoint=entrypoint,
-            )
+            self.count(REQUEST_COUNT, model_name=asked.model_name, status=status)
+            if status == "OK":
+                self.time(
+                    REQUEST_LATENCY,
+                    time.monotonic() - started_at,
+                    model_name=asked.model_name,
+                    API=asked.api,
+                    entrypoint=entrypoint,
+                )
 
     def render(self) -> bytes:
         """All of it in Prometheus' text form."""
@@ -95,12 +130,30 @@ class Metrics:
                 lines.append(f"# TYPE {name} histogram")
                 for key, histogram in sorted(histograms.items()):
                     lines += _histogram_lines(name, key, histogram)
-        return ("\n".join(lines) + "\n").encode()
+        return ("\n".join(lines) + "\n").encode(errors="replace")
+
+
+class ModelMetrics:
+    """What the versions of one model add."""
+
+    def __init__(self, metrics: Metrics, model_name: str) -> None:
+        self._metrics = metrics
+        self._model_name = model_name
+
+    def note_run(self, api: str, seconds: float) -> None:
+        """Notes how long the graph ran."""
+        labels = {"model_name": self._model_name, "API": api, "runtime": "TF1"}
+        self._metrics.time(RUNTIME_LATENCY, seconds, **labels)
+
+    def note_examples(self, number: int) -> None:
+        """Notes of how many examples a request is."""
+        self._metrics.count(EXAMPLE_COUNT, number, model=self._model_name)
+        self._metrics.observe(EXAMPLE_COUNTS, number, model=self._model_name)
 
 
 def _histogram_lines(name: str, labels: _Labels, histogram: _Histogram) -> list[str]:
     lines, below = [], 0
-    for bound, count in zip((*_BOUNDS, float("inf")), histogram.counts, strict=True):
+    for bound, count in zip((*histogram.bounds, float("inf")), histogram.counts, strict=True):
         below += count
         text = "+Inf" if bound == float("inf") else f"{bound:g}"
         lines.append(f"{name}_bucket{_braces((*labels, ('le', text)))} {below}")

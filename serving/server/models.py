@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from serving import errors
-from serving.server.metrics import LOAD_COUNT, LOAD_LATENCY, WARMUP_LATENCY, Metrics
+from serving.server.metrics import LOAD_COUNT, LOAD_LATENCY, WARMUP_LATENCY, Metrics, ModelMetrics
 from serving.server.model_config import LoadSettings, ModelSettings
 from serving.server.servable import Servable, error_from_loading
 from serving.server.versions_on_disk import choose_versions, find_versions, fingerprint_of
@@ -109,7 +109,7 @@ class ServedModel:
     def resolve_label(self, label: str) -> int:
         """Returns the version that a label stands for."""
         if label not in self._labels:
-            raise _unknown_label(label)
+            raise unknown_label(label)
         return self._labels[label]
 
     def is_available(self, version: int) -> bool:
@@ -220,7 +220,8 @@ class ServedModel:
                 f"{directory}: a version must lie in its base path. Received: a link to "
                 f"{directory.resolve()}. Copy the version to where it is served."
             )
-        servable = Servable(directory, self._loading)
+        metrics = ModelMetrics(self._metrics, self.name)
+        servable = Servable(directory, self._loading, metrics=metrics)
         if not self._loading.warms_up:
             return servable
         started_at = time.monotonic()
@@ -282,26 +283,15 @@ class ServedModel:
             return available[max(available)]
         if version is not None and version in available:
             return available[version]
-        raise _servable_not_found(self.name, version)
+        raise servable_not_found(self.name, version)
 
 
-def find_model(
-    models: Mapping[str, ServedModel],
-    name: str,
-    *,
-    version: int | None = None,
-    label: str | None = None,
-) -> ServedModel:
-    """Returns the model; `version` and `label` only choose the error of an unknown name."""
-    if name not in models:
-        raise _servable_not_found(name, version) if label is None else _unknown_label(label)
-    return models[name]
-
-
-def _unknown_label(label: str) -> errors.InvalidArgumentError:
+def unknown_label(label: str) -> errors.InvalidArgumentError:
+    """What is said of a label that stands for nothing."""
     return errors.InvalidArgumentError(f"Unrecognized servable version label: {label}")
 
 
-def _servable_not_found(name: str, version: int | None) -> errors.NotFoundError:
+def servable_not_found(name: str, version: int | None) -> errors.NotFoundError:
+    """What is said of a model or version that is not there."""
     request = f"Latest({name})" if version is None else f"Specific({name}, {version})"
     return errors.NotFoundError(f"Servable not found for request: {request}")

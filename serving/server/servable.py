@@ -7,6 +7,7 @@ computed, and a deadline stops the graph.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from tensorflow.python.client import pywrap_tf_session as tf_session
 from serving import errors
 from serving.formats import tensor_protos
 from serving.server.batching import batch_signatures
+from serving.server.metrics import Metrics, ModelMetrics
 from serving.server.model_config import LoadSettings
 
 DEFAULT_SIGNATURE_NAME = "serving_default"
@@ -35,8 +37,15 @@ class Servable:
     load, any exception may come; `error_from_loading` turns it into a `ServingError`.
     """
 
-    def __init__(self, directory: Path, loading: LoadSettings | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        loading: LoadSettings | None = None,
+        *,
+        metrics: ModelMetrics | None = None,
+    ) -> None:
         loading = loading or LoadSettings()
+        self.metrics = metrics or ModelMetrics(Metrics(), "")
         self.directory = directory
         self.checks_method_names = loading.checks_method_names
         if not (directory / "saved_model.pb").is_file():
@@ -73,16 +82,19 @@ class Servable:
         signature_name: str = "",
         output_names: Sequence[str] = (),
         timeout_seconds: float | None = None,
+        api: str = "Predict",
     ) -> dict[str, np.ndarray]:
         """Runs one signature.
 
-        `output_names` limits what is computed and returned; empty means every output.
+        `output_names` limits what is computed and returned; empty means every output. `api` is what
+        the metrics call it.
 
         Raises `FailedPreconditionError` for an unknown signature, `InvalidArgumentError` for
         inputs that do not fit it, `DeadlineExceededError` after `timeout_seconds`, and whatever
         code an op of the graph fails with.
         """
         signature = self.find_signature(signature_name)
+        inputs = {**_defaults(signature, inputs), **inputs}
         check_input_names(inputs, signature)
         for name, array in inputs.items():
             if array.ndim > tensor_protos.MAX_RANK:  # of rows, each of which may have as many
@@ -92,11 +104,13 @@ class Servable:
                 )
         called = self._called[signature_name or DEFAULT_SIGNATURE_NAME]
         names = _choose_outputs(signature, output_names)
+        started_at = time.monotonic()
         values = self.run(
-            {called.inputs[name].name: array for name, array in inputs.items()},
+            _feeds(called, inputs),
             [called.outputs[name].name for name in names],
             timeout_seconds=timeout_seconds,
         )
+        self.metrics.note_run(api, time.monotonic() - started_at)
         return dict(zip(names, values, strict=True))
 
     def run(
@@ -112,6 +126,8 @@ class Servable:
         ModelServer does not: `y = x / 2 + 2` takes any shape of `x` there. So the call below it is
         used, which lets the graph itself decide.
         """
+        if wrong := sorted(set(feeds) & set(fetches)):
+            raise errors.InvalidArgumentError(f"{wrong[0]} is both fed and fetched.")
         options = tf.compat.v1.RunOptions()
         if timeout_seconds is not None:
             if timeout_seconds <= 0:
@@ -180,6 +196,38 @@ def error_from_loading(error: Exception) -> errors.ServingError:
     if isinstance(error, OSError):
         return errors.DataLossError(str(error))
     return errors.InvalidArgumentError(f"{type(error).__name__}: {error}")
+
+
+def _feeds(
+    signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    feeds = {signature.inputs[name].name: array for name, array in inputs.items()}
+    if len(feeds) < len(inputs):
+        raise errors.InvalidArgumentError("A tensor is fed more than once, by two inputs.")
+    return feeds
+
+
+def _defaults(
+    signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The values that a signature has for inputs that are not sent."""
+    if not signature.defaults or len(inputs) > len(signature.inputs):
+        return {}
+    if unknown := set(inputs) - set(signature.inputs):
+        raise errors.InvalidArgumentError(
+            f"Inputs contains invalid name. Received: {_braces(unknown)}."
+        )
+    missing = sorted(set(signature.inputs) - set(inputs))
+    for name in missing:
+        if name not in signature.defaults:
+            raise errors.InvalidArgumentError(
+                f"Signature input alias: {name}(feed name: {signature.inputs[name].name}) "
+                "not found in request and no default value provided."
+            )
+    return {
+        name: tensor_protos.array_from_proto(signature.defaults[name], name=name)
+        for name in missing
+    }
 
 
 def check_input_names(names: Collection[str], signature: meta_graph_pb2.SignatureDef) -> None:

@@ -36,18 +36,27 @@ def warm_up(servable: Servable, *, num_rounds: int = 1) -> int:
                 raise errors.InvalidArgumentError(
                     f"Number of warmup records exceeds the maximum ({MAX_REQUESTS})"
                 )
-            log = prediction_log_pb2.PredictionLog.FromString(record)
+            log = _parse(record)
             for _ in range(num_rounds):
                 _replay(servable, log)
     except errors.ServingError as error:
         raise errors.error_for_code(
             error.code, f"warm-up request {number} failed: {error.message}"
         ) from error
-    except (tf.errors.OpError, DecodeError) as error:
+    except tf.errors.OpError as error:
         raise errors.DataLossError(
-            f"{path}: warm-up requests must be a TFRecord of PredictionLogs. Received: {error}"
+            f"{path}: {error}. Please verify your warmup data is in TFRecord format."
         ) from error
     return number
+
+
+def _parse(record: bytes) -> prediction_log_pb2.PredictionLog:
+    try:
+        return prediction_log_pb2.PredictionLog.FromString(record)
+    except DecodeError as error:
+        raise errors.InvalidArgumentError(
+            f"Failed to parse warmup record: {record[:100]!r}. Each must be a PredictionLog."
+        ) from error
 
 
 def _replay(servable: Servable, log: prediction_log_pb2.PredictionLog) -> None:
@@ -60,5 +69,5 @@ def _replay(servable: Servable, log: prediction_log_pb2.PredictionLog) -> None:
         run(servable, request.input, signature_name=request.model_spec.signature_name)
     elif kind == "multi_inference_log":
         inference.infer_all(servable, log.multi_inference_log.request)
-    else:
+    elif kind is not None:  # as in TensorFlow Serving an empty record asks nothing
         raise errors.UnimplementedError(f"Unsupported log_type for warmup: {kind}")

@@ -108,9 +108,9 @@ def test_metrics_are_where_the_configuration_says(publish, tmp_path):
     assert "# TYPE :tensorflow:serving:request_count counter" in text
     assert ':tensorflow:serving:request_count{model_name="demo",status="OK"} 2' in text
     assert 'request_count{model_name="demo",status="INVALID_ARGUMENT"} 1' in text
-    labels = 'API="Predict",entrypoint="REST",model_name="demo"'
-    assert f":tensorflow:serving:request_latency_count{{{labels}}} 3" in text
-    assert f'request_latency_bucket{{{labels},le="+Inf"}} 3' in text
+    labels = 'model_name="demo",API="predict",entrypoint="REST"'
+    assert f":tensorflow:serving:request_latency_count{{{labels}}} 2" in text
+    assert f'request_latency_bucket{{{labels},le="+Inf"}} 2' in text
     assert "load_attempt_count{model_path=" in text
 
 

@@ -17,6 +17,7 @@ from tensorflow_serving.apis import (
 )
 
 from tests.serving.stock import (
+    deviations,
     grpc_classify_cases,
     grpc_model_cases,
     grpc_multi_inference_cases,
@@ -64,6 +65,11 @@ def test_grpc_answer_is_that_of_the_table(channel, case: GrpcCase):
     )
     request = text_format.Parse(case.request, REQUESTS[case.method]())
     outcome = call(getattr(stub, case.method), request)
+    if case.id in deviations.GRPC:
+        code, error, _ = deviations.GRPC[case.id]
+        assert outcome.code == code
+        assert error in outcome.details
+        return
     assert outcome.code == case.code, outcome
     assert case.error in outcome.details
     if case.response is not None:

@@ -1,0 +1,154 @@
+"""What a REST request asks, by its path, and the JSON of the answer.
+
+POST /v1/models/NAME[/versions/N|/labels/L]:predict|classify|regress
+GET  /v1/models/NAME[/versions/N|/labels/L][/metadata]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import re
+import time
+import urllib.parse
+from collections.abc import Callable
+from typing import Any
+
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from serving import errors
+from serving.formats import json_text, predict_json, status_json
+from serving.server import inference, messages
+from serving.server.examples_json import read_examples
+from serving.server.manager import ModelManager
+from serving.server.servable import DEFAULT_SIGNATURE_NAME, Servable
+
+PREFIX = "/v1/"
+_SPEC_PATTERN = r"(?:/versions/([0-9]+)|/labels/([^/:]+))?"
+_PREDICTION_PATTERN = re.compile(
+    rf"/v1/models/([^/:]+){_SPEC_PATTERN}:(classify|regress|predict)", re.IGNORECASE
+)
+_STATUS_PATTERN = re.compile(
+    rf"/v1/models(?:/([^/:]+))?{_SPEC_PATTERN}(?:/(metadata))?", re.IGNORECASE
+)
+_PATTERNS = {"POST": _PREDICTION_PATTERN, "GET": _STATUS_PATTERN}
+_MAX_VERSION = 2**63 - 1
+
+
+def answer(models: ModelManager, method: str, path: str, body: bytes, *, deadline_at: float) -> str:
+    """Answers a request whose path begins with `PREFIX`, and counts it; raises `ServingError`.
+
+    `deadline_at`: by the monotonic clock.
+    """
+    with models.metrics.watch("REST") as asked:
+        match = _PATTERNS[method].fullmatch(path) if method in _PATTERNS else None
+        if match is None:
+            raise errors.InvalidArgumentError(f"Malformed request: {method} {path}")
+        asked.model_name, version, label = _read_model_spec(match)
+        question = _Question(models, asked.model_name, version, label, deadline_at)
+        if method == "GET":
+            return question.describe(match[4])
+        asked.api = match[4]
+        if asked.api == "predict":
+            return question.predict(body)
+        if asked.api in _INFERENCES:
+            return question.infer(asked.api, body)
+        # The pattern takes capitals; a verb must not have them.
+        raise errors.InvalidArgumentError(f"Malformed request: {method} {path}")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Question:
+    """What a request asks of which model, and until when."""
+
+    models: ModelManager
+    name: str
+    version: int | None
+    label: str | None
+    deadline_at: float
+
+    def predict(self, body: bytes) -> str:
+        document = json_text.parse_json_object(body)
+        signature_name = predict_json.read_signature_name(document)
+        with self._use_version() as (_, servable):
+            signature = _find_signature(servable, signature_name)
+            inputs, is_row_form = predict_json.read_inputs(document, signature)
+            outputs = servable.predict(
+                inputs,
+                signature_name=signature_name,
+                timeout_seconds=self.deadline_at - time.monotonic(),
+            )
+        return predict_json.write_outputs(outputs, is_row_form=is_row_form)
+
+    def infer(self, verb: str, body: bytes) -> str:
+        """Classify and Regress, which differ in what they run and write only."""
+        run, to_json = _INFERENCES[verb]
+        document = json_text.parse_json_object(body)
+        signature_name = predict_json.read_signature_name(document)
+        examples = read_examples(document)
+        with self._use_version() as (_, servable):
+            result = run(
+                servable,
+                examples,
+                signature_name=signature_name,
+                timeout_seconds=self.deadline_at - time.monotonic(),
+            )
+        return to_json(result)
+
+    def describe(self, subresource: str | None) -> str:
+        """The metadata or the status of a model."""
+        if not self.name:
+            raise errors.InvalidArgumentError("Missing model name in request.")
+        if subresource == "metadata":
+            found = messages.build_metadata(
+                self.models, self.name, version=self.version, label=self.label
+            )
+            return json.dumps(status_json.metadata_to_json(found))
+        # As in TensorFlow Serving a label is left aside, and every version told.
+        states = messages.build_status(self.models, self.name, version=self.version)
+        return json.dumps(status_json.status_to_json(states), ensure_ascii=False)
+
+    def _use_version(self) -> contextlib.AbstractContextManager[tuple[int, Servable]]:
+        return self.models.use_version(self.name, version=self.version, label=self.label)
+
+
+_INFERENCES: dict[str, tuple[Callable[..., Any], Callable[[Any], str]]] = {
+    "classify": (inference.classify, inference.classes_to_json),
+    "regress": (inference.regress, inference.values_to_json),
+}
+
+
+def _find_signature(servable: Servable, given_name: str) -> meta_graph_pb2.SignatureDef:
+    signature_name = given_name or DEFAULT_SIGNATURE_NAME
+    if signature_name not in servable.signatures:
+        raise errors.InvalidArgumentError(
+            f'Serving signature name: "{signature_name}" not found in signature def. '
+            f"The model has: {', '.join(servable.signature_names())}."
+        )
+    signature = servable.signatures[signature_name]
+    if not signature.inputs:
+        raise errors.InvalidArgumentError(
+            f"Failed to get input map for signature: {given_name or 'DEFAULT'}"
+        )
+    return signature
+
+
+def _read_model_spec(match: re.Match[str]) -> tuple[str, int | None, str | None]:
+    name, version, label = _unquote(match[1] or ""), match[2], match[3]
+    # The length first: Python refuses to convert thousands of digits.
+    digits = (version or "").lstrip("0")
+    if len(digits) > 19 or int(digits or "0") > _MAX_VERSION:
+        raise errors.InvalidArgumentError(
+            f"Failed to convert version: {match[2][:40]} to numeric. "
+            f"The highest version is {_MAX_VERSION}."
+        )
+    return (
+        name,
+        int(digits or "0") if version else None,
+        _unquote(label) if label else None,
+    )
+
+
+def _unquote(text: str) -> str:
+    return urllib.parse.unquote(text, errors="surrogateescape")
