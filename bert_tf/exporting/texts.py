@@ -53,7 +53,7 @@ class TextInputs:
             pad_id=self.tokenizer.pad_id,
         )
         length = bucket_length(
-            tf.shape(inputs["input_ids"])[1],
+            tf.maximum(tf.shape(inputs["input_ids"])[1], 1),  # no text has a column, too
             max_seq_length=self.max_seq_length,
             multiple=self.pad_to_multiple_of,
         )

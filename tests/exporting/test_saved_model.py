@@ -108,9 +108,7 @@ def test_token_ids_give_the_same_answer_as_text(classifier):
     _, version = classifier
     signature = tf.saved_model.load(str(version)).signatures["token_ids"]
     ids = tf.constant([[2, 5, 6, 7, 3, 0]])
-    outputs = signature(
-        input_ids=ids, input_mask=tf.cast(ids > 0, tf.int32), segment_ids=tf.zeros_like(ids)
-    )
+    outputs = signature(input_ids=ids, segment_ids=tf.zeros_like(ids), lengths=tf.constant([5]))
     expected = predict_texts(version, ["한글 좋아요"])[0]
     np.testing.assert_allclose(
         outputs["probabilities"][0].numpy(), expected["probabilities"], atol=1e-6
@@ -145,10 +143,18 @@ def test_fill_mask_answers_at_the_mask(pretrained):
     assert answer["tokens"] == [VOCABULARY[index] for index in best]
 
 
-def test_fill_mask_without_a_mask_is_refused(pretrained):
+def test_fill_mask_without_a_mask_says_so_of_that_text_alone(pretrained):
     _, version = pretrained
-    with pytest.raises(ValueError, match=r"(?s)fill_mask: .*needs \[MASK\] in every text"):
-        predict_texts(version, ["the film"], signature_name="fill_mask")
+    texts = ["the film", "the [MASK]"]
+    refused, answered = predict_texts(version, texts, signature_name="fill_mask")
+    assert refused == {
+        "status": "fill_mask needs [MASK] in the text, within the maximum length of 16 tokens. "
+        "Received: 4 tokens without it.",
+        "tokens": [""] * 3,
+        "scores": [0.0] * 3,
+    }
+    assert answered["status"] == "OK"
+    assert sum(answered["scores"]) > 0.1
 
 
 def test_next_sentence_gives_a_probability(pretrained):
@@ -279,6 +285,7 @@ def test_tokens_are_told(classifier):
     assert answer["tokens"] == ["[CLS]", "한글", "good", "[SEP]", *["[PAD]"] * 4]
     assert answer["input_ids"] == [2, 5, 10, 3, 0, 0, 0, 0]
     assert answer["input_mask"] == [1, 1, 1, 1, 0, 0, 0, 0]
+    assert answer["lengths"] == 4
 
 
 @pytest.mark.parametrize(("multiple", "length"), [(3, 6), (64, 16)])
