@@ -51,6 +51,11 @@ class StockBatching:
                     f"{name}: tensors must have equal dimensions but for the first, or "
                     "pad_variable_length_inputs must be true."
                 )
+            if num_filled and not len(tensors[-1]):
+                raise BatchRefusedError(
+                    f"{name}: the last request must have a row to fill the batch up with. "
+                    "Received: none, which ends the server."
+                )
             tensors += [tensors[-1][:1]] * num_filled
             merged[name] = np.concatenate(tensors)
         return merged

@@ -10,6 +10,8 @@ from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.exporting.batching_check import Batch, make_batches
 from bert_tf.exporting.closeness import CLOSENESS, ROUNDED
 from bert_tf.exporting.hostile_rows import TEXTS, examples, hostile_request
+from bert_tf.exporting.servability import check_file
+from bert_tf.exporting.serving_ops import missing_in_older
 from bert_tf.exporting.signatures import ServingModel
 from bert_tf.exporting.stock_batching import BatchRefusedError, StockBatching
 from bert_tf.exporting.texts import TextInputs
@@ -307,6 +309,30 @@ def test_stock_refuses_whole_batches(pads, second, message):
     batching = StockBatching(pad_variable_length_inputs=pads)
     with pytest.raises(BatchRefusedError, match=message):
         batching.merge([{"x": np.zeros((1, 2), np.int32)}, {"x": second}])
+
+
+def test_stock_has_nothing_to_fill_up_with_where_the_last_request_is_empty():
+    full, empty = {"x": np.zeros(1)}, {"x": np.zeros(0)}
+    assert StockBatching().merge([full, empty])["x"].shape == (1,)
+    batching = StockBatching(allowed_batch_sizes=(4,))
+    assert batching.merge([empty, full])["x"].shape == (4,)
+    with pytest.raises(BatchRefusedError, match="which ends the server"):
+        batching.merge([full, empty])
+
+
+def test_stock_refuses_requests_whose_inputs_have_other_numbers_of_rows():
+    with pytest.raises(ValueError, match="must be the same number of rows"):
+        StockBatching().merge([{"x": np.zeros(1), "y": np.zeros(2)}])
+
+
+@pytest.mark.parametrize("kind", ["pairs", "encoder", "pretraining", "token_classification"])
+def test_no_release_that_is_known_lacks_an_operation(serving_models, kind, tmp_path):
+    model = serving_models(kind)
+    tf.saved_model.save(model, str(tmp_path), signatures=model.answers)
+    for version in missing_in_older():
+        (operations, *_) = check_file(tmp_path, serving_version=version)
+        assert operations.faults == ()
+    assert "lacks" not in operations.detail
 
 
 def test_stock_refuses_outputs_that_are_no_batch():

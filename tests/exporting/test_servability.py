@@ -181,7 +181,7 @@ def test_what_older_releases_lack_are_operations_of_the_list_and_their_attribute
 
 
 def test_differences_are_operations_and_attributes():
-    newest = {"A": ["x", "y"], "B": [], "C": ["z"]}
+    newest = {"A": ["x", "y"], "B": [], "C": ["z", "debug_name"]}
     older = {"A": ["x"], "C": ["z", "w"], "D": []}
     assert find_missing(newest, older) == ["A.y", "B"]
 
