@@ -19,7 +19,7 @@ TEXTS: tuple[bytes, ...] = (
     b"[CLS] [SEP] [PAD] [UNK] [MASK",
     b"no mask " * 2000,
     b"x" * 1_000_000,
-    "\u0301".encode() * 5000,
+    "\u0301\u0316".encode() * 5000,
     b"\n\t \r\n",
 )
 

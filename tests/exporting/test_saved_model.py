@@ -4,13 +4,16 @@ import os
 import shutil
 import time
 
+import mlflow.pyfunc
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
 from bert_tf.config import Config, ModelConfig, load_config
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.exporting.predict import predict_texts
+from bert_tf.exporting.pyfunc import TextModel
 from bert_tf.exporting.saved_model import export_model
 from bert_tf.exporting.version_folders import newest_version
 from bert_tf.models.description import ModelDescription
@@ -155,6 +158,19 @@ def test_fill_mask_without_a_mask_says_so_of_that_text_alone(pretrained):
     }
     assert answered["status"] == "OK"
     assert sum(answered["scores"]) > 0.1
+
+
+@pytest.mark.parametrize("name", ["serving_default", "embed", "tokenize", "fill_mask"])
+def test_an_empty_column_has_an_empty_answer_in_mlflow_too(pretrained, name):
+    _, version = pretrained
+    model = TextModel()
+    artifacts = {"saved_model": str(version)}
+    model.load_context(mlflow.pyfunc.PythonModelContext(artifacts=artifacts, model_config=None))
+    frame = pd.DataFrame({"text": []}, dtype=object)
+    answers = model.predict(None, frame, params={"signature_name": name})
+    assert len(answers) == 0
+    outputs = tf.saved_model.load(str(version)).signatures[name].structured_outputs
+    assert set(answers.columns) == set(outputs)
 
 
 def test_next_sentence_gives_a_probability(pretrained):
@@ -306,6 +322,15 @@ def test_what_lies_beyond_the_bytes_is_not_looked_at(classifier, tmp_path):
     assert same == cut != other
     through = predict_texts(version, ["나 " * 15 + "abc" + "나"], signature_name="tokenize")
     assert "\ufffd" not in "".join(through[0]["tokens"])
+
+
+def test_many_combining_marks_are_few(classifier):
+    _, version = classifier
+    few, many, none = (
+        predict_texts(version, ["good " + mark], signature_name="embed")[0]["embedding"]
+        for mark in ("\u0301\u0316" * 15, "\u0301\u0316" * 100, "")
+    )
+    assert few == many != none
 
 
 def test_a_hundred_thousand_characters_are_a_text_like_any_other(classifier):

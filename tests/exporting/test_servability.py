@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from click.testing import CliRunner
 
+from bert_tf.cli.main import main
 from bert_tf.config import Config
 from bert_tf.exporting import saved_model, servability
 from bert_tf.exporting.saved_model import export_model
@@ -224,6 +226,22 @@ def test_an_export_is_refused_for_a_release_that_lacks_an_operation(tmp_path, mo
     monkeypatch.setattr(servability, "missing_in", lambda version: frozenset({"MatMul"}))
     with pytest.raises(ValueError, match=r"MatMul is not in TF Serving 2\.16, used by classify, "):
         export_model(config, tmp_path / "base", serving_version="2.16")
+    assert not list((tmp_path / "base").glob("[0-9]*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--serving-version", "2.9"), "2.20 or later. Received: 2.9"),
+        (("--serving-version", "2.16", "--no-check"), "leave --no-check out"),
+    ],
+)
+def test_the_command_refuses_a_release_that_it_cannot_look_at(tmp_path, options, message):
+    folder = ("--set", f"export.model={make_folder(tmp_path / 'model')}")
+    output_dir = ("--output-dir", str(tmp_path / "base"))
+    result = CliRunner().invoke(main, ["export", *folder, *output_dir, *options])
+    assert result.exit_code != 0
+    assert message in " ".join(result.output.split())
     assert not list((tmp_path / "base").glob("[0-9]*"))
 
 
