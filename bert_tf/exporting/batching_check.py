@@ -24,6 +24,7 @@ from bert_tf.models.description import ModelDescription
 _NUM_FILLED = 2
 _BEYOND = -1
 """What a client may fill a row up with: no id of any vocabulary."""
+_OF_TOKENS = ", of another shape; what has a value a token must be in the signature's `per_token`"
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Batch:
             return [f"{self.signature_name}: {error}"]
         return [
             f"{self.signature_name}, output {name}, request {number}: another answer beside others"
+            + ("" if alone[name].shape == part[name].shape else _OF_TOKENS)
             for number, (alone, part) in enumerate(zip(given, parts, strict=False))
             for name in alone
             if not self._is_same(name, alone, part, closeness)
