@@ -58,6 +58,9 @@ def serving_models():
             texts = TextInputs(tokenizer, max_seq_length=16, pad_to_multiple_of=8)
             model = build_model(description)
             model.encoder.skips_padding = True
+            for weight in model.weights:
+                if weight.name == "bias":  # zeros, by which padding would look like a zero
+                    weight.assign(np.linspace(0.2, 0.8, weight.shape.num_elements()))
             made[name] = ServingModel(model, texts, description, top_k=3)
         return made[name]
 
