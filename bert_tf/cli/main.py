@@ -136,11 +136,20 @@ def evaluate(config: "Config", output_dir: str) -> None:
     show_default=True,
     help="Load it in a fresh process, replay its warm-up requests and compare the answers.",
 )
-def export(config: "Config", output_dir: str, *, check: bool) -> None:
+@click.option(
+    "--serving-version",
+    help="The TensorFlow Serving that is to take it, such as 2.16: an operation that this one "
+    "lacks is told, and nothing is written. Default: 2.20.",
+)
+def export(config: "Config", output_dir: str, *, check: bool, serving_version: str | None) -> None:
     """Write a SavedModel for TF Serving as OUTPUT_DIR/VERSION, if it can be served."""
     from bert_tf.exporting.saved_model import export_model
+    from bert_tf.exporting.serving_ops import NEWEST
 
-    click.echo(str(export_model(config, output_dir, check=check)))
+    if serving_version and not check:
+        raise click.UsageError("--serving-version is looked at by the check: leave --no-check out.")
+    version = serving_version or NEWEST
+    click.echo(str(export_model(config, output_dir, check=check, serving_version=version)))
 
 
 @main.command()

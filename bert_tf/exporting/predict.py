@@ -43,7 +43,7 @@ class TextSignature:
         """Its outputs, one value a text.
 
         Raises:
-            ValueError: the signature refuses a text (`fill_mask` without [MASK]).
+            ValueError: the signature fails.
         """
         return ask_signature(self._function, columns, name=self.name, batch_size=batch_size)
 
@@ -58,7 +58,7 @@ def ask_signature(
     """The outputs of a signature's function, one value a text.
 
     Raises:
-        ValueError: the signature, whose `name` the message has, refuses a text.
+        ValueError: the signature, whose `name` the message has, fails.
     """
     answers: dict[str, list[Any]] = {}
     for batch in text_batches(columns, batch_size=batch_size):
@@ -83,8 +83,7 @@ def predict_texts(
 
     Raises:
         FileNotFoundError: `saved_model_dir` is no SavedModel.
-        ValueError: no such signature, pairs where the model takes single texts (or reverse), or
-            texts that the signature refuses (`fill_mask` without [MASK]).
+        ValueError: no such signature, or pairs where the model takes single texts (or reverse).
     """
     columns: dict[str, Sequence[str]] = {"text": texts}
     if text_pairs is not None:

@@ -1,10 +1,11 @@
 """A program of its own: loads a SavedModel as TF Serving does and replays its warm-up requests.
 
-    python -I replay.py SAVED_MODEL_DIR RESULT.npz
+    python -I replay.py SAVED_MODEL_DIR RESULT.npz [REQUESTS]
 
 It bars itself from this package and from Keras, which TF Serving has no more than Python: of
 tensorflow-text it takes the operations only. RESULT holds `N:OUTPUT` for request N, and `facts`,
-JSON, with seconds.
+JSON, with seconds. REQUESTS, a file as that of the warm-up, is replayed behind it; the numbers go
+on, and what fails of it is in `facts`, too, a message by its number.
 """
 
 import importlib.util
@@ -19,7 +20,7 @@ WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 BARRED = ("bert_tf", "serving", "keras", "tf_keras")
 
 
-def main(saved_model_dir: str, result: str) -> None:
+def main(saved_model_dir: str, result: str, requests: str | None = None) -> None:
     """Load, replay, write what came."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in BARRED:
@@ -34,22 +35,39 @@ def main(saved_model_dir: str, result: str) -> None:
         session, [tf.saved_model.SERVING], saved_model_dir
     ).signature_def
     loaded_at = time.perf_counter()
-    answers = {}
-    records = tf.compat.v1.io.tf_record_iterator(f"{saved_model_dir}/{WARMUP_FILE}")
-    for number, record in enumerate(records):
-        name, arguments = read_request(record)
-        if name not in signatures:
-            raise KeyError(f"there is no signature {name!r}")
-        signature = signatures[name]
-        feeds = {signature.inputs[key].name: value for key, value in arguments.items()}
-        fetches = {key: info.name for key, info in signature.outputs.items()}
-        for key, value in session.run(fetches, feeds).items():
-            answers[f"{number}:{key}"] = value.astype(bytes) if value.dtype == object else value
+    answers: dict[str, Any] = {}
+    number = 0
+    for record in tf.compat.v1.io.tf_record_iterator(f"{saved_model_dir}/{WARMUP_FILE}"):
+        _keep(answers, number, _answer(session, signatures, record))
+        number += 1
+    warm_at = time.perf_counter()
+    errors = {}
+    for record in tf.compat.v1.io.tf_record_iterator(requests) if requests else ():
+        try:
+            _keep(answers, number, _answer(session, signatures, record))
+        except tf.errors.OpError as error:
+            errors[number] = error.message
+        number += 1
     facts = {
         "load_seconds": loaded_at - started_at,
-        "warmup_seconds": time.perf_counter() - loaded_at,
+        "warmup_seconds": warm_at - loaded_at,
+        "errors": errors,
     }
     np.savez(result, facts=json.dumps(facts), **answers)
+
+
+def _answer(session: Any, signatures: Any, record: bytes) -> dict[str, Any]:
+    name, arguments = read_request(record)
+    if name not in signatures:
+        raise KeyError(f"there is no signature {name!r}")
+    signature = signatures[name]
+    feeds = {signature.inputs[key].name: value for key, value in arguments.items()}
+    return session.run({key: info.name for key, info in signature.outputs.items()}, feeds)
+
+
+def _keep(answers: dict[str, Any], number: int, outputs: dict[str, Any]) -> None:
+    for key, value in outputs.items():
+        answers[f"{number}:{key}"] = value.astype(bytes) if value.dtype == object else value
 
 
 def _load_text_operations() -> None:

@@ -23,8 +23,11 @@ from bert_tf.config import (
     write_config,
 )
 from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.exporting.batching_check import make_batches
+from bert_tf.exporting.closeness import CLOSENESS
 from bert_tf.exporting.precision import compare_with_float32, load_for_serving
 from bert_tf.exporting.servability import REPORT_FILE, check_servability
+from bert_tf.exporting.serving_ops import NEWEST, missing_in
 from bert_tf.exporting.signatures import ServingModel
 from bert_tf.exporting.texts import TextInputs
 from bert_tf.exporting.version_folders import publish, unfinished
@@ -37,7 +40,9 @@ log = logging.getLogger(__name__)
 COPIED = ("model.json", "vocab.txt", "tokenizer.json", "metrics.json", "provenance.json")
 
 
-def export_model(config: Config, output_dir: str | Path, *, check: bool = True) -> Path:
+def export_model(
+    config: Config, output_dir: str | Path, *, check: bool = True, serving_version: str = NEWEST
+) -> Path:
     """Write `export.model` as the next version below `output_dir` (BASE/NAME).
 
     Returns the version's folder. Its `assets.extra` holds the model's description, metrics and
@@ -46,11 +51,13 @@ def export_model(config: Config, output_dir: str | Path, *, check: bool = True) 
 
     Args:
         check: load it in a fresh process and compare, see `servability.check_servability`.
+        serving_version: of the TensorFlow Serving that is to take it, such as `2.16`.
 
     Raises:
         ValueError: TF Serving would not take the SavedModel, or it answers differently from the
-            model in memory. There is no new version then.
+            model in memory, or alone and in a batch. There is no new version then.
     """
+    missing_in(serving_version)  # a version that is not known is told at once
     section = config.export
     folder = Path(required(section.model, key="export.model", what="a folder with a trained model"))
     description = load_description(folder)
@@ -77,6 +84,8 @@ def export_model(config: Config, output_dir: str | Path, *, check: bool = True) 
                 folder=folder,
                 section=section,
                 description=description,
+                texts=texts,
+                serving_version=serving_version,
             )
         return publish(temporary, base)
 
@@ -132,6 +141,8 @@ def _check(
     folder: Path,
     section: ExportConfig,
     description: ModelDescription,
+    texts: Sequence[tuple[bytes, ...]],
+    serving_version: str,
 ) -> None:
     """Note the report in the folder.
 
@@ -139,7 +150,16 @@ def _check(
         ValueError: it has faults.
     """
     expected = answers_of(model, requests)
-    report = check_servability(directory, expected)
+    batches = make_batches(
+        model.answers, model.text_inputs, texts, description, methods=model.methods
+    )
+    report = check_servability(
+        directory,
+        expected,
+        batches=batches,
+        closeness=CLOSENESS[section.precision],
+        serving_version=serving_version,
+    )
     if section.precision != "float32":
         in_float32 = section.model_copy(update={"precision": "float32"})
         exact = _serving_model(in_float32, folder, description)

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,12 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from bert_tf.exporting.serving_ops import serving_ops
+from bert_tf.exporting.batching_check import Batch
+from bert_tf.exporting.closeness import EXACT, Closeness
+from bert_tf.exporting.graph_ops import GraphOps
+from bert_tf.exporting.serving_ops import NEWEST, missing_in, missing_in_older, serving_ops
 from bert_tf.exporting.version_folders import saved_model_file
+from bert_tf.exporting.warmup import write_logs
 from bert_tf.system.files import folder_bytes
 
 REPORT_FILE = "assets.extra/servability.json"
@@ -81,22 +85,35 @@ class Report:
 
 
 def check_servability(
-    saved_model_dir: str | Path, expected: Sequence[Mapping[str, np.ndarray]] | None = None
+    saved_model_dir: str | Path,
+    expected: Sequence[Mapping[str, np.ndarray]] | None = None,
+    *,
+    batches: Sequence[Batch] = (),
+    closeness: Closeness = EXACT,
+    serving_version: str = NEWEST,
 ) -> Report:
     """Look into the file, then load it in a process of its own and replay its warm-up requests.
 
     Args:
         expected: the model's own answers to the warm-up requests, to compare with.
+        batches: requests to be answered alone and together, see `batching_check`.
+        closeness: of answers.
+        serving_version: of the TensorFlow Serving that is to take it, such as `2.16`.
 
     Raises:
         FileNotFoundError: there is no SavedModel.
+        ValueError: the operations of that version are not known.
     """
     directory = Path(saved_model_dir)
-    checks = check_file(directory)
-    replayed, found, facts = _replay(directory)
+    checks = check_file(directory, serving_version=serving_version)
+    replayed, found, facts = _replay(directory, batches)
     checks.append(replayed)
+    num_requests = sum(len(batch.requests()) for batch in batches)
+    answers, of_batches = found[: len(found) - num_requests], found[len(found) - num_requests :]
     if facts and expected is not None:
-        checks.append(_check_answers(expected, found))
+        checks.append(_check_answers(expected, answers, closeness))
+    if facts and batches:
+        checks.append(_check_batches(batches, of_batches, closeness))
     return Report(
         checks=tuple(checks),
         num_bytes=folder_bytes(directory),
@@ -105,31 +122,35 @@ def check_servability(
     )
 
 
-def check_file(saved_model_dir: str | Path) -> list[Check]:
+def check_file(saved_model_dir: str | Path, *, serving_version: str = NEWEST) -> list[Check]:
     """What can be told without loading it: operations, signatures, paths. Raises as above."""
     content = saved_model_file(saved_model_dir).read_bytes()
     (graph,) = saved_model_pb2.SavedModel.FromString(content).meta_graphs
-    return [_check_ops(graph), _check_signatures(graph), _check_paths(graph)]
+    return [_check_ops(graph, serving_version), _check_signatures(graph), _check_paths(graph)]
 
 
-def _nodes(graph: Any) -> Iterator[Any]:
-    yield from graph.graph_def.node
-    for function in graph.graph_def.library.function:
-        yield from function.node_def
+def _check_ops(graph: Any, serving_version: str) -> Check:
+    used = GraphOps(graph)
+    missing = [name for name in used.names if name not in serving_ops()]
+    faults = [f"{name} is no operation of stock TF Serving{used.where(name)}" for name in missing]
+    faults += [
+        f"{name} is not in TF Serving {serving_version}{used.where(name)}"
+        for name in used.among(missing_in(serving_version))
+    ]
+    faults += [f"{name} needs a compiler" for name in used.compiled]
+    return Check("operations", tuple(faults), _ops_detail(used))
 
 
-def _check_ops(graph: Any) -> Check:
-    own = {function.signature.name for function in graph.graph_def.library.function}
-    used = {node.op for node in _nodes(graph)} - own
-    missing = sorted(used - serving_ops())
-    compiled = sorted(
-        function.signature.name
-        for function in graph.graph_def.library.function
-        if function.attr["_XlaMustCompile"].b
-    )
-    faults = [f"{op} is no operation of stock TF Serving" for op in missing]
-    faults += [f"{name} needs a compiler" for name in compiled]
-    return Check("operations", tuple(faults), f"{len(used)} kinds, all of them in stock TF Serving")
+def _ops_detail(used: GraphOps) -> str:
+    """The releases that have them all: older ones lack some operations and attributes."""
+    older = missing_in_older()
+    lacking = {version: used.among(missing) for version, missing in older.items()}
+    complete = [version for version, missing in lacking.items() if not missing]
+    told = f"{len(used.names)} kinds, all of them in stock TF Serving {NEWEST} and later"
+    if complete:
+        told += f", and in {', '.join(complete)}"
+    incomplete = [f"{version} lacks {', '.join(it)}" for version, it in lacking.items() if it]
+    return "; ".join([told, *incomplete])
 
 
 def _check_signatures(graph: Any) -> Check:
@@ -154,7 +175,7 @@ def _check_signatures(graph: Any) -> Check:
 def _check_paths(graph: Any) -> Check:
     """A file that is read by its place on the machine of the export is on no other."""
     found = set()
-    for node in _nodes(graph):
+    for node in GraphOps(graph).nodes():
         if node.op == "Const" and node.attr["dtype"].type == tf.string.as_datatype_enum:
             for value in node.attr["value"].tensor.string_val:
                 if node.attr["value"].tensor.tensor_shape.dim:
@@ -165,12 +186,23 @@ def _check_paths(graph: Any) -> Check:
     return Check("paths", faults, "none outside of the folder")
 
 
-def _replay(directory: Path) -> tuple[Check, list[dict[str, np.ndarray]], dict[str, Any]]:
-    """The check, the answers to the warm-up requests in order, and what the process tells."""
+def _replay(directory: Path, batches: Sequence[Batch]) -> tuple[Check, list[Any], dict[str, Any]]:
+    """The check, the answers in order, or messages of errors, and what the process tells.
+
+    The answers are those to the warm-up requests, then those to the requests of `batches`.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        result = f"{folder}/result.npz"
+        result, requests = f"{folder}/result.npz", Path(folder) / "requests"
+        write_logs([request for batch in batches for request in batch.requests()], requests)
         process = subprocess.run(
-            [sys.executable, "-I", str(PROGRAM), str(directory.resolve()), result],
+            [
+                sys.executable,
+                "-I",
+                str(PROGRAM),
+                str(directory.resolve()),
+                result,
+                str(requests),
+            ],
             capture_output=True,
             text=True,
             timeout=SECONDS_TO_REPLAY,
@@ -180,21 +212,26 @@ def _replay(directory: Path) -> tuple[Check, list[dict[str, np.ndarray]], dict[s
             return Check("warm-up", (f"a fresh process failed: {last[:500]}",)), [], {}
         with np.load(result) as arrays:
             facts = json.loads(str(arrays["facts"]))
-            found: dict[int, dict[str, np.ndarray]] = {}
+            found: dict[int, Any] = {
+                int(number): message for number, message in facts["errors"].items()
+            }
             for key in arrays.files:
                 number, _, output = key.partition(":")
                 if output:
                     found.setdefault(int(number), {})[output] = arrays[key]
-    faults = () if found else ("there are no requests",)
+    num_requests = len(found) - sum(len(batch.requests()) for batch in batches)
+    faults = () if num_requests else ("there are no requests",)
     detail = (
-        f"{len(found)} requests answered by a process without this package and Keras; loaded in "
+        f"{num_requests} requests answered by a process without this package and Keras; loaded in "
         f"{facts['load_seconds']:.1f} s, warm after {facts['warmup_seconds']:.1f} s"
     )
     return Check("warm-up", faults, detail), [found[number] for number in sorted(found)], facts
 
 
 def _check_answers(
-    expected: Sequence[Mapping[str, np.ndarray]], found: Sequence[Mapping[str, np.ndarray]]
+    expected: Sequence[Mapping[str, np.ndarray]],
+    found: Sequence[Mapping[str, np.ndarray]],
+    closeness: Closeness,
 ) -> Check:
     faults = []
     largest = 0.0
@@ -202,16 +239,25 @@ def _check_answers(
         faults.append(f"{len(found)} answers to {len(expected)} requests")
     for number, (wanted, received) in enumerate(zip(expected, found, strict=False)):
         for name, value in wanted.items():
-            if not _are_close(value, received[name]):
+            is_exact = all(other.dtype.kind != "f" for other in wanted.values())
+            if not closeness.holds(value, received[name], is_exact=is_exact):
                 faults.append(f"request {number}, output {name}: other values than in memory")
             elif value.dtype.kind == "f" and value.size:
                 largest = max(largest, float(np.abs(value - received[name]).max()))
     return Check("answers", tuple(faults), f"those of the model in memory to {largest:.1g}")
 
 
-def _are_close(expected: np.ndarray, received: np.ndarray) -> bool:
-    if expected.shape != received.shape:
-        return False
-    if expected.dtype.kind in "OS":
-        return bool((expected.astype(bytes) == received).all())
-    return np.allclose(expected, received, rtol=1e-4, atol=1e-5)
+def _check_batches(batches: Sequence[Batch], found: Sequence[Any], closeness: Closeness) -> Check:
+    faults: list[str] = []
+    place = 0
+    for batch in batches:
+        end = place + len(batch.requests())
+        faults += batch.faults(found[place:end], closeness)
+        place = end
+    names = {batch.signature_name for batch in batches}
+    num_rows = sum(len(next(iter(batch.merged.values()))) for batch in batches)
+    detail = (
+        f"{num_rows} rows of {len(names)} signatures, hostile ones among them, answer the same "
+        "alone and in a batch as TF Serving makes it up"
+    )
+    return Check("batching", tuple(faults), detail)

@@ -3,9 +3,12 @@
 Every signature takes and gives tensors whose first dimension is the batch, so that TF Serving's
 row form can ask any of them. Text is tokenised in the graph by the training tokenizer. Their
 names, inputs and outputs are a contract: docs/serving.md has them in a table.
+
+A batch may hold rows of several clients. So what a row answers is a matter of that row alone: no
+signature fails for what one holds (`row_status`), and none reads what fills a row up.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +16,11 @@ import keras
 import tensorflow as tf
 
 from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.exporting.example_texts import texts_of_examples
+from bert_tf.exporting.row_status import OK, STATUS, blanked, first_fault, not_a_number
 from bert_tf.exporting.texts import TextInputs
-from bert_tf.models.bert import ENCODER_INPUTS
+from bert_tf.exporting.token_rows import TokenRowChecker
+from bert_tf.models.bert import ENCODER_INPUTS, vocab_size
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.embedder import normalized, pool_tokens
 from bert_tf.tasks.base import Signature, Task
@@ -78,7 +84,9 @@ def _of_every_kind(parts: Parts) -> Signatures:
 
     def tokenize(text: tf.Tensor) -> dict[str, tf.Tensor]:
         inputs = parts.text_inputs(text)
-        return {"tokens": tf.gather(parts.vocabulary, inputs["input_ids"]), **inputs}
+        lengths = tf.reduce_sum(inputs["input_mask"], axis=1)
+        tokens = tf.gather(parts.vocabulary, inputs["input_ids"])
+        return {"tokens": tokens, "lengths": lengths, **inputs}
 
     functions = {"embed": embed, "embed_normalized": embed_normalized, "tokenize": tokenize}
     return {name: _with_texts(function, names=[TEXT]) for name, function in functions.items()}
@@ -104,13 +112,17 @@ def _of_task(task: Task, parts: Parts) -> Signatures:
         return task.decode(parts.model(inputs, training=False), parts.description)
 
     def make(signature: Signature) -> Any:
+        def of_inputs(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            return _without_padding(signature.gives(answer(inputs)), inputs, signature.per_token)
+
         def of_texts(*texts: tf.Tensor) -> dict[str, tf.Tensor]:
-            return signature.gives(answer(parts.text_inputs(*texts)))
+            return of_inputs(parts.text_inputs(*texts))
 
         if signature.takes == "token_ids":
-            return _with_token_ids(lambda inputs: signature.gives(answer(inputs)))
-        with_inputs = _with_texts if signature.takes == "texts" else _with_examples
-        return with_inputs(of_texts, names=names)
+            return _with_token_ids(parts, of_inputs)
+        if signature.takes == "examples":
+            return _with_examples(of_texts, names=names, method=signature.method)
+        return _with_texts(of_texts, names=names)
 
     return {name: make(signature) for name, signature in task.signatures(parts.description).items()}
 
@@ -119,38 +131,21 @@ def _encoder(parts: Parts) -> Signatures:
     def encode(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return dict(parts.model(inputs, training=False))
 
-    return {"token_ids": _with_token_ids(encode)}
+    return {"token_ids": _with_token_ids(parts, encode)}
 
 
 def _tokens(parts: Parts) -> Signatures:
     """Scores of tokens belong to the caller's token ids: there is no text signature."""
 
     def score(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {"logits": parts.model(inputs, training=False)}  # (batch, length, classes)
+        logits = {"logits": parts.model(inputs, training=False)}  # (batch, length, classes)
+        return _without_padding(logits, inputs, ["logits"])
 
-    scorer = _with_token_ids(score)
+    scorer = _with_token_ids(parts, score)
     return {DEFAULT: scorer, "token_ids": scorer}
 
 
 def _pretraining(parts: Parts) -> Signatures:
-    mask_id = parts.tokenizer.mask_id
-    top_k = min(parts.top_k, parts.tokenizer.vocab_size)
-
-    def fill_mask(text: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The likeliest tokens at the first [MASK] of each text."""
-        inputs = parts.text_inputs(text, with_masks=True)
-        is_mask = tf.equal(inputs["input_ids"], mask_id)
-        check = tf.debugging.Assert(
-            tf.reduce_all(tf.reduce_any(is_mask, axis=1)),
-            ["fill_mask needs [MASK] in every text, within the maximum length. Received:", text],
-        )
-        with tf.control_dependencies([check]):
-            position = tf.argmax(tf.cast(is_mask, tf.int32), axis=1, output_type=tf.int32)
-        inputs["masked_lm_positions"] = position[:, tf.newaxis]
-        logits = parts.model(inputs, training=False)["masked_lm_logits"][:, 0]  # (batch, tokens)
-        scores, ids = tf.math.top_k(tf.nn.softmax(logits), k=top_k)
-        return {"tokens": tf.gather(parts.vocabulary, ids), "scores": scores}
-
     def next_sentence(text: tf.Tensor, text_pair: tf.Tensor) -> dict[str, tf.Tensor]:
         inputs = parts.text_inputs(text, text_pair)
         inputs["masked_lm_positions"] = tf.zeros_like(inputs["input_ids"][:, :1])
@@ -161,12 +156,41 @@ def _pretraining(parts: Parts) -> Signatures:
     def encode(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return dict(parts.model.encoder(inputs, training=False))
 
-    answers = {"token_ids": _with_token_ids(encode)}
+    answers = {"token_ids": _with_token_ids(parts, encode)}
     if parts.description.has_next_sentence:
         answers["next_sentence"] = _with_texts(next_sentence, names=[TEXT, TEXT_PAIR])
     if parts.description.has_masked_lm:
-        answers[FILL_MASK] = _with_texts(fill_mask, names=[TEXT])
+        answers[FILL_MASK] = _with_texts(_mask_filler(parts), names=[TEXT])
     return {DEFAULT: answers.get(FILL_MASK) or answers["next_sentence"], **answers}
+
+
+def _mask_filler(parts: Parts) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    mask_id, max_seq_length = parts.tokenizer.mask_id, parts.text_inputs.max_seq_length
+    top_k = min(parts.top_k, parts.tokenizer.vocab_size)
+
+    def fill_mask(text: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The likeliest tokens at the first [MASK] of each text."""
+        inputs = parts.text_inputs(text, with_masks=True)
+        is_mask = tf.equal(inputs["input_ids"], mask_id)
+        # Of a text without one the first token: it is computed, and not told.
+        position = tf.argmax(tf.cast(is_mask, tf.int32), axis=1, output_type=tf.int32)
+        inputs["masked_lm_positions"] = position[:, tf.newaxis]
+        logits = parts.model(inputs, training=False)["masked_lm_logits"][:, 0]  # (batch, tokens)
+        scores, ids = tf.math.top_k(tf.nn.softmax(logits), k=top_k)
+        lengths = tf.strings.as_string(tf.reduce_sum(inputs["input_mask"], axis=1))
+        sentence = tf.strings.join(
+            [
+                "fill_mask needs [MASK] in the text, within the maximum length of "
+                f"{max_seq_length} tokens. Received: ",
+                lengths,
+                " tokens without it.",
+            ]
+        )
+        status = first_fault((tf.logical_not(tf.reduce_any(is_mask, axis=1)), sentence))
+        answers = {"tokens": tf.gather(parts.vocabulary, ids), "scores": scores}
+        return {**blanked(answers, tf.equal(status, OK)), STATUS: status}
+
+    return fill_mask
 
 
 BUILDERS: dict[str, Callable[[Parts], Signatures]] = {
@@ -195,29 +219,58 @@ def _with_texts(function: Callable, *, names: Sequence[str]) -> Any:
     )
 
 
-def _with_examples(function: Callable, *, names: Sequence[str]) -> Any:
-    """Of serialised `tf.Example`s with the texts as features: what Classify and Regress send."""
-    features = {name: tf.io.FixedLenFeature([], tf.string) for name in names}
+def _with_examples(function: Callable, *, names: Sequence[str], method: str) -> Any:
+    """Of serialised `tf.Example`s with the texts as features: what Classify and Regress send.
+
+    These two take no output besides their own: what a refused row has there is all that tells.
+    """
 
     def from_examples(inputs: tf.Tensor) -> Any:
-        columns = tf.io.parse_example(inputs, features)
-        return function(*(columns[name] for name in features))
+        texts, status = texts_of_examples(inputs, names)
+        is_answered = tf.equal(status, OK)
+        blank = not_a_number if method == "regress" else tf.zeros_like  # 0 may be a score
+        answers = blanked(function(*texts), is_answered, blank=blank)
+        return answers if method != "predict" else {**answers, STATUS: status}
 
     return tf.function(from_examples, autograph=False).get_concrete_function(
         tf.TensorSpec([None], tf.string, name="inputs")
     )
 
 
-def _with_token_ids(function: Callable) -> Any:
-    def from_ids(input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor) -> Any:
-        outputs = function(
-            {"input_ids": input_ids, "input_mask": input_mask, "segment_ids": segment_ids}
-        )
-        return {  # what REST can write, whatever the model computes in
+def _with_token_ids(parts: Parts, function: Callable) -> Any:
+    """Of ids, which are checked row by row, and of the length of each row.
+
+    Lengths instead of a mask: a server fills rows of different lengths up with whatever number
+    comes first in them, which turns a mask's padding into tokens. A number a row is left alone.
+    """
+    architecture = parts.description.architecture
+    check = TokenRowChecker(
+        vocab_size=vocab_size(architecture),
+        num_segments=architecture.type_vocab_size,
+        max_length=architecture.max_position_embeddings,
+        pad_id=parts.tokenizer.pad_id,
+    )
+
+    def from_ids(input_ids: tf.Tensor, segment_ids: tf.Tensor, lengths: tf.Tensor) -> Any:
+        rows = check(input_ids, segment_ids, lengths)
+        outputs = blanked(function(rows.inputs), rows.is_answered)
+        answers = {  # what REST can write, whatever the model computes in
             name: tf.cast(value, tf.float32) if value.dtype.is_floating else value
             for name, value in outputs.items()
         }
+        return {**answers, STATUS: rows.status}
 
     return tf.function(from_ids, autograph=False).get_concrete_function(
-        *(tf.TensorSpec([None, None], tf.int32, name=name) for name in ENCODER_INPUTS)
+        tf.TensorSpec([None, None], tf.int32, name="input_ids"),
+        tf.TensorSpec([None, None], tf.int32, name="segment_ids"),
+        tf.TensorSpec([None], tf.int32, name="lengths"),
     )
+
+
+def _without_padding(
+    outputs: dict[str, tf.Tensor], inputs: dict[str, tf.Tensor], per_token: Collection[str]
+) -> dict[str, tf.Tensor]:
+    """Outputs with zeros at padding in those that have a value a token."""
+    is_token = tf.cast(inputs["input_mask"], tf.bool)
+    found = {name: value for name, value in outputs.items() if name in per_token}
+    return {**outputs, **blanked(found, is_token)}

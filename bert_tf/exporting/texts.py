@@ -1,6 +1,6 @@
 """Turns a client's texts into the encoder's inputs, in the graph.
 
-    bytes -> cut at a limit -> tokens -> [CLS] text [SEP] trimmed -> padded to a few lengths
+    bytes -> cut at limits -> tokens -> [CLS] text [SEP] trimmed -> padded to a few lengths
 
 Text never becomes [CLS], [SEP], [PAD] or [MASK], but for [MASK] where masks are asked for; bytes
 that are no UTF-8 become U+FFFD; an empty text is [CLS] [SEP].
@@ -13,6 +13,9 @@ from bert_tf.data.text.tokenizer import Tokenizer
 
 BYTES_A_TOKEN = 64
 """More than a token of any language takes, white space around it included."""
+MAX_MARKS = 30
+"""Combining marks in a row, as Unicode's stream-safe text has them at most (UAX 15, section 13):
+normalisation sorts such marks, and of thousands takes longer than a model does."""
 
 
 class TextInputs:
@@ -45,15 +48,17 @@ class TextInputs:
         """`input_ids`, `input_mask`, `segment_ids`, int32 (batch, length), of strings (batch)."""
         tokenize = self.tokenizer.tokenize_with_masks if with_masks else self.tokenizer.tokenize
         inputs = pack(
-            tokenize(self._cut(text)),
-            None if text_pair is None else self.tokenizer.tokenize(self._cut(text_pair)),
+            tokenize(_few_marks(self._cut(text))),
+            None
+            if text_pair is None
+            else self.tokenizer.tokenize(_few_marks(self._cut(text_pair))),
             max_seq_length=self.max_seq_length,
             cls_id=self.tokenizer.cls_id,
             sep_id=self.tokenizer.sep_id,
             pad_id=self.tokenizer.pad_id,
         )
         length = bucket_length(
-            tf.shape(inputs["input_ids"])[1],
+            tf.maximum(tf.shape(inputs["input_ids"])[1], 1),  # no text has a column, too
             max_seq_length=self.max_seq_length,
             multiple=self.pad_to_multiple_of,
         )
@@ -67,6 +72,10 @@ class TextInputs:
             lambda: tf.where(is_long, _first_bytes(text, self.max_bytes), text),
             lambda: text,
         )
+
+
+def _few_marks(texts: tf.Tensor) -> tf.Tensor:
+    return tf.strings.regex_replace(texts, rf"(\p{{M}}{{{MAX_MARKS}}})\p{{M}}+", r"\1")
 
 
 def _first_bytes(texts: tf.Tensor, number: int) -> tf.Tensor:

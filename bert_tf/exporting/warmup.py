@@ -124,6 +124,7 @@ def _arguments(
     firsts, seconds = zip(*rows, strict=True)
     if "input_ids" in names:
         inputs = text_inputs(tf.constant(firsts))
+        inputs["lengths"] = tf.reduce_sum(inputs["input_mask"], axis=1)
         return {name: inputs[name].numpy() for name in names}
     columns = ([prefix + text for text in firsts], seconds)
     return {name: np.array(texts, object) for name, texts in zip(names, columns, strict=False)}
@@ -141,6 +142,11 @@ def write_requests(requests: Sequence[WarmupRequest], saved_model_dir: Path) -> 
     """As the file that TF Serving reads."""
     path = saved_model_dir / WARMUP_FILE
     path.parent.mkdir(exist_ok=True)
+    write_logs(requests, path)
+
+
+def write_logs(requests: Sequence[WarmupRequest], path: Path) -> None:
+    """As a TFRecord of `PredictionLog`s."""
     with tf.io.TFRecordWriter(str(path)) as writer:
         for request in requests:
             writer.write(request.as_log().SerializeToString())

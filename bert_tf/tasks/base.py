@@ -45,11 +45,13 @@ class Signature:
     """A function of the SavedModel: what it takes, and what it gives of the answers."""
 
     takes: Literal["texts", "examples", "token_ids"] = "texts"
-    """Strings; serialised `tf.Example`s with the strings as features; the encoder's inputs."""
+    """Strings; serialised `tf.Example`s with the strings as features; token ids."""
     gives: Callable[[dict[str, Any]], dict[str, Any]] = lambda answers: answers
     """Answers of `decode` to what it gives, tensors (batch, ...)."""
     method: Literal["predict", "classify", "regress"] = "predict"
     """Of TensorFlow Serving."""
+    per_token: tuple[str, ...] = ()
+    """What it gives for each token, (batch, length, ...): zero at padding, or an empty string."""
 
 
 @dataclass(frozen=True)

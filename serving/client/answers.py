@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Self
 
+from serving.errors import InvalidArgumentError
+
 
 @dataclasses.dataclass(frozen=True)
 class Classification:
@@ -56,6 +58,13 @@ class MaskFilling:
 
     @classmethod
     def from_outputs(cls, outputs: Mapping[str, Any]) -> list[Self]:
-        """Of a row of `fill_mask`, the likeliest first."""
+        """Of a row of `fill_mask`, the likeliest first.
+
+        Raises:
+            InvalidArgumentError: the row's `status` says why it has no answer.
+        """
+        status = outputs.get("status", "OK")
+        if status != "OK":
+            raise InvalidArgumentError(status)
         pairs = zip(outputs["tokens"], outputs["scores"], strict=True)
         return [cls(token, score) for token, score in pairs]

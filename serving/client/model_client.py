@@ -119,7 +119,11 @@ class ModelClient(abc.ABC):
         return [float(answer) for answer in answers]
 
     def fill_mask(self, texts: Sequence[str]) -> list[list[MaskFilling]]:
-        """The likeliest tokens for the first [MASK] of each text."""
+        """The likeliest tokens for the first [MASK] of each text.
+
+        Raises `InvalidArgumentError` of a text without one; `predict_texts` with `fill_mask` gives
+        the other answers, too, each with its `status`.
+        """
         answers = self.predict_texts(texts, signature_name="fill_mask")
         return [MaskFilling.from_outputs(outputs) for outputs in answers]
 

@@ -4,13 +4,16 @@ import os
 import shutil
 import time
 
+import mlflow.pyfunc
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
 from bert_tf.config import Config, ModelConfig, load_config
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.exporting.predict import predict_texts
+from bert_tf.exporting.pyfunc import TextModel
 from bert_tf.exporting.saved_model import export_model
 from bert_tf.exporting.version_folders import newest_version
 from bert_tf.models.description import ModelDescription
@@ -108,9 +111,7 @@ def test_token_ids_give_the_same_answer_as_text(classifier):
     _, version = classifier
     signature = tf.saved_model.load(str(version)).signatures["token_ids"]
     ids = tf.constant([[2, 5, 6, 7, 3, 0]])
-    outputs = signature(
-        input_ids=ids, input_mask=tf.cast(ids > 0, tf.int32), segment_ids=tf.zeros_like(ids)
-    )
+    outputs = signature(input_ids=ids, segment_ids=tf.zeros_like(ids), lengths=tf.constant([5]))
     expected = predict_texts(version, ["한글 좋아요"])[0]
     np.testing.assert_allclose(
         outputs["probabilities"][0].numpy(), expected["probabilities"], atol=1e-6
@@ -145,10 +146,31 @@ def test_fill_mask_answers_at_the_mask(pretrained):
     assert answer["tokens"] == [VOCABULARY[index] for index in best]
 
 
-def test_fill_mask_without_a_mask_is_refused(pretrained):
+def test_fill_mask_without_a_mask_says_so_of_that_text_alone(pretrained):
     _, version = pretrained
-    with pytest.raises(ValueError, match=r"(?s)fill_mask: .*needs \[MASK\] in every text"):
-        predict_texts(version, ["the film"], signature_name="fill_mask")
+    texts = ["the film", "the [MASK]"]
+    refused, answered = predict_texts(version, texts, signature_name="fill_mask")
+    assert refused == {
+        "status": "fill_mask needs [MASK] in the text, within the maximum length of 16 tokens. "
+        "Received: 4 tokens without it.",
+        "tokens": [""] * 3,
+        "scores": [0.0] * 3,
+    }
+    assert answered["status"] == "OK"
+    assert sum(answered["scores"]) > 0.1
+
+
+@pytest.mark.parametrize("name", ["serving_default", "embed", "tokenize", "fill_mask"])
+def test_an_empty_column_has_an_empty_answer_in_mlflow_too(pretrained, name):
+    _, version = pretrained
+    model = TextModel()
+    artifacts = {"saved_model": str(version)}
+    model.load_context(mlflow.pyfunc.PythonModelContext(artifacts=artifacts, model_config=None))
+    frame = pd.DataFrame({"text": []}, dtype=object)
+    answers = model.predict(None, frame, params={"signature_name": name})
+    assert len(answers) == 0
+    outputs = tf.saved_model.load(str(version)).signatures[name].structured_outputs
+    assert set(answers.columns) == set(outputs)
 
 
 def test_next_sentence_gives_a_probability(pretrained):
@@ -279,6 +301,7 @@ def test_tokens_are_told(classifier):
     assert answer["tokens"] == ["[CLS]", "한글", "good", "[SEP]", *["[PAD]"] * 4]
     assert answer["input_ids"] == [2, 5, 10, 3, 0, 0, 0, 0]
     assert answer["input_mask"] == [1, 1, 1, 1, 0, 0, 0, 0]
+    assert answer["lengths"] == 4
 
 
 @pytest.mark.parametrize(("multiple", "length"), [(3, 6), (64, 16)])
@@ -299,6 +322,15 @@ def test_what_lies_beyond_the_bytes_is_not_looked_at(classifier, tmp_path):
     assert same == cut != other
     through = predict_texts(version, ["나 " * 15 + "abc" + "나"], signature_name="tokenize")
     assert "\ufffd" not in "".join(through[0]["tokens"])
+
+
+def test_many_combining_marks_are_few(classifier):
+    _, version = classifier
+    few, many, none = (
+        predict_texts(version, ["good " + mark], signature_name="embed")[0]["embedding"]
+        for mark in ("\u0301\u0316" * 15, "\u0301\u0316" * 100, "")
+    )
+    assert few == many != none
 
 
 def test_a_hundred_thousand_characters_are_a_text_like_any_other(classifier):

@@ -5,10 +5,23 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from click.testing import CliRunner
 
-from bert_tf.exporting import saved_model
+from bert_tf.cli.main import main
+from bert_tf.config import Config
+from bert_tf.exporting import saved_model, servability
+from bert_tf.exporting.saved_model import export_model
 from bert_tf.exporting.servability import REPORT_FILE, check_file, check_servability
-from bert_tf.exporting.serving_ops import LIST_FILE, list_ops, serving_ops
+from bert_tf.exporting.serving_ops import (
+    LIST_FILE,
+    OLDER_FILE,
+    describe_ops,
+    find_missing,
+    list_ops,
+    missing_in,
+    missing_in_older,
+    serving_ops,
+)
 from bert_tf.exporting.warmup import WARMUP_FILE, WarmupRequest, make_requests, write_requests
 from tests.exporting.test_saved_model import export, make_folder
 
@@ -40,7 +53,10 @@ def test_an_export_says_what_was_checked(tmp_path):
     version = export(make_folder(tmp_path / "model"), tmp_path / "base", check=True)
     report = json.loads((version / REPORT_FILE).read_text())
     assert report["is_servable"]
-    assert set(report["checks"]) == {"operations", "signatures", "paths", "warm-up", "answers"}
+    names = {"operations", "signatures", "paths", "warm-up", "answers", "batching"}
+    assert set(report["checks"]) == names
+    assert "in stock TF Serving 2.20 and later" in report["checks"]["operations"]["detail"]
+    assert "alone and in a batch" in report["checks"]["batching"]["detail"]
     assert report["num_bytes"] > 1000
     assert report["load_seconds"] > 0
     assert report["checks"]["answers"]["detail"].startswith("those of the model in memory")
@@ -61,7 +77,9 @@ def test_answers_other_than_in_memory_are_not_published(tmp_path, monkeypatch):
 
     def other(model, requests):
         answers = real(model, requests)
-        answers[-1] = {name: value + 1 for name, value in answers[-1].items() if name != "tokens"}
+        answers[-1] = {
+            name: value + 1 for name, value in answers[-1].items() if value.dtype.kind == "f"
+        }
         return answers
 
     monkeypatch.setattr(saved_model, "answers_of", other)
@@ -147,6 +165,84 @@ def test_the_list_of_operations_is_that_of_the_installed_packages():
     assert list_ops() == sorted(serving_ops()), f"write {LIST_FILE.name} anew"
     assert {"MatMul", "FastWordpieceTokenizeWithOffsets", "RaggedTensorToTensor"} <= serving_ops()
     assert not {"PyFunc", "EagerPyFunc", "XlaLaunch"} & serving_ops()
+
+
+def test_what_older_releases_lack_are_operations_of_the_list_and_their_attributes():
+    import tensorflow_text  # noqa: F401
+
+    described = describe_ops()
+    assert list(missing_in_older()) == [f"2.{minor}" for minor in range(13, 20)]
+    for missing in missing_in_older().values():
+        for name in missing:
+            operation, _, attribute = name.partition(".")
+            assert operation in serving_ops(), f"write {OLDER_FILE.name} anew"
+            assert not attribute or attribute in described[operation]
+    assert "_QuantizedMatMul" in missing_in("2.16") - missing_in("2.17.1")
+    assert "TFText>Utf8Binarize" in missing_in("2.19"), "tensorflow-text 2.12"
+    assert missing_in("2.20") == missing_in("2.20.1") == missing_in("2.21") == frozenset()
+
+
+def test_differences_are_operations_and_attributes():
+    newest = {"A": ["x", "y"], "B": [], "C": ["z", "debug_name"]}
+    older = {"A": ["x"], "C": ["z", "w"], "D": []}
+    assert find_missing(newest, older) == ["A.y", "B"]
+
+
+@pytest.mark.parametrize("version", ["2.12", "1.15.0"])
+def test_a_release_that_is_not_known_is_refused(version):
+    with pytest.raises(ValueError, match=r"must be 2\.13, .*, 2\.20 or later\. Received: [12]\."):
+        missing_in(version)
+    with pytest.raises(ValueError, match=r"must be written like 2\.20\. Received: 'newest'"):
+        missing_in("newest")
+
+
+def test_what_an_older_release_lacks_is_told_with_the_signature(tmp_path):
+    from tensorflow_text.python.ops.utf8_binarize_op import utf8_binarize
+
+    folder = save(tmp_path / "1", lambda text: {"n": utf8_binarize(text)})
+    assert not faults(check_file(folder, serving_version="2.20"), "operations")
+    assert faults(check_file(folder, serving_version="2.16"), "operations") == (
+        "TFText>Utf8Binarize is not in TF Serving 2.16, used by serving_default"
+    )
+    (check,) = (check for check in check_file(folder) if check.name == "operations")
+    assert "2.19 lacks TFText>Utf8Binarize" in check.detail
+
+
+def test_an_attribute_that_an_older_release_lacks_is_told(tmp_path):
+    def pick(text):
+        places = tf.stack([tf.strings.length(text), tf.zeros_like(text, tf.int32)], axis=1)
+        return {"n": tf.gather_nd(places, places, bad_indices_policy="IGNORE")}
+
+    folder = save(tmp_path / "1", pick)
+    assert "GatherNd.bad_indices_policy is not in TF Serving 2.16" in faults(
+        check_file(folder, serving_version="2.16"), "operations"
+    )
+    assert not faults(check_file(folder, serving_version="2.17"), "operations")
+
+
+def test_an_export_is_refused_for_a_release_that_lacks_an_operation(tmp_path, monkeypatch):
+    folder = make_folder(tmp_path / "model")
+    config = Config.model_validate({"export": {"model": str(folder)}})
+    monkeypatch.setattr(servability, "missing_in", lambda version: frozenset({"MatMul"}))
+    with pytest.raises(ValueError, match=r"MatMul is not in TF Serving 2\.16, used by classify, "):
+        export_model(config, tmp_path / "base", serving_version="2.16")
+    assert not list((tmp_path / "base").glob("[0-9]*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--serving-version", "2.9"), "2.20 or later. Received: 2.9"),
+        (("--serving-version", "2.16", "--no-check"), "leave --no-check out"),
+    ],
+)
+def test_the_command_refuses_a_release_that_it_cannot_look_at(tmp_path, options, message):
+    folder = ("--set", f"export.model={make_folder(tmp_path / 'model')}")
+    output_dir = ("--output-dir", str(tmp_path / "base"))
+    result = CliRunner().invoke(main, ["export", *folder, *output_dir, *options])
+    assert result.exit_code != 0
+    assert message in " ".join(result.output.split())
+    assert not list((tmp_path / "base").glob("[0-9]*"))
 
 
 def test_pairs_are_made_where_the_texts_are_single(tmp_path):

@@ -31,6 +31,14 @@ def test_answers_have_types(client):
     assert client.embed(["ab"], normalize=True) == [[0.2, 0.8]]
 
 
+def test_a_row_of_fill_mask_without_an_answer_is_an_error():
+    row = {"tokens": ["a", "b"], "scores": [0.6, 0.4], "status": "OK"}
+    assert [filling.token for filling in MaskFilling.from_outputs(row)] == ["a", "b"]
+    refused = {"tokens": ["", ""], "scores": [0.0, 0.0], "status": "fill_mask needs [MASK]"}
+    with pytest.raises(errors.InvalidArgumentError, match=r"fill_mask needs \[MASK\]"):
+        MaskFilling.from_outputs(refused)
+
+
 def test_any_number_of_texts_comes_back_in_order(client):
     texts = [f"{number}" for number in range(103)]
     found = list(client.predict_many(texts, signature_name="echo", batch_size=10))

@@ -31,8 +31,9 @@ class TokenLayout(NamedTuple):
         flat = tf.reshape(mask, [-1])
         positions = tf.cast(tf.where(flat)[:, 0], tf.int32)
         number = tf.shape(positions)[0]
-        # At least one: a batch of nothing but padding has a token, too.
+        # At least one: a batch of nothing but padding has a token, too. One of no row has none.
         missing = -tf.maximum(number, 1) % TOKENS_MULTIPLE + tf.cast(tf.equal(number, 0), tf.int32)
+        missing = tf.where(tf.equal(tf.size(flat), 0), 0, missing)
         rows = tf.maximum(tf.cumsum(tf.cast(flat, tf.int32)) - 1, 0)
         return cls(mask, tf.pad(positions, [[0, missing]]), rows)
 

@@ -1,0 +1,48 @@
+"""How far answers of one model may be apart: rounding differs with the shapes of a batch."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Closeness:
+    """What counts as the same answer.
+
+    Args:
+        relative, absolute: of numbers, as `numpy.allclose` has them.
+        of_largest: besides, a share of the largest number of the output.
+        compares_texts: whether texts must be equal that numbers decide, such as a label.
+    """
+
+    relative: float = 1e-4
+    absolute: float = 1e-5
+    of_largest: float = 0.0
+    compares_texts: bool = True
+
+    def holds(self, expected: np.ndarray, received: np.ndarray, *, is_exact: bool = False) -> bool:
+        """Whether they are the same; `is_exact`: no number that is rounded decides them."""
+        if expected.shape != received.shape:
+            return False
+        if expected.dtype.kind in "OS":
+            is_compared = self.compares_texts or is_exact
+            return not is_compared or bool((expected.astype(bytes) == received).all())
+        if expected.dtype.kind != "f":
+            return bool((expected == received).all())
+        finite = expected[np.isfinite(expected)]
+        largest = float(np.abs(finite).max(initial=0.0))
+        return np.allclose(
+            expected,
+            received,
+            rtol=self.relative,
+            atol=self.absolute + self.of_largest * largest,
+            equal_nan=True,
+        )
+
+
+EXACT = Closeness()
+"""float32."""
+ROUNDED = Closeness(of_largest=2**-5, compares_texts=False)
+"""bfloat16, which has 8 bits: a product that is added up in another order differs in the last."""
+CLOSENESS = {"float32": EXACT, "bfloat16": ROUNDED}
+"""By `export.precision`."""

@@ -1,0 +1,130 @@
+"""A client's token ids in, the encoder's inputs out: checked row by row, in the graph.
+
+    input_ids [[2, 7, 3, 3], [2, -5, 3, 9]], lengths [3, 3]
+
+        ->  input_ids [[2, 7, 3], [0, 0, 0]], input_mask [[1, 1, 1], [1, 0, 0]]
+            status    ["OK", "input_ids must be from 0 to 30521. Received: -5 at position 1."]
+
+What stands at `lengths` and beyond is padding, whatever it is: a server that puts rows of different
+lengths together fills them up with numbers of its own.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from bert_tf.exporting.row_status import OK, first_fault
+
+NAMES = ("input_ids", "segment_ids", "lengths")
+
+
+class TokenRows(NamedTuple):
+    """The rows of a batch, those that are refused in it as one token of padding."""
+
+    inputs: dict[str, tf.Tensor]
+    """Of the encoder, int32 (batch, longest row that is answered)."""
+    status: tf.Tensor
+    """string (batch): `OK`, or what is wrong with the row."""
+
+    @property
+    def is_answered(self) -> tf.Tensor:
+        """bool (batch)."""
+        return tf.equal(self.status, OK)
+
+    @property
+    def is_token(self) -> tf.Tensor:
+        """bool (batch, length), of rows that are answered."""
+        return tf.cast(self.inputs["input_mask"], tf.bool) & self.is_answered[:, tf.newaxis]
+
+
+class TokenRowChecker:
+    """Checks rows against what a model knows.
+
+    Args:
+        vocab_size: ids are from 0 to one less.
+        num_segments: so are segments.
+        max_length: the positions that the model has.
+    """
+
+    def __init__(self, *, vocab_size: int, num_segments: int, max_length: int, pad_id: int):
+        self._vocab_size = vocab_size
+        self._num_segments = num_segments
+        self._max_length = max_length
+        self._pad_id = pad_id
+
+    def __call__(
+        self, input_ids: tf.Tensor, segment_ids: tf.Tensor, lengths: tf.Tensor
+    ) -> TokenRows:
+        """`input_ids`, `segment_ids` int32 (batch, length), `lengths` int32 (batch).
+
+        Fails of inputs with different numbers of rows alone: a server puts none such together.
+        """
+        with tf.control_dependencies([_same_number_of_rows(input_ids, segment_ids, lengths)]):
+            num_columns = tf.minimum(tf.shape(input_ids)[1], tf.shape(segment_ids)[1])
+        # A column at least, of which the first fault is looked for, and none that no row can use.
+        width = tf.clip_by_value(num_columns, 1, self._max_length)
+        input_ids, segment_ids = (_with_width(x, width) for x in (input_ids, segment_ids))
+        is_token = tf.sequence_mask(lengths, width)
+        status = first_fault(
+            _outside(lengths, 1, self._max_length, name="lengths"),
+            (
+                lengths > num_columns,
+                _sentence("lengths must be at most the ids and the segments of the row.", lengths),
+            ),
+            _outside_at(input_ids, is_token, self._vocab_size, name="input_ids"),
+            _outside_at(segment_ids, is_token, self._num_segments, name="segment_ids"),
+        )
+        is_answered = tf.equal(status, OK)
+        lengths = tf.where(is_answered, lengths, 1)
+        longest = tf.maximum(
+            tf.reduce_max(lengths), 1
+        )  # of no row at all the least number there is
+        mask = tf.sequence_mask(lengths, longest)
+        is_kept = mask & is_answered[:, tf.newaxis]
+        inputs = {
+            "input_ids": tf.where(is_kept, input_ids[:, :longest], self._pad_id),
+            "input_mask": tf.cast(mask, tf.int32),
+            "segment_ids": tf.where(is_kept, segment_ids[:, :longest], 0),
+        }
+        return TokenRows(inputs, status)
+
+
+def _same_number_of_rows(*inputs: tf.Tensor) -> tf.Operation:
+    numbers = tf.stack([tf.shape(x)[0] for x in inputs])
+    received = tf.strings.reduce_join(tf.strings.as_string(numbers), separator=", ")
+    return tf.debugging.Assert(
+        tf.reduce_all(numbers == numbers[0]),
+        [f"{', '.join(NAMES)} must have the same number of rows. Received:", received],
+    )
+
+
+def _with_width(x: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+    x = x[:, :width]
+    return tf.pad(x, [[0, 0], [0, width - tf.shape(x)[1]]])
+
+
+def _outside(values: tf.Tensor, least: int, most: int, *, name: str) -> tuple[tf.Tensor, tf.Tensor]:
+    sentence = _sentence(f"{name} must be from {least} to {most}.", values)
+    return (values < least) | (values > most), sentence
+
+
+def _outside_at(
+    values: tf.Tensor, is_token: tf.Tensor, number: int, *, name: str
+) -> tuple[tf.Tensor, tf.Tensor]:
+    is_outside = is_token & ((values < 0) | (values >= number))
+    place = tf.argmax(tf.cast(is_outside, tf.int32), axis=1, output_type=tf.int32)
+    value = tf.gather(values, place, axis=1, batch_dims=1)
+    sentence = tf.strings.join(
+        [
+            f"{name} must be from 0 to {number - 1}. Received: ",
+            tf.strings.as_string(value),
+            " at position ",
+            tf.strings.as_string(place),
+            ".",
+        ]
+    )
+    return tf.reduce_any(is_outside, axis=1), sentence
+
+
+def _sentence(what: str, received: tf.Tensor) -> tf.Tensor:
+    return tf.strings.join([f"{what} Received: ", tf.strings.as_string(received), "."])
