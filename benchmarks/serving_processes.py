@@ -22,6 +22,9 @@ class Server:
 
     rest_url: str
     grpc_address: str = ""
+    process_id: int = 0
+    poll_seconds: float = 1.0
+    """Between the local server's looks at the disk."""
     alone: list[float] = field(default_factory=list)
     """Seconds of each request of one client."""
     together: list[float] = field(default_factory=list)
@@ -43,8 +46,8 @@ def serve_saved_model(base: Path, *, batching: bool = True) -> Iterator[Server]:
     ]
     if batching:
         command += ["--enable_batching", f"--batching_parameters_file={BATCHING}"]
-    with _process(command):
-        server = Server(f"http://127.0.0.1:{rest_port}", f"127.0.0.1:{port}")
+    with _process(command) as process:
+        server = Server(f"http://127.0.0.1:{rest_port}", f"127.0.0.1:{port}", process.pid)
         with server.client() as client:
             client.wait_until_available(120)
         yield server

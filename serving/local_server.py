@@ -258,14 +258,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop_requested.set())
     server = _build_server(flags)
+    # TensorFlow, which is there now, stays: collecting garbage after a swap is quick without it.
+    gc.collect()
+    gc.freeze()
     try:
         server.start()
     except (OSError, ServingError) as error:
         _logger.error("%s", error)
         return 1
-    # What is there now stays: collecting garbage after a swap then takes milliseconds.
-    gc.collect()
-    gc.freeze()
     stop_requested.wait()
     _logger.info("Shutting down: waiting for running requests to end ...")
     # A second signal ends the process at once.
