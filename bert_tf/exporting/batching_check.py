@@ -112,7 +112,7 @@ def make_batches(
         plain = StockBatching(pad_variable_length_inputs=False)
         merged = {padding: padding.merge(alone)}
         if any(value.ndim > 1 for value in short.values()):
-            merged[plain] = plain.merge(_filled_up(alone))
+            merged[plain] = plain.merge(_to_one_width(alone))
         batches += [
             Batch(name, of_signature[0].method, alone, inputs, stock, text_inputs.tokenizer.pad_id)
             for stock, inputs in merged.items()
@@ -120,8 +120,8 @@ def make_batches(
     return batches
 
 
-def _filled_up(requests: Sequence[Tensors]) -> list[Tensors]:
-    """Tensors of two dimensions as wide as the widest."""
+def _to_one_width(requests: Sequence[Tensors]) -> list[Tensors]:
+    """Tensors of two dimensions as wide as the widest, as clients may send them."""
     width = max(value.shape[1] for it in requests for value in it.values() if value.ndim > 1)
     return [
         {
