@@ -80,7 +80,7 @@ def build_rest_app(
             response = await read_and_answer(request)
         finally:
             num_requests -= 1
-        if has_cors and request.url.path.lower().startswith(PREFIX):
+        if has_cors and request.scope["path"].lower().startswith(PREFIX):
             response.headers.update(_CORS_HEADERS)
         return response
 
