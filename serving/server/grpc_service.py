@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -81,13 +82,15 @@ class Statuses(grpc.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler:
         handler = continuation(handler_call_details)
-        if handler is None or handler.unary_unary is None:
+        if handler is None or handler.request_streaming:
             return handler
-        name = handler_call_details.method
+        name, method = handler_call_details.method, handler.unary_stream or handler.unary_unary
 
-        def answer(request: bytes, context: grpc.ServicerContext) -> Any:
+        # A method that waits in no thread, as Health's Watch, says so by its attributes.
+        @functools.wraps(method)
+        def answer(request: bytes, context: grpc.ServicerContext, *send: Any) -> Any:
             try:
-                return handler.unary_unary(_read_message(request), context)
+                return method(_read_message(request), context, *send)
             except errors.ServingError as error:
                 context.abort(grpc.StatusCode[error.code], error.message)
             except MemoryError as error:
@@ -105,13 +108,21 @@ class Statuses(grpc.ServerInterceptor):
             try:
                 return handler.request_deserializer(request)
             except DecodeError as error:
-                raise errors.InvalidArgumentError(
-                    f"{name} must be sent its message. Received {len(request)} bytes that are none."
-                ) from error
+                raise no_message(name, request) from error
 
-        return grpc.unary_unary_rpc_method_handler(
-            answer, response_serializer=handler.response_serializer
+        make = (
+            grpc.unary_stream_rpc_method_handler
+            if handler.response_streaming
+            else grpc.unary_unary_rpc_method_handler
         )
+        return make(answer, response_serializer=handler.response_serializer)
+
+
+def no_message(method: str, request: bytes) -> errors.InvalidArgumentError:
+    """What is said of bytes that do not parse."""
+    return errors.InvalidArgumentError(
+        f"{method} must be sent its message. Received {len(request)} bytes that are none."
+    )
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):

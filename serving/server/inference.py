@@ -33,6 +33,7 @@ from serving.server.servable import (
     check_input_names,
 )
 
+_MAX_CONTEXT_BYTES = 64 << 20
 _INPUTS, _CLASSES, _SCORES, _OUTPUTS = "inputs", "classes", "scores", "outputs"
 
 
@@ -167,6 +168,7 @@ def serialize_examples(examples: input_pb2.Input) -> np.ndarray:
     elif kind == "example_list_with_context":
         with_context = examples.example_list_with_context
         context = with_context.context.SerializeToString()
+        _check_context(len(context), len(with_context.examples))
         # Messages merge when they are appended: the example's features win.
         found = [context + example.SerializeToString() for example in with_context.examples]
     else:
@@ -176,6 +178,16 @@ def serialize_examples(examples: input_pb2.Input) -> np.ndarray:
     array = np.empty(len(found), dtype=object)
     array[:] = found
     return array
+
+
+def _check_context(num_bytes: int, num_examples: int) -> None:
+    """A small request must not become gigabytes."""
+    if num_bytes * num_examples > _MAX_CONTEXT_BYTES:
+        raise errors.InvalidArgumentError(
+            "A context is put into every example, which must be at most "
+            f"{_MAX_CONTEXT_BYTES >> 20} MiB together. Received: {num_bytes} bytes for "
+            f"{num_examples} examples. Send fewer examples at once."
+        )
 
 
 def classes_to_json(result: classification_pb2.ClassificationResult) -> str:
