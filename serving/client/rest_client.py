@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.parse
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +12,6 @@ import urllib3
 from serving import errors
 from serving.client.model_client import ModelClient, check_one_form
 
-_FIRST_BACKOFF_SECONDS = 0.1
 _MAX_CONNECTIONS = 32
 
 
@@ -88,31 +86,27 @@ class RestClient(ModelClient):
     def _request(self, method: str, suffix: str, document: object = None) -> dict[str, Any]:
         """Sends a request, again if need be, and returns the answer's JSON object."""
         body = None if document is None else json.dumps(document).encode("utf-8")
-        give_up_at = time.monotonic() + self.timeout_seconds
-        backoff_seconds = _FIRST_BACKOFF_SECONDS
-        num_retries_left = self.num_retries
-        while True:
-            try:
-                return self._send(method, self._model_url + suffix, body, give_up_at)
-            except errors.UnavailableError:
-                if num_retries_left == 0 or time.monotonic() + backoff_seconds >= give_up_at:
-                    raise
-            num_retries_left -= 1
-            time.sleep(backoff_seconds)
-            backoff_seconds *= 2
-
-    def _send(self, method: str, url: str, body: bytes | None, give_up_at: float) -> dict[str, Any]:
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        seconds_left = max(give_up_at - time.monotonic(), 0.001)
+        url = self._model_url + suffix
+        return self._ask_again(lambda seconds: self._send(method, url, body, headers, seconds))
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        timeout_seconds: float,
+    ) -> dict[str, Any]:
         try:
             response = self._pool.request(
                 method,
                 url,
                 body=body,
                 headers=headers,
-                timeout=urllib3.Timeout(total=seconds_left),
+                timeout=urllib3.Timeout(total=timeout_seconds),
                 redirect=False,
             )
         # NewConnectionError is also a timeout error, so it stands first.
