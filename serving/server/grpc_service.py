@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -33,12 +33,14 @@ from serving.server.model_config import read_model_config
 from serving.server.servable import DEFAULT_SIGNATURE_NAME
 
 _logger = logging.getLogger(__name__)
+_HEALTHY = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
+_Response = TypeVar("_Response", bound=Any)
 
 
 def add_services(
     server: grpc.Server, models: ModelManager, *, allows_unavailable_labels: bool = False
-) -> Health:
-    """Registers the services with a server; the health service is given back, to be changed."""
+) -> health.HealthServicer:
+    """Registers the services with a server; the health service is given back, to be ended."""
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
         PredictionService(models), server
     )
@@ -47,26 +49,9 @@ def add_services(
     )
     health_servicer = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-    return Health(health_servicer)
-
-
-class Health:
-    """The standard health service: SERVING from the start until the server stops."""
-
-    _SERVICES = (
-        "",
-        "tensorflow.serving.PredictionService",
-        "tensorflow.serving.ModelService",
-    )
-
-    def __init__(self, servicer: health.HealthServicer) -> None:
-        self._servicer = servicer
-        for name in self._SERVICES:
-            servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
-
-    def stop(self) -> None:
-        """Reports NOT_SERVING, to watchers and to later calls, since no more requests are taken."""
-        self._servicer.enter_graceful_shutdown()
+    for name in _HEALTHY:  # from the start until the server stops
+        health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+    return health_servicer
 
 
 class Statuses(grpc.ServerInterceptor):
@@ -173,34 +158,32 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def Classify(  # noqa: N802
         self, request: classification_pb2.ClassificationRequest, context: grpc.ServicerContext
     ) -> classification_pb2.ClassificationResponse:
-        response = classification_pb2.ClassificationResponse()
-        self._infer(inference.classify, "Classify", request, context, response)
-        return response
+        return self._infer(
+            inference.CLASSIFY, request, context, classification_pb2.ClassificationResponse()
+        )
 
     def Regress(  # noqa: N802
         self, request: regression_pb2.RegressionRequest, context: grpc.ServicerContext
     ) -> regression_pb2.RegressionResponse:
-        response = regression_pb2.RegressionResponse()
-        self._infer(inference.regress, "Regress", request, context, response)
-        return response
+        return self._infer(inference.REGRESS, request, context, regression_pb2.RegressionResponse())
 
     def _infer(
         self,
-        run: Callable[..., Any],
-        method: str,
+        method: inference.Method,
         request: Any,
         context: grpc.ServicerContext,
-        response: Any,
-    ) -> None:
+        response: _Response,
+    ) -> _Response:
         name, version, label = _read_model_spec(request)
         with (
-            self._models.metrics.watch("GRPC", model_name=name, api=method),
+            self._models.metrics.watch("GRPC", model_name=name, api=method.api),
             self._models.use_version(name, version=version, label=label) as (
                 used_version,
                 servable,
             ),
         ):
-            found = run(
+            found = inference.infer(
+                method,
                 servable,
                 request.input,
                 signature_name=request.model_spec.signature_name,
@@ -208,6 +191,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             )
         response.result.CopyFrom(found)
         _fill_model_spec(response.model_spec, name, request.model_spec.signature_name, used_version)
+        return response
 
     def MultiInference(  # noqa: N802
         self, request: inference_pb2.MultiInferenceRequest, context: grpc.ServicerContext

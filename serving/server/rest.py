@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import dataclasses
 import json
 import logging
 import re
@@ -25,6 +24,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving import errors
+from serving.server.flags import Flags
 from serving.server.manager import ModelManager
 from serving.server.metrics import CONTENT_TYPE, Metrics
 from serving.server.rest_requests import PREFIX, answer
@@ -40,36 +40,16 @@ _CORS_HEADERS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class RestLimits:
-    """What the REST surface takes."""
-
-    timeout_seconds: float = 30.0
-    """Of a request, from its arrival on."""
-    max_requests: int = 1024
-    """At once; more are answered with UNAVAILABLE."""
-    max_body_bytes: int = 64 << 20
-
-
 def build_rest_app(
-    models: ModelManager,
-    *,
-    executor: concurrent.futures.Executor,
-    limits: RestLimits | None = None,
-    metrics_path: str | None = None,
-    has_cors: bool = False,
+    models: ModelManager, *, executor: concurrent.futures.Executor, flags: Flags
 ) -> ASGIApp:
-    """Makes the application.
-
-    `metrics_path`: where metrics are read; None is nowhere. `has_cors`: whether answers have the
-    headers that let pages of other hosts read them.
-    """
-    limits = limits or RestLimits()
+    """Makes the application; `flags` tell what it takes, and until when."""
+    timeout_seconds = flags.rest_api_timeout_in_ms / 1000
     num_requests = 0
 
     async def answer_request(request: Request) -> Response:
         nonlocal num_requests
-        if num_requests >= limits.max_requests:
+        if num_requests >= flags.max_requests:
             return _error_response(
                 errors.UnavailableError(
                     f"The server has {num_requests} requests under way. Try again later."
@@ -80,12 +60,12 @@ def build_rest_app(
             response = await read_and_answer(request)
         finally:
             num_requests -= 1
-        if has_cors and request.scope["path"].lower().startswith(PREFIX):
+        if flags.rest_api_enable_cors_support and request.scope["path"].lower().startswith(PREFIX):
             response.headers.update(_CORS_HEADERS)
         return response
 
     async def read_and_answer(request: Request) -> Response:
-        deadline_at = time.monotonic() + limits.timeout_seconds
+        deadline_at = time.monotonic() + timeout_seconds
         if request.method not in _METHODS:
             return _error_response(errors.UnimplementedError(f"Not a method: {request.method}"))
         if request.headers.get("expect", "100-continue").lower() != "100-continue":
@@ -95,11 +75,11 @@ def build_rest_app(
         path = _ORIGIN.sub("", request.scope["raw_path"].decode("latin-1"))
         if query := request.scope["query_string"].decode("latin-1"):
             path = f"{path}?{query}"
-        if metrics_path and path.partition("?")[0] == metrics_path:
-            return _answer_metrics(models.metrics, path, metrics_path)
+        if flags.metrics_path and path.partition("?")[0] == flags.metrics_path:
+            return _answer_metrics(models.metrics, path, flags.metrics_path)
         try:
-            async with asyncio.timeout(limits.timeout_seconds):
-                body = await _read_body(request, limits.max_body_bytes)
+            async with asyncio.timeout(timeout_seconds):
+                body = await _read_body(request, flags.max_request_bytes)
         except ClientDisconnect:
             return _error_response(errors.CancelledError("The client closed the connection."))
         except TimeoutError:

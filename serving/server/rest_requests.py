@@ -83,12 +83,13 @@ class _Question:
 
     def infer(self, verb: str, body: bytes) -> str:
         """Classify and Regress, which differ in what they run and write only."""
-        run, to_json = _INFERENCES[verb]
+        method, to_json = _INFERENCES[verb]
         document = json_text.parse_json_object(body)
         signature_name = predict_json.read_signature_name(document)
         examples = read_examples(document)
         with self._use_version() as (_, servable):
-            result = run(
+            result = inference.infer(
+                method,
                 servable,
                 examples,
                 signature_name=signature_name,
@@ -113,9 +114,9 @@ class _Question:
         return self.models.use_version(self.name, version=self.version, label=self.label)
 
 
-_INFERENCES: dict[str, tuple[Callable[..., Any], Callable[[Any], str]]] = {
-    "classify": (inference.classify, inference.classes_to_json),
-    "regress": (inference.regress, inference.values_to_json),
+_INFERENCES: dict[str, tuple[inference.Method, Callable[[Any], str]]] = {
+    "classify": (inference.CLASSIFY, inference.classes_to_json),
+    "regress": (inference.REGRESS, inference.values_to_json),
 }
 
 
