@@ -170,9 +170,9 @@ class LocalServer:
 
         server = grpc.server(
             concurrent.futures.ThreadPoolExecutor(
-                self._flags.grpc_max_threads, thread_name_prefix="grpc"
+                self._flags.max_requests, thread_name_prefix="grpc"
             ),
-            interceptors=[grpc_service.Statuses()],
+            interceptors=[grpc_service.Statuses(num_threads=self._flags.grpc_max_threads)],
             # Beyond, a request is refused at once: RESOURCE_EXHAUSTED.
             maximum_concurrent_rpcs=self._flags.max_requests,
             options=[

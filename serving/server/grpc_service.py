@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -55,11 +56,15 @@ def add_services(
 
 
 class Statuses(grpc.ServerInterceptor):
-    """Gives every error of a method its gRPC status code.
+    """Gives every error of a method its gRPC status code, and runs `num_threads` methods at once.
 
     gRPC itself calls a request that is no message INTERNAL, which is the server's fault; here it is
-    the client's.
+    the client's. A thread of gRPC's waits for each request that has begun, which may be for ever,
+    so it must have more of them than run methods.
     """
+
+    def __init__(self, *, num_threads: int) -> None:
+        self._running = threading.BoundedSemaphore(num_threads)
 
     def intercept_service(
         self,
@@ -75,7 +80,8 @@ class Statuses(grpc.ServerInterceptor):
         @functools.wraps(method)
         def answer(request: bytes, context: grpc.ServicerContext, *send: Any) -> Any:
             try:
-                return method(_read_message(request), context, *send)
+                with self._running:
+                    return method(_read_message(request), context, *send)
             except errors.ServingError as error:
                 context.abort(grpc.StatusCode[error.code], error.message)
             except MemoryError as error:
