@@ -112,9 +112,6 @@ class LocalServer:
     def stop(self) -> None:
         """Takes no more requests, lets those that run end, then unloads the models."""
         self._stop_requested.set()
-        for thread in self._threads:
-            thread.join()
-        self._threads.clear()
         if self._health is not None:
             # To watchers and to later calls NOT_SERVING, since no more requests are taken.
             self._health.enter_graceful_shutdown()
@@ -128,6 +125,9 @@ class LocalServer:
         if grpc_stopped is not None:
             grpc_stopped.wait()
             self._grpc_server = self._grpc_port = None
+        for thread in self._threads:  # one may be loading a version
+            thread.join()
+        self._threads.clear()
         self.models.close()
 
     def __enter__(self) -> Self:
@@ -253,14 +253,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # On the command line, as in TensorFlow Serving, port 0 means off.
     ports = {"port": flags.port or None, "rest_api_port": flags.rest_api_port or None}
     server = LocalServer(**(vars(flags) | ports))
+    # What is there before any model stays: garbage is collected in milliseconds after a swap.
+    gc.collect()
+    gc.freeze()
     try:
         server.start()
     except (OSError, ServingError) as error:
         _logger.error("%s", error)
         return 1
-    # What is there now stays: collecting garbage after a swap then takes milliseconds.
-    gc.collect()
-    gc.freeze()
     stop_requested.wait()
     _logger.info("Shutting down: waiting for running requests to end ...")
     # A second signal ends the process at once.
