@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from serving.errors import ServingError
-from serving.server.flags import Flags, TlsFiles, parse_flags
+from serving.server.flags import Flags, parse_flags
 from serving.server.listening import RestThread, bracket, listen, port_error
 from serving.server.model_config import ModelSettings, read_model_config_file
 
@@ -271,7 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _server_credentials(tls: TlsFiles) -> grpc.ServerCredentials:
+def _server_credentials(tls: Any) -> grpc.ServerCredentials:
     import grpc
 
     return grpc.ssl_server_credentials(

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from serving import errors
-from serving.client.model_client import ModelClient, check_one_form
+from serving.client.model_client import ModelClient, Options, check_one_form
 
 _DEFAULT_SIGNATURE_NAME = "serving_default"
 
@@ -23,26 +23,11 @@ class GrpcClient(ModelClient):
     times, each after twice the pause.
     """
 
-    def __init__(
-        self,
-        address: str,
-        *,
-        model_name: str,
-        version: int | None = None,
-        label: str | None = None,
-        timeout_seconds: float = 30.0,
-        num_retries: int = 3,
-    ) -> None:
+    def __init__(self, address: str, **options: Unpack[Options]) -> None:
         import grpc
         from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-        super().__init__(
-            model_name=model_name,
-            version=version,
-            label=label,
-            timeout_seconds=timeout_seconds,
-            num_retries=num_retries,
-        )
+        super().__init__(**options)
         self.address = address
         self._rpc_error = grpc.RpcError
         self._channel = grpc.insecure_channel(

@@ -8,7 +8,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Self, TypeVar
+from typing import Any, Required, Self, TypedDict, TypeVar
 
 from serving import errors
 from serving.client.answers import Classification, LabelSet, MaskFilling
@@ -16,6 +16,16 @@ from serving.client.answers import Classification, LabelSet, MaskFilling
 _POLL_SECONDS = 0.2
 _FIRST_BACKOFF_SECONDS = 0.1
 _Answer = TypeVar("_Answer")
+
+
+class Options(TypedDict, total=False):
+    """What every client takes; the defaults stand in `ModelClient`."""
+
+    model_name: Required[str]
+    version: int | None
+    label: str | None
+    timeout_seconds: float
+    num_retries: int
 
 
 class ModelClient(abc.ABC):
@@ -29,10 +39,10 @@ class ModelClient(abc.ABC):
         self,
         *,
         model_name: str,
-        version: int | None,
-        label: str | None,
-        timeout_seconds: float,
-        num_retries: int,
+        version: int | None = None,
+        label: str | None = None,
+        timeout_seconds: float = 30.0,
+        num_retries: int = 3,
     ) -> None:
         if version is not None and label is not None:
             raise ValueError(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import urllib.parse
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import urllib3
 
 from serving import errors
-from serving.client.model_client import ModelClient, check_one_form
+from serving.client.model_client import ModelClient, Options, check_one_form
 
 _MAX_CONNECTIONS = 32
 
@@ -24,23 +24,8 @@ class RestClient(ModelClient):
     the pause: a prediction changes nothing, so that is safe.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        model_name: str,
-        version: int | None = None,
-        label: str | None = None,
-        timeout_seconds: float = 30.0,
-        num_retries: int = 3,
-    ) -> None:
-        super().__init__(
-            model_name=model_name,
-            version=version,
-            label=label,
-            timeout_seconds=timeout_seconds,
-            num_retries=num_retries,
-        )
+    def __init__(self, url: str, **options: Unpack[Options]) -> None:
+        super().__init__(**options)
         if "://" not in url:
             url = f"http://{url}"
         parts = urllib.parse.urlsplit(url)
@@ -49,11 +34,11 @@ class RestClient(ModelClient):
                 f"url must be like http://127.0.0.1:8501. Received: {url!r}. Add scheme and host."
             )
         self.url = url.rstrip("/")
-        path = f"/v1/models/{urllib.parse.quote(model_name, safe='')}"
-        if version is not None:
-            path += f"/versions/{version}"
-        elif label is not None:
-            path += f"/labels/{urllib.parse.quote(label, safe='')}"
+        path = f"/v1/models/{urllib.parse.quote(self.model_name, safe='')}"
+        if self.version is not None:
+            path += f"/versions/{self.version}"
+        elif self.label is not None:
+            path += f"/labels/{urllib.parse.quote(self.label, safe='')}"
         self._model_url = self.url + path
         self._pool = urllib3.PoolManager(maxsize=_MAX_CONNECTIONS, retries=False)
 

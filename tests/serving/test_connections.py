@@ -16,7 +16,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from serving import errors
 from serving.client import GrpcClient, RestClient
 from serving.local_server import LocalServer
-from serving.server.flags import TlsFiles
+from serving.server.config_messages import SSLConfig
 from serving.server.model_config import ModelSettings
 
 
@@ -91,7 +91,7 @@ def test_grpc_over_tls(publish, tmp_path):
         check=True,
         capture_output=True,
     )
-    tls = TlsFiles(key.read_text(), certificate.read_text())
+    tls = SSLConfig(server_key=key.read_text(), server_cert=certificate.read_text())
     with LocalServer([ModelSettings("demo", tmp_path / "demo")], port=0, tls=tls) as server:
         request = predict_pb2.PredictRequest()
         request.model_spec.name = "demo"
