@@ -287,3 +287,10 @@ def test_what_is_no_message_is_the_clients_fault(server, method):
             list(call(b"\xff\xff no message", timeout=10))
     assert raised.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert "must be sent its message" in raised.value.details()
+
+
+def test_a_method_that_health_does_not_have_is_unimplemented_without_a_trace(server, caplog):
+    with grpc.insecure_channel(server.grpc_address) as channel:
+        call = channel.unary_unary("/grpc.health.v1.Health/List")
+        assert_code(grpc.StatusCode.UNIMPLEMENTED, "is not answered here", call, b"", timeout=10)
+    assert not caplog.records
