@@ -58,9 +58,10 @@ class ModelManager(Mapping[str, ServedModel]):
         self, name: str, *, version: int | None = None, label: str | None = None
     ) -> Iterator[tuple[int, Servable]]:
         """As `ServedModel.use_version`, by the name of the model."""
-        if name not in self._models:
+        model = self._models.get(name)
+        if model is None:
             raise servable_not_found(name, version) if label is None else unknown_label(label)
-        with self._models[name].use_version(version=version, label=label) as used:
+        with model.use_version(version=version, label=label) as used:
             yield used
 
     def list_versions(self, name: str) -> list[ModelVersion]:

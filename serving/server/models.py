@@ -108,9 +108,10 @@ class ServedModel:
 
     def resolve_label(self, label: str) -> int:
         """Returns the version that a label stands for."""
-        if label not in self._labels:
+        version = self._labels.get(label)
+        if version is None:
             raise unknown_label(label)
-        return self._labels[label]
+        return version
 
     def is_available(self, version: int) -> bool:
         """Whether the version answers requests."""
