@@ -52,9 +52,7 @@ class TextModel(mlflow.pyfunc.PythonModel):
         answers = []
         for start in range(0, max(1, len(frame)), _ROWS_PER_CALL):
             rows = slice(start, start + _ROWS_PER_CALL)
-            outputs = signature(
-                **{k: tf.constant(inputs[k][rows], dtype=spec.dtype) for k, spec in specs.items()}
-            )
+            outputs = signature(**{k: _tensor(inputs[k][rows], spec) for k, spec in specs.items()})
             columns = {key: _as_column(value.numpy()) for key, value in outputs.items()}
             answers.append(pd.DataFrame(columns, index=frame.index[rows]))
         return pd.concat(answers)
@@ -90,6 +88,13 @@ def _as_values(column: pd.Series, *, spec: tf.TensorSpec) -> list[Any]:
                     f"Received: {value!r}."
                 )
     return values
+
+
+def _tensor(values: list[Any], spec: tf.TensorSpec) -> tf.Tensor:
+    """Of no row at all one with the right number of dimensions."""
+    if not values:
+        return tf.zeros([0] * spec.shape.rank, spec.dtype)
+    return tf.constant(values, dtype=spec.dtype)
 
 
 def _as_column(values: np.ndarray) -> Any:

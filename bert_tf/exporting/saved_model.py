@@ -149,6 +149,7 @@ def _check(
     Raises:
         ValueError: it has faults.
     """
+    log.info("Checking the export, in memory and in a process of its own: this takes a while.")
     expected = answers_of(model, requests)
     batches = make_batches(
         model.answers, model.text_inputs, texts, description, methods=model.methods

@@ -31,7 +31,7 @@ REPORT_FILE = "assets.extra/servability.json"
 # What REST can write.
 SERVED_TYPES = (tf.float32, tf.float64, tf.int32, tf.int64, tf.uint8, tf.bool, tf.string)
 PROGRAM = Path(__file__).with_name("replay.py")
-SECONDS_TO_REPLAY = 600
+SECONDS_TO_REPLAY = 1800
 _ABSOLUTE_PATH = re.compile(rb"(/[\w.@+-]+){2,}/?|[A-Za-z]:\\.+")
 
 
@@ -113,7 +113,9 @@ def check_servability(
     if facts and expected is not None:
         checks.append(_check_answers(expected, answers, closeness))
     if facts and batches:
-        checks.append(_check_batches(batches, of_batches, closeness))
+        checks.append(
+            _check_batches(batches, of_batches, closeness, seconds=facts["requests_seconds"])
+        )
     return Report(
         checks=tuple(checks),
         num_bytes=folder_bytes(directory),
@@ -194,19 +196,17 @@ def _replay(directory: Path, batches: Sequence[Batch]) -> tuple[Check, list[Any]
     with tempfile.TemporaryDirectory() as folder:
         result, requests = f"{folder}/result.npz", Path(folder) / "requests"
         write_logs([request for batch in batches for request in batch.requests()], requests)
-        process = subprocess.run(
-            [
-                sys.executable,
-                "-I",
-                str(PROGRAM),
-                str(directory.resolve()),
-                result,
-                str(requests),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=SECONDS_TO_REPLAY,
-        )
+        command = [sys.executable, "-I", str(PROGRAM), str(directory.resolve())]
+        try:
+            process = subprocess.run(
+                [*command, result, str(requests)],
+                capture_output=True,
+                text=True,
+                timeout=SECONDS_TO_REPLAY,
+            )
+        except subprocess.TimeoutExpired:
+            fault = f"a fresh process had not answered all requests after {SECONDS_TO_REPLAY} s"
+            return Check("warm-up", (fault,)), [], {}
         if process.returncode:
             last = (process.stderr.strip().splitlines() or ["no message"])[-1]
             return Check("warm-up", (f"a fresh process failed: {last[:500]}",)), [], {}
@@ -247,7 +247,9 @@ def _check_answers(
     return Check("answers", tuple(faults), f"those of the model in memory to {largest:.1g}")
 
 
-def _check_batches(batches: Sequence[Batch], found: Sequence[Any], closeness: Closeness) -> Check:
+def _check_batches(
+    batches: Sequence[Batch], found: Sequence[Any], closeness: Closeness, *, seconds: float
+) -> Check:
     faults: list[str] = []
     place = 0
     for batch in batches:
@@ -258,6 +260,6 @@ def _check_batches(batches: Sequence[Batch], found: Sequence[Any], closeness: Cl
     num_rows = sum(len(next(iter(batch.merged.values()))) for batch in batches)
     detail = (
         f"{num_rows} rows of {len(names)} signatures, hostile ones among them, answer the same "
-        "alone and in a batch as TF Serving makes it up"
+        f"alone and in a batch as TF Serving makes it up; asked in {seconds:.1f} s"
     )
     return Check("batching", tuple(faults), detail)

@@ -19,7 +19,7 @@ Tensors = Mapping[str, np.ndarray]
 
 
 class BatchRefusedError(ValueError):
-    """The server answers all requests of the batch with this error."""
+    """The server answers all requests of the batch with this error, or ends."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,14 @@ class StockBatching:
         merged = {}
         for name in requests[0]:
             tensors = [request[name] for request in requests]
-            if len({(tensor.ndim, tensor.dtype.kind) for tensor in tensors}) > 1:
-                raise BatchRefusedError(f"{name}: tensors must be of one type and rank.")
+            if len({tensor.dtype.kind for tensor in tensors}) > 1:
+                raise BatchRefusedError(f"{name}: tensors must be of one type.")
             if self.pad_variable_length_inputs:
+                if len({tensor.ndim for tensor in tensors}) > 1:
+                    raise BatchRefusedError(
+                        f"{name}: tensors that are filled up must be of one rank. Received: "
+                        f"{[tensor.ndim for tensor in tensors]}, which ends the server."
+                    )
                 shape = np.max([tensor.shape for tensor in tensors], axis=0)
                 tensors = [_filled_up(tensor, shape) for tensor in tensors]
             elif len({tensor.shape[1:] for tensor in tensors}) > 1:

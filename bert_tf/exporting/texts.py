@@ -82,11 +82,8 @@ def _first_bytes(texts: tf.Tensor, number: int) -> tf.Tensor:
     """At most the first `number` bytes of each, without a character that this would cut through."""
     texts = tf.strings.substr(texts, 0, number)
     last = tf.io.decode_raw(tf.strings.substr(tf.strings.join(["   ", texts]), -3, 3), tf.uint8)
-    # The first byte of a character of two bytes is 0xC0 at least, of three 0xE0, of four 0xF0.
-    is_begun = tf.cast(last, tf.int32) >= [
-        0xF0,
-        0xE0,
-        0xC0,
-    ]  # by a byte that is so far from the end
+    # The first byte of a character of two bytes is 0xC0 at least, of three 0xE0, of four 0xF0: such
+    # a byte, so far from the end, begins one that is cut through.
+    is_begun = tf.cast(last, tf.int32) >= [0xF0, 0xE0, 0xC0]
     num_begun = tf.reduce_max(tf.where(is_begun, [3, 2, 1], 0), axis=1)
     return tf.strings.substr(texts, tf.zeros_like(num_begun), tf.strings.length(texts) - num_begun)

@@ -31,11 +31,6 @@ class TokenRows(NamedTuple):
         """bool (batch)."""
         return tf.equal(self.status, OK)
 
-    @property
-    def is_token(self) -> tf.Tensor:
-        """bool (batch, length), of rows that are answered."""
-        return tf.cast(self.inputs["input_mask"], tf.bool) & self.is_answered[:, tf.newaxis]
-
 
 class TokenRowChecker:
     """Checks rows against what a model knows.
@@ -76,9 +71,8 @@ class TokenRowChecker:
         )
         is_answered = tf.equal(status, OK)
         lengths = tf.where(is_answered, lengths, 1)
-        longest = tf.maximum(
-            tf.reduce_max(lengths), 1
-        )  # of no row at all the least number there is
+        # Of no row at all `reduce_max` is the least number there is.
+        longest = tf.maximum(tf.reduce_max(lengths), 1)
         mask = tf.sequence_mask(lengths, longest)
         is_kept = mask & is_answered[:, tf.newaxis]
         inputs = {

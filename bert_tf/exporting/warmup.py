@@ -149,4 +149,4 @@ def write_logs(requests: Sequence[WarmupRequest], path: Path) -> None:
     """As a TFRecord of `PredictionLog`s."""
     with tf.io.TFRecordWriter(str(path)) as writer:
         for request in requests:
-            writer.write(request.as_log().SerializeToString())
+            writer.write(request.as_log().SerializeToString(deterministic=True))

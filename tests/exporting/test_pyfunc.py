@@ -46,6 +46,16 @@ class Sentiment(tf.Module):
     def count(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"num_texts_of_call": tf.fill(tf.shape(text), tf.size(text))}
 
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None], tf.int32, name="input_ids"),
+            tf.TensorSpec([None], tf.int32, name="lengths"),
+        ]
+    )
+    def total(self, input_ids: tf.Tensor, lengths: tf.Tensor) -> dict[str, tf.Tensor]:
+        is_token = tf.sequence_mask(lengths, tf.shape(input_ids)[1], dtype=tf.int32)
+        return {"total": tf.reduce_sum(input_ids * is_token, axis=1)}
+
 
 @pytest.fixture(scope="module")
 def saved_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -55,6 +65,7 @@ def saved_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "serving_default": module.classify,
         "compare": module.compare,
         "count": module.count,
+        "total": module.total,
     }
     tf.saved_model.save(module, str(path), signatures=signatures)
     return path
@@ -118,9 +129,16 @@ def test_frame_without_rows_has_an_answer_without_rows(model: TextModel) -> None
     )
 
 
+@pytest.mark.parametrize(("num_rows", "totals"), [(2, [3, 7]), (0, [])])
+def test_rows_of_numbers_are_taken(model: TextModel, num_rows: int, totals: list[int]) -> None:
+    frame = pd.DataFrame({"input_ids": [[1, 2, 9], [3, 4, 9]], "lengths": [2, 2]})[:num_rows]
+    answers = model.predict(None, frame, params={"signature_name": "total"})
+    assert answers["total"].tolist() == totals
+
+
 def test_errors_name_signature_column_and_row(model: TextModel) -> None:
     with pytest.raises(
-        ValueError, match="signature_name must be one of compare, count, serving_default"
+        ValueError, match="signature_name must be one of compare, count, serving_default, total"
     ):
         model.predict(None, [GOOD], params={"signature_name": "rank"})
     with pytest.raises(ValueError, match=r"the columns text\. Received: review\. Add text"):

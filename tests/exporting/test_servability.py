@@ -1,6 +1,8 @@
 """What TF Serving would not take, or would answer differently, is found before it ships."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from bert_tf.cli.main import main
 from bert_tf.config import Config
 from bert_tf.exporting import saved_model, servability
 from bert_tf.exporting.saved_model import export_model
-from bert_tf.exporting.servability import REPORT_FILE, check_file, check_servability
+from bert_tf.exporting.servability import PROGRAM, REPORT_FILE, check_file, check_servability
 from bert_tf.exporting.serving_ops import (
     LIST_FILE,
     OLDER_FILE,
@@ -47,6 +49,23 @@ def length(text):
 def faults(checks, name):
     (check,) = (check for check in checks if check.name == name)
     return " ".join(check.faults)
+
+
+def test_a_process_that_does_not_end_is_a_fault(tmp_path, monkeypatch):
+    version = export(make_folder(tmp_path / "model"), tmp_path / "base")
+    monkeypatch.setattr(servability, "SECONDS_TO_REPLAY", 0.01)
+    report = servability.check_servability(version)
+    assert report.faults == ["warm-up: a fresh process had not answered all requests after 0.01 s"]
+
+
+def test_a_request_is_asked_once(tmp_path):
+    folder = save(tmp_path / "1", lambda text: {"x": tf.random.uniform(tf.shape(text))})
+    result = str(tmp_path / "result.npz")
+    requests = str(folder / WARMUP_FILE)
+    subprocess.run([sys.executable, "-I", str(PROGRAM), str(folder), result, requests], check=True)
+    with np.load(result) as found:
+        assert set(found.files) == {"facts", "0:x", "1:x"}
+        np.testing.assert_array_equal(found["0:x"], found["1:x"])
 
 
 def test_an_export_says_what_was_checked(tmp_path):

@@ -31,8 +31,9 @@ def test_stock_fills_up_with_the_first_element():
     [
         (False, np.zeros((1, 3), np.int32), "or pad_variable_length_inputs must be true"),
         (True, np.zeros((1, 0), np.int32), "empty in a batch of others that are not"),
-        (True, np.zeros((1, 2, 1), np.int32), "of one type and rank"),
-        (True, np.zeros((1, 2), np.float32), "of one type and rank"),
+        (True, np.zeros((1, 2, 1), np.int32), "of one rank.*which ends the server"),
+        (False, np.zeros((1, 2, 1), np.int32), "must have equal dimensions but for the first"),
+        (True, np.zeros((1, 2), np.float32), "of one type"),
     ],
 )
 def test_stock_refuses_whole_batches(pads, second, message):

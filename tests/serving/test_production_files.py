@@ -4,11 +4,13 @@ import re
 from pathlib import Path
 
 import kubernetes_validate
+import numpy as np
 import pytest
 import yaml
 
 from bert_tf.exporting.models_config import CONFIG_FILE, CONFIG_FOLDER
 from bert_tf.exporting.rollout import MAX_LOADED, STABLE
+from bert_tf.exporting.stock_batching import BatchRefusedError, StockBatching
 from serving.server.batching import BatchingSettings
 from serving.server.config_messages import (
     BatchingParameters,
@@ -72,10 +74,27 @@ def test_they_parse_as_the_messages_of_their_flags(name, kind) -> None:
 
 def test_they_are_what_the_server_takes() -> None:
     message = read_message(FOLDER / "batching.config", BatchingParameters, flag="--x")
-    settings = BatchingSettings.from_message(message)
-    assert settings.allowed_batch_sizes[-1] == settings.max_batch_size
+    assert BatchingSettings.from_message(message).max_batch_size == 32
     message = read_message(FOLDER / "monitoring.config", MonitoringConfig, flag="--x")
     assert message.prometheus_config.path == DEFAULT_PATH
+
+
+def test_no_request_ends_a_server_that_batches() -> None:
+    message = read_message(FOLDER / "batching.config", BatchingParameters, flag="--x")
+    batching = StockBatching(
+        pad_variable_length_inputs=message.pad_variable_length_inputs,
+        allowed_batch_sizes=tuple(message.allowed_batch_sizes),
+    )
+    texts = {"text": np.array([b"a", b"b", b"c"], object)}
+    empty = {"text": np.array([], object)}
+    for requests in ([texts, empty], [empty, texts], [empty]):
+        merged = batching.merge(requests)
+        assert len(merged["text"]) == sum(len(request["text"]) for request in requests)
+    for wrong in (np.array([[b"a"]], object), np.array([[b"a", b"b"]], object)):
+        for requests in ([texts, {"text": wrong}], [{"text": wrong}, texts]):
+            with pytest.raises(BatchRefusedError) as refused:
+                batching.merge(requests)
+            assert "ends the server" not in str(refused.value)
 
 
 @pytest.mark.parametrize("source", ["image", "deployment"])
