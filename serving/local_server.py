@@ -143,7 +143,7 @@ class LocalServer:
             return
 
         def run() -> None:
-            while not self._stop_requested.wait(wait_seconds):
+            while not self._stop_requested.wait(min(wait_seconds, threading.TIMEOUT_MAX)):
                 look()
 
         thread = threading.Thread(target=run, name="poll", daemon=True)

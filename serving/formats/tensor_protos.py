@@ -94,6 +94,11 @@ def type_name(data_type: int) -> str:
     return types_pb2.DataType.Name(data_type).removeprefix("DT_").lower()
 
 
+def write_shape(shape: tuple[int, ...]) -> str:
+    """A shape as TensorFlow Serving's error messages have it."""
+    return f"[{','.join(map(str, shape))}]"
+
+
 def _read_shape(shape: tensor_shape_pb2.TensorShapeProto, name: str) -> tuple[int, ...]:
     sizes = tuple(dimension.size for dimension in shape.dim)
     if any(size < 0 for size in sizes) or len(sizes) > MAX_RANK:

@@ -26,7 +26,7 @@ from tensorflow_serving.apis import (
 
 from serving import errors
 from serving.formats.json_tensors import decimals_to_json
-from serving.formats.tensor_protos import array_from_proto
+from serving.formats.tensor_protos import array_from_proto, write_shape
 from serving.server.servable import (
     DEFAULT_SIGNATURE_NAME,
     Servable,
@@ -231,7 +231,7 @@ def _write_values(
     if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] != 1):
         raise errors.InvalidArgumentError(
             "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got "
-            f"{_shape(values)}"
+            f"{write_shape(values.shape)}"
         )
     if values.shape[0] != num_examples:
         raise errors.InvalidArgumentError(
@@ -254,7 +254,8 @@ def _write_classes(
     for name, array in outputs.items():
         if array.ndim != 2:
             raise errors.InvalidArgumentError(
-                f"Expected Tensor shape: [batch_size num_classes] but got {_shape(array)}"
+                "Expected Tensor shape: [batch_size num_classes] but got "
+                f"{write_shape(array.shape)}"
             )
         expected = "DT_STRING" if name == _CLASSES else "DT_FLOAT"
         if array.dtype != (object if name == _CLASSES else np.float32):
@@ -281,10 +282,6 @@ def _write_classes(
             if scores is not None:
                 entry.score = float(scores[row, column])
     return result
-
-
-def _shape(array: np.ndarray) -> str:
-    return f"[{','.join(map(str, array.shape))}]"
 
 
 def _type(array: np.ndarray) -> str:

@@ -89,16 +89,18 @@ class ModelManager(Mapping[str, ServedModel]):
             before = dict(self._models)
             for settings in models:
                 _check_labels(before.get(settings.name), settings, allows_unavailable_labels)
-            self._models = {
+            after = {
                 settings.name: before.get(settings.name) or self._make(settings)
                 for settings in models
             }
+            closed = {name: model for name, model in before.items() if name not in after}
+            # In this order a model that goes has a status throughout.
+            self._closed |= closed
+            self._models = after
             for settings in models:
-                self._models[settings.name].change(settings)
-            for name, model in before.items():
-                if name not in self._models:
-                    model.close()
-                    self._closed[name] = model
+                after[settings.name].change(settings)
+            for model in closed.values():
+                model.close()
             self._poll()
             _check_loaded([m for name, m in self._models.items() if name not in before])
 

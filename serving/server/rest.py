@@ -1,9 +1,6 @@
-"""The REST surface: an ASGI application with TensorFlow Serving's paths, answers and errors.
+"""The REST surface: an ASGI application with TensorFlow Serving's answers and errors.
 
-    POST /v1/models/NAME[/versions/N|/labels/L]:predict|classify|regress
-    GET  /v1/models/NAME[/versions/N|/labels/L][/metadata]
-    GET  /monitoring/prometheus/metrics
-
+`rest_requests` has the paths of models; those of metrics and of CORS are answered here.
 Parsing, the model and writing run in a thread pool, so that the event loop only moves bytes. What
 comes while so many requests are under way that more would only wait is refused at once.
 """
