@@ -105,34 +105,9 @@ HTTP_STATUS = {
     "UNAUTHENTICATED": 401,
 }
 
-_CLASSES: dict[str, type[ServingError]] = {
-    error_class.code: error_class
-    for error_class in (
-        CancelledError,
-        InvalidArgumentError,
-        DeadlineExceededError,
-        NotFoundError,
-        ResourceExhaustedError,
-        FailedPreconditionError,
-        OutOfRangeError,
-        UnimplementedError,
-        InternalError,
-        UnavailableError,
-        DataLossError,
-    )
-}
-
-# Several codes share a status; a REST client learns the most general one.
-_CODE_BY_HTTP_STATUS = {
-    400: "INVALID_ARGUMENT",
-    404: "NOT_FOUND",
-    429: "RESOURCE_EXHAUSTED",
-    499: "CANCELLED",
-    500: "INTERNAL",
-    501: "UNIMPLEMENTED",
-    503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
-}
+_CLASSES = {error_class.code: error_class for error_class in ServingError.__subclasses__()}
+# Several codes share a status; a REST client learns the class that stands first, the most general.
+_CODE_BY_HTTP_STATUS = {HTTP_STATUS[code]: code for code in reversed(_CLASSES)}
 
 
 def error_for_code(code: str, message: str) -> ServingError:

@@ -9,7 +9,6 @@ REST paths and gRPC services. Production runs TensorFlow Serving itself on the s
 from __future__ import annotations
 
 import concurrent.futures
-import dataclasses
 import gc
 import logging
 import os
@@ -20,14 +19,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from serving.errors import ServingError
-from serving.server.flags import Flags, TlsFiles, parse_flags
+from serving.server.flags import Flags, parse_flags
 from serving.server.listening import RestThread, bracket, listen, port_error
 from serving.server.model_config import ModelSettings, read_model_config_file
 
 if TYPE_CHECKING:
     import grpc
-
-    from serving.server.grpc_service import Health
+    from grpc_health.v1.health import HealthServicer
 
 _logger = logging.getLogger(__name__)
 
@@ -75,7 +73,7 @@ class LocalServer:
         self._rest: RestThread | None = None
         self._grpc_server: grpc.Server | None = None
         self._grpc_port: int | None = None
-        self._health: Health | None = None
+        self._health: HealthServicer | None = None
 
     @property
     def rest_url(self) -> str:
@@ -114,11 +112,9 @@ class LocalServer:
     def stop(self) -> None:
         """Takes no more requests, lets those that run end, then unloads the models."""
         self._stop_requested.set()
-        for thread in self._threads:
-            thread.join()
-        self._threads.clear()
         if self._health is not None:
-            self._health.stop()
+            # To watchers and to later calls NOT_SERVING, since no more requests are taken.
+            self._health.enter_graceful_shutdown()
             self._health = None
         grpc_stopped = None
         if self._grpc_server is not None:
@@ -129,6 +125,9 @@ class LocalServer:
         if grpc_stopped is not None:
             grpc_stopped.wait()
             self._grpc_server = self._grpc_port = None
+        for thread in self._threads:  # one may be loading a version
+            thread.join()
+        self._threads.clear()
         self.models.close()
 
     def __enter__(self) -> Self:
@@ -144,7 +143,7 @@ class LocalServer:
             return
 
         def run() -> None:
-            while not self._stop_requested.wait(wait_seconds):
+            while not self._stop_requested.wait(min(wait_seconds, threading.TIMEOUT_MAX)):
                 look()
 
         thread = threading.Thread(target=run, name="poll", daemon=True)
@@ -171,9 +170,9 @@ class LocalServer:
 
         server = grpc.server(
             concurrent.futures.ThreadPoolExecutor(
-                self._flags.grpc_max_threads, thread_name_prefix="grpc"
+                self._flags.max_requests, thread_name_prefix="grpc"
             ),
-            interceptors=[grpc_service.Statuses()],
+            interceptors=[grpc_service.Statuses(num_threads=self._flags.grpc_max_threads)],
             # Beyond, a request is refused at once: RESOURCE_EXHAUSTED.
             maximum_concurrent_rpcs=self._flags.max_requests,
             options=[
@@ -223,13 +222,7 @@ class LocalServer:
         app = rest.build_rest_app(
             self.models,
             executor=executor,
-            limits=rest.RestLimits(
-                timeout_seconds=self._flags.rest_api_timeout_in_ms / 1000,
-                max_requests=self._flags.max_requests,
-                max_body_bytes=self._flags.max_request_bytes,
-            ),
-            metrics_path=self._flags.metrics_path,
-            has_cors=self._flags.rest_api_enable_cors_support,
+            flags=self._flags,
         )
         try:
             self._rest = RestThread(
@@ -257,8 +250,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stop_requested = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop_requested.set())
-    server = _build_server(flags)
-    # TensorFlow, which is there now, stays: collecting garbage after a swap is quick without it.
+    # On the command line, as in TensorFlow Serving, port 0 means off.
+    ports = {"port": flags.port or None, "rest_api_port": flags.rest_api_port or None}
+    server = LocalServer(**(vars(flags) | ports))
+    # What is there before any model stays: garbage is collected in milliseconds after a swap.
     gc.collect()
     gc.freeze()
     try:
@@ -276,22 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _build_server(flags: Flags) -> LocalServer:
-    """Makes the server; on the command line, as in TensorFlow Serving, port 0 means off."""
-    others = {
-        field.name: getattr(flags, field.name)
-        for field in dataclasses.fields(flags)
-        if field.name not in ("models", "port", "rest_api_port")
-    }
-    return LocalServer(
-        flags.models,
-        port=flags.port or None,
-        rest_api_port=flags.rest_api_port or None,
-        **others,
-    )
-
-
-def _server_credentials(tls: TlsFiles) -> grpc.ServerCredentials:
+def _server_credentials(tls: Any) -> grpc.ServerCredentials:
     import grpc
 
     return grpc.ssl_server_credentials(

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from serving.client.answers import Classification, LabelSet, MaskFilling
 from serving.client.model_client import ModelClient
 
 _Answer = TypeVar("_Answer")
+_Arguments = ParamSpec("_Arguments")
+
+
+def _awaited(
+    method: Callable[Concatenate[ModelClient, _Arguments], _Answer],
+) -> Callable[Concatenate[AsyncClient, _Arguments], Coroutine[Any, Any, _Answer]]:
+    """The method of a `ModelClient` as one to be awaited, with its arguments and docstring."""
+
+    @functools.wraps(method)
+    async def call(
+        self: AsyncClient, /, *arguments: _Arguments.args, **options: _Arguments.kwargs
+    ) -> _Answer:
+        run = functools.partial(getattr(self.client, method.__name__), *arguments, **options)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, run)
+
+    return call
 
 
 class AsyncClient:
@@ -25,55 +40,13 @@ class AsyncClient:
         self.client = client
         self._threads = ThreadPoolExecutor(max_in_flight, thread_name_prefix="serving-client")
 
-    async def predict(
-        self,
-        *,
-        instances: Sequence[Any] | None = None,
-        inputs: Any = None,
-        signature_name: str | None = None,
-    ) -> Any:
-        """See `ModelClient.predict`."""
-        return await self._run(
-            self.client.predict, instances=instances, inputs=inputs, signature_name=signature_name
-        )
-
-    async def predict_texts(
-        self,
-        texts: Sequence[str],
-        *,
-        text_pairs: Sequence[str] | None = None,
-        signature_name: str | None = None,
-    ) -> list[Any]:
-        """See `ModelClient.predict_texts`."""
-        return await self._run(
-            self.client.predict_texts, texts, text_pairs=text_pairs, signature_name=signature_name
-        )
-
-    async def classify(
-        self, texts: Sequence[str], *, text_pairs: Sequence[str] | None = None
-    ) -> list[Classification]:
-        """See `ModelClient.classify`."""
-        return await self._run(self.client.classify, texts, text_pairs=text_pairs)
-
-    async def predict_labels(
-        self, texts: Sequence[str], *, text_pairs: Sequence[str] | None = None
-    ) -> list[LabelSet]:
-        """See `ModelClient.predict_labels`."""
-        return await self._run(self.client.predict_labels, texts, text_pairs=text_pairs)
-
-    async def predict_scores(
-        self, texts: Sequence[str], *, text_pairs: Sequence[str] | None = None
-    ) -> list[float]:
-        """See `ModelClient.predict_scores`."""
-        return await self._run(self.client.predict_scores, texts, text_pairs=text_pairs)
-
-    async def fill_mask(self, texts: Sequence[str]) -> list[list[MaskFilling]]:
-        """See `ModelClient.fill_mask`."""
-        return await self._run(self.client.fill_mask, texts)
-
-    async def embed(self, texts: Sequence[str], *, normalize: bool = False) -> list[list[float]]:
-        """See `ModelClient.embed`."""
-        return await self._run(self.client.embed, texts, normalize=normalize)
+    predict = _awaited(ModelClient.predict)
+    predict_texts = _awaited(ModelClient.predict_texts)
+    classify = _awaited(ModelClient.classify)
+    predict_labels = _awaited(ModelClient.predict_labels)
+    predict_scores = _awaited(ModelClient.predict_scores)
+    fill_mask = _awaited(ModelClient.fill_mask)
+    embed = _awaited(ModelClient.embed)
 
     async def close(self) -> None:
         """Waits for what runs, and closes the client."""
@@ -85,9 +58,3 @@ class AsyncClient:
 
     async def __aexit__(self, *exception: object) -> None:
         await self.close()
-
-    async def _run(self, call: Callable[..., _Answer], *arguments: Any, **options: Any) -> _Answer:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._threads, functools.partial(call, *arguments, **options)
-        )

@@ -6,14 +6,12 @@ TensorFlow is imported when a `GrpcClient` is made, not before: its messages nee
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from serving import errors
-from serving.client.model_client import ModelClient, check_one_form
+from serving.client.model_client import ModelClient, Options, check_one_form
 
-_FIRST_BACKOFF_SECONDS = 0.1
 _DEFAULT_SIGNATURE_NAME = "serving_default"
 
 
@@ -25,26 +23,11 @@ class GrpcClient(ModelClient):
     times, each after twice the pause.
     """
 
-    def __init__(
-        self,
-        address: str,
-        *,
-        model_name: str,
-        version: int | None = None,
-        label: str | None = None,
-        timeout_seconds: float = 30.0,
-        num_retries: int = 3,
-    ) -> None:
+    def __init__(self, address: str, **options: Unpack[Options]) -> None:
         import grpc
         from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-        super().__init__(
-            model_name=model_name,
-            version=version,
-            label=label,
-            timeout_seconds=timeout_seconds,
-            num_retries=num_retries,
-        )
+        super().__init__(**options)
         self.address = address
         self._rpc_error = grpc.RpcError
         self._channel = grpc.insecure_channel(
@@ -140,21 +123,11 @@ class GrpcClient(ModelClient):
             spec.version_label = self.label
 
     def _call(self, method: Callable[..., Any], request: Any) -> Any:
-        """Makes a call, again if need be."""
-        give_up_at = time.monotonic() + self.timeout_seconds
-        backoff_seconds = _FIRST_BACKOFF_SECONDS
-        num_retries_left = self.num_retries
-        while True:
+        def ask(timeout_seconds: float) -> Any:
             try:
-                return method(request, timeout=max(give_up_at - time.monotonic(), 0.001))
-            except self._rpc_error as rpc_error:
-                error = errors.error_for_code(rpc_error.code().name, rpc_error.details() or "")
-                if (
-                    not isinstance(error, errors.UnavailableError)
-                    or num_retries_left == 0
-                    or time.monotonic() + backoff_seconds >= give_up_at
-                ):
-                    raise error from rpc_error
-            num_retries_left -= 1
-            time.sleep(backoff_seconds)
-            backoff_seconds *= 2
+                return method(request, timeout=timeout_seconds)
+            except self._rpc_error as error:
+                code, details = error.code().name, error.details() or ""
+                raise errors.error_for_code(code, details) from error
+
+        return self._ask_again(ask)

@@ -6,14 +6,26 @@ import abc
 import collections
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Self
+from typing import Any, Required, Self, TypedDict, TypeVar
 
 from serving import errors
 from serving.client.answers import Classification, LabelSet, MaskFilling
 
 _POLL_SECONDS = 0.2
+_FIRST_BACKOFF_SECONDS = 0.1
+_Answer = TypeVar("_Answer")
+
+
+class Options(TypedDict, total=False):
+    """What every client takes; the defaults stand in `ModelClient`."""
+
+    model_name: Required[str]
+    version: int | None
+    label: str | None
+    timeout_seconds: float
+    num_retries: int
 
 
 class ModelClient(abc.ABC):
@@ -27,10 +39,10 @@ class ModelClient(abc.ABC):
         self,
         *,
         model_name: str,
-        version: int | None,
-        label: str | None,
-        timeout_seconds: float,
-        num_retries: int,
+        version: int | None = None,
+        label: str | None = None,
+        timeout_seconds: float = 30.0,
+        num_retries: int = 3,
     ) -> None:
         if version is not None and label is not None:
             raise ValueError(
@@ -194,6 +206,20 @@ class ModelClient(abc.ABC):
                     f"Last answer: {last}"
                 )
             time.sleep(_POLL_SECONDS)
+
+    def _ask_again(self, ask: Callable[[float], _Answer]) -> _Answer:
+        """What `ask` returns, given the seconds that are left; again while it is UNAVAILABLE."""
+        give_up_at = time.monotonic() + self.timeout_seconds
+        backoff_seconds, num_retries_left = _FIRST_BACKOFF_SECONDS, self.num_retries
+        while True:
+            try:
+                return ask(max(give_up_at - time.monotonic(), 0.001))
+            except errors.UnavailableError:
+                if num_retries_left == 0 or time.monotonic() + backoff_seconds >= give_up_at:
+                    raise
+            num_retries_left -= 1
+            time.sleep(backoff_seconds)
+            backoff_seconds *= 2
 
     def __enter__(self) -> Self:
         return self

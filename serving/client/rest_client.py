@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.parse
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import urllib3
 
 from serving import errors
-from serving.client.model_client import ModelClient, check_one_form
+from serving.client.model_client import ModelClient, Options, check_one_form
 
-_FIRST_BACKOFF_SECONDS = 0.1
 _MAX_CONNECTIONS = 32
 
 
@@ -26,23 +24,8 @@ class RestClient(ModelClient):
     the pause: a prediction changes nothing, so that is safe.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        model_name: str,
-        version: int | None = None,
-        label: str | None = None,
-        timeout_seconds: float = 30.0,
-        num_retries: int = 3,
-    ) -> None:
-        super().__init__(
-            model_name=model_name,
-            version=version,
-            label=label,
-            timeout_seconds=timeout_seconds,
-            num_retries=num_retries,
-        )
+    def __init__(self, url: str, **options: Unpack[Options]) -> None:
+        super().__init__(**options)
         if "://" not in url:
             url = f"http://{url}"
         parts = urllib.parse.urlsplit(url)
@@ -51,11 +34,11 @@ class RestClient(ModelClient):
                 f"url must be like http://127.0.0.1:8501. Received: {url!r}. Add scheme and host."
             )
         self.url = url.rstrip("/")
-        path = f"/v1/models/{urllib.parse.quote(model_name, safe='')}"
-        if version is not None:
-            path += f"/versions/{version}"
-        elif label is not None:
-            path += f"/labels/{urllib.parse.quote(label, safe='')}"
+        path = f"/v1/models/{urllib.parse.quote(self.model_name, safe='')}"
+        if self.version is not None:
+            path += f"/versions/{self.version}"
+        elif self.label is not None:
+            path += f"/labels/{urllib.parse.quote(self.label, safe='')}"
         self._model_url = self.url + path
         self._pool = urllib3.PoolManager(maxsize=_MAX_CONNECTIONS, retries=False)
 
@@ -88,31 +71,27 @@ class RestClient(ModelClient):
     def _request(self, method: str, suffix: str, document: object = None) -> dict[str, Any]:
         """Sends a request, again if need be, and returns the answer's JSON object."""
         body = None if document is None else json.dumps(document).encode("utf-8")
-        give_up_at = time.monotonic() + self.timeout_seconds
-        backoff_seconds = _FIRST_BACKOFF_SECONDS
-        num_retries_left = self.num_retries
-        while True:
-            try:
-                return self._send(method, self._model_url + suffix, body, give_up_at)
-            except errors.UnavailableError:
-                if num_retries_left == 0 or time.monotonic() + backoff_seconds >= give_up_at:
-                    raise
-            num_retries_left -= 1
-            time.sleep(backoff_seconds)
-            backoff_seconds *= 2
-
-    def _send(self, method: str, url: str, body: bytes | None, give_up_at: float) -> dict[str, Any]:
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        seconds_left = max(give_up_at - time.monotonic(), 0.001)
+        url = self._model_url + suffix
+        return self._ask_again(lambda seconds: self._send(method, url, body, headers, seconds))
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        timeout_seconds: float,
+    ) -> dict[str, Any]:
         try:
             response = self._pool.request(
                 method,
                 url,
                 body=body,
                 headers=headers,
-                timeout=urllib3.Timeout(total=seconds_left),
+                timeout=urllib3.Timeout(total=timeout_seconds),
                 redirect=False,
             )
         # NewConnectionError is also a timeout error, so it stands first.

@@ -27,6 +27,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from serving import errors
 from serving.formats import json_tensors
 from serving.formats.json_text import is_base64_json, preview_json
+from serving.formats.tensor_protos import write_shape
 
 
 def read_signature_name(document: Mapping[str, Any]) -> str:
@@ -136,14 +137,10 @@ def _append_row_item(columns: dict[str, _Column], name: str, value: Any, *, num_
         raise errors.InvalidArgumentError(
             f"Expecting tensor size: {expected} but got: {got}"
             if expected != got
-            else f"Expecting shape {_write_shape(column.shape)} but got: {_write_shape(shape)}"
+            else f"Expecting shape {write_shape(column.shape)} but got: {write_shape(shape)}"
         )
     if len(column.values) == num_rows * math.prod(column.shape):
         column.values.extend(values)
-
-
-def _write_shape(shape: tuple[int, ...]) -> str:
-    return f"[{','.join(map(str, shape))}]"
 
 
 def _read_columns(inputs: Any, signature: meta_graph_pb2.SignatureDef) -> dict[str, np.ndarray]:

@@ -37,6 +37,7 @@ _HALVES = (types_pb2.DT_HALF, types_pb2.DT_BFLOAT16)
 _COMPLEX = (types_pb2.DT_COMPLEX64, types_pb2.DT_COMPLEX128)
 MAX_RANK = 32
 """TensorFlow's is 254, but feeding strings of more from Python ends the process."""
+_MAX_ELEMENTS = 2**63 // np.dtype(np.complex128).itemsize
 _MAX_FILLED_BYTES = 16 << 20
 _BYTES_OF_A_STRING = 32
 """Of an empty one: NumPy's reference, and what TensorFlow keeps for it."""
@@ -93,6 +94,11 @@ def type_name(data_type: int) -> str:
     return types_pb2.DataType.Name(data_type).removeprefix("DT_").lower()
 
 
+def write_shape(shape: tuple[int, ...]) -> str:
+    """A shape as TensorFlow Serving's error messages have it."""
+    return f"[{','.join(map(str, shape))}]"
+
+
 def _read_shape(shape: tensor_shape_pb2.TensorShapeProto, name: str) -> tuple[int, ...]:
     sizes = tuple(dimension.size for dimension in shape.dim)
     if any(size < 0 for size in sizes) or len(sizes) > MAX_RANK:
@@ -101,7 +107,8 @@ def _read_shape(shape: tensor_shape_pb2.TensorShapeProto, name: str) -> tuple[in
             f"a shape must have at most {MAX_RANK} dimensions, each of 0 or more. Received: "
             f"{list(sizes[: MAX_RANK + 1])}.",
         )
-    if math.prod(sizes) >= 2**63:
+    # NumPy counts bytes, and those of a shape without elements, too.
+    if math.prod(size for size in sizes if size) >= _MAX_ELEMENTS:
         raise _parsing_error(name, f"the shape {list(sizes)} has too many elements.")
     return sizes
 

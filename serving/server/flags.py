@@ -14,19 +14,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from serving.server.config_messages import (
+    BatchingParameters,
+    MonitoringConfig,
+    SSLConfig,
+    read_message,
+)
+from serving.server.metrics import DEFAULT_PATH
 from serving.server.model_config import LoadSettings, ModelSettings, read_model_config_file
 
 _NUM_CORES = os.cpu_count() or 1
-
-
-@dataclasses.dataclass(frozen=True)
-class TlsFiles:
-    """Contents of `SSLConfig`: PEM texts, as the configuration file itself holds them."""
-
-    server_key: str
-    server_cert: str
-    custom_ca: str = ""
-    client_verify: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +49,8 @@ class Flags:
     enable_profiler: bool = True
     loading: LoadSettings = dataclasses.field(default_factory=LoadSettings)
     metrics_path: str | None = None
-    tls: TlsFiles | None = None
+    tls: Any = None
+    """An `SSLConfig`: PEM texts."""
 
 
 # Of `tensorflow_model_server`: name -> (default, meaning). A default of True or False is a switch.
@@ -216,7 +214,6 @@ def _read_batching(values: argparse.Namespace) -> Any:
     if not values.enable_batching:
         return None
     from serving.server.batching import BatchingSettings
-    from serving.server.config_messages import BatchingParameters, read_message
 
     if not values.batching_parameters_file:
         return BatchingSettings()
@@ -230,27 +227,20 @@ def _read_batching(values: argparse.Namespace) -> Any:
 def _read_metrics_path(path: str) -> str | None:
     if not path:
         return None
-    from serving.server.config_messages import MonitoringConfig, read_message
-    from serving.server.metrics import DEFAULT_PATH
-
-    config = read_message(path, MonitoringConfig, flag="--monitoring_config_file")
-    return (
-        (config.prometheus_config.path or DEFAULT_PATH) if config.prometheus_config.enable else None
-    )
+    config = read_message(path, MonitoringConfig, flag="--monitoring_config_file").prometheus_config
+    return (config.path or DEFAULT_PATH) if config.enable else None
 
 
-def _read_tls(path: str) -> TlsFiles | None:
+def _read_tls(path: str) -> Any:
     if not path:
         return None
-    from serving.server.config_messages import SSLConfig, read_message
-
     config = read_message(path, SSLConfig, flag="--ssl_config_file")
     if not config.server_key or not config.server_cert:
         raise ValueError(
             f"{path}: server_key and server_cert must hold a key and a certificate, PEM text. "
             "Received: one of them is empty. Add it."
         )
-    return TlsFiles(config.server_key, config.server_cert, config.custom_ca, config.client_verify)
+    return config
 
 
 def _build_parser() -> argparse.ArgumentParser:

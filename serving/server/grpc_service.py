@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -32,12 +34,14 @@ from serving.server.model_config import read_model_config
 from serving.server.servable import DEFAULT_SIGNATURE_NAME
 
 _logger = logging.getLogger(__name__)
+_HEALTHY = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
+_Response = TypeVar("_Response", bound=Any)
 
 
 def add_services(
     server: grpc.Server, models: ModelManager, *, allows_unavailable_labels: bool = False
-) -> Health:
-    """Registers the services with a server; the health service is given back, to be changed."""
+) -> health.HealthServicer:
+    """Registers the services with a server; the health service is given back, to be ended."""
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
         PredictionService(models), server
     )
@@ -46,34 +50,21 @@ def add_services(
     )
     health_servicer = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-    return Health(health_servicer)
-
-
-class Health:
-    """The standard health service: SERVING from the start until the server stops."""
-
-    _SERVICES = (
-        "",
-        "tensorflow.serving.PredictionService",
-        "tensorflow.serving.ModelService",
-    )
-
-    def __init__(self, servicer: health.HealthServicer) -> None:
-        self._servicer = servicer
-        for name in self._SERVICES:
-            servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
-
-    def stop(self) -> None:
-        """Reports NOT_SERVING, to watchers and to later calls, since no more requests are taken."""
-        self._servicer.enter_graceful_shutdown()
+    for name in _HEALTHY:  # from the start until the server stops
+        health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+    return health_servicer
 
 
 class Statuses(grpc.ServerInterceptor):
-    """Gives every error of a method its gRPC status code.
+    """Gives every error of a method its gRPC status code, and runs `num_threads` methods at once.
 
     gRPC itself calls a request that is no message INTERNAL, which is the server's fault; here it is
-    the client's.
+    the client's. A thread of gRPC's waits for each request that has begun, which may be for ever,
+    so it must have more of them than run methods.
     """
+
+    def __init__(self, *, num_threads: int) -> None:
+        self._running = threading.BoundedSemaphore(num_threads)
 
     def intercept_service(
         self,
@@ -81,15 +72,20 @@ class Statuses(grpc.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler:
         handler = continuation(handler_call_details)
-        if handler is None or handler.unary_unary is None:
+        if handler is None or handler.request_streaming:
             return handler
-        name = handler_call_details.method
+        name, method = handler_call_details.method, handler.unary_stream or handler.unary_unary
 
-        def answer(request: bytes, context: grpc.ServicerContext) -> Any:
+        # A method that waits in no thread, as Health's Watch, says so by its attributes.
+        @functools.wraps(method)
+        def answer(request: bytes, context: grpc.ServicerContext, *send: Any) -> Any:
             try:
-                return handler.unary_unary(_read_message(request), context)
+                with self._running:
+                    return method(_read_message(request), context, *send)
             except errors.ServingError as error:
                 context.abort(grpc.StatusCode[error.code], error.message)
+            except NotImplementedError:  # a method of Health's that its package leaves out
+                context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{name} is not answered here.")
             except MemoryError as error:
                 context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"Out of memory. {error}")
             except Exception as error:
@@ -105,13 +101,21 @@ class Statuses(grpc.ServerInterceptor):
             try:
                 return handler.request_deserializer(request)
             except DecodeError as error:
-                raise errors.InvalidArgumentError(
-                    f"{name} must be sent its message. Received {len(request)} bytes that are none."
-                ) from error
+                raise no_message(name, request) from error
 
-        return grpc.unary_unary_rpc_method_handler(
-            answer, response_serializer=handler.response_serializer
+        make = (
+            grpc.unary_stream_rpc_method_handler
+            if handler.response_streaming
+            else grpc.unary_unary_rpc_method_handler
         )
+        return make(answer, response_serializer=handler.response_serializer)
+
+
+def no_message(method: str, request: bytes) -> errors.InvalidArgumentError:
+    """What is said of bytes that do not parse."""
+    return errors.InvalidArgumentError(
+        f"{method} must be sent its message. Received {len(request)} bytes that are none."
+    )
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -162,34 +166,32 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def Classify(  # noqa: N802
         self, request: classification_pb2.ClassificationRequest, context: grpc.ServicerContext
     ) -> classification_pb2.ClassificationResponse:
-        response = classification_pb2.ClassificationResponse()
-        self._infer(inference.classify, "Classify", request, context, response)
-        return response
+        return self._infer(
+            inference.CLASSIFY, request, context, classification_pb2.ClassificationResponse()
+        )
 
     def Regress(  # noqa: N802
         self, request: regression_pb2.RegressionRequest, context: grpc.ServicerContext
     ) -> regression_pb2.RegressionResponse:
-        response = regression_pb2.RegressionResponse()
-        self._infer(inference.regress, "Regress", request, context, response)
-        return response
+        return self._infer(inference.REGRESS, request, context, regression_pb2.RegressionResponse())
 
     def _infer(
         self,
-        run: Callable[..., Any],
-        method: str,
+        method: inference.Method,
         request: Any,
         context: grpc.ServicerContext,
-        response: Any,
-    ) -> None:
+        response: _Response,
+    ) -> _Response:
         name, version, label = _read_model_spec(request)
         with (
-            self._models.metrics.watch("GRPC", model_name=name, api=method),
+            self._models.metrics.watch("GRPC", model_name=name, api=method.api),
             self._models.use_version(name, version=version, label=label) as (
                 used_version,
                 servable,
             ),
         ):
-            found = run(
+            found = inference.infer(
+                method,
                 servable,
                 request.input,
                 signature_name=request.model_spec.signature_name,
@@ -197,6 +199,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             )
         response.result.CopyFrom(found)
         _fill_model_spec(response.model_spec, name, request.model_spec.signature_name, used_version)
+        return response
 
     def MultiInference(  # noqa: N802
         self, request: inference_pb2.MultiInferenceRequest, context: grpc.ServicerContext

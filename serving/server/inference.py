@@ -26,13 +26,14 @@ from tensorflow_serving.apis import (
 
 from serving import errors
 from serving.formats.json_tensors import decimals_to_json
-from serving.formats.tensor_protos import array_from_proto
+from serving.formats.tensor_protos import array_from_proto, write_shape
 from serving.server.servable import (
     DEFAULT_SIGNATURE_NAME,
     Servable,
     check_input_names,
 )
 
+_MAX_CONTEXT_BYTES = 64 << 20
 _INPUTS, _CLASSES, _SCORES, _OUTPUTS = "inputs", "classes", "scores", "outputs"
 
 
@@ -54,32 +55,6 @@ def predict(
     )
 
 
-def classify(
-    servable: Servable,
-    examples: input_pb2.Input,
-    *,
-    signature_name: str = "",
-    timeout_seconds: float | None = None,
-) -> classification_pb2.ClassificationResult:
-    """Classes and scores of each example.
-
-    Raises `InvalidArgumentError` for an empty input, and for a signature that does not exist or is
-    not one of a classification.
-    """
-    return _infer(_CLASSIFY, servable, examples, signature_name, timeout_seconds)
-
-
-def regress(
-    servable: Servable,
-    examples: input_pb2.Input,
-    *,
-    signature_name: str = "",
-    timeout_seconds: float | None = None,
-) -> regression_pb2.RegressionResult:
-    """The value of each example; raises as `classify`."""
-    return _infer(_REGRESS, servable, examples, signature_name, timeout_seconds)
-
-
 def infer_all(
     servable: Servable,
     request: inference_pb2.MultiInferenceRequest,
@@ -91,7 +66,7 @@ def infer_all(
     As in TensorFlow Serving it is one run of the graph, unbatched, in which every input of every
     task is fed with the examples.
     """
-    tasks: list[tuple[str, _Method, meta_graph_pb2.SignatureDef, list[str]]] = []
+    tasks: list[tuple[str, Method, meta_graph_pb2.SignatureDef, list[str]]] = []
     for task in request.tasks:
         name = task.model_spec.signature_name or DEFAULT_SIGNATURE_NAME
         if any(name == other for other, *_ in tasks):
@@ -125,7 +100,7 @@ def infer_all(
 
 
 def _check_method(
-    servable: Servable, signature: meta_graph_pb2.SignatureDef, method: _Method
+    servable: Servable, signature: meta_graph_pb2.SignatureDef, method: Method
 ) -> None:
     if servable.checks_method_names and signature.method_name != method.name:
         raise errors.InvalidArgumentError(
@@ -134,13 +109,19 @@ def _check_method(
         )
 
 
-def _infer(
-    method: _Method,
+def infer(
+    method: Method,
     servable: Servable,
     examples: input_pb2.Input,
-    signature_name: str,
-    timeout_seconds: float | None,
+    *,
+    signature_name: str = "",
+    timeout_seconds: float | None = None,
 ) -> Any:
+    """The ClassificationResult or RegressionResult of examples.
+
+    Raises `InvalidArgumentError` for an empty input, and for a signature that does not exist or is
+    not one of the method.
+    """
     name = signature_name or DEFAULT_SIGNATURE_NAME
     if name not in servable.signatures:
         raise errors.InvalidArgumentError(f"No signature was found with the name: {name}")
@@ -167,6 +148,7 @@ def serialize_examples(examples: input_pb2.Input) -> np.ndarray:
     elif kind == "example_list_with_context":
         with_context = examples.example_list_with_context
         context = with_context.context.SerializeToString()
+        _check_context(len(context), len(with_context.examples))
         # Messages merge when they are appended: the example's features win.
         found = [context + example.SerializeToString() for example in with_context.examples]
     else:
@@ -176,6 +158,16 @@ def serialize_examples(examples: input_pb2.Input) -> np.ndarray:
     array = np.empty(len(found), dtype=object)
     array[:] = found
     return array
+
+
+def _check_context(num_bytes: int, num_examples: int) -> None:
+    """A small request must not become gigabytes."""
+    if num_bytes * num_examples > _MAX_CONTEXT_BYTES:
+        raise errors.InvalidArgumentError(
+            "A context is put into every example, which must be at most "
+            f"{_MAX_CONTEXT_BYTES >> 20} MiB together. Received: {num_bytes} bytes for "
+            f"{num_examples} examples. Send fewer examples at once."
+        )
 
 
 def classes_to_json(result: classification_pb2.ClassificationResult) -> str:
@@ -239,7 +231,7 @@ def _write_values(
     if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] != 1):
         raise errors.InvalidArgumentError(
             "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got "
-            f"{_shape(values)}"
+            f"{write_shape(values.shape)}"
         )
     if values.shape[0] != num_examples:
         raise errors.InvalidArgumentError(
@@ -262,7 +254,8 @@ def _write_classes(
     for name, array in outputs.items():
         if array.ndim != 2:
             raise errors.InvalidArgumentError(
-                f"Expected Tensor shape: [batch_size num_classes] but got {_shape(array)}"
+                "Expected Tensor shape: [batch_size num_classes] but got "
+                f"{write_shape(array.shape)}"
             )
         expected = "DT_STRING" if name == _CLASSES else "DT_FLOAT"
         if array.dtype != (object if name == _CLASSES else np.float32):
@@ -291,16 +284,12 @@ def _write_classes(
     return result
 
 
-def _shape(array: np.ndarray) -> str:
-    return f"[{','.join(map(str, array.shape))}]"
-
-
 def _type(array: np.ndarray) -> str:
     return types_pb2.DataType.Name(tf.dtypes.as_dtype(array.dtype).as_datatype_enum)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Method:
+class Method:
     """What Classify and Regress differ in."""
 
     name: str
@@ -312,7 +301,7 @@ class _Method:
     write: Callable[[Mapping[str, np.ndarray], int], Any]
 
 
-_CLASSIFY = _Method(
+CLASSIFY = Method(
     name="tensorflow/serving/classify",
     api="Classify",
     kind="classification",
@@ -320,7 +309,7 @@ _CLASSIFY = _Method(
     choose_outputs=_choose_class_outputs,
     write=_write_classes,
 )
-_REGRESS = _Method(
+REGRESS = Method(
     name="tensorflow/serving/regress",
     api="Regress",
     kind="regression",
@@ -328,4 +317,4 @@ _REGRESS = _Method(
     choose_outputs=_choose_value_output,
     write=_write_values,
 )
-_METHODS = {method.name: method for method in (_CLASSIFY, _REGRESS)}
+_METHODS = {method.name: method for method in (CLASSIFY, REGRESS)}

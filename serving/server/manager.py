@@ -58,9 +58,10 @@ class ModelManager(Mapping[str, ServedModel]):
         self, name: str, *, version: int | None = None, label: str | None = None
     ) -> Iterator[tuple[int, Servable]]:
         """As `ServedModel.use_version`, by the name of the model."""
-        if name not in self._models:
+        model = self._models.get(name)
+        if model is None:
             raise servable_not_found(name, version) if label is None else unknown_label(label)
-        with self._models[name].use_version(version=version, label=label) as used:
+        with model.use_version(version=version, label=label) as used:
             yield used
 
     def list_versions(self, name: str) -> list[ModelVersion]:
@@ -88,16 +89,18 @@ class ModelManager(Mapping[str, ServedModel]):
             before = dict(self._models)
             for settings in models:
                 _check_labels(before.get(settings.name), settings, allows_unavailable_labels)
-            self._models = {
+            after = {
                 settings.name: before.get(settings.name) or self._make(settings)
                 for settings in models
             }
+            closed = {name: model for name, model in before.items() if name not in after}
+            # In this order a model that goes has a status throughout.
+            self._closed |= closed
+            self._models = after
             for settings in models:
-                self._models[settings.name].change(settings)
-            for name, model in before.items():
-                if name not in self._models:
-                    model.close()
-                    self._closed[name] = model
+                after[settings.name].change(settings)
+            for model in closed.values():
+                model.close()
             self._poll()
             _check_loaded([m for name, m in self._models.items() if name not in before])
 

@@ -28,7 +28,9 @@ DEFAULT_PATH = "/monitoring/prometheus/metrics"
 # Microseconds: from 10, each 1.8 times the one before, as TensorFlow Serving's.
 _LATENCY_BOUNDS = tuple(10 * 1.8**power for power in range(33))
 _COUNT_BOUNDS = tuple(float(2**power) for power in range(15))
-_MAX_SERIES = 10_000  # Clients choose names of models; those beyond are not counted.
+# Clients choose names of models: those beyond are not counted, and long ones are cut.
+_MAX_SERIES = 10_000
+_MAX_NAME_LENGTH = 256
 _Labels = tuple[tuple[str, str], ...]
 
 
@@ -109,12 +111,13 @@ class Metrics:
             status = "INTERNAL"
             raise
         finally:
-            self.count(REQUEST_COUNT, model_name=asked.model_name, status=status)
+            name = asked.model_name[:_MAX_NAME_LENGTH]
+            self.count(REQUEST_COUNT, model_name=name, status=status)
             if status == "OK":
                 self.time(
                     REQUEST_LATENCY,
                     time.monotonic() - started_at,
-                    model_name=asked.model_name,
+                    model_name=name,
                     API=asked.api,
                     entrypoint=entrypoint,
                 )

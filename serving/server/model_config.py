@@ -87,12 +87,14 @@ def read_model_config(
     platform cannot change. Raises `ValueError` as `read_model_config_file`.
     """
     models = config.model_config_list.config
-    names = [model.name for model in models]
-    for name in names:
-        if names.count(name) > 1:
+    names: set[str] = set()
+    for model in models:
+        if model.name in names:
             raise ValueError(
-                f"{where}Illegal to list model {name} multiple times in config list. Rename one."
+                f"{where}Illegal to list model {model.name} multiple times in config list. "
+                "Rename one."
             )
+        names.add(model.name)
     for model in models:
         if not _local_path(model).startswith("/"):
             raise ValueError(

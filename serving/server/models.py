@@ -88,11 +88,8 @@ class ServedModel:
         if label is not None:
             version = self.resolve_label(label)
         with self._lock:
-            used = self._find_available(version)
+            used, servable = self._find_available(version)
             used.num_requests += 1
-            servable = used.servable
-        if servable is None:
-            raise errors.InternalError(f"version {used.version} of {self.name} is not loaded.")
         try:
             yield used.version, servable
         finally:
@@ -108,9 +105,10 @@ class ServedModel:
 
     def resolve_label(self, label: str) -> int:
         """Returns the version that a label stands for."""
-        if label not in self._labels:
+        version = self._labels.get(label)
+        if version is None:
             raise unknown_label(label)
-        return self._labels[label]
+        return version
 
     def is_available(self, version: int) -> bool:
         """Whether the version answers requests."""
@@ -274,15 +272,13 @@ class ServedModel:
             "Done unloading servable version {name: %s version: %d}", self.name, entry.version
         )
 
-    def _find_available(self, version: int | None) -> ModelVersion:
-        """The entry for a request; the lock is held."""
-        available = {
-            number: entry for number, entry in self._versions.items() if entry.state == "AVAILABLE"
-        }
-        if version is None and available:
-            return available[max(available)]
-        if version is not None and version in available:
-            return available[version]
+    def _find_available(self, version: int | None) -> tuple[ModelVersion, Servable]:
+        """The entry for a request, and what it runs; the lock is held."""
+        wanted = self._versions if version is None else (version,)
+        for number in sorted(wanted, reverse=True):
+            entry = self._versions.get(number)
+            if entry and entry.state == "AVAILABLE" and entry.servable is not None:
+                return entry, entry.servable
         raise servable_not_found(self.name, version)
 
 

@@ -12,6 +12,9 @@ from typing import Any
 
 import grpc
 
+from serving import errors
+from serving.server.grpc_service import no_message
+
 _SERVICE = "tensorflow.ProfilerService"
 _METHODS = ("Profile", "Terminate", "Monitor")
 
@@ -32,9 +35,12 @@ def _pass_on(method: str, request: bytes, context: grpc.ServicerContext) -> Any:
         call = channel.unary_unary(f"/{_SERVICE}/{method}")
         return call(request, timeout=context.time_remaining())
     except grpc.RpcError as error:
-        context.abort(error.code(), error.details())
+        # That server says no more than this of what it cannot read.
+        if error.code() is grpc.StatusCode.INTERNAL and not error.details():
+            raise no_message(method, request) from error
+        raise errors.error_for_code(error.code().name, error.details() or "") from error
     except Exception as error:
-        context.abort(grpc.StatusCode.UNAVAILABLE, f"The profiler did not start: {error}")
+        raise errors.UnavailableError(f"The profiler did not start: {error}") from error
 
 
 _starting = threading.Lock()

@@ -1,9 +1,6 @@
-"""The REST surface: an ASGI application with TensorFlow Serving's paths, answers and errors.
+"""The REST surface: an ASGI application with TensorFlow Serving's answers and errors.
 
-    POST /v1/models/NAME[/versions/N|/labels/L]:predict|classify|regress
-    GET  /v1/models/NAME[/versions/N|/labels/L][/metadata]
-    GET  /monitoring/prometheus/metrics
-
+`rest_requests` has the paths of models; those of metrics and of CORS are answered here.
 Parsing, the model and writing run in a thread pool, so that the event loop only moves bytes. What
 comes while so many requests are under way that more would only wait is refused at once.
 """
@@ -12,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import dataclasses
 import json
 import logging
 import re
@@ -25,6 +21,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving import errors
+from serving.server.flags import Flags
 from serving.server.manager import ModelManager
 from serving.server.metrics import CONTENT_TYPE, Metrics
 from serving.server.rest_requests import PREFIX, answer
@@ -40,83 +37,64 @@ _CORS_HEADERS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class RestLimits:
-    """What the REST surface takes."""
-
-    timeout_seconds: float = 30.0
-    """Of a request, from its arrival on."""
-    max_requests: int = 1024
-    """At once; more are answered with UNAVAILABLE."""
-    max_body_bytes: int = 64 << 20
-
-
 def build_rest_app(
-    models: ModelManager,
-    *,
-    executor: concurrent.futures.Executor,
-    limits: RestLimits | None = None,
-    metrics_path: str | None = None,
-    has_cors: bool = False,
+    models: ModelManager, *, executor: concurrent.futures.Executor, flags: Flags
 ) -> ASGIApp:
-    """Makes the application.
-
-    `metrics_path`: where metrics are read; None is nowhere. `has_cors`: whether answers have the
-    headers that let pages of other hosts read them.
-    """
-    limits = limits or RestLimits()
+    """Makes the application; `flags` tell what it takes, and until when."""
     num_requests = 0
 
-    async def answer_request(request: Request) -> Response:
-        nonlocal num_requests
-        if num_requests >= limits.max_requests:
-            return _error_response(
-                errors.UnavailableError(
-                    f"The server has {num_requests} requests under way. Try again later."
-                )
-            )
-        num_requests += 1
-        try:
-            response = await read_and_answer(request)
-        finally:
-            num_requests -= 1
-        if has_cors and request.url.path.lower().startswith(PREFIX):
-            response.headers.update(_CORS_HEADERS)
-        return response
-
-    async def read_and_answer(request: Request) -> Response:
-        deadline_at = time.monotonic() + limits.timeout_seconds
-        if request.method not in _METHODS:
-            return _error_response(errors.UnimplementedError(f"Not a method: {request.method}"))
-        if request.headers.get("expect", "100-continue").lower() != "100-continue":
-            return Response(status_code=417)
-        # Still percent-encoded, so that a name may hold a slash or a colon; as in TensorFlow
-        # Serving a query belongs to it.
-        path = _ORIGIN.sub("", request.scope["raw_path"].decode("latin-1"))
-        if query := request.scope["query_string"].decode("latin-1"):
-            path = f"{path}?{query}"
-        if metrics_path and path.partition("?")[0] == metrics_path:
-            return _answer_metrics(models.metrics, path, metrics_path)
-        try:
-            async with asyncio.timeout(limits.timeout_seconds):
-                body = await _read_body(request, limits.max_body_bytes)
-        except ClientDisconnect:
-            return _error_response(errors.CancelledError("The client closed the connection."))
-        except TimeoutError:
-            return _error_response(errors.DeadlineExceededError("The request came too slowly."))
-        except errors.ServingError as error:
-            return _error_response(error)
-        if request.method == "OPTIONS" and path.lower().startswith(PREFIX):
-            return _answer_preflight(request.headers.get("origin", ""))
-        return await asyncio.get_running_loop().run_in_executor(
-            executor, _answer, models, request.method, path, body, deadline_at
-        )
-
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        response = await answer_request(Request(scope, receive))
+        nonlocal num_requests
+        request = Request(scope, receive)
+        if num_requests >= flags.max_requests:
+            reason = f"The server has {num_requests} requests under way. Try again later."
+            response = _error_response(errors.UnavailableError(reason))
+        else:
+            num_requests += 1
+            try:
+                response = await _read_and_answer(request, models, executor, flags)
+            finally:
+                num_requests -= 1
+            if flags.rest_api_enable_cors_support and scope["path"].lower().startswith(PREFIX):
+                response.headers.update(_CORS_HEADERS)
         await response(scope, receive, send)
 
     return app
+
+
+async def _read_and_answer(
+    request: Request,
+    models: ModelManager,
+    executor: concurrent.futures.Executor,
+    flags: Flags,
+) -> Response:
+    timeout_seconds = flags.rest_api_timeout_in_ms / 1000
+    deadline_at = time.monotonic() + timeout_seconds
+    if request.method not in _METHODS:
+        return _error_response(errors.UnimplementedError(f"Not a method: {request.method}"))
+    if request.headers.get("expect", "100-continue").lower() != "100-continue":
+        return Response(status_code=417)
+    # Still percent-encoded, so that a name may hold a slash or a colon; as in TensorFlow Serving a
+    # query belongs to it.
+    path = _ORIGIN.sub("", request.scope["raw_path"].decode("latin-1"))
+    if query := request.scope["query_string"].decode("latin-1"):
+        path = f"{path}?{query}"
+    if flags.metrics_path and path.partition("?")[0] == flags.metrics_path:
+        return _answer_metrics(models.metrics, path, flags.metrics_path)
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            body = await _read_body(request, flags.max_request_bytes)
+    except ClientDisconnect:
+        return _error_response(errors.CancelledError("The client closed the connection."))
+    except TimeoutError:
+        return _error_response(errors.DeadlineExceededError("The request came too slowly."))
+    except errors.ServingError as error:
+        return _error_response(error)
+    if request.method == "OPTIONS" and path.lower().startswith(PREFIX):
+        return _answer_preflight(request.headers.get("origin", ""))
+    return await asyncio.get_running_loop().run_in_executor(
+        executor, _answer, models, request.method, path, body, deadline_at
+    )
 
 
 def _answer_metrics(metrics: Metrics, path: str, expected: str) -> Response:

@@ -7,7 +7,6 @@ GET  /v1/models/NAME[/versions/N|/labels/L][/metadata]
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import re
 import time
@@ -34,6 +33,7 @@ _STATUS_PATTERN = re.compile(
 )
 _PATTERNS = {"POST": _PREDICTION_PATTERN, "GET": _STATUS_PATTERN}
 _MAX_VERSION = 2**63 - 1
+_Use = contextlib.AbstractContextManager[tuple[int, Servable]]
 
 
 def answer(models: ModelManager, method: str, path: str, body: bytes, *, deadline_at: float) -> str:
@@ -46,76 +46,64 @@ def answer(models: ModelManager, method: str, path: str, body: bytes, *, deadlin
         if match is None:
             raise errors.InvalidArgumentError(f"Malformed request: {method} {path}")
         asked.model_name, version, label = _read_model_spec(match)
-        question = _Question(models, asked.model_name, version, label, deadline_at)
         if method == "GET":
-            return question.describe(match[4])
+            return _describe(models, asked.model_name, version, label, match[4])
         asked.api = match[4]
-        if asked.api == "predict":
-            return question.predict(body)
-        if asked.api in _INFERENCES:
-            return question.infer(asked.api, body)
         # The pattern takes capitals; a verb must not have them.
-        raise errors.InvalidArgumentError(f"Malformed request: {method} {path}")
-
-
-@dataclasses.dataclass(frozen=True)
-class _Question:
-    """What a request asks of which model, and until when."""
-
-    models: ModelManager
-    name: str
-    version: int | None
-    label: str | None
-    deadline_at: float
-
-    def predict(self, body: bytes) -> str:
+        if asked.api not in ("predict", *_INFERENCES):
+            raise errors.InvalidArgumentError(f"Malformed request: {method} {path}")
         document = json_text.parse_json_object(body)
-        signature_name = predict_json.read_signature_name(document)
-        with self._use_version() as (_, servable):
-            signature = _find_signature(servable, signature_name)
-            inputs, is_row_form = predict_json.read_inputs(document, signature)
-            outputs = servable.predict(
-                inputs,
-                signature_name=signature_name,
-                timeout_seconds=self.deadline_at - time.monotonic(),
-            )
-        return predict_json.write_outputs(outputs, is_row_form=is_row_form)
-
-    def infer(self, verb: str, body: bytes) -> str:
-        """Classify and Regress, which differ in what they run and write only."""
-        run, to_json = _INFERENCES[verb]
-        document = json_text.parse_json_object(body)
-        signature_name = predict_json.read_signature_name(document)
-        examples = read_examples(document)
-        with self._use_version() as (_, servable):
-            result = run(
-                servable,
-                examples,
-                signature_name=signature_name,
-                timeout_seconds=self.deadline_at - time.monotonic(),
-            )
-        return to_json(result)
-
-    def describe(self, subresource: str | None) -> str:
-        """The metadata or the status of a model."""
-        if not self.name:
-            raise errors.InvalidArgumentError("Missing model name in request.")
-        if subresource == "metadata":
-            found = messages.build_metadata(
-                self.models, self.name, version=self.version, label=self.label
-            )
-            return json.dumps(status_json.metadata_to_json(found))
-        # As in TensorFlow Serving a label is left aside, and every version told.
-        states = messages.build_status(self.models, self.name, version=self.version)
-        return json.dumps(status_json.status_to_json(states), ensure_ascii=False)
-
-    def _use_version(self) -> contextlib.AbstractContextManager[tuple[int, Servable]]:
-        return self.models.use_version(self.name, version=self.version, label=self.label)
+        use = models.use_version(asked.model_name, version=version, label=label)
+        if asked.api == "predict":
+            return _predict(document, use, deadline_at)
+        return _infer(asked.api, document, use, deadline_at)
 
 
-_INFERENCES: dict[str, tuple[Callable[..., Any], Callable[[Any], str]]] = {
-    "classify": (inference.classify, inference.classes_to_json),
-    "regress": (inference.regress, inference.values_to_json),
+def _predict(document: json_text.JsonObject, use: _Use, deadline_at: float) -> str:
+    signature_name = predict_json.read_signature_name(document)
+    with use as (_, servable):
+        signature = _find_signature(servable, signature_name)
+        inputs, is_row_form = predict_json.read_inputs(document, signature)
+        outputs = servable.predict(
+            inputs,
+            signature_name=signature_name,
+            timeout_seconds=deadline_at - time.monotonic(),
+        )
+    return predict_json.write_outputs(outputs, is_row_form=is_row_form)
+
+
+def _infer(verb: str, document: json_text.JsonObject, use: _Use, deadline_at: float) -> str:
+    method, to_json = _INFERENCES[verb]
+    signature_name = predict_json.read_signature_name(document)
+    examples = read_examples(document)
+    with use as (_, servable):
+        result = inference.infer(
+            method,
+            servable,
+            examples,
+            signature_name=signature_name,
+            timeout_seconds=deadline_at - time.monotonic(),
+        )
+    return to_json(result)
+
+
+def _describe(
+    models: ModelManager, name: str, version: int | None, label: str | None, subresource: str | None
+) -> str:
+    """The metadata or the status of a model."""
+    if not name:
+        raise errors.InvalidArgumentError("Missing model name in request.")
+    if subresource == "metadata":
+        found = messages.build_metadata(models, name, version=version, label=label)
+        return json.dumps(status_json.metadata_to_json(found))
+    # As in TensorFlow Serving a label is left aside, and every version told.
+    states = messages.build_status(models, name, version=version)
+    return json.dumps(status_json.status_to_json(states), ensure_ascii=False)
+
+
+_INFERENCES: dict[str, tuple[inference.Method, Callable[[Any], str]]] = {
+    "classify": (inference.CLASSIFY, inference.classes_to_json),
+    "regress": (inference.REGRESS, inference.values_to_json),
 }
 
 

@@ -65,8 +65,9 @@ def _replay(servable: Servable, log: prediction_log_pb2.PredictionLog) -> None:
         inference.predict(servable, log.predict_log.request)
     elif kind in ("classify_log", "regress_log"):
         request = getattr(log, kind).request
-        run = inference.classify if kind == "classify_log" else inference.regress
-        run(servable, request.input, signature_name=request.model_spec.signature_name)
+        method = inference.CLASSIFY if kind == "classify_log" else inference.REGRESS
+        signature_name = request.model_spec.signature_name
+        inference.infer(method, servable, request.input, signature_name=signature_name)
     elif kind == "multi_inference_log":
         inference.infer_all(servable, log.multi_inference_log.request)
     elif kind is not None:  # as in TensorFlow Serving an empty record asks nothing

@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,9 +14,9 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from serving import errors
-from serving.client.rest_client import RestClient
+from serving.client import GrpcClient, RestClient
 from serving.local_server import LocalServer
-from serving.server.flags import TlsFiles
+from serving.server.config_messages import SSLConfig
 from serving.server.model_config import ModelSettings
 
 
@@ -90,7 +91,7 @@ def test_grpc_over_tls(publish, tmp_path):
         check=True,
         capture_output=True,
     )
-    tls = TlsFiles(key.read_text(), certificate.read_text())
+    tls = SSLConfig(server_key=key.read_text(), server_cert=certificate.read_text())
     with LocalServer([ModelSettings("demo", tmp_path / "demo")], port=0, tls=tls) as server:
         request = predict_pb2.PredictRequest()
         request.model_spec.name = "demo"
@@ -113,7 +114,9 @@ def test_headers_that_never_end_are_closed(small_server):
         connection.sendall(sent)
         waiting.append(connection)
     kept = waiting[-1]
-    assert kept.recv(10_000).startswith(b"HTTP/1.1 200")
+    with http.client.HTTPResponse(kept) as answer:
+        answer.begin()
+        assert (answer.status, bool(answer.read())) == (200, True)
     kept.sendall(half)  # a second request on the same connection
     for connection in waiting:
         assert connection.recv(1000) == b"", "closed"
@@ -148,3 +151,20 @@ def test_the_profiler_answers_on_the_port_of_the_models(server, tmp_path):
                 time.sleep(0.05)
         traced.result()
     assert list(tmp_path.rglob("*.xplane.pb"))
+
+
+def test_calls_without_their_message_hold_up_no_others(demo_settings):
+    """A stream is open before its request has come, which may be never."""
+    flags = {"port": 0, "grpc_max_threads": 2, "file_system_poll_wait_seconds": 0}
+    never = threading.Event()
+    with (
+        LocalServer([demo_settings], **flags) as server,
+        grpc.insecure_channel(server.grpc_address) as channel,
+    ):
+        call = channel.stream_unary("/tensorflow.serving.PredictionService/Predict")
+        waiting = [call.future(iter(never.wait, True), timeout=60) for _ in range(5)]
+        with GrpcClient(server.grpc_address, model_name="demo", timeout_seconds=10) as client:
+            assert client.predict_texts(["a"])[0]["label"] == "two"
+        never.set()
+        for future in waiting:
+            future.cancel()

@@ -166,6 +166,32 @@ def test_a_claim_is_compared_with_the_bytes_that_are_there(prediction):
     assert len(answer.outputs["score"].float_val) == 3, "filled up with the last value"
 
 
+@pytest.mark.parametrize("sizes", [(0, 2**62), (2**62, 0), (0, 2**63 - 1), (2**40, 2**40, 0)])
+@pytest.mark.parametrize("data_type", [tf.float32, tf.string])
+def test_a_shape_without_elements_must_be_one_that_fits(prediction, sizes, data_type):
+    request = build_request()
+    proto = request.inputs["text"]
+    proto.dtype = data_type.as_datatype_enum
+    for size in sizes:
+        proto.tensor_shape.dim.add(size=size)
+    message = "has too many elements"
+    assert_code(grpc.StatusCode.INVALID_ARGUMENT, message, prediction.Predict, request)
+
+
+def test_a_context_in_many_examples_must_not_take_gigabytes(prediction):
+    request = classification_pb2.ClassificationRequest()
+    request.model_spec.name, request.model_spec.signature_name = "demo", "classify"
+    examples = request.input.example_list_with_context
+    examples.context.features.feature["text"].bytes_list.value.append(b"a" * 200_000)
+    for _ in range(3):
+        examples.examples.add()
+    assert len(prediction.Classify(request, timeout=10).result.classifications) == 3
+    for _ in range(3_000):
+        examples.examples.add()
+    message = "must be at most 64 MiB together"
+    assert_code(grpc.StatusCode.INVALID_ARGUMENT, message, prediction.Classify, request)
+
+
 def test_bad_output_filter_is_invalid(prediction):
     request = build_request(text=["a"])
     request.output_filter.append("nope")
@@ -240,11 +266,31 @@ def test_empty_requests_are_refused(request, service, method, request_, message)
     assert_code(grpc.StatusCode.INVALID_ARGUMENT, message, getattr(stub, method), request_)
 
 
-@pytest.mark.parametrize("method", ["Predict", "Classify", "Regress", "MultiInference"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "tensorflow.serving.PredictionService/Predict",
+        "tensorflow.serving.PredictionService/Classify",
+        "tensorflow.serving.PredictionService/Regress",
+        "tensorflow.serving.PredictionService/MultiInference",
+        "tensorflow.serving.ModelService/HandleReloadConfigRequest",
+        "tensorflow.ProfilerService/Monitor",
+        "tensorflow.ProfilerService/Profile",
+        "grpc.health.v1.Health/Check",
+        "grpc.health.v1.Health/Watch",
+    ],
+)
 def test_what_is_no_message_is_the_clients_fault(server, method):
     with grpc.insecure_channel(server.grpc_address) as channel:
-        call = channel.unary_unary(f"/tensorflow.serving.PredictionService/{method}")
+        call = channel.unary_stream(f"/{method}")
         with pytest.raises(grpc.RpcError) as raised:
-            call(b"\xff\xff no message", timeout=10)
+            list(call(b"\xff\xff no message", timeout=10))
     assert raised.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert "must be sent its message" in raised.value.details()
+
+
+def test_a_method_that_health_does_not_have_is_unimplemented_without_a_trace(server, caplog):
+    with grpc.insecure_channel(server.grpc_address) as channel:
+        call = channel.unary_unary("/grpc.health.v1.Health/List")
+        assert_code(grpc.StatusCode.UNIMPLEMENTED, "is not answered here", call, b"", timeout=10)
+    assert not caplog.records

@@ -16,7 +16,8 @@ from tensorflow_serving.apis import (
 from serving import errors
 from serving.client.rest_client import RestClient
 from serving.local_server import LocalServer
-from serving.server.flags import TlsFiles, parse_flags
+from serving.server.config_messages import SSLConfig
+from serving.server.flags import parse_flags
 from serving.server.metrics import DEFAULT_PATH, Metrics
 from serving.server.model_config import LoadSettings, ModelSettings
 from serving.server.models import ServedModel
@@ -225,5 +226,5 @@ def test_configuration_files_are_read(tmp_path):
     )
     assert flags.loading.batching.allowed_batch_sizes == (2, 4)
     assert flags.metrics_path == "/metrics"
-    assert flags.tls == TlsFiles("KEY", "CERT")
+    assert flags.tls == SSLConfig(server_key="KEY", server_cert="CERT")
     assert not flags.loading.warms_up
