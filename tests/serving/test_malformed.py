@@ -27,7 +27,7 @@ MAX_GROWTH = 500 << 20
 SIGNATURES = ("serving_default", "types", "classify", "regress", "count_slowly", "pair", "")
 SERVICE = "/tensorflow.serving.PredictionService/"
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
