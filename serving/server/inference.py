@@ -8,8 +8,7 @@ The wording of the errors is TensorFlow Serving's.
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,6 @@ from tensorflow_serving.apis import (
 )
 
 from serving import errors
-from serving.formats.json_tensors import decimals_to_json
 from serving.formats.tensor_protos import array_from_proto, write_shape
 from serving.server.servable import (
     DEFAULT_SIGNATURE_NAME,
@@ -168,27 +166,6 @@ def _check_context(num_bytes: int, num_examples: int) -> None:
             f"{_MAX_CONTEXT_BYTES >> 20} MiB together. Received: {num_bytes} bytes for "
             f"{num_examples} examples. Send fewer examples at once."
         )
-
-
-def classes_to_json(result: classification_pb2.ClassificationResult) -> str:
-    """TensorFlow Serving's JSON: a list of [label, score] for each example."""
-    rows = []
-    for classifications in result.classifications:
-        labels = (json.dumps(entry.label, ensure_ascii=False) for entry in classifications.classes)
-        scores = _to_json(entry.score for entry in classifications.classes)
-        pairs = (f"[{label}, {score}]" for label, score in zip(labels, scores, strict=True))
-        rows.append(f"[{', '.join(pairs)}]")
-    return f'{{"results": [{", ".join(rows)}]}}'
-
-
-def values_to_json(result: regression_pb2.RegressionResult) -> str:
-    """TensorFlow Serving's JSON: a number for each example."""
-    values = _to_json(entry.value for entry in result.regressions)
-    return f'{{"results": [{", ".join(values)}]}}'
-
-
-def _to_json(values: Iterable[float]) -> list[str]:
-    return decimals_to_json(np.fromiter(values, dtype=np.float32))
 
 
 def _choose_class_outputs(signature: meta_graph_pb2.SignatureDef) -> list[str]:

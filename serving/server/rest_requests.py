@@ -11,13 +11,15 @@ import json
 import re
 import time
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow_serving.apis import classification_pb2, regression_pb2
 
 from serving import errors
-from serving.formats import json_text, predict_json, status_json
+from serving.formats import json_tensors, json_text, predict_json, status_json
 from serving.server import inference, messages
 from serving.server.examples_json import read_examples
 from serving.server.manager import ModelManager
@@ -101,9 +103,30 @@ def _describe(
     return json.dumps(status_json.status_to_json(states), ensure_ascii=False)
 
 
+def _classes_to_json(result: classification_pb2.ClassificationResult) -> str:
+    """TensorFlow Serving's JSON: a list of [label, score] for each example."""
+    rows = []
+    for classifications in result.classifications:
+        labels = (json.dumps(entry.label, ensure_ascii=False) for entry in classifications.classes)
+        scores = _numbers_to_json(entry.score for entry in classifications.classes)
+        pairs = (f"[{label}, {score}]" for label, score in zip(labels, scores, strict=True))
+        rows.append(f"[{', '.join(pairs)}]")
+    return f'{{"results": [{", ".join(rows)}]}}'
+
+
+def _values_to_json(result: regression_pb2.RegressionResult) -> str:
+    """TensorFlow Serving's JSON: a number for each example."""
+    values = _numbers_to_json(entry.value for entry in result.regressions)
+    return f'{{"results": [{", ".join(values)}]}}'
+
+
+def _numbers_to_json(values: Iterable[float]) -> list[str]:
+    return json_tensors.decimals_to_json(np.fromiter(values, dtype=np.float32))
+
+
 _INFERENCES: dict[str, tuple[inference.Method, Callable[[Any], str]]] = {
-    "classify": (inference.CLASSIFY, inference.classes_to_json),
-    "regress": (inference.REGRESS, inference.values_to_json),
+    "classify": (inference.CLASSIFY, _classes_to_json),
+    "regress": (inference.REGRESS, _values_to_json),
 }
 
 
