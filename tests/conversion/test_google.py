@@ -422,7 +422,5 @@ def test_what_the_files_do_not_hold_is_logged(tmp_path, caplog):
     ):
         assert words in caplog.text
     caplog.clear()
-    plain = load_checkpoint(GOLDEN / "pretraining")
-    with caplog.at_level(logging.WARNING, logger="bert_tf.conversion.google"):
-        google.write_checkpoint(plain, tmp_path / "plain")
-    assert not caplog.records
+    google.write_checkpoint(load_checkpoint(GOLDEN / "pretraining"), tmp_path / "plain")
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
