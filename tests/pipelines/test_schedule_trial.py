@@ -111,7 +111,7 @@ def test_registry_serving_folder_and_history_tell_one_story(site):
         # Nothing new: nothing is done, and the run says so.
         idle = site.wait_for_run(lambda run: run.status == "nothing_new", after=seen)
         assert "0 new documents" in idle.reason
-        end = time.monotonic() + 900
+        end = time.monotonic() + 300
         while site.launched_by() != {"schedule_name", "sensor_name"}:
             assert time.monotonic() < end, "the schedule and the sensor must both start runs"
             time.sleep(2)
