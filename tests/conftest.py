@@ -1,5 +1,6 @@
 """Every test process has four logical CPU devices, made before TensorFlow starts."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -9,6 +10,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
+
+LOG_LEVELS = {name: logging.getLogger(name).level for name in ("", "bert_tf", "pipelines")}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -20,6 +23,13 @@ def pytest_configure(config: pytest.Config) -> None:
     tf.config.set_logical_device_configuration(
         cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(4)]
     )
+
+
+@pytest.fixture(autouse=True)
+def log_levels() -> None:
+    """Every test begins with them: a command that another ran in this process has set its own."""
+    for name, level in LOG_LEVELS.items():
+        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture

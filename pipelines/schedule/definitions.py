@@ -27,7 +27,9 @@ from pipelines.flows import find_flow
 from pipelines.report.flow_report import write_flow_report
 from pipelines.schedule.environment import CONFIG, FLOW, OUTPUT_DIR
 
-SENSOR_SECONDS = 60
+SENSOR_SECONDS = 75
+"""No divisor or multiple of a minute: a schedule of every minute, which begins its runs at the same
+second as the sensor looks, would always be under way then, and the sensor would start none."""
 
 
 def make_definitions(flow: Flow, config: Config, output_dir: Path) -> dg.Definitions:
