@@ -6,6 +6,8 @@ from typing import Any
 import click
 
 from bert_tf.cli.process import show_errors
+from bert_tf.exporting.rollout import MAX_LOADED, STABLE
+from bert_tf.exporting.version_folders import listed
 
 
 @click.group()
@@ -32,7 +34,7 @@ _SERVER = click.option(
     help="http://HOST:8501; a name with several addresses means all of them. Refuse the change "
     "unless every server has the version.",
 )
-_LABEL = click.option("--label", default="stable", show_default=True)
+_LABEL = click.option("--label", default=STABLE, show_default=True)
 _VERSION = click.option("--version", required=True, type=click.IntRange(1))
 
 
@@ -51,7 +53,7 @@ def _command(*options: Any) -> Any:
     click.option("--base-path", help="As servers see it: adds a model that is not in the file."),
     click.option(
         "--max-loaded",
-        default=3,
+        default=MAX_LOADED,
         show_default=True,
         type=click.IntRange(1),
         help="Versions that fit into a server's memory.",
@@ -77,7 +79,7 @@ def load(
             base_path=base_path,
             max_loaded=max_loaded,
         )
-        click.echo(f"{name}: servers load {_list(loaded)}")
+        click.echo(f"{name}: servers load {listed(loaded)}")
 
 
 @_command(_VERSION)
@@ -87,7 +89,7 @@ def unload(models_config: str, name: str, version: int) -> None:
         from bert_tf.exporting.rollout import unload_version
 
         loaded = unload_version(models_config, name=name, version=version)
-        click.echo(f"{name}: servers keep {_list(loaded)}")
+        click.echo(f"{name}: servers keep {listed(loaded)}")
 
 
 @_command(_LABEL, _VERSION, _MODEL_DIR, _SERVER)
@@ -119,7 +121,7 @@ def unlabel(models_config: str, name: str, label: str) -> None:
         from bert_tf.exporting.rollout import remove_label
 
         loaded = remove_label(models_config, name=name, label=label)
-        click.echo(f"{name}: no label {label}; servers keep {_list(loaded)}")
+        click.echo(f"{name}: no label {label}; servers keep {listed(loaded)}")
 
 
 @_command(_LABEL, _MODEL_DIR)
@@ -159,7 +161,7 @@ def wait(models_config: str, name: str, server: str, timeout_seconds: float) -> 
             server, name=name, versions=loaded, labels=labels, timeout_seconds=timeout_seconds
         )
         click.echo(
-            f"{name}: {num_servers} of {num_servers} servers have {_list(loaded)}"
+            f"{name}: {num_servers} of {num_servers} servers have {listed(loaded)}"
             + "".join(f", {label} at {version}" for label, version in sorted(labels.items()))
         )
 
@@ -182,7 +184,3 @@ def prune(model_dir: str, keep: int, models_config: str | None, name: str | None
 
         gone = remove(model_dir, keep=keep, models_config=models_config, name=name or "")
         click.echo(f"{model_dir}: removed {', '.join(map(str, gone)) or 'nothing'}")
-
-
-def _list(versions: list[int]) -> str:
-    return ", ".join(map(str, versions)) or "none"

@@ -30,7 +30,7 @@ from bert_tf.exporting.models_config import (
     version_before,
     versions_seen,
 )
-from bert_tf.exporting.version_folders import version_numbers
+from bert_tf.exporting.version_folders import listed, version_numbers
 
 log = logging.getLogger(__name__)
 
@@ -94,12 +94,12 @@ def load_version(
         if len(loaded) > max_loaded:
             raise ValueError(
                 f"{path}: at most {max_loaded} versions of {name!r} may be loaded, as many as a "
-                f"server's memory bears. Received: {_list(loaded)}. Take one out with `bert-tf "
+                f"server's memory bears. Received: {listed(loaded)}. Take one out with `bert-tf "
                 "serving unload`, or raise --max-loaded together with the servers' memory limit."
             )
         note(path, model, action="load", version=version)
         set_policy(model, loaded)
-    log.info("Servers of %s load versions %s.", name, _list(loaded))
+    log.info("Servers of %s load versions %s.", name, listed(loaded))
     return sorted(loaded)
 
 
@@ -116,7 +116,7 @@ def unload_version(models_config: str | Path, *, name: str, version: int) -> lis
         labels = [label for label, at in model.version_labels.items() if at == version]
         if version not in loaded or labels or len(loaded) == 1:
             reason = (
-                f"{', '.join(labels)} stands for it" if labels else f"loaded are {_list(loaded)}"
+                f"{', '.join(labels)} stands for it" if labels else f"loaded are {listed(loaded)}"
             )
             raise ValueError(
                 f"{path}: a version to unload must be loaded, without a label, and not the only "
@@ -261,7 +261,7 @@ def _move(
     if version not in loaded:
         raise ValueError(
             f"{path}: a label must stand for a version that servers have loaded. Received: "
-            f"{version}; loaded are {_list(loaded)}. `bert-tf serving load --version {version}` "
+            f"{version}; loaded are {listed(loaded)}. `bert-tf serving load --version {version}` "
             "first, and `bert-tf serving wait` until they have it."
         )
     kept = _kept(path, model, versions)
@@ -281,7 +281,7 @@ def _move(
 def _check_is_there(version: int, versions: list[int], *, where: str | Path) -> None:
     if version not in versions:
         raise ValueError(
-            f"{where}: the version must be there. Received: {version}, of {_list(versions)}. "
+            f"{where}: the version must be there. Received: {version}, of {listed(versions)}. "
             "Export or publish it first, or set one that is there with `bert-tf serving label`."
         )
 
@@ -297,7 +297,3 @@ def _kept(path: Path, model: Any, versions: list[int]) -> set[int]:
     if model.model_version_policy.WhichOneof("policy_choice") == "all":
         return set(versions[-1:]) | (_needed(path, model) & set(versions))
     return loaded_versions(model, versions)
-
-
-def _list(versions: Any) -> str:
-    return ", ".join(map(str, sorted(versions))) or "none"

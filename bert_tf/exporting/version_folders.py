@@ -9,7 +9,7 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bert_tf.system.files import write_whole
@@ -27,6 +27,11 @@ def version_numbers(base: Path) -> list[int]:
     if not base.is_dir():
         return []
     return sorted(int(path.name) for path in base.iterdir() if path.name.isdecimal())
+
+
+def listed(versions: Iterable[int]) -> str:
+    """Versions as messages tell them, in rising order."""
+    return ", ".join(map(str, sorted(versions))) or "none"
 
 
 def newest_version(directory: str | Path) -> Path:

@@ -35,6 +35,7 @@ from serving.server.servable import DEFAULT_SIGNATURE_NAME
 
 _logger = logging.getLogger(__name__)
 _HEALTHY = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
+_NO_NAME = "ModelSpec has no name specified."
 _Response = TypeVar("_Response", bound=Any)
 
 
@@ -269,9 +270,6 @@ def _check_one_model(request: inference_pb2.MultiInferenceRequest) -> None:
         raise errors.InvalidArgumentError(
             "All ModelSpecs in a MultiInferenceRequest must access the same model name."
         )
-
-
-_NO_NAME = "ModelSpec has no name specified."
 
 
 def _read_model_spec(

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.config import ModelConfig
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.exporting.batching_check import make_batches
 from bert_tf.exporting.hostile_rows import TEXTS, examples, hostile_request
@@ -16,18 +15,9 @@ from bert_tf.exporting.warmup import TEXTS as GOOD_TEXTS
 from bert_tf.exporting.warmup import input_names
 from bert_tf.models.description import ModelDescription
 from bert_tf.tasks.models import build_model
-from tests.exporting.test_saved_model import VOCABULARY
+from tests.exporting.test_saved_model import ARCHITECTURE, VOCABULARY
 
 OK = b"OK"
-ARCHITECTURE = ModelConfig(
-    num_hidden_layers=1,
-    hidden_size=16,
-    num_attention_heads=2,
-    intermediate_size=32,
-    vocab_size=len(VOCABULARY),
-    max_position_embeddings=32,
-    initializer_range=0.5,
-)
 KINDS = {
     "classification": {"class_names": ("bad", "good")},
     "pairs": {"kind": "classification", "class_names": ("bad", "good"), "has_text_pairs": True},

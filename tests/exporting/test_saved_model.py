@@ -24,6 +24,15 @@ VOCABULARY = (
     *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "한글", "좋", "##아요", "나", "##빠요"),
     *("good", "bad", "film", "[", "]", "mask", "ma", "##sk", "MASK", ".", "the"),
 )
+ARCHITECTURE = ModelConfig(
+    num_hidden_layers=1,
+    hidden_size=16,
+    num_attention_heads=2,
+    intermediate_size=32,
+    vocab_size=len(VOCABULARY),
+    max_position_embeddings=32,
+    initializer_range=0.5,
+)
 TEXTS = ["한글 좋아요", "the film . bad", "", "good " * 100]
 
 
@@ -34,15 +43,7 @@ def make_folder(path, *, kind="classification", has_text_pairs=False, has_next_s
     tokenizer.save(path)
     description = ModelDescription(
         kind=kind,
-        architecture=ModelConfig(
-            num_hidden_layers=1,
-            hidden_size=16,
-            num_attention_heads=2,
-            intermediate_size=32,
-            vocab_size=len(VOCABULARY),
-            max_position_embeddings=32,
-            initializer_range=0.5,
-        ),
+        architecture=ARCHITECTURE,
         max_seq_length=16,
         class_names=("부정", "긍정", "모름") if kind == "classification" else (),
         has_text_pairs=has_text_pairs,

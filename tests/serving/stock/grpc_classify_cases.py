@@ -1,25 +1,23 @@
 """Classify over gRPC, and the model specs that Classify and Regress refuse."""
 
 from tests.serving.stock.case import GrpcCase
-from tests.serving.stock.grpc_text import (
-    examples,
-    feature,
-    floats,
-    spec,
-    with_context,
+from tests.serving.stock.grpc_example_text import (
+    DOS,
+    EIGHTY,
+    EMPTY_INPUTS,
+    NOTHING,
+    TWO,
+    X2,
+    refused,
+    refuses,
+    scored,
 )
+from tests.serving.stock.grpc_text import examples, spec, with_context
 
 CLASSIFIER = "servables/tensorflow/classifier_test.cc ClassifierTest"
 CLASSIFY = "servables/tensorflow/classification_service_test.cc ClassificationServiceTest"
 CLASSIFIER_CODE = "servables/tensorflow/classifier.cc"
 REGRESS = "servables/tensorflow/regression_service_test.cc RegressionServiceTest"
-
-
-def scored(**scores: float) -> str:
-    """An example with the classes and their scores."""
-    names = feature("class", "bytes", *(f'"{name}"' for name in scores))
-    values = feature("score", "float", *(str(score) for score in scores.values()))
-    return f"features {{ {names} {values} }}"
 
 
 def classes(*rows: dict[str, float]) -> str:
@@ -41,45 +39,7 @@ def classified(id: str, sent: str, given: str, source: str, signature: str = "")
     )
 
 
-def refuses(
-    method: str, id: str, request: str, error: str, source: str, code: str = "INVALID_ARGUMENT"
-) -> GrpcCase:
-    return GrpcCase(f"{method}: {id}", method, request, source, code=code, error=error)
-
-
-def refused(
-    method: str,
-    signature: str,
-    error: str,
-    source: str,
-    code: str = "INVALID_ARGUMENT",
-    sent: str = "",
-) -> GrpcCase:
-    request = spec("inference", signature) + (sent or TWO)
-    return refuses(
-        method,
-        f"{signature}{' without input' if sent == NOTHING else ''}",
-        request,
-        error,
-        source,
-        code,
-    )
-
-
-NOTHING = "input { }"
-DOS, CUATRO = scored(dos=2, uno=1), scored(cuatro=4, tres=3)
-TWO = examples(DOS, CUATRO)
 TWO_ROWS = classes({"dos": 2, "uno": 1}, {"cuatro": 4, "tres": 3})
-EMPTY_INPUTS = (
-    ("no input", "", "EmptyInput"),
-    ("an empty input", NOTHING, "EmptyInput"),
-    ("no examples", "input { example_list { } }", "EmptyExampleList"),
-    ("a context alone", with_context(DOS), "EmptyExampleListWithContext"),
-)
-LOCALE = feature("locale", "bytes", '"pt_BR"')
-AGE = feature("age", "float", "19")
-EIGHTY = examples("features { " + feature("x", "float", "80") + LOCALE + AGE + " }")
-X2 = examples(floats(x=2))
 
 CASES = [
     classified("two examples", TWO, TWO_ROWS, f"{CLASSIFIER}.ExampleList"),

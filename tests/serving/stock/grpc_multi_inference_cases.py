@@ -1,17 +1,12 @@
 """MultiInference over gRPC."""
 
 from tests.serving.stock.case import GrpcCase
+from tests.serving.stock.grpc_example_text import X2, refuses
 from tests.serving.stock.grpc_text import examples, floats, spec
 
 MULTI = "servables/tensorflow/multi_inference_test.cc MultiInferenceTest"
 HELPER = "servables/tensorflow/multi_inference_helper_test.cc MultiInferenceTest"
 MULTI_CODE = "servables/tensorflow/multi_inference.cc"
-
-
-def refuses(
-    method: str, id: str, request: str, error: str, source: str, code: str = "INVALID_ARGUMENT"
-) -> GrpcCase:
-    return GrpcCase(f"{method}: {id}", method, request, source, code=code, error=error)
 
 
 def task(signature: str, method: str, model: str = "published", version: str = "1") -> str:
@@ -24,7 +19,6 @@ def result(signature: str, found: str, version: str = "1", model: str = "publish
     return f"results {{ {spec(model, signature, version)} {found} }}"
 
 
-X2 = examples(floats(x=2))
 Y3, Y4 = (
     "regression_result { regressions { value: 3 } }",
     "regression_result { regressions { value: 4 } }",

@@ -1,6 +1,10 @@
 """Predict over gRPC: model specs, inputs and outputs."""
 
 from tests.serving.stock.grpc_text import (
+    IMPL,
+    RUN,
+    TWO,
+    UTIL,
     answered,
     inputs,
     predict_fails,
@@ -10,11 +14,7 @@ from tests.serving.stock.grpc_text import (
     tensors,
 )
 
-IMPL = "servables/tensorflow/predict_impl_test.cc PredictImplTest"
-RUN = "servables/tensorflow/predict_util_test.cc PredictImplTest"
-UTIL = "servables/tensorflow/predict_util.cc"
 CORE = "model_servers/server_core.cc ServableRequestFromModelSpec"
-TWO = "dtype: DT_FLOAT float_val: 2"
 
 
 CASES = [

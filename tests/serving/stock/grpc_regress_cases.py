@@ -1,9 +1,15 @@
 """Regress over gRPC."""
 
 from tests.serving.stock.case import GrpcCase
+from tests.serving.stock.grpc_example_text import (
+    EIGHTY,
+    EMPTY_INPUTS,
+    NOTHING,
+    refused,
+    refuses,
+)
 from tests.serving.stock.grpc_text import (
     examples,
-    feature,
     floats,
     spec,
     values,
@@ -16,57 +22,12 @@ REGRESSOR_CODE = "servables/tensorflow/regressor.cc"
 INPUT = "servables/tensorflow/util_test.cc InputUtilTest"
 
 
-def scored(**scores: float) -> str:
-    """An example with the classes and their scores."""
-    names = feature("class", "bytes", *(f'"{name}"' for name in scores))
-    values = feature("score", "float", *(str(score) for score in scores.values()))
-    return f"features {{ {names} {values} }}"
-
-
 def regressed(id: str, sent: str, given: str, source: str, signature: str = "regress") -> GrpcCase:
     answer = given + spec("inference", signature, "1")
     return GrpcCase(
         f"Regress: {id}", "Regress", spec("inference", signature) + sent, source, response=answer
     )
 
-
-def refuses(
-    method: str, id: str, request: str, error: str, source: str, code: str = "INVALID_ARGUMENT"
-) -> GrpcCase:
-    return GrpcCase(f"{method}: {id}", method, request, source, code=code, error=error)
-
-
-def refused(
-    method: str,
-    signature: str,
-    error: str,
-    source: str,
-    code: str = "INVALID_ARGUMENT",
-    sent: str = "",
-) -> GrpcCase:
-    request = spec("inference", signature) + (sent or TWO)
-    return refuses(
-        method,
-        f"{signature}{' without input' if sent == NOTHING else ''}",
-        request,
-        error,
-        source,
-        code,
-    )
-
-
-NOTHING = "input { }"
-DOS, CUATRO = scored(dos=2, uno=1), scored(cuatro=4, tres=3)
-TWO = examples(DOS, CUATRO)
-EMPTY_INPUTS = (
-    ("no input", "", "EmptyInput"),
-    ("an empty input", NOTHING, "EmptyInput"),
-    ("no examples", "input { example_list { } }", "EmptyExampleList"),
-    ("a context alone", with_context(DOS), "EmptyExampleListWithContext"),
-)
-LOCALE = feature("locale", "bytes", '"pt_BR"')
-AGE = feature("age", "float", "19")
-EIGHTY = examples("features { " + feature("x", "float", "80") + LOCALE + AGE + " }")
 
 CASES = [
     regressed(

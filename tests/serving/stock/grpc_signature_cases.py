@@ -2,6 +2,10 @@
 
 from tests.serving.stock.case import GrpcCase
 from tests.serving.stock.grpc_text import (
+    IMPL,
+    RUN,
+    TWO,
+    UTIL,
     answered,
     inputs,
     predict_fails,
@@ -11,11 +15,7 @@ from tests.serving.stock.grpc_text import (
     tensors,
 )
 
-IMPL = "servables/tensorflow/predict_impl_test.cc PredictImplTest"
-RUN = "servables/tensorflow/predict_util_test.cc PredictImplTest"
-UTIL = "servables/tensorflow/predict_util.cc"
 SPEC_TEST = "servables/tensorflow/util_test.cc ModelSpecTest"
-TWO = "dtype: DT_FLOAT float_val: 2"
 VALUES = f"{UTIL} VerifyRequestInputsSize and TensorFlow's GetInputValues"
 SCALAR_2, SCALAR_7 = (shaped("FLOAT", "", f"float_val: {number}") for number in (2, 7))
 

@@ -2,6 +2,7 @@
 
 from tests.serving.stock.case import GrpcCase
 from tests.serving.stock.grpc_text import (
+    UTIL,
     answered,
     inputs,
     predict_fails,
@@ -11,7 +12,6 @@ from tests.serving.stock.grpc_text import (
     tensors,
 )
 
-UTIL = "servables/tensorflow/predict_util.cc"
 TENSOR = f"{UTIL} PreProcessPrediction (Tensor::FromProto)"
 REPEATED = " ".join(["float_val: 7"] * 6)
 

@@ -2,6 +2,11 @@
 
 from tests.serving.stock.case import GrpcCase
 
+IMPL = "servables/tensorflow/predict_impl_test.cc PredictImplTest"
+RUN = "servables/tensorflow/predict_util_test.cc PredictImplTest"
+UTIL = "servables/tensorflow/predict_util.cc"
+TWO = "dtype: DT_FLOAT float_val: 2"
+
 
 def spec(name: str, signature: str = "", version: str = "", more: str = "") -> str:
     """A model spec in text form: spec("published", "serving_default", "1")."""
