@@ -6,9 +6,8 @@ request's part of the answers must be what it was answered alone, as far as that
 beyond: of rows with a value a token the answer may be longer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -16,8 +15,7 @@ from bert_tf.data.text.vocabulary import PAD
 from bert_tf.exporting.closeness import EXACT, Closeness
 from bert_tf.exporting.hostile_rows import hostile_request
 from bert_tf.exporting.stock_batching import BatchRefusedError, StockBatching, Tensors, num_rows
-from bert_tf.exporting.texts import TextInputs
-from bert_tf.exporting.warmup import WarmupRequest, input_names, make_requests
+from bert_tf.exporting.warmup import WarmupRequest
 from bert_tf.models.bert import vocab_size
 from bert_tf.models.description import ModelDescription
 
@@ -39,6 +37,10 @@ class Batch:
     """As the server runs them."""
     stock: StockBatching
     pad_id: int
+
+    @property
+    def num_requests(self) -> int:
+        return len(self.alone) + 1
 
     def requests(self) -> list[WarmupRequest]:
         """Each alone, and the batch."""
@@ -86,26 +88,26 @@ class Batch:
 
 
 def make_batches(
-    signatures: Mapping[str, Any],
-    text_inputs: TextInputs,
-    texts: Sequence[tuple[bytes, ...]],
-    description: ModelDescription,
-    *,
-    methods: Mapping[str, str],
+    requests: Sequence[WarmupRequest], description: ModelDescription, *, pad_id: int
 ) -> list[Batch]:
-    """One of each signature, and of those whose rows have lengths another, filled up by clients."""
+    """One of each signature, and of those whose rows have lengths another, filled up by clients.
+
+    Args:
+        requests: of `warmup.make_requests`.
+        pad_id: of [PAD].
+    """
     calls: dict[str, list[WarmupRequest]] = {}
-    for request in make_requests(signatures, text_inputs, texts, methods=methods):
+    for request in requests:
         calls.setdefault(request.signature_name, []).append(request)
     batches = []
     for name, of_signature in calls.items():
+        # The short, the middling and the long text; hostile rows in between.
+        short, middling, long = (request.arguments for request in of_signature[:3])
         hostile = hostile_request(
-            input_names(signatures[name]),
+            list(short),
             vocab_size=vocab_size(description.architecture),
             num_segments=description.architecture.type_vocab_size,
         )
-        # The short, the middling and the long text; hostile rows in between.
-        short, middling, long = (request.arguments for request in of_signature[:3])
         alone = (short, long, hostile, middling)
         total = sum(map(num_rows, alone))
         padding = StockBatching(allowed_batch_sizes=(1, total + _NUM_FILLED))
@@ -114,7 +116,7 @@ def make_batches(
         if any(value.ndim > 1 for value in short.values()):
             merged[plain] = plain.merge(_to_one_width(alone))
         batches += [
-            Batch(name, of_signature[0].method, alone, inputs, stock, text_inputs.tokenizer.pad_id)
+            Batch(name, of_signature[0].method, alone, inputs, stock, pad_id)
             for stock, inputs in merged.items()
         ]
     return batches

@@ -84,7 +84,6 @@ def export_model(
                 folder=folder,
                 section=section,
                 description=description,
-                texts=texts,
                 serving_version=serving_version,
             )
         return publish(temporary, base)
@@ -141,7 +140,6 @@ def _check(
     folder: Path,
     section: ExportConfig,
     description: ModelDescription,
-    texts: Sequence[tuple[bytes, ...]],
     serving_version: str,
 ) -> None:
     """Note the report in the folder.
@@ -151,9 +149,7 @@ def _check(
     """
     log.info("Checking the export, in memory and in a process of its own: this takes a while.")
     expected = answers_of(model, requests)
-    batches = make_batches(
-        model.answers, model.text_inputs, texts, description, methods=model.methods
-    )
+    batches = make_batches(requests, description, pad_id=model.tokenizer.pad_id)
     report = check_servability(
         directory,
         expected,

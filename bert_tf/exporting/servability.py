@@ -108,7 +108,7 @@ def check_servability(
     checks = check_file(directory, serving_version=serving_version)
     replayed, found, facts = _replay(directory, batches)
     checks.append(replayed)
-    num_requests = sum(len(batch.requests()) for batch in batches)
+    num_requests = sum(batch.num_requests for batch in batches)
     answers, of_batches = found[: len(found) - num_requests], found[len(found) - num_requests :]
     if facts and expected is not None:
         checks.append(_check_answers(expected, answers, closeness))
@@ -219,7 +219,7 @@ def _replay(directory: Path, batches: Sequence[Batch]) -> tuple[Check, list[Any]
                 number, _, output = key.partition(":")
                 if output:
                     found.setdefault(int(number), {})[output] = arrays[key]
-    num_requests = len(found) - sum(len(batch.requests()) for batch in batches)
+    num_requests = len(found) - sum(batch.num_requests for batch in batches)
     faults = () if num_requests else ("there are no requests",)
     detail = (
         f"{num_requests} requests answered by a process without this package and Keras; loaded in "
@@ -253,7 +253,7 @@ def _check_batches(
     faults: list[str] = []
     place = 0
     for batch in batches:
-        end = place + len(batch.requests())
+        end = place + batch.num_requests
         faults += batch.faults(found[place:end], closeness)
         place = end
     names = {batch.signature_name for batch in batches}

@@ -12,7 +12,7 @@ from bert_tf.exporting.serving_ops import missing_in_older
 from bert_tf.exporting.signatures import ServingModel
 from bert_tf.exporting.texts import TextInputs
 from bert_tf.exporting.warmup import TEXTS as GOOD_TEXTS
-from bert_tf.exporting.warmup import input_names
+from bert_tf.exporting.warmup import input_names, make_requests
 from bert_tf.models.description import ModelDescription
 from bert_tf.tasks.models import build_model
 from tests.exporting.test_saved_model import ARCHITECTURE, VOCABULARY
@@ -85,9 +85,8 @@ def token_rows(*rows, segments=0, width=None):
 def test_every_signature_answers_alone_as_in_a_batch_with_hostile_rows(serving_models, kind):
     model, description = serving_models(kind), description_of(kind)
     texts = [(text,) for text in GOOD_TEXTS]
-    batches = make_batches(
-        model.answers, model.text_inputs, texts, description, methods=model.methods
-    )
+    requests = make_requests(model.answers, model.text_inputs, texts, methods=model.methods)
+    batches = make_batches(requests, description, pad_id=model.tokenizer.pad_id)
     assert {batch.signature_name for batch in batches} == set(model.answers)
     for batch in batches:
         answers = [
