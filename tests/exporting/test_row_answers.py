@@ -15,7 +15,7 @@ from bert_tf.exporting.warmup import TEXTS as GOOD_TEXTS
 from bert_tf.exporting.warmup import input_names, make_requests
 from bert_tf.models.description import ModelDescription
 from bert_tf.tasks.models import build_model
-from tests.exporting.test_saved_model import ARCHITECTURE, VOCABULARY
+from tests.exporting.test_saved_model import ARCHITECTURE, ATOL, VOCABULARY
 
 OK = b"OK"
 KINDS = {
@@ -126,7 +126,7 @@ def test_what_fills_rows_up_is_never_read(serving_models, kind):
         for name, value in answer.items():
             assert value.shape == alone[name].shape, "nor does it cost anything"
             if value.dtype.kind == "f":
-                np.testing.assert_allclose(value, alone[name], atol=1e-6)
+                np.testing.assert_allclose(value, alone[name], atol=ATOL)
             else:
                 assert (value == alone[name]).all()
 
@@ -136,7 +136,7 @@ def test_what_is_longer_because_of_others_is_zero(serving_models):
     together = ask(model, "token_ids", token_rows([2, 5, 3], [2, 5, 6, 7, 5, 3]))
     alone = ask(model, "token_ids", token_rows([2, 5, 3]))
     assert together["logits"].shape == (2, 6, 3)
-    np.testing.assert_allclose(together["logits"][0, :3], alone["logits"][0], atol=1e-6)
+    np.testing.assert_allclose(together["logits"][0, :3], alone["logits"][0], atol=ATOL)
     assert not together["logits"][0, 3:].any()
     assert together["logits"][1].all()
 
@@ -165,7 +165,7 @@ def test_a_row_of_ids_that_is_wrong_says_so_beside_one_that_is_right(serving_mod
         request[name][1] = value
     answer = ask(model, "token_ids", request)
     assert answer["status"][0] == OK
-    np.testing.assert_allclose(answer["probabilities"][0], good["probabilities"][0], atol=1e-6)
+    np.testing.assert_allclose(answer["probabilities"][0], good["probabilities"][0], atol=ATOL)
     assert message in answer["status"][1]
     assert not answer["probabilities"][1].any()
     assert (answer["label"][1], answer["labels"][1].tolist()) == (b"", [b"", b""])
@@ -195,7 +195,7 @@ def test_a_text_without_a_mask_is_told_beside_one_with_it(serving_models):
     alone = ask(model, "fill_mask", {"text": texts[:1]})
     assert answer["status"][0] == alone["status"][0] == OK
     assert answer["tokens"][0].tolist() == alone["tokens"][0].tolist()
-    np.testing.assert_allclose(answer["scores"][0], alone["scores"][0], atol=1e-6)
+    np.testing.assert_allclose(answer["scores"][0], alone["scores"][0], atol=ATOL)
     assert answer["status"][1] == (
         b"fill_mask needs [MASK] in the text, within the maximum length of 16 tokens. "
         b"Received: 4 tokens without it."
@@ -236,12 +236,12 @@ def test_examples_without_one_text_have_no_class_and_no_number(serving_models):
     expected = ask(model, "serving_default", {"text": texts})
     found = ask(model, "classify", rows)
     is_good = np.array([True, *[False] * len(WRONG_EXAMPLES), True, True])
-    np.testing.assert_allclose(found["scores"][is_good], expected["probabilities"], atol=1e-6)
+    np.testing.assert_allclose(found["scores"][is_good], expected["probabilities"], atol=ATOL)
     assert found["classes"][is_good].tolist() == [[b"bad", b"good"]] * 3
     assert not found["scores"][~is_good].any()
     assert set(found["classes"][~is_good].ravel()) == {b""}
     outputs = ask(model, "regress", rows)["outputs"]
-    np.testing.assert_allclose(outputs[is_good], expected["probabilities"][:, 1], atol=1e-6)
+    np.testing.assert_allclose(outputs[is_good], expected["probabilities"][:, 1], atol=ATOL)
     assert np.isnan(outputs[~is_good]).all()
 
 
@@ -262,7 +262,7 @@ def test_an_example_of_many_features_changes_nothing(serving_models):
     found = ask(model, "classify", {"inputs": np.array(rows, object)})
     alone = [ask(model, "classify", {"inputs": np.array([row], object)}) for row in rows]
     for number, row in enumerate(alone):
-        np.testing.assert_allclose(found["scores"][number], row["scores"][0], atol=1e-6)
+        np.testing.assert_allclose(found["scores"][number], row["scores"][0], atol=ATOL)
     assert found["classes"][1].tolist() == [b"", b""]
 
 

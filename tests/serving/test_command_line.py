@@ -11,15 +11,7 @@ import pytest
 
 from serving.client import GrpcClient, RestClient
 from serving.server import flags, model_config
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def find_free_ports():
-    with socket.socket() as first, socket.socket() as second:
-        first.bind(("127.0.0.1", 0))
-        second.bind(("127.0.0.1", 0))
-        return first.getsockname()[1], second.getsockname()[1]
+from tests.serving.server_process import ROOT, find_free_ports
 
 
 def is_group_alive(process_group):

@@ -1,4 +1,7 @@
-"""Raw bytes on both ports from many threads at once, while versions are swapped."""
+"""Raw bytes on both ports from many threads at once, while versions are swapped.
+
+The server is a process of its own, so that it does not share Python's lock with those who ask.
+"""
 
 import gzip
 import socket
@@ -10,8 +13,7 @@ import grpc
 import pytest
 
 from serving.client import GrpcClient, RestClient
-from serving.local_server import LocalServer
-from serving.server.model_config import ModelSettings
+from tests.serving.server_process import ServerProcess, serve
 
 NUM_THREADS = 16
 ROWS = b'{"instances": ["a"]}'
@@ -62,18 +64,16 @@ REQUESTS = {
 @pytest.fixture
 def served(publish, tmp_path):
     publish(tmp_path, 1, "one")
-    with LocalServer(
-        [ModelSettings("demo", tmp_path)],
-        port=0,
-        rest_api_port=0,
-        rest_api_timeout_in_ms=1500,
-        rest_api_enable_cors_support=True,
-        file_system_poll_wait_seconds=0.2,
+    with serve(
+        tmp_path,
+        "--rest_api_timeout_in_ms=1500",
+        "--rest_api_enable_cors_support",
+        "--file_system_poll_wait_seconds=0.2",
     ) as server:
         yield server
 
 
-def ask_raw(server: LocalServer, number: int) -> tuple[str, int]:
+def ask_raw(server: ServerProcess, number: int) -> tuple[str, int]:
     """What one request is answered with: its status, 0 if the connection is closed without one."""
     name, (sent, _) = list(REQUESTS.items())[number % len(REQUESTS)]
     host, _, port = server.rest_url.removeprefix("http://").partition(":")
@@ -88,7 +88,7 @@ def ask_raw(server: LocalServer, number: int) -> tuple[str, int]:
     return name, int(answer.split(b" ")[1]) if answer else 0
 
 
-def ask_grpc(server: LocalServer, number: int) -> str:
+def ask_grpc(server: ServerProcess, number: int) -> str:
     """Cancelled calls, and deadlines that are over at once, on connections of their own."""
     with grpc.insecure_channel(server.grpc_address) as channel:
         call = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
@@ -101,8 +101,7 @@ def ask_grpc(server: LocalServer, number: int) -> str:
         return future.exception(timeout=30).code().name
 
 
-def test_many_hostile_connections_harm_no_others(served, publish):
-    base_path = served.models["demo"].settings.base_path
+def test_many_hostile_connections_harm_no_others(served, publish, tmp_path):
     stop = threading.Event()
 
     def ask_well() -> list[float]:
@@ -125,7 +124,7 @@ def test_many_hostile_connections_harm_no_others(served, publish):
         called = [threads.submit(ask_grpc, served, number) for number in range(60)]
         for version in (2, 3, 4):
             time.sleep(0.5)
-            publish(base_path, version, "two" if version % 2 == 0 else "one")
+            publish(tmp_path, version, "two" if version % 2 == 0 else "one")
         answers = [future.result() for future in asked]
         codes = {future.result() for future in called}
         stop.set()

@@ -8,8 +8,6 @@ import json
 import os
 import random
 import resource
-import subprocess
-import sys
 
 import grpc
 import numpy as np
@@ -19,7 +17,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import classification_pb2, inference_pb2, predict_pb2
 
 from serving.client import RestClient
-from tests.serving.test_command_line import ROOT, find_free_ports
+from tests.serving.server_process import serve
 
 NUM_REQUESTS = int(os.environ.get("MALFORMED_REQUESTS", "10000"))
 ADDRESS_SPACE = 12 << 30  # TensorFlow reserves some gigabytes that it does not use.
@@ -32,27 +30,16 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(scope="module")
 def limited(publish, tmp_path_factory):
-    """A server in a process of limited memory: the process, and where it listens."""
+    """A server in a process of limited memory."""
     base = tmp_path_factory.mktemp("malformed") / "demo"
     publish(base, 1, "one")
-    port, rest_port = find_free_ports()
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "serving.local_server", "--model_name=demo"),
-            *(f"--model_base_path={base}", f"--port={port}", f"--rest_api_port={rest_port}"),
-            "--rest_api_timeout_in_ms=3000",
-        ],
-        cwd=ROOT,
-        stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE)),
-    )
-    try:
-        with RestClient(f"http://127.0.0.1:{rest_port}", model_name="demo") as client:
-            client.wait_until_available(60)
-        yield psutil.Process(process.pid), port, rest_port
-    finally:
-        process.kill()
-        process.wait()
+    limits = (ADDRESS_SPACE, ADDRESS_SPACE)
+    with serve(
+        base,
+        "--rest_api_timeout_in_ms=3000",
+        before_start=lambda: resource.setrlimit(resource.RLIMIT_AS, limits),
+    ) as server:
+        yield server
 
 
 def damage(body: bytes, chance: random.Random) -> bytes:
@@ -118,26 +105,26 @@ def grpc_message(chance: random.Random) -> tuple[str, bytes]:
 
 
 def test_nothing_that_is_sent_is_the_servers_fault(limited):
-    process, port, rest_port = limited
+    process = psutil.Process(limited.process.pid)
     chance = random.Random(17)
     before = process.memory_info().rss
     statuses: dict[str, int] = {}
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+    with grpc.insecure_channel(limited.grpc_address) as channel:
         for number in range(NUM_REQUESTS):
-            answer = ask_rest(rest_port, chance) if number % 2 else ask_grpc(channel, chance)
+            answer = ask_rest(limited.rest_url, chance) if number % 2 else ask_grpc(channel, chance)
             statuses[answer] = statuses.get(answer, 0) + 1
     assert not {"500", "INTERNAL", "UNKNOWN", "UNAVAILABLE"} & set(statuses), statuses
     assert statuses["200"] > 10, "some are whole"
     assert process.is_running()
     assert process.memory_info().rss - before < MAX_GROWTH
-    with RestClient(f"http://127.0.0.1:{rest_port}", model_name="demo") as client:
+    with RestClient(limited.rest_url, model_name="demo") as client:
         assert client.predict_texts(["한글"])[0]["score"] == 0.2
 
 
-def ask_rest(port: int, chance: random.Random) -> str:
+def ask_rest(url: str, chance: random.Random) -> str:
     verb = chance.choice(["predict", "classify", "regress", "PREDICT"])
     headers = {"Content-Encoding": "gzip"} if chance.random() < 0.05 else {}
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
     try:
         body = rest_body(chance)
         if chance.random() < 0.8:

@@ -28,7 +28,7 @@ from tensorflow_serving.apis import (
 )
 
 from tests.serving.half_plus_two import save_half_plus_two
-from tests.serving.test_command_line import ROOT, find_free_ports
+from tests.serving.server_process import ROOT, find_free_ports
 
 TIMEOUT = 10.0
 VERSION = 123

@@ -7,8 +7,6 @@ import itertools
 import os
 import shutil
 import statistics
-import subprocess
-import sys
 import threading
 import time
 
@@ -16,7 +14,7 @@ import psutil
 import pytest
 
 from serving.client import GrpcClient, RestClient
-from tests.serving.test_command_line import ROOT, find_free_ports
+from tests.serving.server_process import serve
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "30"))
 NUM_SWAPS = 10
@@ -28,24 +26,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(60 * MINUTES + 300)]
 def test_half_an_hour_of_load_with_ten_swaps(publish, tmp_path):
     base = tmp_path / "demo"
     publish(base, 1, "one")
-    port, rest_port = find_free_ports()
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "serving.local_server", "--model_name=demo"),
-            *(f"--model_base_path={base}", f"--port={port}", f"--rest_api_port={rest_port}"),
-            *("--enable_batching", "--file_system_poll_wait_seconds=0.2"),
-        ],
-        cwd=ROOT,
-        stderr=subprocess.DEVNULL,
-    )
-    addresses = (f"http://127.0.0.1:{rest_port}", f"127.0.0.1:{port}")
     failed: list[Exception] = []
     counts = [0] * (2 * NUM_CLIENTS)
     is_over = threading.Event()
 
     def load(number: int) -> None:
-        make = (RestClient, GrpcClient)[number % 2]
-        with make(addresses[number % 2], model_name="demo", num_retries=0) as client:
+        make, address = ((RestClient, server.rest_url), (GrpcClient, server.grpc_address))[
+            number % 2
+        ]
+        with make(address, model_name="demo", num_retries=0) as client:
             for length in itertools.cycle((1, 30, 300)):
                 if is_over.is_set():
                     return
@@ -55,32 +44,29 @@ def test_half_an_hour_of_load_with_ten_swaps(publish, tmp_path):
                 except Exception as error:
                     failed.append(error)
 
-    try:
-        with RestClient(addresses[0], model_name="demo") as client:
-            client.wait_until_available(60)
+    flags = ("--enable_batching", "--file_system_poll_wait_seconds=0.2")
+    memory = []
+    with serve(base, *flags) as server:
         clients = [threading.Thread(target=load, args=(n,)) for n in range(2 * NUM_CLIENTS)]
-        for thread in clients:
-            thread.start()
-        memory = []
-        for version in range(2, 2 + NUM_SWAPS):
-            end = time.monotonic() + MINUTES * 60 / NUM_SWAPS
-            while time.monotonic() < end:
-                time.sleep(min(1.0, MINUTES))
-                memory.append(psutil.Process(process.pid).memory_info().rss)
-            publish(base, version, ("one", "two")[version % 2])
-            if version > 2:
-                shutil.rmtree(base / str(version - 2))
-        is_over.set()
-        for thread in clients:
-            thread.join()
-        with RestClient(addresses[0], model_name="demo") as client:
+        try:
+            for thread in clients:
+                thread.start()
+            for version in range(2, 2 + NUM_SWAPS):
+                end = time.monotonic() + MINUTES * 60 / NUM_SWAPS
+                while time.monotonic() < end:
+                    time.sleep(min(1.0, MINUTES))
+                    memory.append(psutil.Process(server.process.pid).memory_info().rss)
+                publish(base, version, ("one", "two")[version % 2])
+                if version > 2:
+                    shutil.rmtree(base / str(version - 2))
+        finally:
+            is_over.set()
+            for thread in clients:
+                thread.join()
+        with RestClient(server.rest_url, model_name="demo") as client:
             (state,) = (
                 s for s in client.status()["model_version_status"] if s["state"] == "AVAILABLE"
             )
-    finally:
-        is_over.set()
-        process.terminate()
-        process.wait(30)
     assert not failed, failed[:3]
     assert min(counts) > 100
     assert int(state["version"]) >= NUM_SWAPS
