@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from bert_tf.cli.inspect_labelled import inspect_labelled
 from bert_tf.cli.process import show_errors
 from bert_tf.cli.stage import config_option, load_config_or_exit, shown_progress, task_option
+from bert_tf.system.output_folder import owned_folder
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -152,9 +153,7 @@ def make_text(example: "InspectedExample", *, heading: str = "") -> "Text":
 def _write_report(records: str, output_dir: str, *, count_sentences: bool) -> None:
     from bert_tf.data.inspection.report import report_records
 
-    with shown_progress() as show:
-        path = report_records(
-            records, output_dir, count_sentences=count_sentences, on_progress=show
-        )
+    with owned_folder(output_dir, command="inspect") as folder, shown_progress() as show:
+        path = report_records(records, folder, count_sentences=count_sentences, on_progress=show)
     click.echo(path.read_text(encoding="utf-8"), nl=False)
     click.echo(f"\nWritten to {path}", err=True)

@@ -10,6 +10,7 @@ import click
 
 from bert_tf.cli.process import show_errors
 from bert_tf.cli.stage import shown_progress, with_task_name
+from bert_tf.system.output_folder import check_folder, owned_folder
 
 if TYPE_CHECKING:
     from bert_tf.config import Config
@@ -33,6 +34,8 @@ def inspect_labelled(
         from bert_tf.tasks.inspection.report import inspect_examples
         from bert_tf.tasks.table import open_task
 
+        if report is not None:
+            check_folder(report, command="inspect")
         section = with_task_name(config, task).finetuning
         opened = open_task(section)
         with _noted() as notes:
@@ -53,7 +56,8 @@ def inspect_labelled(
             )
         _print(to_markdown(found))
         if report is not None:
-            click.echo(f"Written to {write_report(found, report)}", err=True)
+            with owned_folder(report, command="inspect") as folder:
+                click.echo(f"Written to {write_report(found, folder)}", err=True)
 
 
 @contextlib.contextmanager

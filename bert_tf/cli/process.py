@@ -9,6 +9,7 @@ from typing import NoReturn, TextIO
 
 import click
 
+from bert_tf.system.disk_space import full_disk
 from bert_tf.system.environment import library_environment
 
 REFUSED = 3
@@ -41,6 +42,9 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI
 
 
+_MENDABLE = (ValueError, OSError, FloatingPointError, RuntimeError, ImportError)
+
+
 @contextlib.contextmanager
 def show_errors() -> Iterator[None]:
     """What a user can mend is shown as a message; anything else keeps its traceback.
@@ -51,12 +55,16 @@ def show_errors() -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise
-    except (ValueError, OSError, FloatingPointError, RuntimeError, ImportError) as error:
-        fail(error, code=1)
+    except Exception as error:
+        if message := full_disk(error):
+            fail(error, code=1, message=message)
+        if isinstance(error, _MENDABLE):
+            fail(error, code=1)
+        raise
 
 
-def fail(error: BaseException, *, code: int) -> NoReturn:
-    """Show an error's message and leave with `code`."""
+def fail(error: BaseException, *, code: int, message: str | None = None) -> NoReturn:
+    """Show an error's message, or another in its place, and leave with `code`."""
     logging.getLogger(__name__).debug("Traceback:", exc_info=error)
-    click.echo(f"Error: {error}", err=True)
+    click.echo(f"Error: {message or error}", err=True)
     raise SystemExit(code) from error

@@ -5,12 +5,12 @@ import functools
 import json
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bert_tf.cli.process import fail, show_errors
+from bert_tf.system.output_folder import check_folder
 
 if TYPE_CHECKING:
     from bert_tf.config import Config
@@ -25,7 +25,7 @@ def stage(command: Callable[..., None]) -> click.Command:
     @functools.wraps(command)
     def run(config: "Config", output_dir: str, **options: Any) -> None:
         with show_errors():
-            Path(output_dir).mkdir(parents=True, exist_ok=True)
+            check_folder(output_dir, command=command.__name__)
             command(config, output_dir, **options)
 
     return run

@@ -15,6 +15,7 @@ import click
 from bert_tf.cli.process import fail, tracking_uri
 from bert_tf.cli.progress import progress_shown
 from bert_tf.cli.stage import print_metrics, shown_progress, stage, with_task
+from bert_tf.system.folder_lock import refuse_held
 from bert_tf.system.signals import noted_signals
 
 if TYPE_CHECKING:
@@ -139,6 +140,8 @@ def _train_here(
         fail(error, code=2)
     if not worker.is_chief:
         logging.getLogger("bert_tf").setLevel(logging.WARNING)
+    if worker.is_chief:
+        refuse_held(output_dir, command=f"bert-tf {name}")
     wait_for_workers(worker, is_stop_requested=is_stop_requested)
     with shown_progress() if worker.is_chief else _silence() as show:
         metrics = stage_function(name)(
@@ -153,13 +156,17 @@ def _train_here(
     return metrics if worker.is_chief else None
 
 
-def _train_on_ray(name: "Stage", *arguments: Any, **options: Any) -> dict[str, float]:
+def _train_on_ray(
+    name: "Stage", config: "Config", output_dir: str, **options: Any
+) -> dict[str, float]:
     from bert_tf.training.workers.ray_train import train_on_ray
 
+    refuse_held(output_dir, command=f"bert-tf {name}")
     with shown_progress() as show:
         return train_on_ray(
             name,
-            *arguments,
+            config,
+            output_dir,
             tracking_uri=tracking_uri(),
             on_progress=progress_shown(show, name),
             **options,

@@ -2,8 +2,6 @@
 
 import glob
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from types import ModuleType
 
@@ -11,10 +9,12 @@ import pydantic
 
 from bert_tf.conversion import google, huggingface, keras_nlp, model_garden
 from bert_tf.conversion.checkpoint import ForeignCheckpoint, Model
-from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.tokenizer import TOKENIZER_FILES, Tokenizer
 from bert_tf.data.text.vocabulary import VOCABULARY_FILE
 from bert_tf.models.description import DESCRIPTION_FILE, load_description
 from bert_tf.models.folder import save_model
+from bert_tf.system.files import hidden_folder
+from bert_tf.system.output_folder import claim_folder
 from bert_tf.tasks.models import load_model
 from bert_tf.tasks.table import task_of
 
@@ -56,28 +56,29 @@ def convert_checkpoint(
             hold the model; lists every reason.
     """
     target = Path(target)
-    if os.path.lexists(target):
-        raise FileExistsError(
-            f"{target}: the target must be a new folder. Received: one that exists. Remove it or "
-            "name another."
-        )
+    _refuse_existing(target)
     model = load_checkpoint(source, source_format=source_format, lower_case=lower_case)
     if has_text_pairs:
         model = _of_pairs(model, source=str(source))
     # A folder that is there: nothing new is left where writing fails.
     root = next(parent for parent in target.absolute().parents if parent.exists())
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=root))
-    temporary.chmod(0o755)
-    try:
+    with hidden_folder(root, prefix=f".{target.name}.converting-") as temporary:
         if target_format == OWN:
             _write_own(model, temporary)
         else:
             FORMATS[target_format].write_checkpoint(model, temporary, target=target)
         target.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_existing(target)  # made by another process meanwhile
         temporary.rename(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return model
+
+
+def _refuse_existing(target: Path) -> None:
+    if os.path.lexists(target):
+        raise FileExistsError(
+            f"{target}: the target must be a new folder. Received: one that exists. Remove it or "
+            "name another."
+        )
 
 
 def load_checkpoint(
@@ -167,4 +168,6 @@ def _of_pairs(model: Model, *, source: str) -> Model:
 def _write_own(model: Model, directory: Path) -> None:
     if model.tokenizer is not None:
         model.tokenizer.save(directory)
-    save_model(model.network, model.description, directory)
+    tied_files = TOKENIZER_FILES if model.tokenizer is not None else ()
+    save_model(model.network, model.description, directory, tied_files=tied_files)
+    claim_folder(directory, command="convert")

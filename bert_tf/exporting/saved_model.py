@@ -30,9 +30,11 @@ from bert_tf.exporting.servability import REPORT_FILE, check_servability
 from bert_tf.exporting.serving_ops import NEWEST, missing_in
 from bert_tf.exporting.signatures import ServingModel
 from bert_tf.exporting.texts import TextInputs
-from bert_tf.exporting.version_folders import publish, unfinished
+from bert_tf.exporting.version_folders import publish
 from bert_tf.exporting.warmup import TEXTS, WarmupRequest, make_requests, read_texts, write_requests
 from bert_tf.models.description import ModelDescription, load_description
+from bert_tf.system.files import hidden_folder
+from bert_tf.system.output_folder import check_folder, claim_folder
 from bert_tf.tasks.table import task_of
 
 log = logging.getLogger(__name__)
@@ -54,10 +56,12 @@ def export_model(
         serving_version: of the TensorFlow Serving that is to take it, such as `2.16`.
 
     Raises:
-        ValueError: TF Serving would not take the SavedModel, or it answers differently from the
-            model in memory, or alone and in a batch. There is no new version then.
+        ValueError: `output_dir` holds something else. TF Serving would not take the SavedModel,
+            or it answers differently from the model in memory, or alone and in a batch. There is
+            no new version then.
     """
     missing_in(serving_version)  # a version that is not known is told at once
+    check_folder(output_dir, command="export")
     section = config.export
     folder = Path(required(section.model, key="export.model", what="a folder with a trained model"))
     description = load_description(folder)
@@ -65,8 +69,8 @@ def export_model(
     model = _serving_model(section, folder, description)
     texts = _warmup_texts(section, description)
     requests = make_requests(model.answers, model.text_inputs, texts, methods=model.methods)
-    base = Path(output_dir)
-    with unfinished(base) as temporary:
+    base = claim_folder(output_dir, command="export")
+    with hidden_folder(base, prefix=".exporting-") as temporary:
         _write(model, temporary)
         write_requests(requests, temporary)
         extra = temporary / "assets.extra"

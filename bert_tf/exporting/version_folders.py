@@ -4,22 +4,16 @@ TF Serving looks for folders whose names are whole numbers and may load one the 
 so a version is written under a hidden name and renamed when it is whole.
 """
 
-import contextlib
 import logging
-import shutil
-import tempfile
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from bert_tf.system.files import write_whole
 
 log = logging.getLogger(__name__)
 
-EXPORTING = ".exporting-"
 HIGHEST_FILE = ".highest_version"
 SAVED_MODEL_FILE = "saved_model.pb"
-SECONDS_UNTIL_STALE = 24 * 3600
 
 
 def version_numbers(base: Path) -> list[int]:
@@ -60,21 +54,6 @@ def saved_model_file(directory: str | Path) -> Path:
             "the folder that `bert-tf export` wrote, version included."
         )
     return path
-
-
-@contextlib.contextmanager
-def unfinished(base: Path) -> Iterator[Path]:
-    """A hidden folder to write a version in; what `publish` does not take goes with the block."""
-    base.mkdir(parents=True, exist_ok=True)
-    for path in base.glob(f"{EXPORTING}*"):  # of killed processes
-        if time.time() - path.stat().st_mtime > SECONDS_UNTIL_STALE:
-            shutil.rmtree(path, ignore_errors=True)
-    temporary = Path(tempfile.mkdtemp(prefix=EXPORTING, dir=base))
-    temporary.chmod(0o755)
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def publish(temporary: Path, base: Path) -> Path:

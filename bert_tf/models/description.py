@@ -37,6 +37,8 @@ class ModelDescription(pydantic.BaseModel):
     normalize_embeddings: bool = False
     task_state: dict[str, Any] = pydantic.Field(default_factory=dict)
     """What a task keeps of its settings and its training, such as thresholds; JSON."""
+    files_sha256: dict[str, str] = pydantic.Field(default_factory=dict)
+    """Digests of the files beside it that the model was trained with, its vocabulary's first."""
 
     @pydantic.model_validator(mode="after")
     def _has_what_it_reads(self) -> Self:
@@ -67,12 +69,15 @@ class ModelDescription(pydantic.BaseModel):
 
     def as_json(self) -> str:
         """What `model.json` holds."""
-        left_out = None if self.task_state else {"task_state"}
+        left_out = {name for name in ("task_state", "files_sha256") if not getattr(self, name)}
         return self.model_dump_json(indent=2, exclude=left_out)
 
 
 def load_description(directory: str | Path) -> ModelDescription:
-    """Read `model.json`. Raises FileNotFoundError or ValueError with what is wrong."""
+    """Read `model.json`. Raises FileNotFoundError or ValueError with what is wrong.
+
+    Wrong is a vocabulary, too, that is not the one which the model was trained with.
+    """
     path = Path(directory) / DESCRIPTION_FILE
     if not path.is_file():
         raise FileNotFoundError(
@@ -80,11 +85,20 @@ def load_description(directory: str | Path) -> ModelDescription:
             "folder that `bert-tf pretrain`, `finetune` or `convert` finished."
         )
     try:
-        return ModelDescription.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        description = ModelDescription.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
         raise ValueError(
             f"{path}: not a description of a model. Received: {error}. Copy the model folder again."
         ) from error
+    for name, digest in description.files_sha256.items():
+        file = path.with_name(name)
+        if file.is_file() and file_sha256(file) != digest:
+            raise ValueError(
+                f"{file}: must be the file that the model beside it was trained with, SHA-256 "
+                f"{digest}. Received: another, {file_sha256(file)}. Put it back, or copy the model "
+                "folder again."
+            )
+    return description
 
 
 def weights_sha256(directory: str | Path) -> str:

@@ -30,7 +30,7 @@ from bert_tf.models.tensors import (
     stored_tensors,
     weights_by_name,
 )
-from bert_tf.system.files import appearing, write_whole
+from bert_tf.system.files import appearing, file_sha256, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -92,10 +92,23 @@ def build_model(
     return model
 
 
-def save_model(model: keras.Model, description: ModelDescription, directory: str | Path) -> None:
-    """Write description and weights into `directory`; the description, last, makes it valid."""
+def save_model(
+    model: keras.Model,
+    description: ModelDescription,
+    directory: str | Path,
+    *,
+    tied_files: Iterable[str] = (),
+) -> None:
+    """Write description and weights into `directory`; the description, last, makes it valid.
+
+    Args:
+        tied_files: files of the folder that the model was trained with, such as its vocabulary:
+            whoever reads the description refuses them once they are others.
+    """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
+    digests = {name: file_sha256(directory / name) for name in tied_files}
+    description = description.model_copy(update={"files_sha256": digests})
     weights = weights_by_name(model)
     with appearing(directory / WEIGHTS_FILE) as path:
         safetensors.numpy.save_file(dict(stored_tensors(weights, _entries(weights))), path)

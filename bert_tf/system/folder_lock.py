@@ -5,6 +5,7 @@ a killed process left behind excludes no one.
 """
 
 import contextlib
+import datetime
 import fcntl
 import os
 import socket
@@ -28,9 +29,9 @@ def lock_folder(directory: str | Path, *, command: str) -> Iterator[int]:
     path = Path(directory) / LOCK_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     with _take(path, command=command) as file:
-        file.truncate(0)
-        file.write(f"`{command}` (process {os.getpid()} on {socket.gethostname()})".encode())
         try:
+            file.truncate(0)
+            file.write(_description(command).encode())
             yield file.fileno()
         finally:
             path.unlink(missing_ok=True)  # Before the lock is free: see `_take`.
@@ -47,6 +48,25 @@ def holder_of(directory: str | Path) -> str | None:
     except FileNotFoundError:
         pass
     return None
+
+
+def refuse_held(directory: str | Path, *, command: str) -> None:
+    """Raises ValueError as `lock_folder` would now; takes no lock."""
+    holder = holder_of(directory)
+    if holder is not None:
+        raise ValueError(_refusal(Path(directory), command, holder))
+
+
+def _description(command: str) -> str:
+    since = datetime.datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+    return f"`{command}` (process {os.getpid()} on {socket.gethostname()}, since {since})"
+
+
+def _refusal(directory: Path, command: str, holder: str) -> str:
+    return (
+        f"{directory}: one process at a time may write a folder. Received: `{command}` while "
+        f"{holder} is at work there. Wait for it or stop it, or give another --output-dir."
+    )
 
 
 def _holder(file: IO[bytes]) -> str:
@@ -68,9 +88,5 @@ def _take(path: Path, *, command: str) -> IO[bytes]:
         except BlockingIOError as error:
             holder = _holder(file)
             file.close()
-            raise ValueError(
-                f"{path.parent}: one process at a time may write a folder. Received: "
-                f"`{command}` while {holder} is at work there. Wait for it or stop it, or give "
-                "another --output-dir."
-            ) from error
+            raise ValueError(_refusal(path.parent, command, holder)) from error
         file.close()

@@ -23,6 +23,7 @@ from typing import Any
 
 from bert_tf.config import Config, write_config
 from bert_tf.system.folder_lock import lock_folder
+from bert_tf.system.output_folder import claim_folder
 from pipelines.engine import history
 from pipelines.engine.attempts import Attempts, InterruptedFlowError, Result, StepError, retried
 from pipelines.engine.history import RunRecord, StepRecord
@@ -177,9 +178,10 @@ def open_run(
     """A run to call `do` on for each step; how it ended is written down when the block ends.
 
     Raises:
-        ValueError: a run of the flow is under way in `output_dir`; says whose.
+        ValueError: a run of the flow is under way in `output_dir`, and whose; or the folder
+            holds what another command has written.
     """
-    flow_dir = Path(output_dir).absolute() / flow.name
+    flow_dir = claim_folder(output_dir, command="pipeline run").absolute() / flow.name
     with lock_folder(flow_dir, command=f"{command} {flow.name}") as lock_fd:
         _note_killed(flow_dir)
         write_config(config, flow_dir)

@@ -120,7 +120,7 @@ def test_an_error_in_the_corpus_ends_the_workers_and_leaves_nothing(
     assert len(begun) == 1
     assert _started_here() == []
     left = sorted(path.name for path in (tmp_path / "records").iterdir())
-    assert left == [".prepare", "config.yaml", "tokenizer.json", "vocab.txt"]
+    assert left == [".prepare", "config.yaml", "folder.json", "tokenizer.json", "vocab.txt"]
     assert not (tmp_path / "records" / ".prepare" / spool.SPOOLED_FILE).exists()
 
 

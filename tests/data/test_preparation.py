@@ -48,6 +48,7 @@ def test_the_folder_holds_shards_and_all_that_explains_them(
         "config.yaml",
         "corpus_summary.json",
         "eval-00000-of-00001.tfrecord",
+        "folder.json",
         "manifest.json",
         "tokenizer.json",
         *(f"train-0000{index}-of-00003.tfrecord" for index in range(3)),
@@ -233,7 +234,7 @@ def test_a_finished_folder_needs_no_right_to_write(
     tmp_path: Path, corpus_config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = prepare_records(corpus_config, tmp_path)
-    locked = _count_calls(monkeypatch, preparation, "lock_folder")
+    locked = _count_calls(monkeypatch, preparation, "owned_folder")
     assert prepare_records(corpus_config, tmp_path) == manifest
     assert locked == []
 

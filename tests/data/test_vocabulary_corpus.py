@@ -86,6 +86,7 @@ def test_a_learned_tokenizer_has_its_report_beside_it(
         )
     assert {item.name for item in tmp_path.iterdir()} == {
         "config.yaml",
+        "folder.json",
         "tokenizer.json",
         "vocab.txt",
         "vocabulary_report.json",

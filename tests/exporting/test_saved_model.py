@@ -1,8 +1,6 @@
 """What is exported: signatures, text handling, whole versions, equal answers elsewhere."""
 
-import os
 import shutil
-import time
 
 import mlflow.pyfunc
 import numpy as np
@@ -19,6 +17,7 @@ from bert_tf.exporting.saved_model import export_model
 from bert_tf.exporting.version_folders import newest_version
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.folder import save_model
+from bert_tf.system.files import hidden_folder
 from bert_tf.tasks.models import build_model, load_model
 
 VOCABULARY = (
@@ -78,7 +77,11 @@ def pretrained(tmp_path_factory):
 def test_a_version_is_a_whole_numbered_folder(classifier):
     _, version = classifier
     assert version.name == "1"
-    assert sorted(path.name for path in version.parent.iterdir()) == [".highest_version", "1"]
+    assert sorted(path.name for path in version.parent.iterdir()) == [
+        ".highest_version",
+        "1",
+        "folder.json",
+    ]
     assert newest_version(version.parent) == version
     extra = {path.name for path in (version / "assets.extra").iterdir()}
     assert {"model.json", "vocab.txt", "tokenizer.json", "config.yaml"} <= extra
@@ -193,15 +196,13 @@ def test_a_next_sentence_head_that_was_not_trained_is_not_exported(tmp_path):
         predict_texts(version, ["a"], text_pairs=["b"], signature_name="next_sentence")
 
 
-def test_what_a_killed_export_left_goes_after_a_day(classifier, tmp_path):
+def test_what_a_killed_export_left_goes_with_the_next_and_a_living_one_stays(classifier, tmp_path):
     folder, _ = classifier
-    for name, age in (("old", 2 * 24 * 3600), ("new", 60)):
-        left = tmp_path / f".exporting-{name}"
-        left.mkdir()
-        os.utime(left, (time.time() - age,) * 2)
-    export(folder, tmp_path)
-    names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == [".exporting-new", ".highest_version", "1"]
+    (tmp_path / ".exporting-dead").mkdir()
+    with hidden_folder(tmp_path, prefix=".exporting-") as living:
+        export(folder, tmp_path)
+        names = {path.name for path in tmp_path.iterdir()}
+        assert names == {living.name, ".highest_version", "1", "folder.json"}
 
 
 def test_user_text_never_becomes_control_tokens(classifier):

@@ -40,7 +40,7 @@ from bert_tf.data.preparation.spooling import (
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import VOCABULARY_FILE
 from bert_tf.system.files import write_whole
-from bert_tf.system.folder_lock import lock_folder
+from bert_tf.system.output_folder import check_folder, owned_folder
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +70,7 @@ def prepare_records(
         ValueError: the folder holds records of another corpus or configuration, another process
             prepares records in it, or the corpus has too few documents.
     """
+    check_folder(output_dir, command="prepare")
     output_dir = Path(output_dir)
     tokenizer = Tokenizer.load(
         required(
@@ -88,7 +89,7 @@ def prepare_records(
     work_dir = output_dir / WORK_DIR
     manifest = _finished_records(output_dir, plan=plan)
     if manifest is None or work_dir.exists():
-        with lock_folder(output_dir, command="bert-tf prepare"):
+        with owned_folder(output_dir, command="prepare"):
             # Another run may have come to its end in the meantime.
             if stream is not None:
                 compare_standard_input(stream, output_dir, plan=plan)

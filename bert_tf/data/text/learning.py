@@ -8,6 +8,7 @@ from bert_tf.config import Config, write_config
 from bert_tf.data.text import vocabulary, vocabulary_report
 from bert_tf.data.text.tokenizer import SETTINGS, Tokenizer
 from bert_tf.data.text.vocabulary_corpus import OnProgress, VocabularyCorpus
+from bert_tf.system.output_folder import owned_folder
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +20,15 @@ def learn_tokenizer(
 
     The held-out documents are not learned from: `vocabulary_report.md` and `.json` say how the
     vocabulary does on them. `on_progress` is told ("documents read", done, None) now and then.
+
+    Raises:
+        ValueError: also where the folder is another process' or holds something else.
     """
+    with owned_folder(output_dir, command="vocab") as folder:
+        return _learn(config, folder, on_progress=on_progress)
+
+
+def _learn(config: Config, output_dir: Path, *, on_progress: OnProgress | None) -> Tokenizer:
     texts = VocabularyCorpus(config, on_progress=on_progress)
     learned = {
         "learned_documents": 0,

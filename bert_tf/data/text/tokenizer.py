@@ -24,6 +24,7 @@ from bert_tf.data.text import sentences, vocabulary
 from bert_tf.system.files import write_whole
 
 SETTINGS_FILE = "tokenizer.json"
+TOKENIZER_FILES = (vocabulary.VOCABULARY_FILE, SETTINGS_FILE)
 ASCII_BREAKS = r"\x00-\x20!-/:-@\[-`{-~"
 CHINESE = (
     r"\x{3400}-\x{4dbf}\x{4e00}-\x{9fff}\x{f900}-\x{faff}\x{20000}-\x{2a6df}"

@@ -167,13 +167,15 @@ class Checkpoints:
         aside = self.directory / f".{path.name}.tmp"
         for left_over in self.directory.glob(".step-*.tmp"):  # of a killed process
             shutil.rmtree(left_over)
-        checkpoint.write(str(aside / path.name))
-        index = f"{path.name}.index"
-        (self.directory / index).unlink(missing_ok=True)  # of a damaged one
-        for file in sorted(aside.glob(f"{path.name}.data-*")):
-            file.replace(self.directory / file.name)
-        (aside / index).replace(self.directory / index)
-        shutil.rmtree(aside)
+        try:
+            checkpoint.write(str(aside / path.name))
+            index = f"{path.name}.index"
+            (self.directory / index).unlink(missing_ok=True)  # of a damaged one
+            for file in sorted(aside.glob(f"{path.name}.data-*")):
+                file.replace(self.directory / file.name)
+            (aside / index).replace(self.directory / index)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)  # half a checkpoint takes space for nothing
         self._delete_old(step)
         return path
 

@@ -11,6 +11,7 @@ from bert_tf.data.batches.opened_records import OpenedRecords, open_prepared, op
 from bert_tf.data.tables.reading import read_table
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.models.description import ModelDescription, load_description
+from bert_tf.system.output_folder import owned_folder
 from bert_tf.tasks.base import Task
 from bert_tf.tasks.models import load_model
 from bert_tf.tasks.table import task_of
@@ -32,12 +33,19 @@ def evaluate_model(
         data: in the place of `evaluation.data`: whatever `read_table` takes, such as a DataFrame.
 
     Raises:
-        ValueError: model and data do not fit together.
+        ValueError: model and data do not fit together, or `output_dir` is another command's.
     """
     section = config.evaluation
     folder = required(section.model, key="evaluation.model", what="a trained model's folder")
     if data is None:
         data = required(section.data, key="evaluation.data", what="records or a labelled table")
+    with owned_folder(output_dir, command="evaluate") as output:
+        return _evaluate(config, output, folder, data, tracking_uri=tracking_uri)
+
+
+def _evaluate(
+    config: Config, output_dir: Path, folder: str, data: Any, *, tracking_uri: str | None
+) -> dict[str, float]:
     description, tokenizer = load_description(folder), Tokenizer.load(folder)
     task = task_of(description, config.finetuning)
     if task is not None:

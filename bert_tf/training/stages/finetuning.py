@@ -30,7 +30,7 @@ from bert_tf.training.engine.settings import defaults_of
 from bert_tf.training.engine.strategy import make_strategy
 from bert_tf.training.measuring.profiled_steps import ProfiledSteps
 from bert_tf.training.stages.held_out import HeldOut
-from bert_tf.training.stages.stage import Ended, Stage, run_stage
+from bert_tf.training.stages.stage import Ended, Stage, owning_its_folder, run_stage
 from bert_tf.training.workers.tf_config import ALONE, Worker
 
 # Settings that a run without them had: `settings.json` of older runs lacks them.
@@ -43,6 +43,7 @@ _IMPLIED_SETTINGS = {
 _PATHS = {"train_path", "eval_path", "pretrained"}
 
 
+@owning_its_folder
 def finetune(
     config: Config,
     output_dir: str | Path,

@@ -18,7 +18,7 @@ from bert_tf.training.engine.settings import defaults_of
 from bert_tf.training.engine.strategy import make_strategy
 from bert_tf.training.measuring.profiled_steps import ProfiledSteps
 from bert_tf.training.stages.phases import PretrainingPhase, open_phases
-from bert_tf.training.stages.stage import Ended, Stage, run_stage
+from bert_tf.training.stages.stage import Ended, Stage, owning_its_folder, run_stage
 from bert_tf.training.workers.tf_config import ALONE, Worker
 
 # Settings that a run without them had: `settings.json` of older runs lacks them.
@@ -30,6 +30,7 @@ _IMPLIED_SETTINGS = {
 }
 
 
+@owning_its_folder
 def pretrain(
     config: Config,
     output_dir: str | Path,

@@ -4,6 +4,7 @@ settings bound -> run reported -> model made -> trained -> stage's own end -> mo
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,11 @@ import keras
 import tensorflow as tf
 
 from bert_tf.config import Config, TrainingConfig
-from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.tokenizer import TOKENIZER_FILES, Tokenizer
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.folder import save_model
 from bert_tf.models.objective import Objective
+from bert_tf.system.output_folder import owned_folder
 from bert_tf.system.version import __version__
 from bert_tf.tasks.models import build_model
 from bert_tf.tracking.provenance import DataInput
@@ -34,6 +36,8 @@ from bert_tf.training.workers.agreement import (
     wait_for_all,
 )
 from bert_tf.training.workers.tf_config import ALONE, Worker
+
+Metrics = dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +93,26 @@ class Stage:
     head_flops: float = 0.0
     faults_named: Sequence[contextlib.AbstractContextManager[Any]] = ()
     """Around the run: what turns errors of reading into messages."""
+
+
+def owning_its_folder(train: Callable[..., Metrics]) -> Callable[..., Metrics]:
+    """The function of a stage, `train(config, output_dir, …)`, within `owned_folder`.
+
+    Of several workers only the chief owns it.
+    """
+
+    @functools.wraps(train)
+    def owning(
+        config: Config, output_dir: str | Path, *, worker: Worker = ALONE, **options: Any
+    ) -> Metrics:
+        with (
+            owned_folder(output_dir, command=train.__name__)
+            if worker.is_chief
+            else contextlib.nullcontext()
+        ):
+            return train(config, output_dir, worker=worker, **options)
+
+    return owning
 
 
 def run_stage(
@@ -147,7 +171,8 @@ def run_stage(
         if worker.is_chief:
             ended = stage.end(metrics, output_dir)
             metrics = ended.metrics
-            save_model(model, ended.description, output_dir)
+            stage.tokenizer.save(output_dir)  # the very one that it was trained with
+            save_model(model, ended.description, output_dir, tied_files=TOKENIZER_FILES)
             log.log_files(*ended.files, "model.json")
             if metrics:
                 log.finish(metrics)

@@ -1,0 +1,189 @@
+"""An output folder has one kind and, at a time, one writer.
+
+The kind is noted in `folder.json` before anything else is written, so that no command writes over
+what another has made; a folder of before that note is told by its files.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from bert_tf.system.files import write_whole
+from bert_tf.system.folder_lock import LOCK_FILE, lock_folder
+
+KIND_FILE = "folder.json"
+COMMANDS = {
+    "vocab": "a vocabulary",
+    "prepare": "records",
+    "pretrain": "a pretraining",
+    "finetune": "a fine-tuning",
+    "evaluate": "an evaluation",
+    "export": "exported versions",
+    "convert": "a converted model",
+    "inspect": "an inspection report",
+    "registry fetch": "a fetched version",
+    "pipeline run": "flows",
+}
+"""The commands that write a folder, and what each of them writes."""
+
+_SIGNS = (
+    ("model.json", "convert"),
+    ("manifest.json", "prepare"),
+    (".prepare", "prepare"),
+    (".highest_version", "export"),
+    ("vocabulary_report.json", "vocab"),
+)
+"""Files by which a folder without a note is told, the first that is there, and whose it is."""
+_FOREIGN = (
+    *("vocab.txt", "tokenizer.json", "config.json", "model.safetensors", "pytorch_model.bin"),
+    *("saved_model.pb", "bert_config.json", "tokenizer_config.json"),
+)
+"""Files of models that this package has not made there."""
+_LEFTOVER = re.compile(r"\.(.+\.\d+|step-\d+)\.tmp")
+"""What a process leaves that was killed while it wrote a file or a checkpoint."""
+
+
+@contextlib.contextmanager
+def owned_folder(directory: str | Path, *, command: str) -> Iterator[Path]:
+    """Make `directory`, hold its lock, and note whose it is; leftovers of the dead are cleared.
+
+    A command that then writes nothing leaves nothing: neither the note nor an empty folder.
+
+    Args:
+        command: one of `COMMANDS`.
+
+    Raises:
+        ValueError: see `check_folder`; or another process holds the lock. Nothing is written then.
+    """
+    check_folder(directory, command=command)
+    path = Path(directory)
+    is_new = not path.exists()
+    try:
+        with _noted(path, command=command):
+            yield path
+    finally:
+        with contextlib.suppress(OSError):
+            if is_new:
+                path.rmdir()  # where nothing was written
+
+
+@contextlib.contextmanager
+def _noted(path: Path, *, command: str) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(lock_folder(path, command=f"bert-tf {command}"))
+            is_noted = _note(path, command=command)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        for folder in (path, path / "checkpoints"):
+            for left_over in folder.glob(".*.tmp"):
+                if _LEFTOVER.fullmatch(left_over.name):
+                    _remove(left_over)
+        try:
+            yield
+        finally:
+            if is_noted and {file.name for file in path.iterdir()} <= {KIND_FILE, LOCK_FILE}:
+                (path / KIND_FILE).unlink()
+
+
+def claim_folder(directory: str | Path, *, command: str) -> Path:
+    """As `owned_folder` for a folder that several processes may write at a time: no lock."""
+    check_folder(directory, command=command)
+    path = Path(directory)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        _note(path, command=command)
+    except OSError as error:
+        raise _unwritable(directory, error) from error
+    return path
+
+
+def check_folder(directory: str | Path, *, command: str) -> None:
+    """Look whether `command` may write into `directory`; nothing is written.
+
+    Raises:
+        ValueError: it names no folder, is a file, or holds what another command made.
+    """
+    if not str(directory).strip():
+        raise ValueError(
+            "--output-dir must name a folder. Received: an empty name. Give one, such as "
+            f"runs/{command}."
+        )
+    path = Path(directory)
+    for place in (path, *path.parents):
+        if place.exists() and not place.is_dir():
+            raise ValueError(
+                f"{directory}: the output folder must be a folder, or not there yet. Received: "
+                f"{place} is a file. Give another --output-dir."
+            )
+    owner = owner_of(path)
+    if owner not in (None, command):
+        found = COMMANDS.get(str(owner), "files that no command of this package wrote there")
+        raise ValueError(
+            f"{directory}: a folder holds what one command writes. Received: `bert-tf {command}` "
+            f"into a folder with {found}. Give another --output-dir."
+        )
+
+
+def owner_of(directory: Path) -> str | None:
+    """The command that may go on in a folder; None where there is nothing that one writes.
+
+    "" where there are files of a model that this package has not written there.
+    """
+    if (directory / KIND_FILE).is_file():
+        return _read_note(directory / KIND_FILE)
+    settings = directory / "checkpoints" / "settings.json"
+    if settings.is_file():
+        return "finetune" if b'"description"' in settings.read_bytes() else "pretrain"
+    for name, command in _SIGNS:
+        if (directory / name).exists():
+            return command
+    if any(directory.glob("[0-9]*/saved_model.pb")):
+        return "export"
+    if (directory / "metrics.json").is_file():
+        return "evaluate"
+    return "" if any((directory / name).exists() for name in _FOREIGN) else None
+
+
+def _read_note(path: Path) -> str:
+    try:
+        command = json.loads(path.read_text("utf-8"))["command"]
+        if command in COMMANDS:
+            return str(command)
+    except (ValueError, LookupError, TypeError, RecursionError):
+        command = "something else"
+    raise ValueError(
+        f"{path}: must name the command that wrote the folder, one of {', '.join(COMMANDS)}. "
+        f"Received: {command!r}. Give another --output-dir, or remove the folder."
+    )
+
+
+def _note(directory: Path, *, command: str) -> bool:
+    """Whether the note is new."""
+    if (directory / KIND_FILE).is_file():
+        return False
+    content = {"command": command, "holds": COMMANDS[command]}
+    write_whole(directory / KIND_FILE, json.dumps(content) + "\n")
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _unwritable(directory: str | Path, error: OSError) -> OSError | ValueError:
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR):
+        return ValueError(
+            f"{directory}: the output folder must be one that can be written. Received: "
+            f"{os.strerror(error.errno).lower()}. Give another --output-dir, or the right to "
+            "write there."
+        )
+    return error
