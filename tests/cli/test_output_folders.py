@@ -32,8 +32,8 @@ KILOBYTES_LEFT = {
     "export": (48, 0, 8, 24, 150, 300, 500),
     "evaluate": (0, 8, 24),
 }
-"""What is left on the disk; of a command that takes long the first is tried by default."""
-SLOW = ("pretrain", "finetune", "export")
+"""What is left on the disk; of a command that takes long the first alone is no slow test."""
+
 
 work = test_commands.work
 
@@ -137,13 +137,20 @@ def small_disk(place: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
+def _marks(command: str, *, is_first: bool) -> tuple[pytest.MarkDecorator, ...]:
+    if command not in ("pretrain", "finetune", "export"):
+        return ()
+    if not is_first:
+        return (pytest.mark.slow,)
+    return () if command == "pretrain" else (pytest.mark.flows,)
+
+
 @pytest.mark.parametrize(
     ("command", "kilobytes"),
     [
-        pytest.param(command, number, marks=pytest.mark.slow if is_slow else ())
+        pytest.param(command, number, marks=_marks(command, is_first=number == numbers[0]))
         for command, numbers in KILOBYTES_LEFT.items()
-        for place, number in enumerate(numbers)
-        for is_slow in [command in SLOW and place > 0]
+        for number in numbers
     ],
 )
 def test_a_full_disk_is_told_in_a_line_and_the_command_goes_on(
