@@ -14,7 +14,7 @@ from bert_tf.data.text.vocabulary import VOCABULARY_FILE
 from bert_tf.models.description import DESCRIPTION_FILE, load_description
 from bert_tf.models.folder import save_model
 from bert_tf.system.files import hidden_folder
-from bert_tf.system.output_folder import claim_folder
+from bert_tf.system.output_folder import owned_folder
 from bert_tf.tasks.models import load_model
 from bert_tf.tasks.table import task_of
 
@@ -166,8 +166,8 @@ def _of_pairs(model: Model, *, source: str) -> Model:
 
 
 def _write_own(model: Model, directory: Path) -> None:
-    if model.tokenizer is not None:
-        model.tokenizer.save(directory)
-    tied_files = TOKENIZER_FILES if model.tokenizer is not None else ()
-    save_model(model.network, model.description, directory, tied_files=tied_files)
-    claim_folder(directory, command="convert")
+    with owned_folder(directory, command="convert"):
+        if model.tokenizer is not None:
+            model.tokenizer.save(directory)
+        tied_files = TOKENIZER_FILES if model.tokenizer is not None else ()
+        save_model(model.network, model.description, directory, tied_files=tied_files)

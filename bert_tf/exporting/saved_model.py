@@ -34,7 +34,7 @@ from bert_tf.exporting.version_folders import publish
 from bert_tf.exporting.warmup import TEXTS, WarmupRequest, make_requests, read_texts, write_requests
 from bert_tf.models.description import ModelDescription, load_description
 from bert_tf.system.files import hidden_folder
-from bert_tf.system.output_folder import check_folder, claim_folder
+from bert_tf.system.output_folder import check_folder, owned_folder
 from bert_tf.tasks.table import task_of
 
 log = logging.getLogger(__name__)
@@ -69,8 +69,10 @@ def export_model(
     model = _serving_model(section, folder, description)
     texts = _warmup_texts(section, description)
     requests = make_requests(model.answers, model.text_inputs, texts, methods=model.methods)
-    base = claim_folder(output_dir, command="export")
-    with hidden_folder(base, prefix=".exporting-") as temporary:
+    with (
+        owned_folder(output_dir, command="export", is_shared=True) as base,
+        hidden_folder(base, prefix=".exporting-") as temporary,
+    ):
         _write(model, temporary)
         write_requests(requests, temporary)
         extra = temporary / "assets.extra"

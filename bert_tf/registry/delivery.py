@@ -3,9 +3,7 @@
 import contextlib
 import json
 import logging
-import shutil
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,8 @@ from bert_tf.registry.lookup import (
     find_version,
     open_registry,
 )
-from bert_tf.system.files import write_whole
+from bert_tf.system.files import hidden_folder, write_whole
+from bert_tf.system.output_folder import check_folder, owned_folder
 from bert_tf.tracking.provenance import ORIGIN_FILE
 
 _LAYOUT = {
@@ -33,17 +32,14 @@ _LAYOUT = {
 
 _log = logging.getLogger(__name__)
 
-_DOWNLOAD_PREFIX = ".registry-"
-_ABANDONED_AFTER_SECONDS = 3600.0
-
 
 def fetch(
     *, name: str, alias_or_version: str | int, output_dir: str | Path, tracking_uri: str
 ) -> Path:
     """Bring a version's SavedModel to `output_dir/saved_model`, with `registry.json` beside it.
 
-    An earlier fetch is replaced; a `saved_model` of another origin is not touched. What a fetch
-    killed an hour ago or more left is removed.
+    An earlier fetch is replaced; a `saved_model` of another origin is not touched. What a killed
+    fetch left is removed.
     """
     return _fetch(SAVED_MODEL, name, alias_or_version, Path(output_dir), tracking_uri)
 
@@ -88,9 +84,8 @@ def _fetch(
             f"{target}: the folder must be absent, or an earlier fetch. "
             "Received: files of another origin. Choose another output folder."
         )
-    output_dir.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(output_dir)
     with (
+        owned_folder(output_dir, command="registry fetch"),
         open_registry(tracking_uri) as client,
         _download(client, name, alias_or_version, output_dir, tracking_uri, artifact=artifact) as (
             fetched,
@@ -110,10 +105,10 @@ def publish(
     """Put a version's SavedModel into `base_dir/name/N`, N one more than the highest there.
 
     It appears whole, by one rename. If the highest is already this version, nothing is done but
-    saying so, and its path is returned. What a publish killed an hour ago or more left is removed.
+    saying so, and its path is returned. What a killed publish left is removed.
     """
     model_dir = Path(base_dir) / name
-    _remove_abandoned(model_dir)
+    check_folder(model_dir, command="export")
     with open_registry(tracking_uri) as client:
         version = find_version(client, name, alias_or_version)
         newest = [model_dir / str(number) for number in version_numbers(model_dir)[-1:]]
@@ -125,8 +120,10 @@ def publish(
                 name,
             )
             return newest[0]
-        model_dir.mkdir(parents=True, exist_ok=True)
-        with _download(client, name, alias_or_version, model_dir, tracking_uri) as (fetched, _):
+        with (
+            owned_folder(model_dir, command="export", is_shared=True),
+            _download(client, name, alias_or_version, model_dir, tracking_uri) as (fetched, _),
+        ):
             return put_into_place(fetched, model_dir)
 
 
@@ -169,8 +166,7 @@ def _download(
     from mlflow.artifacts import download_artifacts
 
     version = find_version(client, name, alias_or_version)
-    folder = Path(tempfile.mkdtemp(prefix=_DOWNLOAD_PREFIX, dir=parent))
-    try:
+    with hidden_folder(parent, prefix=".registry-") as folder:
         uris = _uris(tracking_uri)
         address = _artifact_address(client, version, artifact, str(folder), uris)
         path = Path(download_artifacts(address, dst_path=str(folder / "model"), **uris))
@@ -180,8 +176,6 @@ def _download(
         origin_path.parent.mkdir(exist_ok=True)
         _write_json(origin_path, origin)
         yield path, origin
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _artifact_address(
@@ -206,13 +200,6 @@ def _artifact_address(
 
 def _uris(tracking_uri: str) -> dict[str, Any]:
     return {"tracking_uri": tracking_uri, "registry_uri": tracking_uri}
-
-
-def _remove_abandoned(parent: Path) -> None:
-    for folder in parent.glob(f"{_DOWNLOAD_PREFIX}*"):
-        with contextlib.suppress(FileNotFoundError):  # another process was faster
-            if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _origin(version: Any) -> dict[str, Any]:

@@ -49,13 +49,15 @@ _LEFTOVER = re.compile(r"\.(.+\.\d+|step-\d+)\.tmp")
 
 
 @contextlib.contextmanager
-def owned_folder(directory: str | Path, *, command: str) -> Iterator[Path]:
+def owned_folder(directory: str | Path, *, command: str, is_shared: bool = False) -> Iterator[Path]:
     """Make `directory`, hold its lock, and note whose it is; leftovers of the dead are cleared.
 
-    A command that then writes nothing leaves nothing: neither the note nor an empty folder.
+    A command that then writes nothing leaves nothing: neither the note nor a new folder.
 
     Args:
         command: one of `COMMANDS`.
+        is_shared: several processes may write there at a time, since what each of them writes
+            appears whole under a name of its own: no lock, and nothing is cleared.
 
     Raises:
         ValueError: see `check_folder`; or another process holds the lock. Nothing is written then.
@@ -64,7 +66,7 @@ def owned_folder(directory: str | Path, *, command: str) -> Iterator[Path]:
     path = Path(directory)
     is_new = not path.exists()
     try:
-        with _noted(path, command=command):
+        with _noted(path, command=command, is_shared=is_shared):
             yield path
     finally:
         with contextlib.suppress(OSError):
@@ -73,34 +75,21 @@ def owned_folder(directory: str | Path, *, command: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _noted(path: Path, *, command: str) -> Iterator[None]:
+def _noted(path: Path, *, command: str, is_shared: bool) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(lock_folder(path, command=f"bert-tf {command}"))
+            path.mkdir(parents=True, exist_ok=True)
+            if not is_shared:
+                stack.enter_context(lock_folder(path, command=f"bert-tf {command}"))
+                _clear(path)
             is_noted = _note(path, command=command)
         except OSError as error:
             raise _unwritable(path, error) from error
-        for folder in (path, path / "checkpoints"):
-            for left_over in folder.glob(".*.tmp"):
-                if _LEFTOVER.fullmatch(left_over.name):
-                    _remove(left_over)
         try:
             yield
         finally:
             if is_noted and {file.name for file in path.iterdir()} <= {KIND_FILE, LOCK_FILE}:
                 (path / KIND_FILE).unlink()
-
-
-def claim_folder(directory: str | Path, *, command: str) -> Path:
-    """As `owned_folder` for a folder that several processes may write at a time: no lock."""
-    check_folder(directory, command=command)
-    path = Path(directory)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        _note(path, command=command)
-    except OSError as error:
-        raise _unwritable(directory, error) from error
-    return path
 
 
 def check_folder(directory: str | Path, *, command: str) -> None:
@@ -172,11 +161,15 @@ def _note(directory: Path, *, command: str) -> bool:
     return True
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+def _clear(directory: Path) -> None:
+    for folder in (directory, directory / "checkpoints"):
+        for left_over in folder.glob(".*.tmp"):
+            if not _LEFTOVER.fullmatch(left_over.name):
+                continue
+            if left_over.is_dir():
+                shutil.rmtree(left_over, ignore_errors=True)
+            else:
+                left_over.unlink()
 
 
 def _unwritable(directory: str | Path, error: OSError) -> OSError | ValueError:

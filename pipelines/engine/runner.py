@@ -23,7 +23,7 @@ from typing import Any
 
 from bert_tf.config import Config, write_config
 from bert_tf.system.folder_lock import lock_folder
-from bert_tf.system.output_folder import claim_folder
+from bert_tf.system.output_folder import owned_folder
 from pipelines.engine import history
 from pipelines.engine.attempts import Attempts, InterruptedFlowError, Result, StepError, retried
 from pipelines.engine.history import RunRecord, StepRecord
@@ -181,8 +181,11 @@ def open_run(
         ValueError: a run of the flow is under way in `output_dir`, and whose; or the folder
             holds what another command has written.
     """
-    flow_dir = claim_folder(output_dir, command="pipeline run").absolute() / flow.name
-    with lock_folder(flow_dir, command=f"{command} {flow.name}") as lock_fd:
+    flow_dir = Path(output_dir).absolute() / flow.name
+    with (
+        owned_folder(output_dir, command="pipeline run", is_shared=True),
+        lock_folder(flow_dir, command=f"{command} {flow.name}") as lock_fd,
+    ):
         _note_killed(flow_dir)
         write_config(config, flow_dir)
         started_at = datetime.now(UTC)

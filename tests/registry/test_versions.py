@@ -2,8 +2,6 @@
 
 import json
 import logging
-import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from mlflow import MlflowClient
 
 from bert_tf import registry
 from bert_tf.registry import RegisteredVersion
+from bert_tf.system.files import hidden_folder
 from tests.mlflow_stores import free_port, make_database, running_server
 
 TEXT = "한국어 영화"
@@ -131,7 +130,11 @@ def test_model_goes_from_register_to_published(
     assert stored == {**origin, "alias": None}
     assert ask(published) == f"{TEXT} 1"
     assert not (tmp_path / "mlflow.db").exists(), "the process's default registry was used"
-    assert {path.name for path in output_dir.iterdir()} == {"saved_model", "registry.json"}
+    assert {path.name for path in output_dir.iterdir()} == {
+        "saved_model",
+        "registry.json",
+        "folder.json",
+    }
 
 
 def test_a_version_goes_to_an_object_store(
@@ -303,26 +306,26 @@ def test_published_numbers_only_grow(
     assert publish(2) == "9"
     assert publish(1) == "10"
     names = {path.name for path in model_dir.iterdir()}
-    assert names == {".highest_version", "7", "8", "9", "10"}
+    assert names == {".highest_version", "7", "8", "9", "10", "folder.json"}
 
 
 @pytest.mark.parametrize("command", ["publish", "fetch"])
-def test_what_a_killed_one_left_an_hour_ago_is_removed(
+def test_what_a_killed_one_left_is_removed_and_a_living_one_stays(
     register: Callable[[int], RegisteredVersion], uri: str, tmp_path: Path, command: str
 ) -> None:
     register(1)
     model_dir = tmp_path / "models" / "reviews"
-    for name, age_seconds in ((".registry-left", 3700), (".registry-at-work", 60), (".mine", 3700)):
+    for name in (".registry-left", ".mine"):
         (model_dir / name / "model").mkdir(parents=True)
-        changed_at = time.time() - age_seconds
-        os.utime(model_dir / name, (changed_at, changed_at))
     options = {"name": "reviews", "alias_or_version": 1, "tracking_uri": uri}
-    if command == "publish":
-        made = {registry.publish(base_dir=tmp_path / "models", **options).name, ".highest_version"}
-    else:
-        made = {registry.fetch(output_dir=model_dir, **options).name, "registry.json"}
-    names = {path.name for path in model_dir.iterdir()}
-    assert names == {".registry-at-work", ".mine", *made}
+    with hidden_folder(model_dir, prefix=".registry-") as living:
+        if command == "publish":
+            made = registry.publish(base_dir=tmp_path / "models", **options)
+            beside = ".highest_version"
+        else:
+            made, beside = registry.fetch(output_dir=model_dir, **options), "registry.json"
+        names = {path.name for path in model_dir.iterdir()}
+    assert names == {living.name, ".mine", made.name, beside, "folder.json"}
 
 
 def test_failed_publish_leaves_nothing_behind(
@@ -334,7 +337,7 @@ def test_failed_publish_leaves_nothing_behind(
         registry.publish(
             name="reviews", alias_or_version=1, base_dir=tmp_path / "models", tracking_uri=uri
         )
-    assert list((tmp_path / "models" / "reviews").iterdir()) == []
+    assert not (tmp_path / "models" / "reviews").exists()
 
 
 def test_fetch_replaces_an_earlier_fetch_and_nothing_else(
