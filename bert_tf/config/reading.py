@@ -11,6 +11,7 @@ from bert_tf.config.keys import unknown_keys
 from bert_tf.config.model import MODEL_SIZES
 from bert_tf.config.tree import Config
 from bert_tf.system.files import write_whole
+from bert_tf.system.lookalikes import path_hint
 
 CONFIG_FILE = "config.yaml"
 TRAINING_CONFIG_FILE = "training.yaml"
@@ -33,7 +34,7 @@ def load_config(path: str | Path | None = None, *, overrides: Iterable[str] = ()
         if not path.is_file():
             raise FileNotFoundError(
                 f"{path}: a configuration file must exist. Received: no such file. "
-                "Give --config an existing YAML file."
+                f"Give --config an existing YAML file.{path_hint(path)}"
             )
         tree = _with_sections(_read_yaml(path))
     for override in overrides:

@@ -31,6 +31,7 @@ from bert_tf.exporting.models_config import (
     versions_seen,
 )
 from bert_tf.exporting.version_folders import listed, version_numbers
+from bert_tf.system.lookalikes import alike_hint
 
 log = logging.getLogger(__name__)
 
@@ -203,6 +204,7 @@ def remove_label(models_config: str | Path, *, name: str, label: str) -> list[in
             raise ValueError(
                 f"{path}: a label to take away must be there. Received: {label!r}, of "
                 f"{', '.join(sorted(model.version_labels)) or 'none'}."
+                f"{alike_hint(label, model.version_labels)}"
             )
         needed, before = _needed(path, model), model.version_labels[label]
         note(path, model, action="unlabel", was=label, version=before)

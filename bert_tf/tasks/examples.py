@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from bert_tf.data.tables.splitting import text_key
 from bert_tf.data.tables.table import Table
+from bert_tf.system.lookalikes import alike_hints
 
 TEXT, TEXT_PAIR = "text", "text_pair"
 NO_LABEL = "(none)"
@@ -59,6 +60,7 @@ def check_targets(
         f"Received: {first!r}; in all {len(unknown)} record(s) with "
         f"{', '.join(map(repr, received[:10]))}{more}. "
         "Repair the data, or train with examples of every class."
+        f"{alike_hints(received, known)}"
     )
 
 

@@ -11,6 +11,7 @@ from bert_tf.data.tables.values import texts_of
 from bert_tf.metrics.outcomes import Outcomes
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.flops import classifier_flops
+from bert_tf.system.lookalikes import alike_hints
 from bert_tf.tasks.base import ForeignHead, Signature, Task
 from bert_tf.tasks.examples import TEXT, TEXT_PAIR, Examples
 
@@ -121,6 +122,7 @@ def values_by_name(
         raise ValueError(
             f"{key} must name {what} of the training data: {', '.join(names)}. Received: "
             f"{', '.join(unknown)}. Take these out."
+            f"{alike_hints(unknown, names)}"
         )
     return [float(given.get(name, default)) for name in names]
 
@@ -135,6 +137,7 @@ def name_order(outcomes: Outcomes, other: Outcomes, *, what: str) -> list[int]:
         raise ValueError(
             f"Both models must have the same {what}. Received: {', '.join(other.names)} and "
             f"{', '.join(outcomes.names)}. Register a model of other {what} under another name."
+            f"{alike_hints(outcomes.names, other.names)}"
         )
     return [outcomes.names.index(name) for name in other.names]
 
