@@ -42,6 +42,9 @@ def as_frame(texts: Any, *, fields: Mapping[str, str]) -> "pd.DataFrame":
 def _of_columns(texts: "pd.DataFrame", fields: Mapping[str, str]) -> "pd.DataFrame":
     import pandas as pd
 
+    from bert_tf.data.tables.reading import check_frame
+
+    check_frame(texts)
     for name, field in fields.items():
         if field not in texts.columns:
             raise ValueError(

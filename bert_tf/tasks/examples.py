@@ -55,11 +55,13 @@ def check_targets(
     more = f", and {len(received) - 10} more" if len(received) > 10 else ""
     shown = ", ".join(known[:20]) + (f" and {len(known) - 20} more" if len(known) > 20 else "")
     row, first = unknown[0]
+    are_all = len(unknown) == sum(map(len, names))
+    question = " Is finetuning.label_field the right column?" if are_all else ""
     raise ValueError(
         f"{examples.where(row)}: every label must be one of the training data's: {shown}. "
         f"Received: {first!r}; in all {len(unknown)} record(s) with "
         f"{', '.join(map(repr, received[:10]))}{more}. "
-        "Repair the data, or train with examples of every class."
+        f"Repair the data, or train with examples of every class.{question}"
         f"{alike_hints(received, known)}"
     )
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bert_tf.data.batches.labelled import Encoded
     from bert_tf.data.text.tokenizer import Tokenizer
 
+LABEL_KEY = "finetuning.label_field"
 SEQUENCE_CLASSIFIER = "BertForSequenceClassification"
 """Hugging Face's class of a head on the pooled output."""
 
@@ -43,7 +44,18 @@ class TextTask(Task):
         if section.text_pair_field is not None:
             key = "finetuning.text_pair_field"
             inputs[TEXT_PAIR] = texts_of(table, section.text_pair_field, key=key)
+        self._check_fields(section)
         return Examples(table, inputs, self.read_targets(table, section))
+
+    def _check_fields(self, section: FinetuningConfig) -> None:
+        """Raise ValueError if targets would be read from a column of texts."""
+        of_labels = getattr(self.settings, "label_fields", ()) or (section.label_field,)
+        for field in of_labels:
+            if field in (section.text_field, section.text_pair_field):
+                raise ValueError(
+                    f"{LABEL_KEY} must name another column than the texts'. Received: {field!r} "
+                    "for both. Set it to the column of the labels."
+                )
 
     def read_targets(self, table: Table, section: FinetuningConfig) -> Sequence[Any]:
         """A target a row. Raises ValueError with the place of one that is none."""

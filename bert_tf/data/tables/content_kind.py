@@ -159,9 +159,10 @@ def _parts(lines: Sequence[str], delimiter: str, has_header: bool, has_quotes: b
         return False
     if has_header and all(map(NAME.fullmatch, lines[0].split(delimiter))):
         return True
-    quoting = csv.QUOTE_MINIMAL if has_quotes else csv.QUOTE_NONE
     try:
-        rows = list(csv.reader(lines, delimiter=delimiter, quoting=quoting))
+        rows = list(
+            csv.reader(lines, delimiter=delimiter, quoting=0 if has_quotes else 3)
+        )  # QUOTE_MINIMAL, QUOTE_NONE
     except csv.Error:
         return False
     return len(rows) >= FEWEST_LINES and len({len(row) for row in rows}) == 1

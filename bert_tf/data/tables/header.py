@@ -34,8 +34,8 @@ LONGEST_KIND = 40
 
 
 FRAME_ADVICE = (
-    "Read the file with header=None and name the columns; if these are names, set "
-    "finetuning.table.check_header=false."
+    "Read the file with header=None and name the columns; if these are names, rename those that "
+    "look like cells."
 )
 
 
@@ -124,15 +124,15 @@ def _sign(name: str, cells: Sequence[str]) -> Sign:
 
 def _sign_of_text(name: str, text: str, cells: Sequence[str]) -> Sign:
     """A name above texts: a sentence is none, a single word probably is."""
-    are_texts = sum(_num_words(cell) > 2 for cell in cells) >= len(cells) / 2
-    num_words = _num_words(text)
+    are_texts = sum(num_words(cell) > 2 for cell in cells) >= len(cells) / 2
+    length = num_words(text)
     if not are_texts:
         return Sign(name, 0)
-    if num_words > 5 or (num_words > 2 and text[-1] in ".!。…") or len(text) > 60:
+    if length > 5 or (length > 2 and text[-1] in ".!。…") or len(text) > 60:
         return Sign(name, 2, "is a sentence above texts")
-    if num_words > 3:
+    if length > 3:
         return Sign(name, 1, "is several words above texts")
-    return Sign(name, -1 if num_words == 1 else 0)
+    return Sign(name, -1 if length == 1 else 0)
 
 
 def _series(names: Sequence[str]) -> set[int]:
@@ -173,7 +173,7 @@ def _shape(text: str) -> str:
     return re.sub(r"\d+", "9", text)
 
 
-def _num_words(text: str) -> int:
+def num_words(text: str) -> int:
     """Words between spaces; of scripts without spaces two characters are one."""
     return len(UNSPACED.sub("", text).split()) + len(UNSPACED.findall(text)) // 2
 

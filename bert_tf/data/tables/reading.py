@@ -29,7 +29,7 @@ from bert_tf.data.tables.parquet import read_parquet
 from bert_tf.data.tables.settings import header_advice
 from bert_tf.data.tables.table import Table
 
-__all__ = ["iter_tables", "named_files", "read_table", "table_files"]
+__all__ = ["check_frame", "iter_tables", "named_files", "read_table", "table_files"]
 
 ROWS_AT_ONCE = 4096
 
@@ -88,6 +88,13 @@ def iter_tables(
                 f"{_name(part)}: a table needs at least one record. Received: none. Set {key} to "
                 "one with records."
             )
+
+
+def check_frame(frame: Any) -> None:
+    """Raise ValueError as `read_table` does of a DataFrame's columns, by its first rows."""
+    first = next(read_frame(frame, batch_rows=ROWS_AT_ONCE), None)
+    if first is not None:
+        _check_frame_header(first)
 
 
 def named_files(source: Any, *, key: str = "the source") -> list[Path]:
@@ -185,13 +192,17 @@ def _check_header(part: Any, table: Table, *, config: TableConfig, key: str) -> 
     """Of what has a header that may be none: delimited files, and DataFrames made from them."""
     if is_frame(part):
         if config.check_header:
-            check_parted(table.names, place=FRAME)
-            check_header(table, place=FRAME, advice=FRAME_ADVICE)
+            _check_frame_header(table)
     elif isinstance(part, Path) and is_delimited(part):
         if not config.has_header:
             check_no_header(table, place=f"{part}:1", key=key)
         elif config.check_header:
             check_header(table, place=f"{part}:1", advice=header_advice(key))
+
+
+def _check_frame_header(table: Table) -> None:
+    check_parted(table.names, place=FRAME)
+    check_header(table, place=FRAME, advice=FRAME_ADVICE)
 
 
 def _of_size(tables: Iterable[Table], num_rows: int) -> Iterator[Table]:
