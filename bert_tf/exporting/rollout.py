@@ -182,7 +182,7 @@ def roll_back(
             raise ValueError(
                 f"{path}: a label can be rolled back to where it pointed before. Received: "
                 f"{label!r} of {name!r} has had no other version. Set it with `bert-tf serving "
-                "label`."
+                f"label`.{alike_hint(label, model.version_labels)}"
             )
         versions = versions_seen(path, model, model_dir)
         _check_is_there(version, versions, where=model_dir or model.base_path)

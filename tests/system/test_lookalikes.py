@@ -101,3 +101,5 @@ def test_names_of_settings_and_tasks_are_told_apart():
         find_task("cl\u0430ssification")
     (line,) = unknown_keys(Config, {"s\u0435ed": 1})
     assert "U+0435" in line
+    with pytest.raises(ValueError, match=r"quoting: .*U\+0441 \(CYRILLIC SMALL LETTER ES\)"):
+        load_config(overrides=["finetuning.table.quoting=\u0441sv"])
