@@ -43,6 +43,8 @@ def read_frame(frame: Any, *, batch_rows: int) -> Iterator[Table]:
 def read_dataset(dataset: Any, *, batch_rows: int) -> Iterator[Table]:
     """The rows of a `datasets.Dataset`."""
     number = 1
+    if dataset.column_names:  # None of one that streams and has not begun
+        check_names(dataset.column_names, place=type(dataset).__name__)
     for batch in dataset.iter(batch_rows):
         columns = {name: [_plain(value) for value in values] for name, values in batch.items()}
         num_rows = len(next(iter(columns.values())))

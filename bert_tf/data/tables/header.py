@@ -33,9 +33,9 @@ LONGEST_KIND = 40
 """Characters of a label."""
 
 
-FRAME_ADVICE = (
-    "Read the file with header=None and name the columns; if these are names, rename those that "
-    "look like cells."
+MEMORY_ADVICE = (
+    "Read the file without a header (pandas: header=None) and name the columns; if these are names, "
+    "rename those that look like cells."
 )
 
 
@@ -132,7 +132,9 @@ def _sign_of_text(name: str, text: str, cells: Sequence[str]) -> Sign:
         return Sign(name, 2, "is a sentence above texts")
     if length > 3:
         return Sign(name, 1, "is several words above texts")
-    return Sign(name, -1 if length == 1 else 0)
+    # Above long texts two words are as little a text as one.
+    is_short = length == 1 or sum(map(num_words, cells)) >= 4 * length * len(cells)
+    return Sign(name, -int(is_short))
 
 
 def _series(names: Sequence[str]) -> set[int]:

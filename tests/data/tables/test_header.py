@@ -48,6 +48,8 @@ NAMES = {
     "ids": "id,title\n1,a\n2,b\n",
     "numbered names": "text,class_0,class_1\na b c d,0,1\nq w e r,1,0\n",
     "Korean": "문장,감정\n정말 재미있는 영화였다,긍정\n별로 재미 없었다,부정\n",
+    "two words above long texts": "mail text,spam\nwin lots of money now at once or never,spam\n"
+    "see you at home when I am back from there,ham\n",
     "a single row": "text,label\nfine,pos\n",
 }
 
@@ -78,6 +80,13 @@ def test_a_record_above_the_columns_of_a_dataframe_is_refused(tmp_path: Path):
     with pytest.raises(ValueError, match=r"DataFrame: .*'0' is a number that occurs again"):
         read(pd.read_csv(path))
     assert len(read(pd.read_csv(path, header=None))) == 3
+
+
+def test_a_record_above_the_columns_of_a_dataset_is_refused():
+    datasets = pytest.importorskip("datasets")
+    rows = {"The plot is thin": ["Great fun for all", "Not bad at all"], "0": [1, 0]}
+    with pytest.raises(ValueError, match=r"Dataset: .*'0' is a number that occurs again"):
+        read(datasets.Dataset.from_dict(rows))
 
 
 def test_prediction_refuses_it_with_its_own_options(tmp_path: Path):
