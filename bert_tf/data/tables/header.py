@@ -34,8 +34,8 @@ LONGEST_KIND = 40
 
 
 MEMORY_ADVICE = (
-    "Read the file without a header (pandas: header=None) and name the columns; if these are names, "
-    "rename those that look like cells."
+    "Read the file without a header (pandas: header=None) and name the columns; if these are "
+    "names, rename those that look like cells."
 )
 
 
