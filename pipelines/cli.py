@@ -10,6 +10,7 @@ import click
 
 from bert_tf.cli.process import REFUSED, fail, show_errors, tracking_uri
 from bert_tf.cli.stage import configured
+from bert_tf.system.lookalikes import path_hint
 from bert_tf.system.signals import noted_signals
 
 if TYPE_CHECKING:
@@ -167,5 +168,6 @@ def _flow_dirs(output_dir: str) -> list[Path]:
         raise FileNotFoundError(
             f"{output_dir}: must be the --output-dir of `bert-tf pipeline run`. Received: a folder "
             "without a run. Give the folder that holds the flows, or run one first."
+            f"{path_hint(output_dir)}"
         )
     return found

@@ -13,6 +13,7 @@ orchestrator: `engine.runner` and `schedule.definitions` both read it.
 import dataclasses
 
 from bert_tf.config import Config
+from bert_tf.system.lookalikes import alike_hint, alike_hints
 from pipelines.engine.step import Flow, Step
 from pipelines.steps import delivery, training
 from pipelines.steps.ingest import (
@@ -237,11 +238,12 @@ def find_flow(name: str, config: Config) -> Flow:
     if name not in FLOWS:
         raise ValueError(
             f"A flow must be one of {', '.join(FLOWS)}. Received: {name!r}. Name one of these."
+            f"{alike_hint(name, FLOWS)}"
         )
     steps = {step.name for flow in FLOWS.values() for step in flow.steps}
     if unknown := set(config.flow.timeout_minutes) - steps:
         raise ValueError(
             f"flow.timeout_minutes: a step must be one of {', '.join(sorted(steps))}. Received: "
-            f"{', '.join(sorted(unknown))}. Take these out."
+            f"{', '.join(sorted(unknown))}. Take these out.{alike_hints(unknown, steps)}"
         )
     return FLOWS[name]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bert_tf.api.texts import as_frame
 from bert_tf.config import read_columns
 from bert_tf.models.description import DESCRIPTION_FILE, ModelDescription
+from bert_tf.system.lookalikes import alike_hint
 
 if TYPE_CHECKING:
     import keras
@@ -119,7 +120,7 @@ class LoadedModel:
         if signature_name not in self.signatures:
             raise ValueError(
                 f"signature_name must be one of {', '.join(sorted(self.signatures))}. Received: "
-                f"{signature_name!r}."
+                f"{signature_name!r}.{alike_hint(signature_name, self.signatures)}"
             )
         names = _inputs_of(self.signatures[signature_name])
         if not set(names) <= {"text", "text_pair"}:

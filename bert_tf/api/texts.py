@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from bert_tf.system.lookalikes import alike_hint
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -40,11 +42,15 @@ def as_frame(texts: Any, *, fields: Mapping[str, str]) -> "pd.DataFrame":
 def _of_columns(texts: "pd.DataFrame", fields: Mapping[str, str]) -> "pd.DataFrame":
     import pandas as pd
 
+    from bert_tf.data.tables.reading import check_frame
+
+    check_frame(texts)
     for name, field in fields.items():
         if field not in texts.columns:
             raise ValueError(
                 f"the DataFrame must have the column {field!r}. Received: "
                 f"{', '.join(map(str, texts.columns))}. Name the right one with {name}_field."
+                f"{alike_hint(field, texts.columns)}"
             )
     return pd.DataFrame({name: texts[field] for name, field in fields.items()}, index=texts.index)
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     "has_header",
     default=None,
     help="Whether a .csv or .tsv begins with the columns' names; else they are 1, 2, … "
-    "Default: it does.",
+    "Default: it does, and names that look like a record are refused; --header takes them.",
 )
 @click.option("--batch-size", default=32, show_default=True, type=click.IntRange(1))
 @click.argument("texts", nargs=-1)
@@ -145,6 +145,8 @@ def _table_config(settings: dict[str, Any]) -> "TableConfig":
 
     from bert_tf.config import TableConfig
 
+    if settings.get("has_header"):
+        settings = settings | {"check_header": False}  # who says so has looked
     try:
         return TableConfig(**settings)
     except pydantic.ValidationError as error:

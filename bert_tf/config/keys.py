@@ -7,6 +7,8 @@ from typing import Any, TypeGuard
 
 import pydantic
 
+from bert_tf.system.lookalikes import alike_hint
+
 
 def unknown_keys(section: type[pydantic.BaseModel], tree: Mapping[str, Any]) -> list[str]:
     """A line for each key of `tree` that is none of the section's, with the nearest that is."""
@@ -28,7 +30,8 @@ def _unknown_keys(
                 if near
                 else "Valid: " + ", ".join(section.model_fields)
             )
-            yield f"{prefix}{key} is not a setting. {hint}"
+            alike = alike_hint(key, section.model_fields)
+            yield f"{prefix}{key} is not a setting. {hint}{alike}"
         elif isinstance(value, Mapping) and _is_section(field.annotation):
             yield from _unknown_keys(field.annotation, value, prefix=f"{prefix}{key}.")
         elif isinstance(value, list):

@@ -1,5 +1,6 @@
 """YAML and `--set a.b=value` in, a checked tree out; a tree as `config.yaml`."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from bert_tf.config.keys import unknown_keys
 from bert_tf.config.model import MODEL_SIZES
 from bert_tf.config.tree import Config
 from bert_tf.system.files import write_whole
+from bert_tf.system.lookalikes import alike_hint, path_hint
 
 CONFIG_FILE = "config.yaml"
 TRAINING_CONFIG_FILE = "training.yaml"
@@ -33,7 +35,7 @@ def load_config(path: str | Path | None = None, *, overrides: Iterable[str] = ()
         if not path.is_file():
             raise FileNotFoundError(
                 f"{path}: a configuration file must exist. Received: no such file. "
-                "Give --config an existing YAML file."
+                f"Give --config an existing YAML file.{path_hint(path)}"
             )
         tree = _with_sections(_read_yaml(path))
     for override in overrides:
@@ -124,4 +126,5 @@ def _describe(fault: Any) -> str:
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "value_error":
         return f"{key}: {message}"
-    return f"{key}: {message}. Received: {fault['input']!r}."
+    names = re.findall("'([^']*)'", message) if fault["type"] == "literal_error" else []
+    return f"{key}: {message}. Received: {fault['input']!r}.{alike_hint(fault['input'], names)}"

@@ -19,11 +19,15 @@ class TableConfig(Section):
     quoting: Literal["auto", "csv", "none"] = "auto"
     """Whether quotes protect the delimiters, line breaks and doubled quotes inside of a cell.
     `csv`: they do (RFC 4180). `none`: they are characters like all others, a line is a record.
-    `auto`: they do in a .csv; in a .tsv if every cell that opens with a quote is a well-formed
-    quoted cell and at least one of them needs its quotes."""
+    `auto`: they do in a .csv; where tabs part columns they do if every cell that opens with a quote
+    is a well-formed quoted cell and at least one of them needs its quotes."""
     has_header: bool = True
     """Whether the first record of a .csv or .tsv holds the names of the columns. Without one they
     are "1", "2", … from the left, as `cut` counts them."""
+
+    check_header: bool = True
+    """Whether names of columns that look like a record, of a .csv or .tsv without a header or of a
+    DataFrame, are refused. `false` takes them for names."""
 
     @pydantic.field_validator("encoding")
     @classmethod

@@ -15,6 +15,7 @@ from bert_tf.models.description import DESCRIPTION_FILE, load_description
 from bert_tf.models.folder import save_model
 from bert_tf.system.files import hidden_folder
 from bert_tf.system.output_folder import owned_folder
+from bert_tf.system.lookalikes import path_hint
 from bert_tf.tasks.models import load_model
 from bert_tf.tasks.table import task_of
 
@@ -140,6 +141,7 @@ def detect_format(source: str | Path) -> str:
     if not (source.exists() or is_prefix):
         raise FileNotFoundError(
             f"{source}: a checkpoint must exist. Received: no such file or folder."
+            f"{path_hint(source)}"
         )
     if (source / DESCRIPTION_FILE).is_file():
         return OWN

@@ -15,6 +15,7 @@ from bert_tf.exporting import object_store
 from bert_tf.exporting.version_folders import version_numbers
 from bert_tf.system.files import write_whole
 from bert_tf.system.folder_lock import lock_folder
+from bert_tf.system.lookalikes import alike_hint, path_hint
 
 PLATFORM = "tensorflow"
 CONFIG_FOLDER = "config"
@@ -84,6 +85,7 @@ def model_of(path: Path, config: Any, name: str) -> Any:
         raise ValueError(
             f"{path}: the model must be one of {', '.join(sorted(models)) or 'none'}. "
             f"Received: {name!r}. Add it with `bert-tf serving load --base-path`."
+            f"{alike_hint(name, models)}"
         )
     return models[name]
 
@@ -209,7 +211,7 @@ def _check_is_there(path: Path) -> None:
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: the file of served models must be there. Received: none. `bert-tf serving "
-            "load --base-path` writes it."
+            f"load --base-path` writes it.{path_hint(path)}"
         )
 
 

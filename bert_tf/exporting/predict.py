@@ -9,6 +9,7 @@ import tensorflow_text  # noqa: F401  (registers the tokenizer's ops for loading
 
 from bert_tf.exporting.signatures import DEFAULT
 from bert_tf.exporting.version_folders import newest_version
+from bert_tf.system.lookalikes import alike_hint
 
 
 class TextSignature:
@@ -28,7 +29,7 @@ class TextSignature:
         if signature_name not in signatures:
             raise ValueError(
                 f"{self.directory}: signature_name must be one of {sorted(signatures)}. "
-                f"Received: {signature_name!r}."
+                f"Received: {signature_name!r}.{alike_hint(signature_name, signatures)}"
             )
         self._function = signatures[signature_name]
 

@@ -31,6 +31,7 @@ from bert_tf.exporting.models_config import (
     versions_seen,
 )
 from bert_tf.exporting.version_folders import listed, version_numbers
+from bert_tf.system.lookalikes import alike_hint
 
 log = logging.getLogger(__name__)
 
@@ -181,7 +182,7 @@ def roll_back(
             raise ValueError(
                 f"{path}: a label can be rolled back to where it pointed before. Received: "
                 f"{label!r} of {name!r} has had no other version. Set it with `bert-tf serving "
-                "label`."
+                f"label`.{alike_hint(label, model.version_labels)}"
             )
         versions = versions_seen(path, model, model_dir)
         _check_is_there(version, versions, where=model_dir or model.base_path)
@@ -203,6 +204,7 @@ def remove_label(models_config: str | Path, *, name: str, label: str) -> list[in
             raise ValueError(
                 f"{path}: a label to take away must be there. Received: {label!r}, of "
                 f"{', '.join(sorted(model.version_labels)) or 'none'}."
+                f"{alike_hint(label, model.version_labels)}"
             )
         needed, before = _needed(path, model), model.version_labels[label]
         note(path, model, action="unlabel", was=label, version=before)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bert_tf.system.files import write_whole
+from bert_tf.system.lookalikes import path_hint
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def newest_version(directory: str | Path) -> Path:
     if not (newest / SAVED_MODEL_FILE).is_file():
         raise FileNotFoundError(
             f"{directory}: must be a SavedModel, or a folder of numbered versions. Received: "
-            "neither. Give a folder that `bert-tf export` wrote."
+            f"neither. Give a folder that `bert-tf export` wrote.{path_hint(directory)}"
         )
     return newest
 
@@ -51,7 +52,7 @@ def saved_model_file(directory: str | Path) -> Path:
     if not path.is_file():
         raise FileNotFoundError(
             f"{directory}: a SavedModel folder must hold {SAVED_MODEL_FILE}. Received: none. Give "
-            "the folder that `bert-tf export` wrote, version included."
+            f"the folder that `bert-tf export` wrote, version included.{path_hint(directory)}"
         )
     return path
 

@@ -8,6 +8,7 @@ import pydantic
 
 from bert_tf.config import ModelConfig
 from bert_tf.system.files import file_sha256
+from bert_tf.system.lookalikes import path_hint
 
 DESCRIPTION_FILE = "model.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -82,7 +83,7 @@ def load_description(directory: str | Path) -> ModelDescription:
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: a model folder must hold {DESCRIPTION_FILE}. Received: no such file. Give a "
-            "folder that `bert-tf pretrain`, `finetune` or `convert` finished."
+            f"folder that `bert-tf pretrain`, `finetune` or `convert` finished.{path_hint(path)}"
         )
     try:
         description = ModelDescription.model_validate(json.loads(path.read_text(encoding="utf-8")))

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bert_tf.registry.lock import PREFIX as LOCK_PREFIX
+from bert_tf.system.lookalikes import alike_hint
 from bert_tf.tracking.sender import without_password
 
 SAVED_MODEL, MODEL_FOLDER = "saved_model", "model_folder"
@@ -48,7 +49,7 @@ def find_model(client: Any, name: str) -> Any:
         names = sorted(known.name for known in search_models(client))
         raise ValueError(
             f"the model must be registered. Received: {name!r}. "
-            f"Registered: {', '.join(names) or 'nothing yet'}."
+            f"Registered: {', '.join(names) or 'nothing yet'}.{alike_hint(name, names)}"
         ) from error
 
 
@@ -63,7 +64,7 @@ def find_version(client: Any, name: str, alias_or_version: str | int) -> Any:
         raise ValueError(
             f"{name} must have the version or alias asked for. Received: {wanted!r}. "
             f"Versions: {', '.join(map(str, numbers)) or 'none'}; "
-            f"aliases: {', '.join(aliases) or 'none'}."
+            f"aliases: {', '.join(aliases) or 'none'}.{alike_hint(wanted, model.aliases)}"
         )
     return client.get_model_version(name, number)
 

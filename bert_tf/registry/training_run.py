@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bert_tf.system.lookalikes import path_hint
 from bert_tf.tracking.tracker import run_id_of
 
 # What a training leaves that belongs with its model.
@@ -34,6 +35,7 @@ def read_training(run_dir: str | Path) -> dict[str, Any]:
             f"{run_dir}: must be the output folder of a training. "
             f"Received: a folder without {', '.join(_FILES)} and without a tracked run. "
             "Give the --output-dir of `bert-tf finetune` or `bert-tf pretrain`."
+            f"{path_hint(run_dir)}"
         )
     metrics_file = run_dir / "metrics.json"
     has_metrics = metrics_file in files

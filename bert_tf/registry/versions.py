@@ -29,6 +29,7 @@ from bert_tf.registry.lookup import (
     search_models,
     search_versions,
 )
+from bert_tf.system.lookalikes import path_hint
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
 FILES_FOLDER = "files"
@@ -291,5 +292,6 @@ def _existing(path: str | Path) -> Path:
     if not Path(path).exists():
         raise FileNotFoundError(
             f"{path}: a file to register must exist. Received: no such file. Leave it out."
+            f"{path_hint(path)}"
         )
     return Path(path)

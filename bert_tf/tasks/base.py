@@ -26,6 +26,7 @@ from bert_tf.metrics.metric import Metric
 from bert_tf.metrics.outcomes import Outcomes
 from bert_tf.metrics.resampling import bootstrap
 from bert_tf.models.description import ModelDescription
+from bert_tf.system.lookalikes import alike_hint
 from bert_tf.tasks.examples import Examples
 
 if TYPE_CHECKING:
@@ -222,8 +223,11 @@ class Task(abc.ABC):
         """The metric called so; without a name the first. Raises ValueError if there is none."""
         found = [metric for metric in self.metrics if name in (None, metric.name)]
         if not found:
-            names = ", ".join(metric.name for metric in self.metrics)
-            raise ValueError(f"A metric of {self.name} must be one of {names}. Received: {name!r}.")
+            names = [metric.name for metric in self.metrics]
+            raise ValueError(
+                f"A metric of {self.name} must be one of {', '.join(names)}. Received: {name!r}. "
+                f"Name one of these.{alike_hint(name, names)}"
+            )
         return found[0]
 
     def measure(self, outcomes: Outcomes) -> dict[str, float]:

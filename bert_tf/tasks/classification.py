@@ -10,6 +10,7 @@ import pydantic
 import tensorflow as tf
 
 from bert_tf.config import FinetuningConfig, Section
+from bert_tf.data.tables.label_kinds import check_classes, check_labels
 from bert_tf.data.tables.table import Table
 from bert_tf.data.tables.values import labels_of
 from bert_tf.metrics import classification as scores
@@ -21,7 +22,14 @@ from bert_tf.models.objective import Batch, Objective, Sums, weighted_cross_entr
 from bert_tf.system.files import write_whole
 from bert_tf.tasks.base import Answers, Report, Signature
 from bert_tf.tasks.examples import Examples, check_targets, sorted_names
-from bert_tf.tasks.texts import CLASSIFY, TextTask, name_order, sequence_head, values_by_name
+from bert_tf.tasks.texts import (
+    CLASSIFY,
+    LABEL_KEY,
+    TextTask,
+    name_order,
+    sequence_head,
+    values_by_name,
+)
 
 CONFUSION_MATRIX_FILE = "confusion_matrix.png"
 TABLE_FILE = "classes.md"
@@ -33,6 +41,8 @@ class ClassificationSettings(Section):
     class_weights: Literal["balanced"] | dict[str, pydantic.PositiveFloat] | None = None
     """How much a text of each class counts in the loss: `balanced` is examples / (classes x
     examples of the class), as scikit-learn has it; or a number a class, 1 where none is given."""
+    check_labels: bool = True
+    """Whether labels that look like texts, ids or scores instead of classes are refused."""
     label_smoothing: float = pydantic.Field(default=0.0, ge=0.0, lt=1.0)
     """Share of each target that is spread over all classes alike (Szegedy et al. 2016)."""
 
@@ -54,13 +64,18 @@ class Classification(TextTask):
     # --- examples
 
     def read_targets(self, table: Table, section: FinetuningConfig) -> Sequence[str]:
-        return labels_of(table, section.label_field, key="finetuning.label_field")
+        labels = labels_of(table, section.label_field, key=LABEL_KEY)
+        if self.settings.check_labels:
+            check_labels(labels, key=LABEL_KEY)
+        return labels
 
     def strata(self, examples: Examples) -> Sequence[tuple[str]]:
         return [(target,) for target in examples.targets]
 
     def learn(self, train: Examples) -> dict[str, Any]:
         names = sorted_names(set(train.targets))
+        if self.settings.check_labels:
+            check_classes(train.targets, key=LABEL_KEY)
         if len(names) < 2:
             raise ValueError(
                 f"{train.where(0)}: a classifier needs two classes or more. Received: {names}. "

@@ -11,6 +11,7 @@ import pydantic
 import tensorflow as tf
 
 from bert_tf.config import FinetuningConfig, Section
+from bert_tf.data.tables.label_kinds import check_classes, check_labels
 from bert_tf.data.tables.table import Table
 from bert_tf.data.tables.values import flags_of, names_of
 from bert_tf.metrics import multi_label as scores
@@ -23,7 +24,14 @@ from bert_tf.models.objective import Batch, Objective, Sums
 from bert_tf.system.files import write_whole
 from bert_tf.tasks.base import Answers, Report, Signature
 from bert_tf.tasks.examples import NO_LABEL, Examples, check_targets, sorted_names
-from bert_tf.tasks.texts import CLASSIFY, TextTask, name_order, sequence_head, values_by_name
+from bert_tf.tasks.texts import (
+    CLASSIFY,
+    LABEL_KEY,
+    TextTask,
+    name_order,
+    sequence_head,
+    values_by_name,
+)
 
 PICTURE_FILE, TABLE_FILE = "labels.png", "labels.md"
 
@@ -38,6 +46,8 @@ class MultiLabelSettings(Section):
     labels, or a list of them."""
     separator: str = pydantic.Field(default=",", min_length=1)
     """Between the names in `finetuning.label_field`."""
+    check_labels: bool = True
+    """Whether names of labels that look like texts, ids or scores are refused."""
     thresholds: Literal["tuned"] | Threshold | dict[str, Threshold] = DEFAULT_THRESHOLD
     """From what probability on a label holds: one number, one a label (0.5 where none is given), or
     `tuned`: of each label the one with the best F1 on the held-out texts, kept in the model. What
@@ -71,15 +81,11 @@ class MultiLabel(TextTask):
     def read_targets(self, table: Table, section: FinetuningConfig) -> Sequence[tuple[str, ...]]:
         fields = self.settings.label_fields
         if not fields:
-            return [
-                tuple(sorted_names(set(names)))
-                for names in names_of(
-                    table,
-                    section.label_field,
-                    key="finetuning.label_field",
-                    separator=self.settings.separator,
-                )
-            ]
+            separator = self.settings.separator
+            rows = names_of(table, section.label_field, key=LABEL_KEY, separator=separator)
+            if self.settings.check_labels:
+                check_labels([name for names in rows for name in names], key=LABEL_KEY)
+            return [tuple(sorted_names(set(names))) for names in rows]
         key = "finetuning.task.label_fields"
         flags = np.stack([flags_of(table, field, key=key) for field in fields], axis=1)
         return [tuple(np.array(fields, object)[row]) for row in flags]
@@ -95,6 +101,8 @@ class MultiLabel(TextTask):
     def learn(self, train: Examples) -> dict[str, Any]:
         fields = self.settings.label_fields
         names = fields or sorted_names({name for row in train.targets for name in row})
+        if self.settings.check_labels and not fields:
+            check_classes([name for row in train.targets for name in row], key=LABEL_KEY)
         if not names:
             raise ValueError(
                 f"{train.where(0)}: at least one text must have a label. Received: none has. Is "

@@ -13,6 +13,7 @@ from typing import Any
 
 from bert_tf.config import FinetuningConfig
 from bert_tf.models.description import ModelDescription
+from bert_tf.system.lookalikes import alike_hint
 from bert_tf.tasks.base import Task
 
 TASKS = {
@@ -67,7 +68,7 @@ def find_task(name: str) -> type[Task]:
         hint = f" Did you mean {near[0]}?" if near else ""
         raise ValueError(
             f"finetuning.task must be one of {', '.join(names)}, or MODULE:CLASS. Received: "
-            f"{name!r}.{hint}"
+            f"{name!r}.{hint}{alike_hint(name, names)}"
         )
     found = getattr(_import(module, name), attribute, None)
     if not (isinstance(found, type) and issubclass(found, Task)):

@@ -11,6 +11,7 @@ from bert_tf.data.tables.values import texts_of
 from bert_tf.metrics.outcomes import Outcomes
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.flops import classifier_flops
+from bert_tf.system.lookalikes import alike_hints
 from bert_tf.tasks.base import ForeignHead, Signature, Task
 from bert_tf.tasks.examples import TEXT, TEXT_PAIR, Examples
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from bert_tf.data.batches.labelled import Encoded
     from bert_tf.data.text.tokenizer import Tokenizer
 
+LABEL_KEY = "finetuning.label_field"
 SEQUENCE_CLASSIFIER = "BertForSequenceClassification"
 """Hugging Face's class of a head on the pooled output."""
 
@@ -42,7 +44,18 @@ class TextTask(Task):
         if section.text_pair_field is not None:
             key = "finetuning.text_pair_field"
             inputs[TEXT_PAIR] = texts_of(table, section.text_pair_field, key=key)
+        self._check_fields(section)
         return Examples(table, inputs, self.read_targets(table, section))
+
+    def _check_fields(self, section: FinetuningConfig) -> None:
+        """Raise ValueError if targets would be read from a column of texts."""
+        of_labels = getattr(self.settings, "label_fields", ()) or (section.label_field,)
+        for field in of_labels:
+            if field in (section.text_field, section.text_pair_field):
+                raise ValueError(
+                    f"{LABEL_KEY} must name another column than the texts'. Received: {field!r} "
+                    "for both. Set it to the column of the labels."
+                )
 
     def read_targets(self, table: Table, section: FinetuningConfig) -> Sequence[Any]:
         """A target a row. Raises ValueError with the place of one that is none."""
@@ -121,6 +134,7 @@ def values_by_name(
         raise ValueError(
             f"{key} must name {what} of the training data: {', '.join(names)}. Received: "
             f"{', '.join(unknown)}. Take these out."
+            f"{alike_hints(unknown, names)}"
         )
     return [float(given.get(name, default)) for name in names]
 
@@ -135,6 +149,7 @@ def name_order(outcomes: Outcomes, other: Outcomes, *, what: str) -> list[int]:
         raise ValueError(
             f"Both models must have the same {what}. Received: {', '.join(other.names)} and "
             f"{', '.join(outcomes.names)}. Register a model of other {what} under another name."
+            f"{alike_hints(outcomes.names, other.names)}"
         )
     return [outcomes.names.index(name) for name in other.names]
 

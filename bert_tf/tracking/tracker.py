@@ -27,6 +27,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from bert_tf.config import TrackingConfig
+from bert_tf.system.lookalikes import path_hint
 from bert_tf.tracking.journal import JOURNAL_FILE, Journal, read_events, read_sent, take_lock
 from bert_tf.tracking.sender import Sender, describe_error, without_password
 
@@ -301,7 +302,7 @@ def _find_journal(output_dir: str | Path) -> Path:
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: a tracked run's journal must exist. Received: no such file. "
-            "Give the output folder of a training."
+            f"Give the output folder of a training.{path_hint(path)}"
         )
     return path
 

@@ -10,6 +10,7 @@ from typing import Any
 from bert_tf.cli.progress import progress_shown
 from bert_tf.config import Config, ModelConfig, TableConfig, required
 from bert_tf.models.description import DESCRIPTION_FILE, WEIGHTS_FILE
+from bert_tf.system.lookalikes import path_hint
 from pipelines.engine.step import Context
 from pipelines.steps.ingest import (
     DOCUMENTS_FILE,
@@ -60,7 +61,7 @@ def _checkpoint(config: Config) -> Path:
     if not Path(name).is_dir():
         raise FileNotFoundError(
             f"{name}: flow.checkpoint must be a folder. Received: none there. Set it to "
-            "the folder of a checkpoint that `bert-tf convert` reads."
+            f"the folder of a checkpoint that `bert-tf convert` reads.{path_hint(name)}"
         )
     return Path(name)
 

@@ -76,6 +76,18 @@ def test_no_texts_are_a_frame_without_rows(texts):
             pd.DataFrame({"review": ["a"]}),
             "must have the column 'comment'. Received: review. Name the right one with text_field",
         ),
+        (
+            pd.DataFrame({"c\u043emment": ["a"]}),
+            r"must have the column 'comment'.*U\+043E \(CYRILLIC SMALL LETTER O\) in the second",
+        ),
+        (
+            pd.DataFrame([["a", "b"]], columns=["comment", "comment"]),
+            "every column needs a name of its own.*'comment' more than once",
+        ),
+        (
+            pd.DataFrame({"The plot is thin": ["Great fun for all", "Not bad"], "0": [1, 0]}),
+            "what looks like a record, since .*'0' is a number that occurs again below",
+        ),
     ],
 )
 def test_what_is_no_text_is_refused_with_its_row(texts, message):

@@ -18,6 +18,7 @@ from bert_tf.data.batches import epochs, google_schema
 from bert_tf.data.batches.google_schema import StaticRecords
 from bert_tf.data.batches.ranges import RangeError, check_tensors
 from bert_tf.data.records import MANIFEST_FILE, tf_compression
+from bert_tf.system.lookalikes import path_hint
 
 GZIP_MAGIC = b"\x1f\x8b\x08"
 OUR_FILES = (MANIFEST_FILE, "tokenizer.json", ".prepare")
@@ -184,6 +185,7 @@ def _list_files(path: Path) -> list[Path]:
         raise FileNotFoundError(
             f"{path}: records must be a file, or a folder or glob with such files. Received: none. "
             "Name a folder that `bert-tf prepare` wrote, or files of create_pretraining_data.py."
+            f"{path_hint(path)}"
         )
     return sorted(found)
 

@@ -18,6 +18,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 import zstandard
 
+from bert_tf.system.lookalikes import path_hint
+
 logger = logging.getLogger(__name__)
 
 COMPRESSIONS = (".gz", ".zst")
@@ -235,12 +237,13 @@ def _files_of(path: Path) -> list[Path]:
     else:
         raise FileNotFoundError(
             f"{path}: a corpus path must exist. Received: no such file or folder. "
-            "Set corpus.paths to an existing file, folder or glob."
+            f"Set corpus.paths to an existing file, folder or glob.{path_hint(path)}"
         )
     if not files:
         raise FileNotFoundError(
             f"{path}: a corpus path must hold at least one of {', '.join(SUFFIXES)}. "
             "Received: none. Set corpus.paths to a folder or glob with such files."
+            f"{path_hint(path)}"
         )
     return files
 

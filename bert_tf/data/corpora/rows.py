@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf.data.corpora.files import Line, Lines, decode, kind_of, read_text
+from bert_tf.system.lookalikes import alike_hint
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ def text_of(record: Mapping[str, Any], text_field: str, *, name: str | Path, num
         raise ValueError(
             f"{name}:{number}: a document needs text in field {text_field!r}. Received: "
             f"{text!r}, with fields {sorted(record)}. Set corpus.text_field."
+            f"{alike_hint(text_field, record)}"
         )
     return text
 
@@ -95,13 +97,28 @@ def parse_lines(
         )
 
 
+def distinct_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For `json`, which keeps the last of several. Raises ValueError if a field is there twice."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{repeated!r} more than once")
+    return fields
+
+
 def _parse_json_line(line: str, *, name: str | Path, number: int) -> dict[str, Any]:
     try:
-        record = json.loads(line)
+        record = json.loads(line, object_pairs_hook=distinct_fields)
     except json.JSONDecodeError as error:
         raise ValueError(
             f"{name}:{number}: a .jsonl line must be one JSON object. Received: {error}. "
             "Repair the line."
+        ) from error
+    except ValueError as error:
+        raise ValueError(
+            f"{name}:{number}: a .jsonl line must be one JSON object with each field once. "
+            f"Received: {error}. Repair the line."
         ) from error
     if not isinstance(record, dict):
         raise ValueError(
@@ -161,4 +178,5 @@ def _check_column(path: Path, schema: Any, text_field: str) -> None:
         raise ValueError(
             f"{path}:1: a document needs text in column {text_field!r}. Received: columns "
             f"{columns}. Set corpus.text_field to a column of strings."
+            f"{alike_hint(text_field, schema.names)}"
         )

@@ -9,6 +9,7 @@ import pydantic
 from bert_tf.config import Section
 from bert_tf.data.records.example import SCHEMA_VERSION
 from bert_tf.system.files import write_whole
+from bert_tf.system.lookalikes import path_hint
 
 MANIFEST_FILE = "manifest.json"
 Split = Literal["train", "eval"]
@@ -79,6 +80,7 @@ def read_manifest(directory: str | Path) -> Manifest:
         raise FileNotFoundError(
             f"{path}: prepared records must have a manifest. Received: no such file. "
             "Run `bert-tf prepare` with this output folder; after an interruption it goes on."
+            f"{path_hint(path)}"
         )
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))

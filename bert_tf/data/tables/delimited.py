@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bert_tf.config import TableConfig
+from bert_tf.data.tables.column_names import check_names
 from bert_tf.data.tables.decoding import open_text
 from bert_tf.data.tables.long_cells import long_cells
 from bert_tf.data.tables.quoting import DELIMITER_NAMES, are_quotes_protecting, delimiter_of
-from bert_tf.data.tables.settings import table_setting
+from bert_tf.data.tables.settings import no_header, table_setting
 
 ROWS_AT_ONCE = 256
 
@@ -111,15 +112,11 @@ def _split_header(
     first = batch[0]
     if not config.has_header:
         return [str(number) for number in range(1, len(first.cells) + 1)], batch
-    repeated = sorted({name for name in first.cells if first.cells.count(name) > 1})
-    if repeated:
-        setting = table_setting("has_header", key=key)
-        raise ValueError(
-            f"{path}:{first.line}: every column needs a name of its own. Received: "
-            f"{', '.join(map(repr, repeated))} more than once. Rename the columns, or set "
-            f"{setting}{'' if setting.startswith('--') else '=false'} "
-            "where this line is no header."
-        )
+    check_names(
+        first.cells,
+        place=f"{path}:{first.line}",
+        advice=f"Rename the columns, or set {no_header(key)} where this line is no header",
+    )
     return first.cells, batch[1:]
 
 

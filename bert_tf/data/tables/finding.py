@@ -6,8 +6,17 @@ from glob import has_magic
 from pathlib import Path
 
 from bert_tf.data.corpora.files import COMPRESSIONS, matching_files
+from bert_tf.system.lookalikes import path_hint
 
 KINDS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+
+
+DELIMITED = (".csv", ".tsv")
+
+
+def is_delimited(path: str | Path) -> bool:
+    """Whether it is a .csv or .tsv, whose first line may be names or a record."""
+    return table_kind(path) in DELIMITED
 
 
 def table_kind(path: str | Path) -> str | None:
@@ -61,6 +70,7 @@ def _files_of(path: Path, *, key: str) -> list[Path]:
         raise FileNotFoundError(
             f"{path}: {key} must name at least one table ({', '.join(KINDS)}, each also .gz or "
             f".zst). Received: none there. Set {key} to a folder or glob with such files."
+            f"{path_hint(path)}"
         )
     return files
 
@@ -79,7 +89,7 @@ def missing(path: Path, *, key: str) -> FileNotFoundError:
     """The error of a path where nothing is."""
     return FileNotFoundError(
         f"{path}: {key} must name an existing file. Received: no such file. "
-        f"Set {key} to one, or to a glob."
+        f"Set {key} to one, or to a glob.{path_hint(path)}"
     )
 
 

@@ -4,10 +4,12 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from bert_tf.data.tables.column_names import check_names
 from bert_tf.data.tables.origins import Origins, Source
 from bert_tf.data.tables.table import Table
 
 PLAIN = (str, int, float, bool, type(None), list, dict)
+FRAME = "DataFrame"
 IN_MEMORY = Source("", has_lines=False)
 
 
@@ -28,12 +30,7 @@ def read_frame(frame: Any, *, batch_rows: int) -> Iterator[Table]:
         ValueError: two columns have one name.
     """
     names = [str(name) for name in frame.columns]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(
-            "Every column of a DataFrame needs a name of its own. Received: "
-            f"{', '.join(map(repr, repeated))} more than once. Rename the columns."
-        )
+    check_names(names, place=FRAME)
     for start in range(0, len(frame), batch_rows):
         rows = frame.iloc[start : start + batch_rows]
         columns = {
@@ -46,6 +43,8 @@ def read_frame(frame: Any, *, batch_rows: int) -> Iterator[Table]:
 def read_dataset(dataset: Any, *, batch_rows: int) -> Iterator[Table]:
     """The rows of a `datasets.Dataset`."""
     number = 1
+    if dataset.column_names:  # None of one that streams and has not begun
+        check_names(dataset.column_names, place=type(dataset).__name__)
     for batch in dataset.iter(batch_rows):
         columns = {name: [_plain(value) for value in values] for name, values in batch.items()}
         num_rows = len(next(iter(columns.values())))

@@ -8,7 +8,8 @@ from typing import Any
 
 from bert_tf.config import TableConfig
 from bert_tf.data.corpora.files import Lines
-from bert_tf.data.corpora.rows import LONE_SURROGATE, SURROGATE_ESCAPE, parse_lines
+from bert_tf.data.corpora.rows import LONE_SURROGATE, SURROGATE_ESCAPE, distinct_fields, parse_lines
+from bert_tf.data.tables.column_names import check_names
 from bert_tf.data.tables.decoding import open_text
 from bert_tf.data.tables.origins import Origins, Source
 from bert_tf.data.tables.table import Table
@@ -32,6 +33,7 @@ def read_json_lines(path: Path, *, config: TableConfig, key: str) -> Iterator[Ta
     names: dict[str, None] = {}
     for _, record in _parse(path, config=config, key=key):
         names.update(dict.fromkeys(record))
+    check_names(list(names), place=str(path))
     rows = _parse(path, config=config, key=key)
     return tables_of(rows, names=list(names), source=Source(str(path), has_lines=True))
 
@@ -45,11 +47,16 @@ def read_json_list(path: Path, *, config: TableConfig, key: str) -> Iterator[Tab
     with open_text(path, config=config, key=key) as lines:
         text = "".join(lines)
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=distinct_fields)
     except json.JSONDecodeError as error:
         raise ValueError(
             f"{path}:{error.lineno}: a .json file must be JSON. Received: {error}. Repair it; "
             "where each line is an object, rename it to .jsonl."
+        ) from error
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: a .json file must be JSON, of objects with each field once. Received: "
+            f"{error}. Repair it."
         ) from error
     rows = content.get(LIST_FIELD) if isinstance(content, dict) else content
     if not isinstance(rows, list):
@@ -78,6 +85,7 @@ def read_json_list(path: Path, *, config: TableConfig, key: str) -> Iterator[Tab
 def tables_of_records(records: Sequence[Mapping[str, Any]], *, source: Source) -> Iterator[Table]:
     """Objects in memory as tables; columns as of `read_json_lines`."""
     names = list(dict.fromkeys(name for record in records for name in record))
+    check_names(names, place=source.name or "list of dicts")
     return tables_of(enumerate(records, start=1), names=names, source=source)
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 from bert_tf.data.tables.canonical import canonical_text
+from bert_tf.data.tables.label_kinds import regression_question
+from bert_tf.system.lookalikes import alike_pairs, tell_apart
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,11 @@ def unify_labels(labels: Sequence[str], *, where: Callable[[int], str], key: str
         rows.setdefault(canonical[label], row)
     _refuse_equal_numbers(rows, where=where, key=key)
     _tell_equal_but_for_case(rows, where=where, key=key)
+    for other, label in alike_pairs(rows):
+        logger.warning(
+            "Labels that print alike stay two (%s): at %s and %s.%s",
+            *(key, where(rows[other]), where(rows[label]), tell_apart(other, label)),
+        )
     return [canonical[label] for label in labels]
 
 
@@ -76,6 +83,7 @@ def _refuse_equal_numbers(
                     f"{where(row)}: labels that are the same number must be spelled alike. "
                     f"Received: {label!r}, and {other!r} at {where(rows[other])}. Write one of the "
                     f"two in all rows, or set {key} to another column."
+                    f"{regression_question(list(rows))}"
                 )
 
 

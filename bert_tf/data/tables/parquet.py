@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, cast
 
 from bert_tf.data.corpora.files import COMPRESSIONS, damage_named, open_bytes
 from bert_tf.data.corpora.rows import PARQUET_BUFFER_BYTES
+from bert_tf.data.tables.column_names import check_names
 from bert_tf.data.tables.origins import Origins, Source
 from bert_tf.data.tables.table import Table
 
@@ -31,7 +32,7 @@ def read_parquet(path: Path, *, batch_rows: int) -> Iterator[Table]:
                 stream, pre_buffer=False, buffer_size=PARQUET_BUFFER_BYTES
             )
             names = file.schema_arrow.names
-            _check_names(path, names)
+            check_names(names, place=str(path))
             for batch in file.iter_batches(batch_rows, use_threads=False):
                 if batch.num_rows:
                     columns = {
@@ -45,15 +46,6 @@ def read_parquet(path: Path, *, batch_rows: int) -> Iterator[Table]:
             raise ValueError(
                 f"{path}: a .parquet file must be whole. Received: {error}. Write the file again."
             ) from error
-
-
-def _check_names(path: Path, names: list[str]) -> None:
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(
-            f"{path}: every column needs a name of its own. Received: "
-            f"{', '.join(map(repr, repeated))} more than once. Rename the columns."
-        )
 
 
 def _values(path: Path, column: Any, *, name: str, number: int) -> list[Any]:

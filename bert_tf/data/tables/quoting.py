@@ -50,7 +50,7 @@ def are_quotes_protecting(
     all have the number of columns without it: otherwise two lone quotes would make one record of
     all between them.
     """
-    if config.quoting != "auto" or kind == ".csv":
+    if config.quoting != "auto" or (kind == ".csv" and delimiter != "\t"):
         return config.quoting != "none"
     with open_text(path, config=config, key=key, newline="") as lines:
         answer = _need_quotes(lines, delimiter=delimiter)

@@ -13,9 +13,12 @@ from typing import Any
 
 from bert_tf.config import TableConfig
 from bert_tf.data.corpora.hub import PREFIX, read_hub_records
+from bert_tf.data.tables.column_names import check_names
+from bert_tf.data.tables.content_kind import check_content, check_parted
 from bert_tf.data.tables.delimited import read_records
-from bert_tf.data.tables.finding import check_kind, missing, table_files, table_kind
-from bert_tf.data.tables.frames import is_dataset, is_frame, read_dataset, read_frame
+from bert_tf.data.tables.finding import check_kind, is_delimited, missing, table_files, table_kind
+from bert_tf.data.tables.frames import FRAME, is_dataset, is_frame, read_dataset, read_frame
+from bert_tf.data.tables.header import MEMORY_ADVICE, check_header, check_no_header
 from bert_tf.data.tables.json_rows import (
     read_json_lines,
     read_json_list,
@@ -24,9 +27,10 @@ from bert_tf.data.tables.json_rows import (
 )
 from bert_tf.data.tables.origins import Origins, Source
 from bert_tf.data.tables.parquet import read_parquet
+from bert_tf.data.tables.settings import header_advice
 from bert_tf.data.tables.table import Table
 
-__all__ = ["iter_tables", "named_files", "read_table", "table_files"]
+__all__ = ["check_frame", "iter_tables", "named_files", "read_table", "table_files"]
 
 ROWS_AT_ONCE = 4096
 
@@ -72,6 +76,8 @@ def iter_tables(
         for table in _of_size(
             _read(part, config=config, key=key, batch_rows=batch_rows), batch_rows
         ):
+            if is_empty:
+                _check_header(part, table, config=config, key=key)
             if first is None or names is None:
                 first, names = table.take([0]), set(table.names)
             elif is_empty and names != set(table.names):
@@ -83,6 +89,13 @@ def iter_tables(
                 f"{_name(part)}: a table needs at least one record. Received: none. Set {key} to "
                 "one with records."
             )
+
+
+def check_frame(frame: Any) -> None:
+    """Raise ValueError as `read_table` does of a DataFrame's columns, by its first rows."""
+    first = next(read_frame(frame, batch_rows=ROWS_AT_ONCE), None)
+    if first is not None:
+        _check_names_in_memory(first, place=FRAME)
 
 
 def named_files(source: Any, *, key: str = "the source") -> list[Path]:
@@ -149,6 +162,7 @@ def _read_file(path: Path, *, config: TableConfig, key: str, batch_rows: int) ->
             f"again, or set {key} to another."
         )
     kind = table_kind(path)
+    check_content(path, kind=str(kind), config=config, key=key)
     if kind == ".parquet":
         return read_parquet(path, batch_rows=batch_rows)
     if kind == ".jsonl":
@@ -171,8 +185,26 @@ def _read_hub(name: str, *, key: str) -> Iterator[Table]:
     rows = read_hub_records(name, key=key)
     first = next(rows, None)
     if first is not None:
+        check_names(list(first), place=name)
         numbered = enumerate(itertools.chain([first], rows), start=1)
         yield from tables_of(numbered, names=list(first), source=Source(name, has_lines=False))
+
+
+def _check_header(part: Any, table: Table, *, config: TableConfig, key: str) -> None:
+    """Of what has a header that may be none: delimited files, and what is made from them."""
+    if is_frame(part) or is_dataset(part):
+        if config.check_header:
+            _check_names_in_memory(table, place=type(part).__name__)
+    elif isinstance(part, Path) and is_delimited(part):
+        if not config.has_header:
+            check_no_header(table, place=f"{part}:1", key=key)
+        elif config.check_header:
+            check_header(table, place=f"{part}:1", advice=header_advice(key))
+
+
+def _check_names_in_memory(table: Table, *, place: str) -> None:
+    check_parted(table.names, place=place)
+    check_header(table, place=place, advice=MEMORY_ADVICE)
 
 
 def _of_size(tables: Iterable[Table], num_rows: int) -> Iterator[Table]:

@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from bert_tf.data.tables.finding import is_delimited
 from bert_tf.data.tables.origins import Origins, Source
+from bert_tf.data.tables.settings import no_header
+from bert_tf.system.lookalikes import alike_hint, alike_hints
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +69,7 @@ class Table:
                     f"{_place(table)}: tables that are read together must have the same columns. "
                     f"Received: {', '.join(table.names)}; at {_place(first)}: "
                     f"{', '.join(first.names)}. Rename the columns, or give the files one by one."
+                    f"{alike_hints(table.names, first.names)}"
                 )
         return Table(
             {
@@ -121,7 +125,17 @@ class Table:
         raise ValueError(
             f"{_place(self)}: there must be a column {name!r}. Received: columns "
             f"{', '.join(map(repr, self.names))}.{hint} Set {key} to one of them."
+            f"{self._header_hint(key)}{alike_hint(name, self.names)}"
         )
+
+    def _header_hint(self, key: str) -> str:
+        """What may be wrong with names that a file's first line gave."""
+        sources = self.origins.sources
+        are_numbers = self.names == tuple(str(place + 1) for place in range(len(self.names)))
+        if are_numbers or not any(is_delimited(source.name) for source in sources):
+            return ""
+        table_key = "--file" if key.startswith("--") else key
+        return f" If the first line is a record, set {no_header(table_key)}."
 
     def _walk(self, row: int, value: Any, fields: Sequence[str], *, name: str, key: str) -> Any:
         for field in fields:
@@ -135,10 +149,11 @@ class Table:
                     if isinstance(value, dict)
                     else f"{value!r:.80}"
                 )
+                alike = alike_hint(field, value) if isinstance(value, dict) else ""
                 raise ValueError(
                     f"{self.where(row)}: {name!r} must lead to a field {field!r} of an object (or "
                     f"of a list of one). Received: {received}. Set {key} to another name, or "
-                    "repair the row."
+                    f"repair the row.{alike}"
                 )
             value = value[field]
         return value

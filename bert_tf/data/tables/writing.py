@@ -21,6 +21,7 @@ from typing import Any, Self
 from bert_tf.data.tables.parquet_parts import ParquetParts
 from bert_tf.system.files import write_whole
 from bert_tf.system.folder_lock import lock_folder
+from bert_tf.system.lookalikes import alike_hints
 
 KINDS = (".csv", ".jsonl", ".parquet")
 STATE_FILE = "state.json"
@@ -102,6 +103,7 @@ class TableWriter:
             raise ValueError(
                 f"{self.path}: all rows must have the same columns. Received: {', '.join(names)}, "
                 f"after rows with {', '.join(self._names)}. Give every batch the same."
+                f"{alike_hints(names, self._names)}"
             )
         if self._kind == ".parquet":
             self._parts.append(columns)

@@ -19,6 +19,7 @@ import tokenizers
 
 from bert_tf.config import TokenizerConfig, VocabularyConfig
 from bert_tf.system.files import write_whole
+from bert_tf.system.lookalikes import path_hint
 
 logger = logging.getLogger(__name__)
 
@@ -131,6 +132,7 @@ def read_vocabulary(path: str | Path) -> list[str]:
         raise FileNotFoundError(
             f"{path}: a vocabulary file must exist. Received: no such file. "
             "Set tokenizer.vocabulary to a vocab.txt, or learn one with `bert-tf vocab`."
+            f"{path_hint(path)}"
         )
     text = path.read_text(encoding="utf-8-sig")
     tokens = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]

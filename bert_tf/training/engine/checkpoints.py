@@ -22,6 +22,7 @@ import tensorflow as tf
 
 from bert_tf.models.tensors import weights_by_name
 from bert_tf.system.files import write_whole
+from bert_tf.system.lookalikes import alike_hint
 from bert_tf.training.engine.loss_scale import LossScale
 from bert_tf.training.engine.snapshot import Snapshot
 from bert_tf.training.optimizers import Optimizer
@@ -192,6 +193,7 @@ class Checkpoints:
             raise ValueError(
                 "keep_best must be a metric of the evaluation. Received: "
                 f"{name!r}. Use one of {', '.join(sorted(metrics))}."
+                f"{alike_hint(name, metrics)}"
             )
         if not self._is_writer:
             return

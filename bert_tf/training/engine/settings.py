@@ -10,6 +10,7 @@ import pydantic
 
 from bert_tf.config.comparison import differences
 from bert_tf.system.files import write_whole
+from bert_tf.system.lookalikes import tell_apart
 from bert_tf.training.engine.checkpoints import CHECKPOINTS_FOLDER, checkpoint_steps
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,8 @@ def bind_settings(
             raise ValueError(
                 f"{directory}: a resumed run must have the settings it began with. Received:\n  "
                 + "\n  ".join(
-                    f"{key}: was {was!r}, is {now!r}" for key, (was, now) in refused.items()
+                    f"{key}: was {was!r}, is {now!r}{tell_apart(str(was), str(now))}"
+                    for key, (was, now) in refused.items()
                 )
                 + "\nRestore them, or use another --output-dir."
             )

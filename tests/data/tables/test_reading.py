@@ -286,7 +286,7 @@ def test_what_is_in_memory_is_read(tmp_path: Path) -> None:
     assert table.where(1) == "row 2"
     assert read(RECORDS).columns["names"] == [["a"], []]
     assert read(table) is table
-    with pytest.raises(ValueError, match=r"DataFrame needs a name of its own.*'a' more than once"):
+    with pytest.raises(ValueError, match=r"DataFrame: every column .*'a' more than once"):
         read(pd.DataFrame([[1, 2]], columns=["a", "a"]))
 
 
