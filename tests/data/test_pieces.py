@@ -43,7 +43,8 @@ print(*peaks)
 def test_pieces_are_the_text_and_end_where_a_sentence_does() -> None:
     text = (SENTENCES * 50).encode()
     found = list(pieces.cut(text, 400))
-    assert b"".join(found) == text and len(found) > len(text) // 400
+    assert b"".join(found) == text
+    assert len(found) > len(text) // 400
     assert max(map(len, found)) <= 400
     ends = ("remembered. ", "갔다. ")
     assert all(piece.decode().endswith(ends) for piece in found[:-1])
@@ -87,7 +88,8 @@ def test_sentences_take_no_memory_for_short_texts_beside_a_long_one() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     texts = tf.constant([SENTENCES * 20_000, *["One. Two."] * 3000])
     lengths = split_sentences(texts).row_lengths().numpy()
-    assert lengths[0] == 80_000 and set(lengths[1:]) == {2}
+    assert lengths[0] == 80_000
+    assert set(lengths[1:]) == {2}
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10
     assert grown < 200 << 20, "a mask of the batch by its longest text has 240 MB, several times"
 
