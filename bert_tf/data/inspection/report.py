@@ -6,7 +6,7 @@ do not know their sentences: these are counted in the corpus, if it is still the
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import tensorflow as tf
 from bert_tf.config import CONFIG_FILE, load_config
 from bert_tf.data import records
 from bert_tf.data.corpora import corpus
+from bert_tf.data.text.pieces import batches
 from bert_tf.data.text.sentences import split_sentences
 from bert_tf.system.files import appearing, write_whole
 
@@ -26,7 +27,6 @@ REPORT_FILE, REPORT_JSON_FILE = "records_report.md", "records_report.json"
 PICTURE_FILE = "records_report.png"
 SPLITS: tuple[records.Split, ...] = ("train", "eval")
 BATCH_RECORDS = 4096
-BATCH_CHARACTERS = 1 << 20
 MAX_BARS = 64
 
 OnProgress = Callable[[str, int, int | None], None]
@@ -186,20 +186,17 @@ def _count_sentences(
         )
         return None
     count = len if config.paragraphs_are_sentences else _num_sentences
-    total = num_characters = 0
-    paragraphs: list[str] = []
-    for done, document in enumerate(corpus.read_documents(config), start=1):
-        paragraphs += document.paragraphs
-        num_characters += sum(map(len, document.paragraphs))
-        if num_characters >= BATCH_CHARACTERS:
-            total += count(paragraphs)
-            paragraphs, num_characters = [], 0
-        if on_progress is not None and done % 1000 == 0:
-            on_progress("documents", done, sum(manifest.num_documents.values()))
-    return total + count(paragraphs)
+
+    def paragraphs() -> Iterator[bytes]:
+        for done, document in enumerate(corpus.read_documents(config), start=1):
+            yield from (paragraph.encode() for paragraph in document.paragraphs)
+            if on_progress is not None and done % 1000 == 0:
+                on_progress("documents", done, sum(manifest.num_documents.values()))
+
+    return sum(count(batch.pieces) for batch in batches(paragraphs()))
 
 
-def _num_sentences(paragraphs: list[str]) -> int:
+def _num_sentences(paragraphs: list[bytes]) -> int:
     return len(split_sentences(tf.constant(paragraphs, tf.string)).values)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from bert_tf.config import ExamplesConfig, TokenizerConfig
@@ -25,8 +26,12 @@ from bert_tf.data.preparation import spool
 from bert_tf.data.preparation.sentence_pairs import Pairs, make_pairs, to_examples
 from bert_tf.data.preparation.token_block import TokenBlock
 from bert_tf.data.seeds import derive_seed
+from bert_tf.data.text import pieces
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import VOCABULARY_FILE
+
+PAIRS_AT_ONCE = 1 << 14
+"""Made into records together: several times more than a block of short documents gives."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,12 +103,14 @@ def _examples(task: ShardTask, blocks: Iterable[spool.Block]) -> Iterator[record
                 f"token; {error} Or lower records.num_shards, so that a shard has more documents."
             ) from error
         order = rng.permutation(len(pairs.labels))
-        yield to_examples(
-            tokens.ids,
-            Pairs(*(column[order] for column in pairs)),
-            cls_id=tokenizer.cls_id,
-            sep_id=tokenizer.sep_id,
-        )
+        for start in range(0, len(order), PAIRS_AT_ONCE):
+            some = order[start : start + PAIRS_AT_ONCE]
+            yield to_examples(
+                tokens.ids,
+                Pairs(*(column[some] for column in pairs)),
+                cls_id=tokenizer.cls_id,
+                sep_id=tokenizer.sep_id,
+            )
 
 
 @functools.lru_cache(maxsize=1)
@@ -137,7 +144,18 @@ def _encoder(
 
 
 def _to_ids(block: spool.Block, *, encode: Any) -> TokenBlock:
-    ids, sentence_splits, paragraph_splits = encode(tf.constant(block.paragraphs, tf.string))
+    """The block's token ids; a long block, or paragraph, takes several calls of the graph."""
+    ids: list[npt.NDArray[np.int32]] = []
+    sentence_lengths: list[npt.NDArray[np.int64]] = []
+    num_sentences = np.zeros([len(block.paragraphs)], np.int64)
+    for batch in pieces.batches(block.paragraphs):
+        of_batch, sentence_splits, piece_splits = encode(tf.constant(batch.pieces, tf.string))
+        ids.append(of_batch.numpy())
+        sentence_lengths.append(np.diff(sentence_splits.numpy()))
+        np.add.at(num_sentences, batch.owners, np.diff(piece_splits.numpy()))
+    paragraph_splits = np.concatenate([[0], np.cumsum(num_sentences)])
     return TokenBlock.without_empty(
-        ids.numpy(), sentence_splits.numpy(), paragraph_splits.numpy()[block.document_splits]
+        np.concatenate(ids),
+        np.concatenate([[0], np.cumsum(np.concatenate(sentence_lengths))]),
+        paragraph_splits[block.document_splits],
     )

@@ -86,7 +86,7 @@ class _Pile:
         for index, path in enumerate(self._paths):
             share = self.texts[(index - self.num_dealt) % num_files :: num_files]
             with path.open("ab") as stream:
-                stream.write(DOCUMENT_END.join([*share, b""]))
+                stream.writelines(part for text in share for part in (text, DOCUMENT_END))
         self.num_dealt += len(self.texts)
         self.texts.clear()
 
@@ -111,10 +111,11 @@ def read_blocks(path: Path, *, is_growing: bool = False) -> Iterator[Block]:
         if is_small or not previous:
             previous += chunk
         else:
-            yield _block(previous)
-            previous = chunk
+            block, previous = _block(previous), chunk
+            yield block
     if previous:
-        yield _block(previous)
+        block, previous = _block(previous), b""
+        yield block
 
 
 def _read_chunks(path: Path, *, is_growing: bool) -> Iterator[bytes]:
@@ -128,17 +129,19 @@ def _read_chunks(path: Path, *, is_growing: bool) -> Iterator[bytes]:
             lines = [piece, stream.readline()]
             while lines[-1] and not (lines[-1] == b"\n" and lines[-2].endswith(b"\n")):
                 lines.append(stream.readline())
-            pieces.append(b"".join(lines))
+            pieces.append(b"".join(lines) if lines[1] else piece)
+            del lines, piece
             num_documents += pieces[-1].count(DOCUMENT_END)
             if num_documents >= MIN_BLOCK_DOCUMENTS:
-                yield b"".join(pieces)
-                pieces, num_documents = [], 0
+                chunk, pieces, num_documents = b"".join(pieces), [], 0
+                yield chunk
     if pieces:
         yield b"".join(pieces)
 
 
 def _block(content: bytes) -> Block:
-    lines = content.removesuffix(DOCUMENT_END).split(b"\n")
+    lines = content.split(b"\n")
+    del lines[-len(DOCUMENT_END) :]  # What follows the last document's end.
     is_end = np.fromiter(map(len, lines), np.int64, len(lines)) == 0
     num_paragraphs = np.cumsum(~is_end)
     return Block(

@@ -107,8 +107,12 @@ def split_sentences(texts: tf.Tensor) -> tf.RaggedTensor:
         texts = tf.strings.regex_replace(texts, pattern, rewrite)
     parts = tf.strings.split(texts, sep=BREAK)
     values = tf.strings.strip(tf.strings.regex_replace(parts.values, f"{KEEP}+", " "))
-    parts = parts.with_values(values)
-    return tf.ragged.boolean_mask(parts, tf.not_equal(parts, ""))
+    # A mask of the parts alone: `tf.ragged.boolean_mask` makes one of batch x longest text.
+    is_kept = tf.not_equal(values, "")
+    num_before = tf.concat([[0], tf.cumsum(tf.cast(is_kept, tf.int64))], axis=0)
+    return tf.RaggedTensor.from_row_splits(
+        tf.boolean_mask(values, is_kept), tf.gather(num_before, parts.row_splits), validate=False
+    )
 
 
 def replace_invalid_utf8(texts: tf.Tensor) -> tf.Tensor:

@@ -18,6 +18,7 @@ from pathlib import Path
 import tokenizers
 
 from bert_tf.config import TokenizerConfig, VocabularyConfig
+from bert_tf.data.text.pieces import cut
 from bert_tf.system.files import write_whole
 from bert_tf.system.lookalikes import path_hint
 
@@ -28,6 +29,10 @@ PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 CONTROL_TOKENS = (PAD, UNK, CLS, SEP, MASK)
 NUM_RESERVED_BEFORE_UNK = 99
 """Google's published vocabularies: [PAD] 0, [unused…] 1 to 99, [UNK] to [MASK] 100 to 103."""
+NORMALIZED_BYTES = 1 << 18
+"""At once: the normaliser needs 30 times as much memory."""
+LONGEST_RUN, LONGEST_WORD = 64, 400
+"""Characters. Text without white space is no word to be held; no limit of a word is higher."""
 HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318e\ua960-\ua97f\uac00-\ud7ff]")
 CONTROL_CHARACTERS = r"[\x{0}-\x{8}\x{b}\x{c}\x{e}-\x{1f}\x{7f}-\x{9f}\p{Cf}\x{fffd}]+"
 """Removed before words are split, as Google does: a zero-width space parts no word."""
@@ -201,20 +206,36 @@ def _count_words(
     documents: Iterable[str], *, normalizer: tokenizers.normalizers.Normalizer
 ) -> Counter[str]:
     runs: Counter[str] = Counter()
-    for chunk in _chunks(documents, num_characters=1 << 16):
-        runs.update(normalizer.normalize_str(chunk).split())
     words: Counter[str] = Counter()
+    for chunk in _chunks(documents, num_characters=1 << 16):
+        for run, count in Counter(normalizer.normalize_str(chunk).split()).items():
+            if len(run) <= LONGEST_RUN:
+                runs[run] += count
+            else:
+                _add_words(words, run, count)
     for run, count in runs.items():
-        for word in _words(run):
-            words[word] += count
+        _add_words(words, run, count)
     return words
 
 
+def _add_words(words: Counter[str], run: str, count: int) -> None:
+    """Count the words of a run; of one beyond any limit its characters, of which none is merged."""
+    for word in _words(run):
+        if len(word) <= LONGEST_WORD:
+            words[word] += count
+        else:
+            for character, times in Counter(word).items():
+                words[character] += times * count
+
+
 def _chunks(documents: Iterable[str], *, num_characters: int) -> Iterator[str]:
-    """Documents joined: the normaliser costs more a call than a character."""
+    """Documents joined, and long ones cut: the normaliser costs more a call than a character."""
     parts: list[str] = []
     length = 0
     for document in documents:
+        if len(document) > NORMALIZED_BYTES:
+            yield from (piece.decode() for piece in cut(document.encode(), NORMALIZED_BYTES))
+            continue
         parts.append(document)
         length += len(document)
         if length >= num_characters:

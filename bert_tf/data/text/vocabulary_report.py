@@ -5,7 +5,6 @@ All counts come from the tokenizer's own graph: a token without "##" opens a wor
 """
 
 import dataclasses
-import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -15,11 +14,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from bert_tf.data.text.pieces import batches
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.system.files import write_whole
 
 REPORT_FILE, REPORT_JSON_FILE = "vocabulary_report.md", "vocabulary_report.json"
-BATCH_DOCUMENTS = 256
+BATCH_BYTES = 1 << 20
 NUM_MISSING_SHOWN = 20
 
 
@@ -85,15 +85,14 @@ def measure_vocabulary(tokenizer: Tokenizer, texts: Iterable[str]) -> Vocabulary
     pieces = (token.removeprefix("##") for token in tokenizer.vocabulary)
     has = {piece for piece in pieces if len(piece) == 1}
     report = VocabularyReport()
-    stream = iter(texts)
-    while batch := list(itertools.islice(stream, BATCH_DOCUMENTS)):
-        normalized = tokenizer.normalize(tf.constant(batch, tf.string))
-        ids = tokenizer.tokenize(tf.constant(batch, tf.string)).values.numpy()
-        # A document starts with a word, so no word runs over from one to the next.
+    for batch in batches((text.encode() for text in texts), piece_bytes=BATCH_BYTES):
+        normalized = tokenizer.normalize(tf.constant(batch.pieces, tf.string))
+        ids = tokenizer.tokenize(tf.constant(batch.pieces, tf.string)).values.numpy()
+        # A piece starts with a word, so no word runs over from one to the next.
         is_open = opens_word[ids]
         ends_word = np.append(is_open[1:], True)
         is_unknown = ids == tokenizer.unk_id
-        report.num_documents += len(batch)
+        report.num_documents = batch.owners[-1] + 1
         report.num_tokens += len(ids)
         report.num_words += int(is_open.sum())
         report.num_unknown += int(is_unknown.sum())
