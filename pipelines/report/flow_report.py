@@ -199,7 +199,7 @@ def _track(run: FlowRun, folder: Path) -> None:
             {"flow": record.flow, "flow.status": record.status, "flow.reason": record.reason[:500]}
         )
         seconds = {f"seconds/{step.name}": step.seconds for step in record.steps if step.seconds}
-        tracker.log_metrics(seconds, step=0)
+        tracker.log_metrics(seconds, step=0, replaces=True)
         for name in (REPORT_FILE, PICTURE_FILE):
             tracker.log_artifact(folder / name)
 

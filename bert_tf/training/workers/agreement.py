@@ -1,8 +1,9 @@
 """Makes the workers of one run agree on settings, first step and stopping; names a lost worker.
 
 Every worker runs the same program; only the chief writes. All decisions follow from reduced values
-or from the step, so they are the same everywhere, but for three: the run's settings, the step at
-which it begins and whether to stop. At the end the workers wait for the chief, which still writes.
+or from the step, so they are the same everywhere, but for four: the run's settings, the step at
+which it begins, whether an evaluation there is still due, and whether to stop. At the end the
+workers wait for the chief, which still writes.
 """
 
 import contextlib
@@ -82,6 +83,11 @@ def check_same_step(step: int, strategy: tf.distribute.Strategy, worker: Worker)
             "All workers must see the same checkpoints. Received: they would begin differently, "
             f"{', '.join(begins)}. Give --output-dir on storage that all of them see."
         )
+
+
+def holds_for_any(is_so: bool, strategy: tf.distribute.Strategy, worker: Worker) -> bool:
+    """Whether `is_so` of any worker: the same answer for all."""
+    return is_so if worker.num_workers == 1 else bool(_gather([is_so], strategy, worker).any())
 
 
 def wait_for_all(strategy: tf.distribute.Strategy, worker: Worker) -> None:
