@@ -18,6 +18,7 @@ from bert_tf.gate.predictions import Predictions
 from bert_tf.metrics.metric import Metric
 from bert_tf.metrics.outcomes import Outcomes
 from bert_tf.metrics.resampling import bootstrap, paired_bootstrap
+from bert_tf.system.listing import listed
 from bert_tf.tasks.base import Task
 
 DECISION_FILE = "gate.json"
@@ -54,7 +55,8 @@ class Decision:
         failed = [check for check in self.checks if not check.has_passed]
         if not failed:
             return f"all {len(self.checks)} checks passed"
-        return "; ".join(f"{c.name} is {c.value:.4g}, must be {c.limit}" for c in failed)
+        reasons = (f"{c.name} is {c.value:.4g}, must be {c.limit}" for c in failed)
+        return listed(reasons, max_characters=200, separator="; ")
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -23,6 +23,7 @@ from bert_tf.registry.lookup import (
     open_registry,
 )
 from bert_tf.system.files import write_whole
+from bert_tf.system.listing import listed
 from bert_tf.tracking.provenance import ORIGIN_FILE
 
 _LAYOUT = {
@@ -198,7 +199,7 @@ def _artifact_address(
         option = " --keep-model" if artifact == MODEL_FOLDER else ""
         raise ValueError(
             f"{version.name} {version.version}: a version must carry the artifact {artifact}. "
-            f"Received: {', '.join(known) or 'none'}. "
+            f"Received: {listed(known) or 'none'}. "
             f"Register it with `bert-tf registry register{option}`."
         )
     return f"{address}/{known[artifact]['path']}"

@@ -19,6 +19,7 @@ from bert_tf.metrics.tables import markdown_table
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.objective import Batch, Objective, Sums, weighted_cross_entropy
 from bert_tf.system.files import write_whole
+from bert_tf.system.listing import listed
 from bert_tf.tasks.base import Answers, Report, Signature
 from bert_tf.tasks.examples import Examples, check_targets, sorted_names
 from bert_tf.tasks.texts import CLASSIFY, TextTask, name_order, sequence_head, values_by_name
@@ -188,7 +189,7 @@ class Classification(TextTask):
     # --- told to people
 
     def card_lines(self, description: ModelDescription) -> Sequence[str]:
-        return [f"Classes: {', '.join(description.class_names)}."]
+        return [f"Classes: {listed(description.class_names, max_items=50)}."]
 
 
 class ClassificationObjective:

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from bert_tf.data.tables.splitting import text_key
 from bert_tf.data.tables.table import Table
+from bert_tf.system.listing import listed
 
 TEXT, TEXT_PAIR = "text", "text_pair"
 NO_LABEL = "(none)"
@@ -51,13 +52,12 @@ def check_targets(
     if not unknown:
         return
     received = sorted({name for _, name in unknown})
-    more = f", and {len(received) - 10} more" if len(received) > 10 else ""
-    shown = ", ".join(known[:20]) + (f" and {len(known) - 20} more" if len(known) > 20 else "")
     row, first = unknown[0]
     raise ValueError(
-        f"{examples.where(row)}: every label must be one of the training data's: {shown}. "
+        f"{examples.where(row)}: every label must be one of the training data's: "
+        f"{listed(known, max_items=20)}. "
         f"Received: {first!r}; in all {len(unknown)} record(s) with "
-        f"{', '.join(map(repr, received[:10]))}{more}. "
+        f"{listed(map(repr, received))}. "
         "Repair the data, or train with examples of every class."
     )
 

@@ -21,6 +21,7 @@ from bert_tf.metrics.tables import markdown_table
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.objective import Batch, Objective, Sums
 from bert_tf.system.files import write_whole
+from bert_tf.system.listing import listed, shortened
 from bert_tf.tasks.base import Answers, Report, Signature
 from bert_tf.tasks.examples import NO_LABEL, Examples, check_targets, sorted_names
 from bert_tf.tasks.texts import CLASSIFY, TextTask, name_order, sequence_head, values_by_name
@@ -216,8 +217,8 @@ class MultiLabel(TextTask):
 
     def card_lines(self, description: ModelDescription) -> Sequence[str]:
         thresholds = zip(description.class_names, _thresholds(description), strict=True)
-        shown = ", ".join(f"{name} (from {value:.2g} on)" for name, value in thresholds)
-        return [f"Labels, any number of which may hold: {shown}."]
+        shown = [f"{shortened(name)} (from {value:.2g} on)" for name, value in thresholds]
+        return [f"Labels, any number of which may hold: {listed(shown, max_items=50)}."]
 
 
 class MultiLabelObjective:

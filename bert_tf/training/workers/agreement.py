@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from bert_tf.config.comparison import differences
+from bert_tf.system.listing import AS_LINES, listed
 from bert_tf.training.workers.tf_config import Worker
 
 # What collectives end with where another worker is gone.
@@ -68,7 +69,7 @@ def check_same_settings(
     if different:
         raise ValueError(
             "All workers must be started with the same command, configuration and package. "
-            "Received:\n  " + "\n  ".join(different) + "\nNothing was written."
+            "Received:\n  " + listed(different, **AS_LINES) + "\nNothing was written."
         )
 
 
