@@ -19,6 +19,7 @@ from bert_tf.data.tables.decoding import open_text
 from bert_tf.data.tables.long_cells import long_cells
 from bert_tf.data.tables.quoting import DELIMITER_NAMES, are_quotes_protecting, delimiter_of
 from bert_tf.data.tables.settings import table_setting
+from bert_tf.system.listing import listed
 
 ROWS_AT_ONCE = 256
 
@@ -116,7 +117,7 @@ def _split_header(
         setting = table_setting("has_header", key=key)
         raise ValueError(
             f"{path}:{first.line}: every column needs a name of its own. Received: "
-            f"{', '.join(map(repr, repeated))} more than once. Rename the columns, or set "
+            f"{listed(map(repr, repeated))} more than once. Rename the columns, or set "
             f"{setting}{'' if setting.startswith('--') else '=false'} "
             "where this line is no header."
         )

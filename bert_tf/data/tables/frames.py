@@ -6,6 +6,7 @@ from typing import Any
 
 from bert_tf.data.tables.origins import Origins, Source
 from bert_tf.data.tables.table import Table
+from bert_tf.system.listing import listed
 
 PLAIN = (str, int, float, bool, type(None), list, dict)
 IN_MEMORY = Source("", has_lines=False)
@@ -32,7 +33,7 @@ def read_frame(frame: Any, *, batch_rows: int) -> Iterator[Table]:
     if repeated:
         raise ValueError(
             "Every column of a DataFrame needs a name of its own. Received: "
-            f"{', '.join(map(repr, repeated))} more than once. Rename the columns."
+            f"{listed(map(repr, repeated))} more than once. Rename the columns."
         )
     for start in range(0, len(frame), batch_rows):
         rows = frame.iloc[start : start + batch_rows]

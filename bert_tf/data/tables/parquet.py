@@ -11,6 +11,7 @@ from bert_tf.data.corpora.files import COMPRESSIONS, damage_named, open_bytes
 from bert_tf.data.corpora.rows import PARQUET_BUFFER_BYTES
 from bert_tf.data.tables.origins import Origins, Source
 from bert_tf.data.tables.table import Table
+from bert_tf.system.listing import listed
 
 
 def read_parquet(path: Path, *, batch_rows: int) -> Iterator[Table]:
@@ -52,7 +53,7 @@ def _check_names(path: Path, names: list[str]) -> None:
     if repeated:
         raise ValueError(
             f"{path}: every column needs a name of its own. Received: "
-            f"{', '.join(map(repr, repeated))} more than once. Rename the columns."
+            f"{listed(map(repr, repeated))} more than once. Rename the columns."
         )
 
 
