@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from bert_tf.system.listing import listed
 from bert_tf.system.lookalikes import alike_hint
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def _of_columns(texts: "pd.DataFrame", fields: Mapping[str, str]) -> "pd.DataFra
         if field not in texts.columns:
             raise ValueError(
                 f"the DataFrame must have the column {field!r}. Received: "
-                f"{', '.join(map(str, texts.columns))}. Name the right one with {name}_field."
+                f"{listed(texts.columns)}. Name the right one with {name}_field."
                 f"{alike_hint(field, texts.columns)}"
             )
     return pd.DataFrame({name: texts[field] for name, field in fields.items()}, index=texts.index)

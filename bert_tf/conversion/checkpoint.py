@@ -12,6 +12,7 @@ from bert_tf.config import ModelConfig
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.tensors import Entry, Reader, Shape, load_tensors, weights_by_name
+from bert_tf.system.listing import AS_LINES, listed
 from bert_tf.tasks.models import build_model
 from bert_tf.tasks.table import task_of
 
@@ -108,7 +109,8 @@ def with_placeholders(tokens: Sequence[str], *, vocab_size: int, source: str) ->
 def refuse(source: str, faults: Sequence[str], *, what: str) -> None:
     """Raise ValueError with all `faults`, if there are any."""
     if faults:
-        raise ValueError(f"{source}: {what} Received:\n  " + "\n  ".join(faults))
+        shown = listed(faults, **AS_LINES)
+        raise ValueError(f"{source}: {what} Received:\n  {shown}")
 
 
 def unlike_bert(architecture: ModelConfig) -> list[str]:

@@ -14,8 +14,9 @@ from bert_tf.data.text.vocabulary import VOCABULARY_FILE
 from bert_tf.models.description import DESCRIPTION_FILE, load_description
 from bert_tf.models.folder import save_model
 from bert_tf.system.files import hidden_folder
-from bert_tf.system.output_folder import owned_folder
+from bert_tf.system.listing import listed
 from bert_tf.system.lookalikes import path_hint
+from bert_tf.system.output_folder import owned_folder
 from bert_tf.tasks.models import load_model
 from bert_tf.tasks.table import task_of
 
@@ -149,10 +150,9 @@ def detect_format(source: str | Path) -> str:
         if module.is_checkpoint(source):
             return name
     names = sorted(path.name for path in source.iterdir()) if source.is_dir() else [source.name]
-    found = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     raise ValueError(
         f"{source}: must be a checkpoint of one of {', '.join(READABLE)}. Received: "
-        f"{found or 'an empty folder'}. Give the folder, or a TensorFlow checkpoint's path "
+        f"{listed(names) or 'an empty folder'}. Give the folder, or a TensorFlow checkpoint's path "
         "without .index."
     )
 

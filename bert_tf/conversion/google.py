@@ -39,6 +39,7 @@ from bert_tf.models.tensors import (
     weights_by_name,
 )
 from bert_tf.system.files import write_whole
+from bert_tf.system.listing import listed
 
 logger = logging.getLogger(__name__)
 
@@ -375,7 +376,7 @@ def _unsaid(description: ModelDescription, tokenizer: Tokenizer | None) -> Itera
             )
     names = description.class_names
     if names != _numbers(len(names)):
-        yield f"the names of classes, in order: {', '.join(names)}"
+        yield f"the names of classes, in order: {listed(names)}"
     if description.max_seq_length != description.architecture.max_position_embeddings:
         yield f"max_seq_length={description.max_seq_length}"
     if not description.has_pooler:

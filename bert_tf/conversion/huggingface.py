@@ -36,6 +36,7 @@ from bert_tf.models.tensors import (
     weights_by_name,
 )
 from bert_tf.system.files import appearing, write_whole
+from bert_tf.system.listing import listed
 from bert_tf.tasks.table import find_task, task_names, task_of
 
 logger = logging.getLogger(__name__)
@@ -349,7 +350,7 @@ def _describe_classes(
     if labels and set(labels) != {str(index) for index in range(num_classes)}:
         raise ValueError(
             f"{path / CONFIG_FILE}: id2label must name the {num_classes} outputs. Received: "
-            f"{labels}."
+            f"{listed(f'{index}: {name}' for index, name in labels.items())}."
         )
     dropout = config.get("classifier_dropout")
     return {

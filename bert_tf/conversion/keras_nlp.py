@@ -21,6 +21,7 @@ from bert_tf.conversion import keras_nlp_preset, keras_nlp_tokenizer
 from bert_tf.conversion.checkpoint import ForeignCheckpoint, Model, refuse, unlike_bert
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.tensors import Entry, entries_from_table, stored_tensors, weights_by_name
+from bert_tf.system.listing import listed
 
 logger = logging.getLogger(__name__)
 
@@ -349,7 +350,7 @@ def _make_task(model: Model, backbone: Any, tokenizer: Any) -> tuple[Any, list[s
 
     task = None
     if description.kind == "classification":
-        lost.append("class_names=" + ", ".join(description.class_names))
+        lost.append("class_names=" + listed(description.class_names))
         task = models.BertTextClassifier(
             backbone,
             num_classes=len(description.class_names),

@@ -23,6 +23,7 @@ from bert_tf.conversion import google, tensorflow_checkpoint
 from bert_tf.conversion.checkpoint import ForeignCheckpoint, refuse
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.tensors import Entry, Shape, entries_from_table
+from bert_tf.system.listing import listed
 
 logger = logging.getLogger(__name__)
 
@@ -197,7 +198,7 @@ class _Objects:
                     self._places[name] = path, node
                     break
         if "encoder" not in self._places:
-            top = ", ".join(sorted(child.local_name for child in self._nodes[0].children))
+            top = listed(sorted(child.local_name for child in self._nodes[0].children))
             raise ValueError(
                 f"{source}: the checkpoint must hold a BERT encoder or pretraining model of "
                 f"tf-models-official. Received: objects {top}."

@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from bert_tf.models.tensors import Reader, Shape
+from bert_tf.system.listing import listed
 
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 INDEX_SUFFIX = ".index"
@@ -49,7 +50,7 @@ def open_tensors(path: Path) -> tuple[Path, dict[str, Shape], Reader]:
     if len(prefixes) > 1:
         raise ValueError(
             f"{path}: the folder must hold one checkpoint. Received: "
-            f"{', '.join(prefix.name for prefix in prefixes)}. Give one of these paths."
+            f"{listed(prefix.name for prefix in prefixes)}. Give one of these paths."
         )
     return prefixes[0], *_open(prefixes[0])
 

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from bert_tf.system.listing import listed
+
 _ATTRIBUTES_OF_PLACES = "_"
 """Attributes that begin so are no operation's own."""
 
@@ -45,7 +47,7 @@ class GraphOps:
             for key, signature in sorted(self._graph.signature_def.items())
             if any(name in self._names_of(node) for node in self._reached_from(signature))
         ]
-        return f", used by {', '.join(users)}" if users else ""
+        return f", used by {listed(users)}" if users else ""
 
     def _names_of(self, node: Any) -> Iterator[str]:
         if node.op in self._functions:

@@ -16,6 +16,7 @@ import yaml
 from bert_tf.config import CONFIG_FILE, CardConfig
 from bert_tf.exporting.servability import REPORT_FILE
 from bert_tf.models.description import DESCRIPTION_FILE, load_description
+from bert_tf.system.listing import listed
 from bert_tf.tasks.table import task_of
 from bert_tf.tracking.provenance import read_provenance
 
@@ -59,7 +60,7 @@ def _model(extra: Path) -> Iterator[str]:
     if task is not None:
         yield from task.card_lines(description)
     elif description.class_names:
-        yield f"Classes: {', '.join(description.class_names)}."
+        yield f"Classes: {listed(description.class_names, max_items=50)}."
 
 
 def _use(card: CardConfig) -> Iterator[str]:

@@ -15,6 +15,7 @@ from bert_tf.exporting import object_store
 from bert_tf.exporting.version_folders import version_numbers
 from bert_tf.system.files import write_whole
 from bert_tf.system.folder_lock import lock_folder
+from bert_tf.system.listing import listed
 from bert_tf.system.lookalikes import alike_hint, path_hint
 
 PLATFORM = "tensorflow"
@@ -83,7 +84,7 @@ def model_of(path: Path, config: Any, name: str) -> Any:
     models = {model.name: model for model in config.model_config_list.config}
     if name not in models:
         raise ValueError(
-            f"{path}: the model must be one of {', '.join(sorted(models)) or 'none'}. "
+            f"{path}: the model must be one of {listed(sorted(models)) or 'none'}. "
             f"Received: {name!r}. Add it with `bert-tf serving load --base-path`."
             f"{alike_hint(name, models)}"
         )

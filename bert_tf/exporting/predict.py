@@ -9,6 +9,7 @@ import tensorflow_text  # noqa: F401  (registers the tokenizer's ops for loading
 
 from bert_tf.exporting.signatures import DEFAULT
 from bert_tf.exporting.version_folders import newest_version
+from bert_tf.system.listing import listed
 from bert_tf.system.lookalikes import alike_hint
 
 
@@ -105,8 +106,8 @@ def predict_inputs(
     signature = TextSignature(saved_model_dir, signature_name)
     if signature.inputs != set(columns):
         raise ValueError(
-            f"{signature_name} takes {sorted(signature.inputs)}. Received: {sorted(columns)}. "
-            "A tab separates the two texts of a pair."
+            f"{signature_name} takes {sorted(signature.inputs)}. Received: "
+            f"{listed(sorted(columns))}. A tab separates the two texts of a pair."
         )
     answers = signature.answer(columns, batch_size=batch_size)
     return [dict(zip(answers, row, strict=True)) for row in zip(*answers.values(), strict=True)]

@@ -73,7 +73,7 @@ def _as_frame(model_input: Any, *, specs: dict[str, tf.TensorSpec]) -> pd.DataFr
     if missing := sorted(set(specs) - set(frame.columns)):
         raise ValueError(
             f"the input must have the columns {', '.join(sorted(specs))}. "
-            f"Received: {', '.join(map(str, frame.columns))}. Add {', '.join(missing)}."
+            f"Received: {', '.join(map(str, frame.columns)):.200}. Add {', '.join(missing)}."
         )
     return frame
 

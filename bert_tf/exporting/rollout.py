@@ -31,6 +31,7 @@ from bert_tf.exporting.models_config import (
     versions_seen,
 )
 from bert_tf.exporting.version_folders import listed, version_numbers
+from bert_tf.system.listing import listed as listed_names
 from bert_tf.system.lookalikes import alike_hint
 
 log = logging.getLogger(__name__)
@@ -117,7 +118,9 @@ def unload_version(models_config: str | Path, *, name: str, version: int) -> lis
         labels = [label for label, at in model.version_labels.items() if at == version]
         if version not in loaded or labels or len(loaded) == 1:
             reason = (
-                f"{', '.join(labels)} stands for it" if labels else f"loaded are {listed(loaded)}"
+                f"{listed_names(labels)} stands for it"
+                if labels
+                else f"loaded are {listed(loaded)}"
             )
             raise ValueError(
                 f"{path}: a version to unload must be loaded, without a label, and not the only "
@@ -203,7 +206,7 @@ def remove_label(models_config: str | Path, *, name: str, label: str) -> list[in
         if label not in model.version_labels:
             raise ValueError(
                 f"{path}: a label to take away must be there. Received: {label!r}, of "
-                f"{', '.join(sorted(model.version_labels)) or 'none'}."
+                f"{listed_names(sorted(model.version_labels)) or 'none'}."
                 f"{alike_hint(label, model.version_labels)}"
             )
         needed, before = _needed(path, model), model.version_labels[label]

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bert_tf.system.files import write_whole
+from bert_tf.system.listing import MAX_ITEMS
 from bert_tf.system.lookalikes import path_hint
 
 log = logging.getLogger(__name__)
@@ -25,8 +26,11 @@ def version_numbers(base: Path) -> list[int]:
 
 
 def listed(versions: Iterable[int]) -> str:
-    """Versions as messages tell them, in rising order."""
-    return ", ".join(map(str, sorted(versions))) or "none"
+    """Versions as messages tell them, in rising order: the newest, and how many are before them."""
+    numbers = sorted(versions)
+    num_before = max(0, len(numbers) - MAX_ITEMS)
+    shown = ", ".join(map(str, numbers[num_before:])) or "none"
+    return f"{num_before:,} older and {shown}" if num_before else shown
 
 
 def newest_version(directory: str | Path) -> Path:

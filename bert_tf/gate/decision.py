@@ -16,8 +16,9 @@ from bert_tf.config.gate import GateConfig
 from bert_tf.data.inspection.text_profile import UNKNOWN_WORDS, TextProfile, compare
 from bert_tf.gate.predictions import Predictions
 from bert_tf.metrics.metric import Metric
-from bert_tf.metrics.outcomes import Outcomes
+from bert_tf.metrics.outcomes import Outcomes, grouped_rows
 from bert_tf.metrics.resampling import bootstrap, paired_bootstrap
+from bert_tf.system.listing import listed
 from bert_tf.tasks.base import Task
 
 DECISION_FILE = "gate.json"
@@ -54,7 +55,8 @@ class Decision:
         failed = [check for check in self.checks if not check.has_passed]
         if not failed:
             return f"all {len(self.checks)} checks passed"
-        return "; ".join(f"{c.name} is {c.value:.4g}, must be {c.limit}" for c in failed)
+        reasons = (f"{c.name} is {c.value:.4g}, must be {c.limit}" for c in failed)
+        return listed(reasons, max_characters=200, separator="; ")
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -134,14 +136,21 @@ def _aligned(task: Task, champion: Outcomes, challenger: Outcomes) -> Outcomes:
 def slices(
     predictions: Predictions, task: Task, sources: Sequence[str] | None = None
 ) -> dict[str, np.ndarray]:
-    """Names to (examples,) bool: by length, target and source."""
+    """Names to indices of rows, by length, target and source; those that have any."""
     edges = np.quantile(predictions.lengths, [1 / 3, 2 / 3])
     thirds = np.searchsorted(edges, predictions.lengths)
     named = {name: thirds == third for third, name in enumerate(_LENGTH_NAMES)}
     named |= task.target_slices(predictions.outcomes)
-    for source in sorted(set(sources or ())):
-        named[f"source {source}"] = np.array([other == source for other in sources or ()])
-    return {name: rows for name, rows in named.items() if rows.any()}
+    if sources:
+        names, groups = np.unique(np.array(sources, object), return_inverse=True)
+        rows_of = zip(names, grouped_rows(groups, num_groups=len(names)), strict=True)
+        named |= {f"source {source}": rows for source, rows in rows_of}
+    found = {name: _indices(rows) for name, rows in named.items()}
+    return {name: rows for name, rows in found.items() if len(rows)}
+
+
+def _indices(rows: np.ndarray) -> np.ndarray:
+    return np.flatnonzero(rows) if rows.dtype == bool else rows
 
 
 @dataclass(frozen=True)
@@ -186,9 +195,9 @@ class _Judge:
         """By the task's metric for slices: F1 of one label alone says another thing."""
         metric, config = self.task.slice_metric, self.config
         for name, rows in named.items():
-            if rows.sum() < config.min_slice_size:
+            if len(rows) < config.min_slice_size:
                 continue
-            value, detail = metric.score(ours.take(rows), None), f"{rows.sum():,} texts"
+            value, detail = metric.score(ours.take(rows), None), f"{len(rows):,} texts"
             bound = config.slice_minimum if metric.is_higher_better else math.inf
             if theirs is not None:
                 champion = metric.score(theirs.take(rows), None)

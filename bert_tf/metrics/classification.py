@@ -21,6 +21,17 @@ def confusion_matrix(outcomes: Outcomes, weights: np.ndarray | None = None) -> n
     return cells.reshape(num_classes, num_classes)
 
 
+def confusions(outcomes: Outcomes) -> Any:
+    """The confusion matrix as a sparse one: of C classes, most of its C² cells are 0."""
+    from scipy.sparse import coo_array
+
+    targets, predictions = outcomes.derive(_ids)
+    num_classes = len(outcomes.names)
+    pairs, counts = np.unique(targets * num_classes + predictions, return_counts=True)
+    cells = np.divmod(pairs, num_classes)
+    return coo_array((counts, cells), shape=(num_classes, num_classes))
+
+
 def f1_scores(matrix: np.ndarray) -> np.ndarray:
     """F1 of each class, (C,), 0 where a class was neither there nor predicted."""
     return Counts(np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)).f1()

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from bert_tf.metrics.fonts import drawable
-from bert_tf.metrics.pictures import draw_bars, inches_of_long_names, make_figure, save_figure
+from bert_tf.metrics.pictures import draw_bars, inches_of_long_names
+from bert_tf.system.pictures import make_figure, save_figure
 
 MAX_LENGTH_BARS = 64
 _LEFT_OF_LAST_BAR = 99.5

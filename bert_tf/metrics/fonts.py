@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Sequence
 
+from bert_tf.system.listing import listed
+
 log = logging.getLogger(__name__)
 
 DEFAULT_FONT = "DejaVu Sans"
@@ -27,7 +29,7 @@ def drawable(names: Sequence[str], numbered: Sequence[str]) -> tuple[list[str], 
     log.warning(
         "The picture shows numbers for names: a font with the characters of %s must be installed. "
         "Received: none. Install one, such as Noto Sans CJK.",
-        ", ".join(names),
+        listed(names),
     )
     return list(numbered), [DEFAULT_FONT]
 

@@ -103,6 +103,12 @@ class Outcomes:
         return np.unique(codes, return_index=True)[1], codes
 
 
+def grouped_rows(groups: np.ndarray, *, num_groups: int) -> list[np.ndarray]:
+    """The rows of each group, in their order; `groups` (E,) int, from 0."""
+    order = np.argsort(groups, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(groups, minlength=num_groups))[:-1])
+
+
 def _numbered(values: np.ndarray) -> np.ndarray:
     """(E, ...) to (E,): equal rows have equal numbers, from 0, in the order of their values."""
     if values.ndim > 1:

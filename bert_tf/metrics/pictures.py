@@ -3,45 +3,24 @@
 The time and the size of a picture are bounded, however many classes and examples there are.
 """
 
-import io
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bert_tf.metrics.fonts import drawable
-from bert_tf.system.files import write_whole
-
-log = logging.getLogger(__name__)
+from bert_tf.system.pictures import make_figure, save_figure
 
 MAX_CLASSES = 30
 MAX_LABELS = 40
 MAX_POINTS = 3000
-_DPI = 120
-
-
-def try_to_draw(draw: Callable[..., None], *args: Any, **options: Any) -> bool:
-    """Whether `draw(*args, **options)` succeeded: a picture that fails is a warning in the log."""
-    try:
-        draw(*args, **options)
-    except Exception as error:
-        log.warning(
-            "%s must draw a picture, which nothing depends on. Received: %s: %s. The result is "
-            "complete without it.",
-            getattr(draw, "__name__", draw),
-            type(error).__name__,
-            error,
-        )
-        return False
-    return True
 
 
 def draw_confusion_matrix(
-    matrix: np.ndarray, class_names: Sequence[str], path: str | Path, *, title: str
+    matrix: Any, class_names: Sequence[str], path: str | Path, *, title: str
 ) -> None:
-    """Shares of the true class as colour, counts as text; `matrix` (C, C).
+    """Shares of the true class as colour, counts as text; `matrix` (C, C), dense or sparse.
 
     Of more than 30 classes those with the most errors are drawn, the rest as one class, "other".
     """
@@ -52,6 +31,8 @@ def draw_confusion_matrix(
         class_names = [*(class_names[index] for index in shown), other]
         numbered = [*(numbered[index] for index in shown), other]
         matrix = _pooled(matrix, shown)
+    elif not isinstance(matrix, np.ndarray):
+        matrix = matrix.toarray()
     names, fonts = drawable(class_names, numbered)
     size = 2.5 + 0.7 * len(names) + inches_of_long_names(names)
     figure = make_figure(size + 1, size)
@@ -134,18 +115,21 @@ def inches_of_long_names(names: Sequence[str]) -> float:
     return 0.15 * max(0, max(map(len, names), default=0) - 16)
 
 
-def _most_confused(matrix: np.ndarray) -> np.ndarray:
+def _most_confused(matrix: Any) -> np.ndarray:
     """The classes with the most errors, in their order, one less than can be drawn."""
-    errors = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * np.diag(matrix)
+    errors = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * matrix.diagonal()
     return np.sort(np.argsort(-errors, kind="stable")[: MAX_CLASSES - 1])
 
 
-def _pooled(matrix: np.ndarray, shown: np.ndarray) -> np.ndarray:
+def _pooled(matrix: Any, shown: np.ndarray) -> np.ndarray:
     """The counts of `shown` classes, then those of all others as one."""
-    groups = np.full(len(matrix), len(shown))
+    from scipy.sparse import coo_array
+
+    groups = np.full(matrix.shape[0], len(shown))
     groups[shown] = np.arange(len(shown))
+    cells = coo_array(matrix)
     pooled = np.zeros((len(shown) + 1, len(shown) + 1), matrix.dtype)
-    np.add.at(pooled, (groups[:, None], groups[None, :]), matrix)
+    np.add.at(pooled, (groups[cells.row], groups[cells.col]), cells.data)
     return pooled
 
 
@@ -159,18 +143,3 @@ def _limits(true: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
     low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
     margin = 0.05 * (high - low) or 0.05 * abs(low) or 1.0
     return float(low - margin), float(high + margin)
-
-
-def make_figure(width: float, height: float) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def save_figure(figure: Any, path: str | Path) -> None:
-    content = io.BytesIO()
-    figure.savefig(content, dpi=_DPI)
-    write_whole(path, content.getvalue())

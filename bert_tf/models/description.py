@@ -8,6 +8,7 @@ import pydantic
 
 from bert_tf.config import ModelConfig
 from bert_tf.system.files import file_sha256
+from bert_tf.system.listing import listed
 from bert_tf.system.lookalikes import path_hint
 
 DESCRIPTION_FILE = "model.json"
@@ -59,7 +60,7 @@ class ModelDescription(pydantic.BaseModel):
         if "classification" in self.kind and len(set(self.class_names)) != max(2, num_names):
             raise ValueError(
                 "class_names must be two or more, each another. Received: "
-                f"{list(self.class_names)}."
+                f"{listed(map(repr, self.class_names)) or 'none'}."
             )
         if self.kind == "pretraining" and not (self.has_masked_lm or self.has_next_sentence):
             raise ValueError(

@@ -14,6 +14,8 @@ import ml_dtypes  # noqa: F401  (teaches NumPy bfloat16)
 import numpy as np
 import safetensors
 
+from bert_tf.system.listing import AS_LINES, listed
+
 FLOATS = ("F64", "F32", "F16", "BF16")
 Shape = tuple[int, ...]
 Reader = Callable[[str], np.ndarray]
@@ -131,7 +133,7 @@ def load_tensors(
     if faults:
         raise ValueError(
             f"{source}: tensors must fit the model, name by name. Received:\n  "
-            + "\n  ".join(sorted(faults))
+            + listed(sorted(faults), **AS_LINES)
             + "\nUse the description that belongs to these tensors."
         )
     for ours, entry in by_ours.items():

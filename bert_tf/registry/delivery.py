@@ -21,6 +21,7 @@ from bert_tf.registry.lookup import (
     open_registry,
 )
 from bert_tf.system.files import hidden_folder, write_whole
+from bert_tf.system.listing import listed
 from bert_tf.system.output_folder import check_folder, owned_folder
 from bert_tf.tracking.provenance import ORIGIN_FILE
 
@@ -192,7 +193,7 @@ def _artifact_address(
         option = " --keep-model" if artifact == MODEL_FOLDER else ""
         raise ValueError(
             f"{version.name} {version.version}: a version must carry the artifact {artifact}. "
-            f"Received: {', '.join(known) or 'none'}. "
+            f"Received: {listed(known) or 'none'}. "
             f"Register it with `bert-tf registry register{option}`."
         )
     return f"{address}/{known[artifact]['path']}"

@@ -8,7 +8,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from bert_tf.exporting.version_folders import listed as listed_versions
 from bert_tf.registry.lock import PREFIX as LOCK_PREFIX
+from bert_tf.system.listing import listed
 from bert_tf.system.lookalikes import alike_hint
 from bert_tf.tracking.sender import without_password
 
@@ -49,7 +51,7 @@ def find_model(client: Any, name: str) -> Any:
         names = sorted(known.name for known in search_models(client))
         raise ValueError(
             f"the model must be registered. Received: {name!r}. "
-            f"Registered: {', '.join(names) or 'nothing yet'}.{alike_hint(name, names)}"
+            f"Registered: {listed(names, max_items=20) or 'nothing yet'}.{alike_hint(name, names)}"
         ) from error
 
 
@@ -63,8 +65,8 @@ def find_version(client: Any, name: str, alias_or_version: str | int) -> Any:
         aliases = [f"{alias} ({version})" for alias, version in sorted(model.aliases.items())]
         raise ValueError(
             f"{name} must have the version or alias asked for. Received: {wanted!r}. "
-            f"Versions: {', '.join(map(str, numbers)) or 'none'}; "
-            f"aliases: {', '.join(aliases) or 'none'}.{alike_hint(wanted, model.aliases)}"
+            f"Versions: {listed_versions(map(int, numbers))}; "
+            f"aliases: {listed(aliases) or 'none'}.{alike_hint(wanted, model.aliases)}"
         )
     return client.get_model_version(name, number)
 

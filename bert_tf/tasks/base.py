@@ -249,7 +249,10 @@ class Task(abc.ABC):
         return None
 
     def target_slices(self, outcomes: Outcomes) -> Mapping[str, np.ndarray]:
-        """Slices by what is right: names to (examples,) bool."""
+        """Slices by what is right: names to rows, (examples,) bool or indices.
+
+        Indices are for slices that may be many, such as one a class.
+        """
         return {}
 
     @abc.abstractmethod

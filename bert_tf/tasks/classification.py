@@ -14,12 +14,14 @@ from bert_tf.data.tables.label_kinds import check_classes, check_labels
 from bert_tf.data.tables.table import Table
 from bert_tf.data.tables.values import labels_of
 from bert_tf.metrics import classification as scores
-from bert_tf.metrics.outcomes import Outcomes
-from bert_tf.metrics.pictures import draw_confusion_matrix, try_to_draw
+from bert_tf.metrics.outcomes import Outcomes, grouped_rows
+from bert_tf.metrics.pictures import draw_confusion_matrix
 from bert_tf.metrics.tables import markdown_table
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.objective import Batch, Objective, Sums, weighted_cross_entropy
 from bert_tf.system.files import write_whole
+from bert_tf.system.listing import listed
+from bert_tf.system.pictures import try_to_draw
 from bert_tf.tasks.base import Answers, Report, Signature
 from bert_tf.tasks.examples import Examples, check_targets, sorted_names
 from bert_tf.tasks.texts import (
@@ -160,26 +162,24 @@ class Classification(TextTask):
         return scores.calibration_error(outcomes)
 
     def target_slices(self, outcomes: Outcomes) -> Mapping[str, np.ndarray]:
-        return {
-            f"label {name}": outcomes.targets == index for index, name in enumerate(outcomes.names)
-        }
+        rows = grouped_rows(outcomes.targets, num_groups=len(outcomes.names))
+        return {f"label {name}": own for name, own in zip(outcomes.names, rows, strict=True)}
 
     def report(self, outcomes: Outcomes, directory: Path) -> Report:
         """The confusion matrix as a picture, and precision, recall and F1 of each class."""
-        matrix = scores.confusion_matrix(outcomes)
-        accuracy, num_texts = np.trace(matrix) / matrix.sum(), matrix.sum()
-        try_to_draw(
+        accuracy = scores.ACCURACY.score(outcomes, None)
+        is_drawn = try_to_draw(
             draw_confusion_matrix,
-            matrix,
+            scores.confusions(outcomes),
             outcomes.names,
             directory / CONFUSION_MATRIX_FILE,
-            title=f"accuracy {accuracy:.3f} on {num_texts:,} texts",
+            title=f"accuracy {accuracy:.3f} on {len(outcomes):,} texts",
         )
-        write_whole(directory / TABLE_FILE, markdown_table(scores.class_rows(outcomes)) + "\n")
-        f1_scores = scores.f1_scores(matrix)
+        rows = scores.class_rows(outcomes)
+        write_whole(directory / TABLE_FILE, markdown_table(rows) + "\n")
         return Report(
-            metrics={"f1": float(f1_scores[1])} if len(f1_scores) == 2 else {},
-            files=(CONFUSION_MATRIX_FILE, TABLE_FILE),
+            metrics={"f1": rows[1]["f1"]} if len(rows) == 2 else {},
+            files=(*([CONFUSION_MATRIX_FILE] if is_drawn else []), TABLE_FILE),
         )
 
     # --- served
@@ -203,7 +203,7 @@ class Classification(TextTask):
     # --- told to people
 
     def card_lines(self, description: ModelDescription) -> Sequence[str]:
-        return [f"Classes: {', '.join(description.class_names)}."]
+        return [f"Classes: {listed(description.class_names, max_items=50)}."]
 
 
 class ClassificationObjective:

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from bert_tf.data.tables.splitting import text_key
 from bert_tf.data.tables.table import Table
+from bert_tf.system.listing import listed
 from bert_tf.system.lookalikes import alike_hints
 
 TEXT, TEXT_PAIR = "text", "text_pair"
@@ -52,15 +53,14 @@ def check_targets(
     if not unknown:
         return
     received = sorted({name for _, name in unknown})
-    more = f", and {len(received) - 10} more" if len(received) > 10 else ""
-    shown = ", ".join(known[:20]) + (f" and {len(known) - 20} more" if len(known) > 20 else "")
     row, first = unknown[0]
     are_all = len(unknown) == sum(map(len, names))
     question = " Is finetuning.label_field the right column?" if are_all else ""
     raise ValueError(
-        f"{examples.where(row)}: every label must be one of the training data's: {shown}. "
+        f"{examples.where(row)}: every label must be one of the training data's: "
+        f"{listed(known, max_items=20)}. "
         f"Received: {first!r}; in all {len(unknown)} record(s) with "
-        f"{', '.join(map(repr, received[:10]))}{more}. "
+        f"{listed(map(repr, received))}. "
         f"Repair the data, or train with examples of every class.{question}"
         f"{alike_hints(received, known)}"
     )

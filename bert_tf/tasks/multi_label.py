@@ -17,11 +17,13 @@ from bert_tf.data.tables.values import flags_of, names_of
 from bert_tf.metrics import multi_label as scores
 from bert_tf.metrics.multi_label import DEFAULT_THRESHOLD
 from bert_tf.metrics.outcomes import Outcomes
-from bert_tf.metrics.pictures import draw_label_bars, try_to_draw
+from bert_tf.metrics.pictures import draw_label_bars
 from bert_tf.metrics.tables import markdown_table
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.objective import Batch, Objective, Sums
 from bert_tf.system.files import write_whole
+from bert_tf.system.listing import listed, shortened
+from bert_tf.system.pictures import try_to_draw
 from bert_tf.tasks.base import Answers, Report, Signature
 from bert_tf.tasks.examples import NO_LABEL, Examples, check_targets, sorted_names
 from bert_tf.tasks.texts import (
@@ -189,7 +191,8 @@ class MultiLabel(TextTask):
 
     def target_slices(self, outcomes: Outcomes) -> Mapping[str, np.ndarray]:
         named: dict[str, np.ndarray] = {
-            f"label {name}": outcomes.targets[:, index] for index, name in enumerate(outcomes.names)
+            f"label {name}": np.flatnonzero(outcomes.targets[:, index])
+            for index, name in enumerate(outcomes.names)
         }
         return named | {"no label": np.logical_not(outcomes.targets.any(axis=1))}
 
@@ -197,9 +200,9 @@ class MultiLabel(TextTask):
         """F1 of each label as bars; a table with precision, recall, average precision, ROC AUC."""
         rows = scores.label_rows(outcomes)
         title = f"F1 of each label on {len(outcomes):,} texts"
-        try_to_draw(draw_label_bars, rows, directory / PICTURE_FILE, title=title)
+        is_drawn = try_to_draw(draw_label_bars, rows, directory / PICTURE_FILE, title=title)
         write_whole(directory / TABLE_FILE, markdown_table(rows) + "\n")
-        return Report(files=(PICTURE_FILE, TABLE_FILE))
+        return Report(files=(*([PICTURE_FILE] if is_drawn else []), TABLE_FILE))
 
     # --- served
 
@@ -224,8 +227,8 @@ class MultiLabel(TextTask):
 
     def card_lines(self, description: ModelDescription) -> Sequence[str]:
         thresholds = zip(description.class_names, _thresholds(description), strict=True)
-        shown = ", ".join(f"{name} (from {value:.2g} on)" for name, value in thresholds)
-        return [f"Labels, any number of which may hold: {shown}."]
+        shown = [f"{shortened(name)} (from {value:.2g} on)" for name, value in thresholds]
+        return [f"Labels, any number of which may hold: {listed(shown, max_items=50)}."]
 
 
 class MultiLabelObjective:

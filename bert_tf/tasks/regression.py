@@ -15,11 +15,12 @@ from bert_tf.data.tables.table import Table
 from bert_tf.data.tables.values import numbers_of
 from bert_tf.metrics import regression as scores
 from bert_tf.metrics.outcomes import Outcomes
-from bert_tf.metrics.pictures import draw_scatter, try_to_draw
+from bert_tf.metrics.pictures import draw_scatter
 from bert_tf.metrics.tables import markdown_table
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.objective import Batch, Objective, Sums
 from bert_tf.system.files import write_whole
+from bert_tf.system.pictures import try_to_draw
 from bert_tf.tasks.base import Answers, Report, Signature
 from bert_tf.tasks.examples import Examples
 from bert_tf.tasks.texts import TextTask, sequence_head
@@ -149,13 +150,14 @@ class Regression(TextTask):
         """Predicted over true scores as a picture, and all metrics as a table."""
         title = f"{len(outcomes):,} scores"
         path = directory / PICTURE_FILE
-        try_to_draw(draw_scatter, outcomes.targets, outcomes.predictions, path, title=title)
+        scores = outcomes.targets, outcomes.predictions
+        is_drawn = try_to_draw(draw_scatter, *scores, path, title=title)
         rows = [
             {"metric": metric.title, "value": float(metric.score(outcomes, None))}
             for metric in self.metrics
         ]
         write_whole(directory / TABLE_FILE, markdown_table(rows) + "\n")
-        return Report(files=(PICTURE_FILE, TABLE_FILE))
+        return Report(files=(*([PICTURE_FILE] if is_drawn else []), TABLE_FILE))
 
     # --- served
 

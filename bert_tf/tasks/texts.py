@@ -11,6 +11,7 @@ from bert_tf.data.tables.values import texts_of
 from bert_tf.metrics.outcomes import Outcomes
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.flops import classifier_flops
+from bert_tf.system.listing import MAX_ITEMS, listed
 from bert_tf.system.lookalikes import alike_hints
 from bert_tf.tasks.base import ForeignHead, Signature, Task
 from bert_tf.tasks.examples import TEXT, TEXT_PAIR, Examples
@@ -132,8 +133,8 @@ def values_by_name(
     """
     if unknown := sorted(set(given) - set(names)):
         raise ValueError(
-            f"{key} must name {what} of the training data: {', '.join(names)}. Received: "
-            f"{', '.join(unknown)}. Take these out."
+            f"{key} must name {what} of the training data: {listed(names)}. Received: "
+            f"{listed(unknown)}. Take these out."
             f"{alike_hints(unknown, names)}"
         )
     return [float(given.get(name, default)) for name in names]
@@ -147,11 +148,21 @@ def name_order(outcomes: Outcomes, other: Outcomes, *, what: str) -> list[int]:
     """
     if sorted(outcomes.names) != sorted(other.names):
         raise ValueError(
-            f"Both models must have the same {what}. Received: {', '.join(other.names)} and "
-            f"{', '.join(outcomes.names)}. Register a model of other {what} under another name."
+            f"Both models must have the same {what}. Received: {_unlike(other, outcomes)} and "
+            f"{_unlike(outcomes, other)}. Register a model of other {what} under another name."
             f"{alike_hints(outcomes.names, other.names)}"
         )
-    return [outcomes.names.index(name) for name in other.names]
+    places = {name: place for place, name in enumerate(outcomes.names)}
+    return [places[name] for name in other.names]
+
+
+def _unlike(one: Outcomes, other: Outcomes) -> str:
+    """The names of `one`; of many those that `other` lacks first."""
+    if len(one.names) <= MAX_ITEMS:
+        return listed(one.names)
+    known = set(other.names)
+    lacking = [name for name in one.names if name not in known]
+    return listed(dict.fromkeys((*lacking, *one.names)))
 
 
 def sequence_head(problem_type: str | None) -> ForeignHead:

@@ -10,14 +10,40 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from bert_tf.system.files import write_whole
 
+TRACKING_FOLDER = "tracking"
 JOURNAL_FILE = "journal.jsonl"
 _SENT = "sent.json"
+
+
+class Curves:
+    """The metrics among a journal's events: name -> step -> value.
+
+    A training that began anew with other settings has other steps: those before are forgotten.
+    """
+
+    def __init__(self, events: Iterable[Mapping[str, Any]] = ()) -> None:
+        self.values: dict[str, dict[int, float]] = {}
+        self._begins_with: str | None = None
+        for event in events:
+            self.note(event)
+
+    def note(self, event: Mapping[str, Any]) -> None:
+        if event["event"] == "metrics":
+            for name, value in event["values"].items():
+                self.values.setdefault(name, {})[event["step"]] = float(value)
+        elif begins_with := event.get("begins_with"):
+            if self._begins_with not in (None, begins_with):
+                self.values.clear()
+            self._begins_with = begins_with
+
+    def at(self, step: int) -> dict[str, float]:
+        return {name: curve[step] for name, curve in self.values.items() if step in curve}
 
 
 class Journal:
@@ -26,6 +52,7 @@ class Journal:
     def __init__(self, path: Path):
         self.first: dict[str, Any] | None = None
         self.last_kind: str | None = None
+        self.curves = Curves()
         self._lock = threading.Lock()
         self._file = path.open("a+b", buffering=0)
         if self._file.seek(0, os.SEEK_END):
@@ -34,6 +61,7 @@ class Journal:
                 self._file.write(b"\n")
         for event in read_events(path):
             self.last_kind = event["event"]
+            self.curves.note(event)
             if self.first is None and self.last_kind == "open":
                 self.first = event
 
@@ -54,6 +82,7 @@ class Journal:
         with self._lock:
             if not self._file.closed:
                 self._file.write(line)
+                self.curves.note(event)
             if kind == "close":
                 self._file.close()
 

@@ -13,8 +13,9 @@ from typing import Any
 import tensorflow as tf
 
 from bert_tf.config import CONFIG_FILE, Config, write_config
-from bert_tf.system.files import write_whole
+from bert_tf.system.files import remove_left_over, write_whole
 from bert_tf.system.signals import TrainingInterruptedError
+from bert_tf.tracking.journal import JOURNAL_FILE, TRACKING_FOLDER, Curves, read_events
 from bert_tf.tracking.provenance import PROVENANCE_FILE, DataInput, write_provenance
 from bert_tf.tracking.tracker import Tracker
 
@@ -31,11 +32,13 @@ class RunLog:
         self._writer = writer
 
     def log_metrics(self, metrics: dict[str, float], step: int) -> None:
-        """Curves: the metrics of a step."""
-        self._tracker.log_metrics(metrics, step=step)
+        """Curves: the metrics of a step. Of one that is done again after a stop nothing is new."""
+        news = self._tracker.unlogged(metrics, step=step)
         with self._writer.as_default():
-            for name, value in metrics.items():
+            for name, value in news.items():
                 tf.summary.scalar(name, value, step=step)
+        self._writer.flush()  # What the journal has is in TensorBoard, however the process ends.
+        self._tracker.log_metrics(news, step=step)
 
     def log_files(self, *names: str) -> None:
         """Files of the output folder."""
@@ -72,7 +75,7 @@ class RunLog:
         """Write `metrics.json`: the result."""
         write_whole(self._output_dir / METRICS_FILE, json.dumps(metrics, indent=2) + "\n")
         final = {f"final/{name}": value for name, value in metrics.items()}
-        self._tracker.log_metrics(final, step=0)
+        self._tracker.log_metrics(final, step=0, replaces=True)
         self.log_files(METRICS_FILE)
 
 
@@ -95,6 +98,12 @@ class SilentLog(RunLog):
         """Nothing."""
 
 
+def logged_metrics(output_dir: str | Path, step: int) -> dict[str, float]:
+    """What a run in the folder logged of a step until now; nothing where none was."""
+    path = Path(output_dir) / TRACKING_FOLDER / JOURNAL_FILE
+    return Curves(read_events(path)).at(step) if path.is_file() else {}
+
+
 @contextlib.contextmanager
 def report_run(
     config: Config,
@@ -103,12 +112,13 @@ def report_run(
     stage: str,
     tracking_uri: str | None,
     is_writer: bool = True,
+    begins_with: str | None = None,
 ) -> Iterator[RunLog]:
     """Write the resolved configuration, open the tracker, and close it with how the run ended.
 
     Args:
         config: as the run uses it, whatever was left open filled in.
-        tracking_uri: see `Tracker.open`.
+        tracking_uri, begins_with: see `Tracker.open`.
         is_writer: false of a worker that is not the chief.
     """
     if not is_writer:
@@ -116,10 +126,17 @@ def report_run(
         return
     output_dir = Path(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
+    remove_left_over(output_dir)
     write_config(config, output_dir)
     with contextlib.ExitStack() as stack:
         tracker = stack.enter_context(
-            Tracker.open(output_dir, config=config.tracking, tracking_uri=tracking_uri, stage=stage)
+            Tracker.open(
+                output_dir,
+                config=config.tracking,
+                tracking_uri=tracking_uri,
+                stage=stage,
+                begins_with=begins_with,
+            )
         )
         tracker.log_parameters(config.model_dump(mode="json", exclude={"tracking"}))
         writer = tf.summary.create_file_writer(str(output_dir / TENSORBOARD_FOLDER))

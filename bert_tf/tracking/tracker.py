@@ -9,9 +9,9 @@ In: parameters, metrics, tags and files of a run. Out: an MLflow run, and `OUTPU
 The training thread only appends to the journal. A daemon thread sends it, waits longer and longer
 while the server fails, and goes on where it was. What is left at the end is sent by the next run
 on the same folder or by `send_pending`. Nothing is doubled by sending twice: every event keeps the
-time it was logged at, and MLflow holds one row for equal name, step, time and value. A training
-that resumes from a checkpoint and logs step N again adds a second point there: both happened; in
-the journal's curves (`read_metrics`) the last one counts.
+time it was logged at, and MLflow holds one row for equal name, step, time and value. Nothing is
+doubled by a training that resumes from a checkpoint either: MLflow cannot take a point back, so
+the journal takes each metric of a step once, and steps that are done again add nothing to it.
 """
 
 import contextlib
@@ -28,7 +28,15 @@ from typing import Any, Literal, Self
 
 from bert_tf.config import TrackingConfig
 from bert_tf.system.lookalikes import path_hint
-from bert_tf.tracking.journal import JOURNAL_FILE, Journal, read_events, read_sent, take_lock
+from bert_tf.tracking.journal import (
+    JOURNAL_FILE,
+    TRACKING_FOLDER,
+    Curves,
+    Journal,
+    read_events,
+    read_sent,
+    take_lock,
+)
 from bert_tf.tracking.sender import Sender, describe_error, without_password
 
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
@@ -66,14 +74,19 @@ class Tracker:
         tracking_uri: str | None,
         stage: str,
         run_name: str | None = None,
+        begins_with: str | None = None,
     ) -> Self:
         """Start a run, or go on in the run that `output_dir` already has.
 
         Name and experiment are those of the first start. `tracking_uri` defaults to
         `DEFAULT_TRACKING_URI`, `run_name` to `config.run_name`, then to stage and folder name.
+
+        Args:
+            begins_with: a digest of the settings of a training that begins at its first step. If
+                one with other settings began in the journal before, steps are logged again.
         """
         output_dir = Path(output_dir)
-        directory = output_dir / "tracking"
+        directory = output_dir / TRACKING_FOLDER
         directory.mkdir(parents=True, exist_ok=True)
         sender = None
         if config.enabled:
@@ -92,7 +105,8 @@ class Tracker:
             "run_name": run_name or config.run_name or f"{stage} {output_dir.resolve().name}",
             "stage": stage,
         }
-        journal.append("open", **{name: identity[name] for name in _IDENTITY})
+        begun = {} if begins_with is None else {"begins_with": begins_with}
+        journal.append("open", **{name: identity[name] for name in _IDENTITY}, **begun)
         tracker = cls(directory, journal=journal, sender=sender)
         if sender:
             tracker._start(tracker._send, sender)
@@ -108,10 +122,30 @@ class Tracker:
         """Settings of the run. Sections become dotted names. MLflow keeps a name's first value."""
         self._append("parameters", values=dict(_flatten(parameters)))
 
-    def log_metrics(self, metrics: Mapping[str, float], *, step: int) -> None:
-        """Numbers (Python, NumPy or TensorFlow scalars) measured at `step`."""
+    def log_metrics(
+        self, metrics: Mapping[str, float], *, step: int, replaces: bool = False
+    ) -> None:
+        """Numbers (Python, NumPy or TensorFlow scalars) measured at `step`.
+
+        What the journal has of the step stays, see `unlogged`. With `replaces` another value is
+        logged beside it, and counts from then on: of what is no curve, but a result.
+        """
+        values = self.unlogged(metrics, step=step, replaces=replaces)
+        if values:
+            self._append("metrics", step=int(step), values=values)
+
+    def unlogged(
+        self, metrics: Mapping[str, float], *, step: int, replaces: bool = False
+    ) -> dict[str, float]:
+        """Those that the journal does not have at `step`, or not with this value."""
+        known = self._journal.curves.at(int(step))
         values = {name: float(value) for name, value in metrics.items()}
-        self._append("metrics", step=int(step), values=values)
+        return {
+            name: value
+            for name, value in values.items()
+            # As text: NaN is no other value than NaN.
+            if name not in known or (replaces and repr(known[name]) != repr(value))
+        }
 
     def log_artifact(self, path: str | Path, folder: str | None = None) -> None:
         """A file or folder, uploaded as it is when its turn comes. A missing one is skipped.
@@ -267,23 +301,19 @@ def send_pending(output_dir: str | Path, *, tracking_uri: str | None) -> int:
 def read_metrics(output_dir: str | Path) -> dict[str, list[tuple[int, float]]]:
     """The curves in a run's journal: name → (step, value), by step. No server is asked.
 
-    Where a resumed run logged a step again, the last value counts. A run that is still going on
-    can be read, too.
+    Where a step was logged again, the last value counts. A run that is still going on can be
+    read, too.
 
     Raises:
         FileNotFoundError: `output_dir` has no journal.
     """
-    curves: dict[str, dict[int, float]] = {}
-    for event in read_events(_find_journal(output_dir)):
-        if event["event"] == "metrics":
-            for name, value in event["values"].items():
-                curves.setdefault(name, {})[event["step"]] = float(value)
-    return {name: sorted(curve.items()) for name, curve in curves.items()}
+    curves = Curves(read_events(_find_journal(output_dir)))
+    return {name: sorted(curve.items()) for name, curve in curves.values.items()}
 
 
 def run_id_of(output_dir: str | Path) -> str | None:
     """The MLflow run that `output_dir` was tracked in; None if the server never got it."""
-    return read_sent(Path(output_dir) / "tracking")[0]
+    return read_sent(Path(output_dir) / TRACKING_FOLDER)[0]
 
 
 def describe_tracking_uri(uri: str) -> str:
@@ -298,7 +328,7 @@ def describe_tracking_uri(uri: str) -> str:
 
 
 def _find_journal(output_dir: str | Path) -> Path:
-    path = Path(output_dir) / "tracking" / JOURNAL_FILE
+    path = Path(output_dir) / TRACKING_FOLDER / JOURNAL_FILE
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: a tracked run's journal must exist. Received: no such file. "

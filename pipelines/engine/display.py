@@ -6,6 +6,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
+from bert_tf.system.listing import listed
 from pipelines.engine.history import RunRecord
 
 log = logging.getLogger(__name__)
@@ -92,7 +93,9 @@ def describe(record: RunRecord) -> str:
         seconds = _duration(step.seconds) if step.seconds else ""
         mark = _MARKS.get(step.status, " ")
         lines.append(f"  {mark} {step.name:<22}{step.status:<12}{seconds:>9}  {reason}".rstrip())
-    lines += [f"  set aside: {file['path']}: {file['reason']}" for file in record.set_aside]
+    if record.set_aside:
+        files = (f"  set aside: {file['path']}: {file['reason']}" for file in record.set_aside)
+        lines.append(listed(files, max_characters=500, separator="\n"))
     where = {"model": record.model, "served from": record.served_at, "report": record.report}
     return "\n".join([*lines, *(f"  {key}: {value}" for key, value in where.items() if value)])
 

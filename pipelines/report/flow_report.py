@@ -4,11 +4,13 @@ What ran, what was skipped and why, curves of training, metrics against the cham
 and its reason, where the model is.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bert_tf.system.files import write_whole
+from bert_tf.system.listing import listed
+from bert_tf.system.pictures import try_to_draw
 from bert_tf.tracking.tracker import Tracker, describe_tracking_uri, read_metrics, run_id_of
 from pipelines.engine import history
 from pipelines.engine.json_files import read_json
@@ -28,7 +30,8 @@ def write_flow_report(run: FlowRun) -> Path:
     _complete(run)
     record, folder = run.record, run.flow_dir / "reports" / run.record.run_id
     folder.mkdir(parents=True, exist_ok=True)
-    has_picture = _draw(run, folder / PICTURE_FILE)
+    path = folder / PICTURE_FILE
+    has_picture = _num_axes(run) > 0 and try_to_draw(_draw, run, path)
     sections = [
         *_heading(run),
         *(["", f"![Curves and metrics]({PICTURE_FILE})"] if has_picture else []),
@@ -39,7 +42,7 @@ def write_flow_report(run: FlowRun) -> Path:
     ]
     path = write_whole(folder / REPORT_FILE, "\n".join(sections) + "\n")
     if record.status != history.NOTHING_NEW:
-        _track(run, folder)
+        _track(run, folder, files=(REPORT_FILE, PICTURE_FILE) if has_picture else (REPORT_FILE,))
     return path
 
 
@@ -79,8 +82,8 @@ def _steps(run: FlowRun) -> Iterator[str]:
 def _set_aside(run: FlowRun) -> Iterator[str]:
     if run.record.set_aside:
         yield "\n## Files that were set aside\n"
-        for file in run.record.set_aside:
-            yield f"- `{file['path']}`: {_cell(file['reason'])}"
+        files = (f"- `{file['path']}`: {_cell(file['reason'])}" for file in run.record.set_aside)
+        yield listed(files, max_items=100, max_characters=500, separator="\n")
 
 
 def _decision(run: FlowRun) -> Iterator[str]:
@@ -131,14 +134,18 @@ def _where(run: FlowRun) -> Iterator[str]:
     yield f"- logs: `{run.flow_dir / 'logs'}`"
 
 
-def _draw(run: FlowRun, path: Path) -> bool:
+def _num_axes(run: FlowRun) -> int:
+    has_decision = bool(_read(run, "gate", GATE_FILE))
+    num_trainings = sum(name in run.folders for name in _TRAININGS)
+    return num_trainings + has_decision + any(step.seconds for step in run.record.steps)
+
+
+def _draw(run: FlowRun, path: Path) -> None:
     """Loss of each training, metrics of both models, seconds of steps."""
     trainings = [name for name in _TRAININGS if name in run.folders]
     decision = _read(run, "gate", GATE_FILE)
     timed = [step for step in run.record.steps if step.seconds]
-    num_axes = len(trainings) + bool(decision) + bool(timed)
-    if not num_axes:
-        return False
+    num_axes = _num_axes(run)
     figure, rest = make_figure(num_axes)
     axes = iter(rest)
     for name, of_training in zip(trainings, axes, strict=False):
@@ -152,7 +159,6 @@ def _draw(run: FlowRun, path: Path) -> bool:
         of_steps.invert_yaxis()
         of_steps.set(title="seconds of the steps that ran")
     save(figure, path)
-    return True
 
 
 def _draw_curves(axes: Any, folder: Path, name: str) -> None:
@@ -185,7 +191,7 @@ def _draw_metrics(axes: Any, figures: Mapping[str, Any]) -> None:
     axes.set(title="metrics with intervals", xlim=(-0.5, 1.7))
 
 
-def _track(run: FlowRun, folder: Path) -> None:
+def _track(run: FlowRun, folder: Path, *, files: Sequence[str]) -> None:
     """An MLflow run with the page; what a dead server missed is in the folder's journal."""
     record = run.record
     with Tracker.open(
@@ -199,8 +205,8 @@ def _track(run: FlowRun, folder: Path) -> None:
             {"flow": record.flow, "flow.status": record.status, "flow.reason": record.reason[:500]}
         )
         seconds = {f"seconds/{step.name}": step.seconds for step in record.steps if step.seconds}
-        tracker.log_metrics(seconds, step=0)
-        for name in (REPORT_FILE, PICTURE_FILE):
+        tracker.log_metrics(seconds, step=0, replaces=True)
+        for name in files:
             tracker.log_artifact(folder / name)
 
 

@@ -27,6 +27,7 @@ from bert_tf.data.tables.reading import read_table
 from bert_tf.data.tables.splitting import are_held_out
 from bert_tf.data.tables.values import texts_of
 from bert_tf.system.files import appearing, write_whole
+from bert_tf.system.listing import listed
 from bert_tf.tasks.base import Task
 from bert_tf.tasks.examples import Examples
 from bert_tf.tasks.table import open_task
@@ -266,7 +267,8 @@ def _set_aside(path: str, damaged: list[DamagedFile], *, config: Config) -> Iter
 
 def _refuse_nothing(sound: Any, damaged: Sequence[DamagedFile], key: str) -> None:
     if not sound:
-        reasons = "; ".join(file.reason for file in damaged) or "no file"
+        reasons = listed((file.reason for file in damaged), max_characters=500, separator="; ")
+        reasons = reasons or "no file"
         raise ValueError(f"{key}: at least one file must be readable. Received: {reasons}")
 
 

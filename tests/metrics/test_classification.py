@@ -11,6 +11,7 @@ from bert_tf.metrics.classification import (
     calibration_error,
     class_rows,
     confusion_matrix,
+    confusions,
     f1_scores,
 )
 from bert_tf.metrics.outcomes import Outcomes
@@ -53,6 +54,7 @@ def test_metrics_equal_scikit_learn(outcomes):
         confusion_matrix(outcomes),
         sklearn_metrics.confusion_matrix(true, predicted, labels=range(7)),
     )
+    np.testing.assert_array_equal(confusions(outcomes).toarray(), confusion_matrix(outcomes))
     rows = class_rows(outcomes)
     theirs = sklearn_metrics.precision_recall_fscore_support(true, predicted, **options)
     for column, expected in zip(("precision", "recall", "f1", "support"), theirs, strict=True):

@@ -5,14 +5,16 @@ import time
 import numpy as np
 import pytest
 from matplotlib import image
+from scipy.sparse import coo_array
 
 from bert_tf.metrics import pictures
+from bert_tf.metrics.data_pictures import draw_target_bars
 from bert_tf.metrics.pictures import (
     draw_confusion_matrix,
     draw_label_bars,
     draw_scatter,
-    try_to_draw,
 )
+from bert_tf.system.pictures import try_to_draw
 
 
 def size_of(path) -> tuple[int, int]:
@@ -115,3 +117,23 @@ def test_a_picture_that_succeeds_is_there(tmp_path, caplog):
     assert try_to_draw(draw_label_bars, make_rows(3), tmp_path / "bars.png", title="labels")
     assert (tmp_path / "bars.png").exists()
     assert not caplog.records
+
+
+def test_a_picture_that_is_too_large_is_not_begun(tmp_path, caplog):
+    names = [f"target {index}" for index in range(300)]
+    counts = {"train": [1] * 300}
+    path = tmp_path / "targets.png"
+    options = {"numbered": names, "title": "targets"}
+    assert not try_to_draw(draw_target_bars, names, counts, path, **options)
+    assert "at most 60 inches wide and high. Received: 6 x 86" in caplog.text
+    assert not path.exists()
+
+
+def test_a_sparse_confusion_matrix_is_drawn_as_a_dense_one(tmp_path):
+    draw = np.random.default_rng(0)
+    for num_classes in (5, 50):
+        dense = draw.integers(0, 2, (num_classes, num_classes))
+        names = [f"class {index}" for index in range(num_classes)]
+        for name, matrix in (("dense", dense), ("sparse", coo_array(dense))):
+            draw_confusion_matrix(matrix, names, tmp_path / f"{name}.png", title="matrix")
+        assert (tmp_path / "dense.png").read_bytes() == (tmp_path / "sparse.png").read_bytes()

@@ -1,6 +1,7 @@
 """Classification: classes and their order, class weights, label smoothing, alignment."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import tensorflow as tf
 from bert_tf.config import ModelConfig
 from bert_tf.metrics.outcomes import Outcomes
 from bert_tf.models.description import ModelDescription
+from bert_tf.system import pictures
 from bert_tf.tasks.classification import Classification, ClassificationObjective
 from bert_tf.training.engine.objective import summarize
 from tests.labelled import make_examples
@@ -99,3 +101,52 @@ def test_outcomes_of_another_model_take_this_one_s_order():
     np.testing.assert_array_equal(aligned.targets, ours.targets)
     np.testing.assert_array_equal(aligned.predictions, [1, 1])
     np.testing.assert_array_equal(aligned.scores, [[0.1, 0.9], [0.2, 0.8]])
+
+
+def test_any_number_of_classes_is_reported_and_sliced_in_bounded_time_and_memory(tmp_path):
+    num_classes, num_examples = 50_000, 100_000  # C² cells would take 20 GB
+    draw = np.random.default_rng(0)
+    targets = draw.integers(0, num_classes, num_examples)
+    predictions = np.where(draw.random(num_examples) < 0.5, targets, (targets + 1) % num_classes)
+    names = tuple(f"class {index}" for index in range(num_classes))
+    outcomes = Outcomes(targets=targets, predictions=predictions, names=names)
+    started_at = time.perf_counter()
+    report = task().report(outcomes, tmp_path)
+    slices = task().target_slices(outcomes)
+    assert time.perf_counter() - started_at < 30  # alone on a machine about three
+    assert report.files == ("confusion_matrix.png", "classes.md")
+    assert sum(map(len, slices.values())) == num_examples
+    for name in ("class 0", "class 49999"):
+        np.testing.assert_array_equal(
+            slices[f"label {name}"], np.flatnonzero(targets == names.index(name))
+        )
+
+
+def test_a_report_names_the_picture_only_if_it_is_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "MAX_INCHES", 1.0)
+    outcomes = Outcomes(targets=np.arange(2), predictions=np.arange(2), names=("a", "b"))
+    report = task().report(outcomes, tmp_path)
+    assert report.files == ("classes.md",)
+    assert report.metrics == {"f1": 1.0}
+
+
+def test_the_confusions_of_many_classes_are_told_briefly():
+    names = tuple(f"intent {index}" for index in range(500))
+    one, other = (
+        Outcomes(targets=np.zeros(1, int), predictions=np.zeros(1, int), names=own)
+        for own in (names, (*names[1:], "renamed"))
+    )
+    with pytest.raises(ValueError, match=r"Received: renamed, .* and intent 0, ") as raised:
+        task().aligned(one, other)
+    assert len(str(raised.value)) < 600
+    with pytest.raises(ValueError, match=r"0, .* and 490 more. Received: z 0, .* and 90 more"):
+        task(class_weights={f"z {n}": 1.0 for n in range(100)}).learn(
+            make_examples(["x"] * 500, list(names))
+        )
+    assert len(task().card_lines(description(names))[0]) < 1000
+
+
+def description(names):
+    return ModelDescription(
+        kind="classification", architecture=ModelConfig(), max_seq_length=16, class_names=names
+    )

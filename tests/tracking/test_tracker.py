@@ -120,7 +120,51 @@ def test_resumed_run_goes_on_in_the_same_mlflow_run(tmp_path: Path, sqlite_uri: 
     assert second.run_id == first.run_id
     run = only_run(client)
     assert run.info.status == "FINISHED"
-    assert points(client, run, "loss") == [(1, 3.0), (1, 3.0), (2, 2.0)]
+    assert points(client, run, "loss") == [(1, 3.0), (2, 2.0)]
+
+
+def test_steps_that_are_done_again_after_any_number_of_kills_are_sent_once(
+    tmp_path: Path, sqlite_uri: str
+) -> None:
+    for first, last in ((1, 4), (3, 6), (3, 8), (7, 10)):
+        tracker = open_tracker(tmp_path, sqlite_uri)
+        for step in range(first, last + 1):
+            rate = 100.0 * last + step  # Times differ from one go to the next.
+            tracker.log_metrics({"loss": 1.0 / step, "rate": rate, "bad": math.nan}, step=step)
+        if last == 6:  # sent in part
+            wait_for(lambda: '"offset"' in (tmp_path / "run/tracking/sent.json").read_text())
+        tracker.close("KILLED")
+    client = MlflowClient(sqlite_uri)
+    run = only_run(client)
+    assert points(client, run, "loss") == [(step, 1.0 / step) for step in range(1, 11)]
+    for name in ("rate", "bad"):
+        assert [step for step, _ in points(client, run, name)] == [*range(1, 11)]
+
+
+def test_a_result_replaces_the_one_before_if_it_is_another(tmp_path: Path, sqlite_uri: str) -> None:
+    for accuracy in (0.5, 0.5, 0.75, 0.75):
+        with open_tracker(tmp_path, sqlite_uri) as tracker:
+            results = {"accuracy": accuracy, "correlation": math.nan}
+            tracker.log_metrics(results, step=0, replaces=True)
+    client = MlflowClient(sqlite_uri)
+    run = only_run(client)
+    assert points(client, run, "accuracy") == [(0, 0.5), (0, 0.75)]
+    assert run.data.metrics["accuracy"] == 0.75
+    assert len(points(client, run, "correlation")) == 1
+
+
+def test_a_training_that_begins_anew_with_other_settings_logs_its_own_steps(
+    tmp_path: Path,
+) -> None:
+    config = TrackingConfig(enabled=False)
+    options = {"config": config, "tracking_uri": None, "stage": "pretrain"}
+    for begins_with, loss in (("slow", 3.0), ("slow", 3.5), (None, 3.5), ("fast", 2.0)):
+        with Tracker.open(tmp_path / "run", begins_with=begins_with, **options) as tracker:
+            tracker.log_metrics({"loss": loss}, step=1)
+            if begins_with == "slow":
+                tracker.log_metrics({"loss": loss}, step=2)
+        expected = [(1, 2.0)] if begins_with == "fast" else [(1, 3.0), (2, 3.0)]
+        assert read_metrics(tmp_path / "run") == {"loss": expected}
 
 
 def test_forgotten_offset_doubles_nothing(tmp_path: Path, sqlite_uri: str) -> None:
@@ -373,7 +417,7 @@ def test_run_of_a_killed_process_is_closed_as_killed(tmp_path: Path, sqlite_uri:
     assert points(client, only_run(client), "loss") == [(1, 1.0)]
 
 
-def test_curves_come_from_the_journal_with_the_last_value_of_a_repeated_step(
+def test_curves_come_from_the_journal_with_each_step_once(
     tmp_path: Path,
 ) -> None:
     config = TrackingConfig(enabled=False)
@@ -389,12 +433,12 @@ def test_curves_come_from_the_journal_with_the_last_value_of_a_repeated_step(
     with Tracker.open(
         tmp_path / "run", config=config, tracking_uri=None, stage="pretrain"
     ) as second:
-        second.log_metrics({"loss": 2.5}, step=2)  # resumed from step 1
+        second.log_metrics({"loss": 2.5}, step=2)  # resumed from step 1: done again
         second.log_metrics({"loss": math.inf}, step=4)
         going_on = read_metrics(tmp_path / "run")
     assert going_on == read_metrics(tmp_path / "run")
     assert going_on == {
-        "loss": [(1, 3.0), (2, 2.5), (3, 1.0), (4, math.inf)],
+        "loss": [(1, 3.0), (2, 2.0), (3, 1.0), (4, math.inf)],
         "accuracy": [(1, 0.5)],
     }
 

@@ -128,6 +128,53 @@ def test_the_best_checkpoint_stays_and_averages_are_evaluated_and_left_in_the_mo
     assert train(again) == metrics, "a finished run only evaluates"
 
 
+def test_an_evaluation_that_an_interruption_left_out_is_made_up(tmp_path):
+    logged: dict[int, dict[str, float]] = {}
+    evaluated = []
+
+    def note(metrics, step):
+        logged.setdefault(step, {}).update(metrics)
+        evaluated.extend([step] * ("eval/loss" in metrics))
+
+    def start(*, stops_at=None):
+        training = {"evaluate_every_steps": 1, "checkpoint_every_steps": 1, "keep_best": "loss"}
+        return make_run(
+            tmp_path,
+            num_steps=3,
+            training=training,
+            log_metrics=note,
+            logged=lambda step: logged.get(step, {}),
+            is_stop_requested=lambda: max(logged, default=0) == stops_at,
+        )
+
+    with pytest.raises(TrainingInterruptedError):
+        train(start(stops_at=1))
+    assert evaluated == []
+    train(start())
+    assert evaluated == [1, 2, 3]
+    best = json.loads((tmp_path / "checkpoints" / "best.json").read_text())
+    assert best["value"] == min(logged[step]["eval/loss"] for step in evaluated)
+
+
+def test_a_run_that_was_killed_after_its_last_step_ends_as_one_that_was_not(tmp_path):
+    logged: dict[int, dict[str, float]] = {}
+    options = {
+        "num_steps": 2,
+        "eval_batches": None,
+        "training": {"checkpoint_every_steps": 1, "keep_checkpoints": 1},
+        "log_metrics": lambda metrics, step: logged.update({step: metrics}),
+        "logged": lambda step: logged.get(step, {}),
+    }
+    expected = train(make_run(tmp_path, **options))
+    assert expected["loss"] == logged[2]["train/loss"]
+    directory = tmp_path / "checkpoints"
+    names = sorted(path.name for path in directory.iterdir())
+    (directory / ".step-2.tmp").mkdir()  # while a checkpoint was written
+    (directory / "step-1.data-00000-of-00001").touch()  # while an old one was deleted
+    assert train(make_run(tmp_path, **options)) == expected
+    assert sorted(path.name for path in directory.iterdir()) == names
+
+
 def test_best_needs_data_and_a_metric_of_the_evaluation(tmp_path):
     training = {"keep_best": "accuracy"}
     with pytest.raises(ValueError, match="keep_best needs held-out data"):

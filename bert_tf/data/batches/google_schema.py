@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from bert_tf.data.batches import epochs
 from bert_tf.data.records import MANIFEST_FILE
+from bert_tf.system.listing import listed
 
 SECOND_NAMES = {"input_ids": "input_word_ids", "segment_ids": "input_type_ids"}
 FLOATS = ("masked_lm_weights",)
@@ -105,7 +106,8 @@ def fault_of(record: bytes, static: StaticRecords, *, cls_id: int | None = None)
         return str(error)
     for name, size in feature_sizes(static).items():
         if name not in values:
-            return f"a record must have the feature {name}, but has only {sorted(values)}"
+            others = listed(map(repr, sorted(values)))
+            return f"a record must have the feature {name}, but has only [{others}]"
         if len(values[name]) != size or not size:
             return f"{name} must have {size or 'at least 1'} value(s), but has {len(values[name])}"
     for name, limit in feature_limits(static).items():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf.data.corpora.files import Line, Lines, decode, kind_of, read_text
+from bert_tf.system.listing import listed
 from bert_tf.system.lookalikes import alike_hint
 
 logger = logging.getLogger(__name__)
@@ -47,8 +48,8 @@ def text_of(record: Mapping[str, Any], text_field: str, *, name: str | Path, num
     if not isinstance(text, str):
         raise ValueError(
             f"{name}:{number}: a document needs text in field {text_field!r}. Received: "
-            f"{text!r}, with fields {sorted(record)}. Set corpus.text_field."
-            f"{alike_hint(text_field, record)}"
+            f"{text!r:.200}, with fields [{listed(map(repr, sorted(record)))}]. "
+            f"Set corpus.text_field.{alike_hint(text_field, record)}"
         )
     return text
 
@@ -174,7 +175,7 @@ def _check_column(path: Path, schema: Any, text_field: str) -> None:
     kinds = [kind.value_type if types.is_dictionary(kind) else kind for kind in kinds]
     texts = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
     if [str(kind) in texts for kind in kinds] != [True]:
-        columns = ", ".join(f"{field.name} ({field.type})" for field in schema)
+        columns = listed(f"{field.name} ({field.type})" for field in schema)
         raise ValueError(
             f"{path}:1: a document needs text in column {text_field!r}. Received: columns "
             f"{columns}. Set corpus.text_field to a column of strings."

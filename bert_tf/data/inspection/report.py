@@ -19,7 +19,8 @@ from bert_tf.data import records
 from bert_tf.data.corpora import corpus
 from bert_tf.data.text.pieces import batches
 from bert_tf.data.text.sentences import split_sentences
-from bert_tf.system.files import appearing, write_whole
+from bert_tf.system.files import write_whole
+from bert_tf.system.pictures import make_figure, save_figure, try_to_draw
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +95,6 @@ def report_records(
     if count_sentences:
         num_sentences = _count_sentences(records_dir, manifest, on_progress=on_progress)
     output_dir.mkdir(parents=True, exist_ok=True)
-    draw_lengths(splits, output_dir / PICTURE_FILE)
     numbers: dict[str, Any] = {
         "max_seq_length": manifest.max_seq_length,
         "num_sentences": num_sentences,
@@ -102,17 +102,15 @@ def report_records(
     }
     write_whole(output_dir / REPORT_JSON_FILE, json.dumps(numbers, indent=2) + "\n")
     text = _to_markdown(splits, num_sentences=num_sentences, length=manifest.max_seq_length)
+    if try_to_draw(draw_lengths, splits, output_dir / PICTURE_FILE):
+        text += f"\n![Lengths of the examples]({PICTURE_FILE})\n"
     return write_whole(output_dir / REPORT_FILE, text)
 
 
 def draw_lengths(splits: Mapping[records.Split, SplitReport], path: str | Path) -> None:
     """A picture of the lengths of each split that has examples."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     shown = {split: report for split, report in splits.items() if report.num_examples}
-    figure = Figure(figsize=(8, 1 + 2.5 * len(shown)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = make_figure(8, 1 + 2.5 * len(shown))
     all_axes = figure.subplots(len(shown), sharex=True, squeeze=False)[:, 0]
     for axes, (split, report) in zip(all_axes, shown.items(), strict=True):
         counts = report.lengths[1:]
@@ -124,8 +122,7 @@ def draw_lengths(splits: Mapping[records.Split, SplitReport], path: str | Path) 
         )
         axes.set_ylabel("examples")
     all_axes[-1].set_xlabel("tokens an example")
-    with appearing(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png")
+    save_figure(figure, path)
 
 
 def _report_split(
@@ -226,8 +223,6 @@ def _to_markdown(
             f"| {name} | " + " | ".join(value(report) for report in splits.values()) + " |"
             for name, value in rows
         ),
-        "",
-        f"![Lengths of the examples]({PICTURE_FILE})",
         "",
     ]
     return "\n".join(lines)

@@ -10,6 +10,7 @@ import numpy as np
 from bert_tf.data.tables.finding import is_delimited
 from bert_tf.data.tables.origins import Origins, Source
 from bert_tf.data.tables.settings import no_header
+from bert_tf.system.listing import MAX_ITEMS, listed
 from bert_tf.system.lookalikes import alike_hint, alike_hints
 
 
@@ -41,7 +42,7 @@ class Table:
         }
         lengths = {name: len(values) for name, values in lists.items()}
         if len(set(lengths.values())) != 1:
-            described = ", ".join(f"{name} ({length})" for name, length in lengths.items())
+            described = listed(f"{name} ({length})" for name, length in lengths.items())
             raise ValueError(
                 "The columns of a table must have the same length. Received: "
                 f"{described or 'no column'}. Give each of them one value a row."
@@ -67,8 +68,8 @@ class Table:
             if set(table.names) != set(first.names):
                 raise ValueError(
                     f"{_place(table)}: tables that are read together must have the same columns. "
-                    f"Received: {', '.join(table.names)}; at {_place(first)}: "
-                    f"{', '.join(first.names)}. Rename the columns, or give the files one by one."
+                    f"Received: {_unlike(table, first)}; at {_place(first)}: "
+                    f"{_unlike(first, table)}. Rename the columns, or give the files one by one."
                     f"{alike_hints(table.names, first.names)}"
                 )
         return Table(
@@ -124,7 +125,7 @@ class Table:
         hint = f" The nearest name is {nearest[0]!r}." if nearest else ""
         raise ValueError(
             f"{_place(self)}: there must be a column {name!r}. Received: columns "
-            f"{', '.join(map(repr, self.names))}.{hint} Set {key} to one of them."
+            f"{listed(map(repr, self.names), max_items=20)}.{hint} Set {key} to one of them."
             f"{self._header_hint(key)}{alike_hint(name, self.names)}"
         )
 
@@ -145,7 +146,7 @@ class Table:
                 return None
             if not isinstance(value, dict) or field not in value:
                 received = (
-                    f"an object with {', '.join(map(repr, value))}"
+                    f"an object with {listed(map(repr, value))}"
                     if isinstance(value, dict)
                     else f"{value!r:.80}"
                 )
@@ -157,6 +158,14 @@ class Table:
                 )
             value = value[field]
         return value
+
+
+def _unlike(one: "Table", other: "Table") -> str:
+    """The columns of `one`; of many those that `other` lacks first."""
+    if len(one.names) <= MAX_ITEMS:
+        return listed(one.names)
+    lacking = [name for name in one.names if name not in other.columns]
+    return listed(dict.fromkeys((*lacking, *one.names)))
 
 
 def _place(table: Table) -> str:

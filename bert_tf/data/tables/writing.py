@@ -21,6 +21,7 @@ from typing import Any, Self
 from bert_tf.data.tables.parquet_parts import ParquetParts
 from bert_tf.system.files import write_whole
 from bert_tf.system.folder_lock import lock_folder
+from bert_tf.system.listing import listed
 from bert_tf.system.lookalikes import alike_hints
 
 KINDS = (".csv", ".jsonl", ".parquet")
@@ -101,8 +102,8 @@ class TableWriter:
         names = list(columns)
         if self._names is not None and names != self._names:
             raise ValueError(
-                f"{self.path}: all rows must have the same columns. Received: {', '.join(names)}, "
-                f"after rows with {', '.join(self._names)}. Give every batch the same."
+                f"{self.path}: all rows must have the same columns. Received: {listed(names)}, "
+                f"after rows with {listed(self._names)}. Give every batch the same."
                 f"{alike_hints(names, self._names)}"
             )
         if self._kind == ".parquet":

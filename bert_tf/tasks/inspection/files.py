@@ -11,8 +11,8 @@ from bert_tf.metrics.data_pictures import (
     draw_target_histogram,
     draw_text_lengths,
 )
-from bert_tf.metrics.pictures import try_to_draw
 from bert_tf.system.files import write_whole
+from bert_tf.system.pictures import try_to_draw
 from bert_tf.tasks.inspection.counts import pooled
 from bert_tf.tasks.inspection.page import (
     LENGTHS_PICTURE,

@@ -3,6 +3,7 @@
 import logging
 
 from bert_tf.data.tables.splitting import find_leaks
+from bert_tf.system.listing import listed, shortened
 from bert_tf.tasks.base import Task
 from bert_tf.tasks.examples import Examples
 from bert_tf.tasks.inspection.counts import count_examples, describe_target
@@ -17,14 +18,13 @@ def log_counts(task: Task, train: Examples, held_out: Examples) -> None:
     for role, of in examples.items():
         counted = count_examples(task, of, keys=keys[role])
         counts = counted.targets
-        shown = ", ".join(f"{name} {number:,}" for name, number in list(counts.items())[:20])
-        more = f" and {len(counts) - 20} more" if len(counts) > 20 else ""
-        log.info("%s: %d examples: %s%s", role, len(of), shown, more)
+        names = [f"{shortened(name)} {number:,}" for name, number in counts.items()]
+        log.info("%s: %d examples: %s", role, len(of), listed(names, max_items=20))
         if number := counted.num_duplicates:
             log.info("%s: %d examples have the text of another one", role, number)
         if counted.conflicts:
             first, second = (
-                f"{of.where(row)} ({describe_target(of.targets[row])})"
+                f"{of.where(row)} ({shortened(describe_target(of.targets[row]))})"
                 for row in counted.conflicts[0]
             )
             log.warning(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.metrics.tables import markdown_table
+from bert_tf.system.listing import listed, shortened
 from bert_tf.tasks.examples import NO_LABEL
 from bert_tf.tasks.inspection.counts import MAX_TARGETS, Target, pooled
 from bert_tf.tasks.inspection.report import LabelledReport, Part, Shown
@@ -36,7 +37,7 @@ def to_markdown(report: LabelledReport, *, pictures: Sequence[str] = ()) -> str:
         ),
     ]
     if report.notes:
-        sections += ["## Noticed while reading", "\n".join(f"- {note}" for note in report.notes)]
+        sections += ["## Noticed while reading", _notes(report.notes)]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
@@ -88,9 +89,8 @@ def _findings(report: LabelledReport) -> Iterator[str]:
     """Headings, sentences and tables of what is wrong; nothing of what is not."""
     unseen = report.unseen_targets
     if unseen:
-        more = f" and {len(unseen) - MAX_TARGETS} more" if len(unseen) > MAX_TARGETS else ""
         yield "## Targets that no training example has"
-        yield f"A model cannot learn them: {', '.join(unseen[:MAX_TARGETS])}{more}."
+        yield f"A model cannot learn them: {listed(unseen, max_items=MAX_TARGETS)}."
     for part in report.parts:
         if part.conflicts:
             yield f"## Same text, different targets: {part.name}"
@@ -137,7 +137,7 @@ def _findings(report: LabelledReport) -> Iterator[str]:
 def _target_rows(report: LabelledReport) -> Iterator[dict[str, Any]]:
     for number, target in enumerate(_shown_targets(report), start=1):
         row: dict[str, Any] = {} if report.has_numbers else {"no.": number}
-        row["target"] = target.name
+        row["target"] = shortened(target.name)
         for part, count in zip(report.parts, target.counts, strict=True):
             row[part.name] = count
             row[f"share of {part.name}"] = f"{count / part.num_examples:.2%}"
@@ -146,6 +146,11 @@ def _target_rows(report: LabelledReport) -> Iterator[dict[str, Any]]:
 
 def _shown_targets(report: LabelledReport) -> Sequence[Target]:
     return report.targets if report.has_numbers else pooled(report.targets)
+
+
+def _notes(notes: Sequence[str]) -> str:
+    lines = [f"- {' '.join(note.split())}" for note in notes]
+    return listed(lines, max_items=MAX_TARGETS, max_characters=1000, separator="\n")
 
 
 def _picture(title: str, name: str, pictures: Sequence[str]) -> list[str]:
@@ -182,8 +187,9 @@ def _balance(targets: Sequence[Target], place: int) -> str:
         return "no two targets"
     most = max(present, key=lambda target: target.counts[place])
     least = min(reversed(present), key=lambda target: target.counts[place])
-    high, low = most.counts[place], least.counts[place]
-    return f"{high / low:.1f} to 1 ({most.name}: {high:,}, {least.name}: {low:,})"
+    ratio = most.counts[place] / least.counts[place]
+    ends = (f"{shortened(of.name)}: {of.counts[place]:,}" for of in (most, least))
+    return f"{ratio:.1f} to 1 ({', '.join(ends)})"
 
 
 def _percentiles(part: Part) -> str:

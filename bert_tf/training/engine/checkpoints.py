@@ -124,6 +124,15 @@ class Checkpoints:
             )
         return 0
 
+    def remove_left_over(self, step: int) -> None:
+        """Remove what a process left that was killed while it wrote or deleted checkpoints.
+
+        `step` is the newest checkpoint's. Of several workers all must have read it.
+        """
+        if self._is_writer:
+            self._remove_half_written()
+            self._delete_old(step)
+
     def save(self, step: int) -> Path:
         """Write the state after `step` steps; older checkpoints that need not stay go.
 
@@ -166,8 +175,7 @@ class Checkpoints:
         checkpoint.save_counter.assign_add(1)  # TensorFlow expects one on loading
         path = self._path(step)
         aside = self.directory / f".{path.name}.tmp"
-        for left_over in self.directory.glob(".step-*.tmp"):  # of a killed process
-            shutil.rmtree(left_over)
+        self._remove_half_written()
         try:
             checkpoint.write(str(aside / path.name))
             index = f"{path.name}.index"
@@ -203,6 +211,10 @@ class Checkpoints:
             content = {"metric": name, "step": step, "value": value}
             write_whole(self.directory / BEST_FILE, json.dumps(content, indent=2) + "\n")
             self._delete_old(step)
+
+    def _remove_half_written(self) -> None:
+        for left_over in self.directory.glob(".step-*.tmp"):  # of a killed process
+            shutil.rmtree(left_over)
 
     def _path(self, step: int) -> Path:
         return self.directory / f"step-{step}"

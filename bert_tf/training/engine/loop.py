@@ -4,11 +4,13 @@ Restore the newest checkpoint; then, phase after phase, step, log, evaluate and 
 last step.
 """
 
+import bisect
 import contextlib
 import functools
+import itertools
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,7 +37,12 @@ from bert_tf.training.optimizers import (
     make_optimizer,
     make_schedule,
 )
-from bert_tf.training.workers.agreement import agreed_stop, check_same_step, wait_for_all
+from bert_tf.training.workers.agreement import (
+    agreed_stop,
+    check_same_step,
+    holds_for_any,
+    wait_for_all,
+)
 from bert_tf.training.workers.tf_config import ALONE, Worker
 
 log = logging.getLogger(__name__)
@@ -83,6 +90,9 @@ class Run:
     worker: Worker = ALONE
     """Of several workers only the chief writes."""
     log_metrics: Callable[[dict[str, float], int], None] = lambda metrics, step: None
+    """Gets steps again that a resumed run does again."""
+    logged: Callable[[int], Mapping[str, float]] = lambda step: {}
+    """What `log_metrics` got of a step before the run was interrupted."""
     on_progress: Callable[[Progress], None] = lambda progress: None
     is_stop_requested: Callable[[], bool] = lambda: False
     profiler: Profiler | None = None
@@ -103,7 +113,8 @@ def train(run: Run) -> dict[str, float]:
 
     With moving averages every evaluation is of those, and at the end the model has them.
 
-    Returns the metrics of the last evaluation, or of the last logged steps without one.
+    Returns the metrics of the last evaluation, or of the last logged steps without one: those that
+    were logged before, where the run was interrupted after its last step.
 
     Raises:
         TrainingInterruptedError: a stop was requested; a checkpoint was written.
@@ -113,9 +124,10 @@ def train(run: Run) -> dict[str, float]:
     parts = _prepare(run)
     step = first_step = parts.checkpoints.restore_newest()
     check_same_step(step, run.strategy, run.worker)
+    parts.checkpoints.remove_left_over(step)
     if first_step:
         log.info("Going on at step %d of %d.", first_step, run.num_steps)
-    metrics: dict[str, float] = {}
+    metrics = _without_prefix(run.logged(first_step), "train") if first_step else {}
     begins_at = 0
     for phase, train_step in zip(run.phases, parts.train_steps, strict=True):
         if step < begins_at:  # one to come, whose step may be the largest
@@ -123,6 +135,7 @@ def train(run: Run) -> dict[str, float]:
         begins_at += phase.num_steps
     ends_at = 0
     with parts.checkpoints, run.profiler or contextlib.nullcontext():
+        _make_up_evaluation(run, parts, step=first_step)
         for number, phase in enumerate(run.phases):
             begins_at, ends_at = ends_at, ends_at + phase.num_steps
             if step < ends_at:
@@ -131,8 +144,23 @@ def train(run: Run) -> dict[str, float]:
                 step = ends_at
     parts.optimizer.adopt_averages()
     if evaluation := parts.evaluations[-1]:
-        metrics = _evaluate(run, parts, evaluation, step=step, is_news=step > first_step)
+        metrics = _evaluate(run, parts, evaluation, step=step)
     return metrics
+
+
+def _make_up_evaluation(run: Run, parts: "_Parts", *, step: int) -> None:
+    """Evaluate after `step`, the newest checkpoint's, if that was due and the run ended before."""
+    if not 0 < step < run.num_steps:
+        return
+    ends = [*itertools.accumulate(phase.num_steps for phase in run.phases)]
+    evaluation = parts.evaluations[bisect.bisect_left(ends, step)]
+    is_due = step in ends or _is_due(step, run.config.evaluate_every_steps)
+    if evaluation is None or not is_due:
+        return
+    is_missing = not _without_prefix(run.logged(step), "eval")
+    if holds_for_any(is_missing, run.strategy, run.worker):
+        with parts.optimizer.averaged_weights():
+            _evaluate(run, parts, evaluation, step=step)
 
 
 def _train_phase(
@@ -286,14 +314,11 @@ def _config_of(run: Run, phase: Phase) -> TrainingConfig:
     return run.config.model_copy(update=split)
 
 
-def _evaluate(
-    run: Run, parts: _Parts, evaluation: Evaluation, *, step: int, is_news: bool = True
-) -> dict[str, float]:
-    """Metrics of the model as it is, logged if they are news; the best checkpoint is noted."""
+def _evaluate(run: Run, parts: _Parts, evaluation: Evaluation, *, step: int) -> dict[str, float]:
+    """Metrics of the model as it is, logged when the best checkpoint is noted."""
     metrics = evaluation()
     parts.checkpoints.note_metrics(metrics, step=step)
-    if is_news:
-        run.log_metrics(_with_prefix(metrics, "eval"), step)
+    run.log_metrics(_with_prefix(metrics, "eval"), step)
     return metrics
 
 
@@ -309,3 +334,9 @@ def _is_due(step: int, every: int | None) -> bool:
 
 def _with_prefix(metrics: dict[str, float], prefix: str) -> dict[str, float]:
     return {f"{prefix}/{name}": value for name, value in metrics.items()}
+
+
+def _without_prefix(metrics: Mapping[str, float], prefix: str) -> dict[str, float]:
+    """Those that have it."""
+    names = [name for name in metrics if name.startswith(f"{prefix}/")]
+    return {name.removeprefix(f"{prefix}/"): metrics[name] for name in names}

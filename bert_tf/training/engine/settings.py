@@ -10,6 +10,7 @@ import pydantic
 
 from bert_tf.config.comparison import differences
 from bert_tf.system.files import write_whole
+from bert_tf.system.listing import AS_LINES, listed
 from bert_tf.system.lookalikes import tell_apart
 from bert_tf.training.engine.checkpoints import CHECKPOINTS_FOLDER, checkpoint_steps
 
@@ -49,9 +50,12 @@ def bind_settings(
         if refused:
             raise ValueError(
                 f"{directory}: a resumed run must have the settings it began with. Received:\n  "
-                + "\n  ".join(
-                    f"{key}: was {was!r}, is {now!r}{tell_apart(str(was), str(now))}"
-                    for key, (was, now) in refused.items()
+                + listed(
+                    (
+                        f"{key}: was {was!r}, is {now!r}{tell_apart(str(was), str(now))}"
+                        for key, (was, now) in refused.items()
+                    ),
+                    **AS_LINES,
                 )
                 + "\nRestore them, or use another --output-dir."
             )

@@ -5,6 +5,8 @@ settings bound -> run reported -> model made -> trained -> stage's own end -> mo
 
 import contextlib
 import functools
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +24,7 @@ from bert_tf.system.output_folder import owned_folder
 from bert_tf.system.version import __version__
 from bert_tf.tasks.models import build_model
 from bert_tf.tracking.provenance import DataInput
-from bert_tf.tracking.reporting import RunLog, report_run
+from bert_tf.tracking.reporting import METRICS_FILE, RunLog, logged_metrics, report_run
 from bert_tf.training.engine.checkpoints import newest_step
 from bert_tf.training.engine.evaluation_pass import Rate
 from bert_tf.training.engine.loop import Phase, Progress, Run, train
@@ -45,7 +47,7 @@ class Ended:
     """What a stage makes of a training that has come to its end."""
 
     metrics: dict[str, float]
-    """`metrics.json`; empty: a finished run that was run again has them already."""
+    """`metrics.json`."""
     description: ModelDescription
     files: Iterable[str] = ()
     """What was written into the output folder beside."""
@@ -135,7 +137,7 @@ def run_stage(
         first_step=newest_step(output_dir),
         num_steps=sum(phase.num_steps for phase in stage.phases),
     )
-    _bind(stage, output_dir, strategy=strategy, worker=worker)
+    begins_with = _bind(stage, output_dir, strategy=strategy, worker=worker)
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(
             report_run(
@@ -144,6 +146,7 @@ def run_stage(
                 stage=stage.name,
                 tracking_uri=tracking_uri,
                 is_writer=worker.is_chief,
+                begins_with=begins_with,
             )
         )
         for named in (*stage.faults_named, lost_workers_named(worker)):
@@ -161,6 +164,7 @@ def run_stage(
                 output_dir=output_dir,
                 worker=worker,
                 log_metrics=log.log_metrics,
+                logged=functools.partial(logged_metrics, output_dir),
                 on_progress=on_progress,
                 is_stop_requested=is_stop_requested,
                 profiler=profiler,
@@ -174,7 +178,7 @@ def run_stage(
             stage.tokenizer.save(output_dir)  # the very one that it was trained with
             save_model(model, ended.description, output_dir, tied_files=TOKENIZER_FILES)
             log.log_files(*ended.files, "model.json")
-            if metrics:
+            if metrics or not (output_dir / METRICS_FILE).is_file():
                 log.finish(metrics)
     wait_for_all(strategy, worker)
     return metrics
@@ -182,12 +186,18 @@ def run_stage(
 
 def _bind(
     stage: Stage, output_dir: Path, *, strategy: tf.distribute.Strategy, worker: Worker
-) -> None:
-    """Compare what all workers, and a resumed run, must share; nothing is written before."""
+) -> str | None:
+    """Compare what all workers, and a resumed run, must share; nothing is written before.
+
+    A digest of the settings where the training begins at its first step.
+    """
     settings = {**stage.settings, "precision": dtype_policy(stage.training.precision)}
     shared = {**settings, **stage.shared, "version": __version__}
     check_same_settings(shared, strategy, worker)
+    is_resumed = newest_step(output_dir) > 0
     bind_settings(output_dir, settings, implied=stage.implied_settings, is_writer=worker.is_chief)
+    content = json.dumps(settings, sort_keys=True, default=str)
+    return None if is_resumed else hashlib.sha256(content.encode()).hexdigest()
 
 
 def _make_model(stage: Stage, strategy: tf.distribute.Strategy) -> keras.Model:

@@ -1,8 +1,9 @@
 """Makes the workers of one run agree on settings, first step and stopping; names a lost worker.
 
 Every worker runs the same program; only the chief writes. All decisions follow from reduced values
-or from the step, so they are the same everywhere, but for three: the run's settings, the step at
-which it begins and whether to stop. At the end the workers wait for the chief, which still writes.
+or from the step, so they are the same everywhere, but for four: the run's settings, the step at
+which it begins, whether an evaluation there is still due, and whether to stop. At the end the
+workers wait for the chief, which still writes.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from bert_tf.config.comparison import differences
+from bert_tf.system.listing import AS_LINES, listed
 from bert_tf.training.workers.tf_config import Worker
 
 # What collectives end with where another worker is gone.
@@ -67,7 +69,7 @@ def check_same_settings(
     if different:
         raise ValueError(
             "All workers must be started with the same command, configuration and package. "
-            "Received:\n  " + "\n  ".join(different) + "\nNothing was written."
+            "Received:\n  " + listed(different, **AS_LINES) + "\nNothing was written."
         )
 
 
@@ -82,6 +84,11 @@ def check_same_step(step: int, strategy: tf.distribute.Strategy, worker: Worker)
             "All workers must see the same checkpoints. Received: they would begin differently, "
             f"{', '.join(begins)}. Give --output-dir on storage that all of them see."
         )
+
+
+def holds_for_any(is_so: bool, strategy: tf.distribute.Strategy, worker: Worker) -> bool:
+    """Whether `is_so` of any worker: the same answer for all."""
+    return is_so if worker.num_workers == 1 else bool(_gather([is_so], strategy, worker).any())
 
 
 def wait_for_all(strategy: tf.distribute.Strategy, worker: Worker) -> None:

@@ -66,3 +66,16 @@ def test_a_missing_column_is_named_with_the_nearest_and_the_setting() -> None:
     )
     with pytest.raises(ValueError, match=message):
         table.column("sentense", key=KEY)
+
+
+def test_of_many_columns_a_message_tells_the_first_and_what_is_another() -> None:
+    names = [f"column {number}" for number in range(3000)]
+    tables = ({name: [1] for name in of} for of in (names, [*names[1:], "x"]))
+    wide, other = map(Table.from_columns, tables)
+    with pytest.raises(ValueError, match=r"'column 19' and 2,980 more. Set key") as missing:
+        wide.column("text", key="key")
+    with pytest.raises(
+        ValueError, match=r"Received: x, .* and 2,990 more; .* column 0, "
+    ) as unlike:
+        Table.concatenate([wide, other])
+    assert max(len(str(raised.value)) for raised in (missing, unlike)) < 800
