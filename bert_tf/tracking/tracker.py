@@ -27,6 +27,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from bert_tf.config import TrackingConfig
+from bert_tf.system.disk_space import full_disk
 from bert_tf.system.lookalikes import path_hint
 from bert_tf.tracking.journal import (
     JOURNAL_FILE,
@@ -88,6 +89,40 @@ class Tracker:
         output_dir = Path(output_dir)
         directory = output_dir / TRACKING_FOLDER
         directory.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:  # what is open where the disk is full
+            tracker = cls._opened(
+                stack,
+                directory,
+                config=config,
+                tracking_uri=tracking_uri or DEFAULT_TRACKING_URI,
+                identity={
+                    "tracking_id": uuid.uuid4().hex,
+                    "experiment": config.experiment,
+                    "run_name": run_name
+                    or config.run_name
+                    or f"{stage} {output_dir.resolve().name}",
+                    "stage": stage,
+                },
+                begun={} if begins_with is None else {"begins_with": begins_with},
+            )
+            stack.pop_all()
+        if tracker._sender:
+            tracker._start(tracker._send, tracker._sender)
+            tracker._start(tracker._measure, config.system_metrics_interval_seconds)
+        return tracker
+
+    @classmethod
+    def _opened(
+        cls,
+        stack: contextlib.ExitStack,
+        directory: Path,
+        *,
+        config: TrackingConfig,
+        tracking_uri: str,
+        identity: Mapping[str, str],
+        begun: Mapping[str, str],
+    ) -> Self:
+        """With a journal that is open, and is closed by `stack`, and perhaps a sender."""
         sender = None
         if config.enabled:
             import mlflow  # noqa: F401  Here, not in the thread: imports at the same time collide.
@@ -96,22 +131,13 @@ class Tracker:
             if lock is None:
                 _log.warning("%s: another process is sending this run, these events too", directory)
             else:
-                uri = tracking_uri or DEFAULT_TRACKING_URI
-                sender = Sender(directory, tracking_uri=uri, lock=lock)
+                stack.callback(lock.close)
+                sender = Sender(directory, tracking_uri=tracking_uri, lock=lock)
         journal = Journal(directory / JOURNAL_FILE)
-        identity = journal.first or {
-            "tracking_id": uuid.uuid4().hex,
-            "experiment": config.experiment,
-            "run_name": run_name or config.run_name or f"{stage} {output_dir.resolve().name}",
-            "stage": stage,
-        }
-        begun = {} if begins_with is None else {"begins_with": begins_with}
+        stack.callback(journal.close)
+        identity = journal.first or identity
         journal.append("open", **{name: identity[name] for name in _IDENTITY}, **begun)
-        tracker = cls(directory, journal=journal, sender=sender)
-        if sender:
-            tracker._start(tracker._send, sender)
-            tracker._start(tracker._measure, config.system_metrics_interval_seconds)
-        return tracker
+        return cls(directory, journal=journal, sender=sender)
 
     @property
     def run_id(self) -> str | None:
@@ -178,11 +204,14 @@ class Tracker:
         if self._closed.is_set():
             return
         self._closed.set()
-        self._journal.append("close", status=status)
-        self._deadline = time.monotonic() + timeout_seconds
-        self._ending.set()
-        for thread in self._threads:
-            thread.join(max(0.0, self._deadline - time.monotonic()))
+        try:
+            self._journal.append("close", status=status)
+        finally:  # on a full disk, too
+            self._journal.close()
+            self._deadline = time.monotonic() + timeout_seconds
+            self._ending.set()
+            for thread in self._threads:
+                thread.join(max(0.0, self._deadline - time.monotonic()))
         if self._sender and self._sender.is_pending:
             _log.warning(
                 "%s holds events that the tracking server has not got. Run the same command again, "
@@ -230,7 +259,10 @@ class Tracker:
                     num_failures += 1
                     if num_failures == 1:
                         _log.warning(
-                            "tracking server failed; the run goes on and its events wait in %s: %s",
+                            "%s; the run goes on and its events wait in %s: %s",
+                            "no space for tracking"
+                            if full_disk(error)
+                            else "tracking server failed",
                             self._directory / JOURNAL_FILE,
                             describe_error(error),
                         )

@@ -1,5 +1,6 @@
 """Behaviour of tracking with a SQLite file, a real server that dies, and no server at all."""
 
+import errno
 import json
 import logging
 import math
@@ -17,6 +18,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from bert_tf.config import TrackingConfig
+from bert_tf.tracking.journal import Journal, take_lock
 from bert_tf.tracking.sender import Sender
 from bert_tf.tracking.tracker import (
     SEND_COMMAND,
@@ -508,3 +510,27 @@ def journal_left(tmp_path: Path) -> bytes:
     path = directory / "sent.json"  # it is not there before the first event is sent
     offset = json.loads(path.read_text())["offset"] if path.is_file() else 0
     return (directory / "journal.jsonl").read_bytes()[offset:]
+
+
+def test_a_disk_without_space_is_no_server_that_failed(tmp_path, caplog, monkeypatch):
+    def fail(_sender):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Sender, "send_next", fail)
+    tracker = Tracker.open(tmp_path, config=CONFIG, tracking_uri="sqlite:///x.db", stage="t")
+    tracker.close(timeout_seconds=1)
+    assert "no space for tracking; the run goes on" in caplog.text
+    assert "server failed" not in caplog.text
+
+
+def test_nothing_stays_open_of_a_tracker_that_cannot_write(tmp_path, monkeypatch):
+    def fail(_journal, _kind, **_fields):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "append", fail)
+        with pytest.raises(OSError, match="No space left"):
+            Tracker.open(tmp_path, config=CONFIG, tracking_uri="sqlite:///x.db", stage="t")
+    lock = take_lock(tmp_path / "tracking", wait_seconds=0)
+    assert lock is not None, "the one that failed holds it no more"
+    lock.close()
