@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf.config import Config
+from bert_tf.system.lookalikes import alike_hint
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,8 @@ class Flow:
         for step in self.steps:
             if step.name == name:
                 return step
-        names = ", ".join(step.name for step in self.steps)
+        names = [step.name for step in self.steps]
         raise ValueError(
-            f"A step of {self.name} must be one of {names}. Received: {name!r}. Name one of these."
+            f"A step of {self.name} must be one of {', '.join(names)}. Received: {name!r}. Name "
+            f"one of these.{alike_hint(name, names)}"
         )

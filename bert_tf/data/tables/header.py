@@ -29,6 +29,8 @@ MOST = 0.9
 """Share of a column's cells that makes it one of numbers, or of one shape."""
 NUM_KINDS = 20
 """Different cells of a column that has few, such as labels."""
+NUM_ROWS, LONGEST_CELL = 1000, 1000
+"""Rows, and characters of a cell, that are looked at."""
 LONGEST_KIND = 40
 """Characters of a label."""
 
@@ -77,7 +79,7 @@ def check_no_header(table: Table, *, place: str, key: str) -> None:
     It does where a column of numbers begins with a word.
     """
     for values in table.columns.values():
-        first, *rest = [_text(value) for value in values]
+        first, *rest = [_text(value) for value in values[:NUM_ROWS]]
         if _is_word(first) and len(rest) > 1 and _are_numbers(rest):
             logger.warning(
                 "%s: the first row must be a record, as the table is read without names. "
@@ -93,7 +95,7 @@ def signs_of(table: Table) -> list[Sign]:
     return [
         Sign(name, 0)
         if number in series
-        else _sign(name, [_text(value) for value in values if value is not None])
+        else _sign(name, [_text(value) for value in values[:NUM_ROWS] if value is not None])
         for number, (name, values) in enumerate(table.columns.items())
     ]
 
@@ -181,4 +183,4 @@ def num_words(text: str) -> int:
 
 
 def _text(value: Any) -> str:
-    return canonical_text(str(value))
+    return canonical_text(str(value)[:LONGEST_CELL])

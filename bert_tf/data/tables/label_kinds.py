@@ -39,6 +39,8 @@ def check_labels(labels: Sequence[str], *, key: str) -> None:
         if len(kinds) > MOST_SCORES:
             raise ValueError(f"{question}set {CHECK_SETTING}=false.")
         logger.warning("%sall is well.", question)
+    elif _are_no_classes(kinds, labels):
+        logger.warning("%s A training refuses them.", _many(kinds, labels, key=key))
     elif len(kinds) > max(2, len(labels) / 10) and len(labels) >= FEWEST_TOLD:
         logger.warning("%s", _many(kinds, labels, key=key))
 
@@ -46,9 +48,7 @@ def check_labels(labels: Sequence[str], *, key: str) -> None:
 def check_classes(labels: Sequence[str], *, key: str) -> None:
     """Raise ValueError if all labels of a training cannot be classes: texts, or a column of ids."""
     kinds = list(dict.fromkeys(labels))
-    mostly_differ = len(kinds) > len(labels) / 2 and len(labels) > FEW_LABELS
-    are_texts = len(kinds) > max(2, len(labels) / 10) and _are_sentences(kinds)
-    if mostly_differ or are_texts:
+    if _are_no_classes(kinds, labels):
         raise ValueError(
             f"{_many(kinds, labels, key=key)} Set {key} to the column of the classes; if these are "
             f"classes, set {CHECK_SETTING}=false."
@@ -64,6 +64,11 @@ def regression_question(labels: Sequence[str]) -> str:
         if scores
         else ""
     )
+
+
+def _are_no_classes(kinds: Sequence[str], labels: Sequence[str]) -> bool:
+    mostly_differ = len(kinds) > len(labels) / 2 and len(labels) > FEW_LABELS
+    return mostly_differ or (len(kinds) > max(2, len(labels) / 10) and _are_sentences(kinds))
 
 
 def _fractions(kinds: Sequence[str]) -> list[str]:
