@@ -171,7 +171,8 @@ def export(config: "Config", output_dir: str, *, check: bool, serving_version: s
 @click.option(
     "--lower-case/--no-lower-case",
     default=None,
-    help="Of Google's and Model Garden's checkpoints. Default: told by the vocabulary.",
+    help="Of Google's, Model Garden's and Hugging Face's checkpoints. Default: as their files say, "
+    "or told by the vocabulary.",
 )
 @click.option("--text-pairs", is_flag=True, help="The classifier takes two texts.")
 def convert(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bert_tf.cli.process import show_errors, tracking_uri
+from bert_tf.config.registry_names import check_alias, check_name
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,6 +38,18 @@ def _refuse_number(_context: Any, _parameter: Any, alias: str | None) -> str | N
     return alias
 
 
+def _checked(check: Callable[[str], str]) -> Callable[..., str | None]:
+    """A check of an option's value, made before the command begins."""
+
+    def callback(_context: Any, _parameter: Any, value: str | None) -> str | None:
+        try:
+            return None if value is None else check(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return callback
+
+
 def choose_version(command: Callable[..., None]) -> Callable[..., None]:
     """The options that choose a version: a name, and an alias or a number."""
 
@@ -54,7 +67,12 @@ def choose_version(command: Callable[..., None]) -> Callable[..., None]:
 
 @registry.command()
 @click.option("--model", required=True, type=click.Path(), help="SavedModel, or BASE/NAME.")
-@click.option("--name", required=True, help="Registered model; made if there is none.")
+@click.option(
+    "--name",
+    required=True,
+    callback=_checked(check_name),
+    help="Registered model; made if there is none.",
+)
 @click.option(
     "--run-dir", type=click.Path(), help="Output folder of the training: its run, metrics, files."
 )
@@ -64,7 +82,7 @@ def choose_version(command: Callable[..., None]) -> Callable[..., None]:
     is_flag=True,
     help="Keep the model folder RUN_DIR in the version, too: training can go on from it.",
 )
-@click.option("--alias", callback=_refuse_number, help="Alias the new version gets at once.")
+@click.option("--alias", callback=_checked(check_alias), help="Alias the new version gets at once.")
 def register(
     model: str, name: str, run_dir: str | None, keeps_model: bool, alias: str | None
 ) -> None:
@@ -86,7 +104,7 @@ def register(
             **(read_training(run_dir) if run_dir else {}),
         )
         result = f"{name} version {version.version} is registered"
-        if alias:
+        if alias is not None:
             try:
                 promote(name=name, version=version.version, alias=alias, tracking_uri=tracking_uri)
             except (ValueError, ConnectionError) as error:
@@ -98,7 +116,7 @@ def register(
 @registry.command()
 @click.option("--name", required=True, help="Registered model.")
 @click.option("--version", required=True, type=click.IntRange(min=1))
-@click.option("--alias", default="champion", show_default=True, callback=_refuse_number)
+@click.option("--alias", default="champion", show_default=True, callback=_checked(check_alias))
 def promote(name: str, version: int, alias: str) -> None:
     """Move an alias to a version. The version that was champion becomes previous."""
     with connect() as tracking_uri:
@@ -178,24 +196,31 @@ def make_table(versions: "Sequence[RegisteredVersion]") -> "Table":
     """The versions as a table for a terminal."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("name", "version", "aliases", "metrics", "registered (UTC)", "run"):
         table.add_column(heading, overflow="fold")
     for version in versions:
-        table.add_row(*_make_row(version, separator="\n"))
+        table.add_row(*map(Text, _make_row(version, separator="\n")))  # as it is, not as markup
     return table
 
 
 def _make_row(version: "RegisteredVersion", *, separator: str) -> list[str]:
+    metrics = (f"{_visible(k)} {value:.4g}" for k, value in sorted(version.metrics.items()))
     return [
-        version.name,
+        _visible(version.name),
         str(version.version),
         separator.join(version.aliases),
-        separator.join(f"{key} {value:.4g}" for key, value in sorted(version.metrics.items())),
+        separator.join(metrics),
         f"{version.created_at:%Y-%m-%d %H:%M}",
         version.run_id or "",
     ]
+
+
+def _visible(text: str) -> str:
+    """With escapes for what would end a line, begin a column or steer a terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _describe(version: "RegisteredVersion") -> dict[str, Any]:

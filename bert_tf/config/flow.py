@@ -1,11 +1,16 @@
 """The section `flow`: what a flow needs beside the sections of its commands."""
 
 import re
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import pydantic
 
+from bert_tf.config.registry_names import check_name
 from bert_tf.config.section import Rate, Section, Share
+
+_RegisteredName = Annotated[
+    str, pydantic.Field(pattern=r"^[\w.-]+$"), pydantic.AfterValidator(check_name)
+]
 
 
 class FlowConfig(Section):
@@ -15,9 +20,9 @@ class FlowConfig(Section):
     `_PASSWORD`, `AWS_SECRET_ACCESS_KEY` and so on).
     """
 
-    model_name: str = pydantic.Field(default="classifier", pattern=r"^[\w.-]+$")
+    model_name: _RegisteredName = "classifier"
     """Registered model of the classifier, and its folder below `serving_dir`."""
-    encoder_name: str | None = pydantic.Field(default=None, pattern=r"^[\w.-]+$")
+    encoder_name: _RegisteredName | None = None
     """Registered model of the encoder. Default: `model_name` and `-encoder`."""
     encoder_alias: str = "champion"
     """The version of the encoder that a classifier is made on."""
@@ -91,6 +96,11 @@ class FlowConfig(Section):
                 "serving_dir on a store needs server_url: a server that is started for the smoke "
                 "test sees this machine's folders. Received: no server_url. Set it."
             )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _encoder_has_a_name(self) -> Self:
+        check_name(self.encoder)
         return self
 
     @property

@@ -11,6 +11,7 @@ from bert_tf.conversion import google, huggingface, keras_nlp, model_garden
 from bert_tf.conversion.checkpoint import ForeignCheckpoint, Model
 from bert_tf.data.text.tokenizer import TOKENIZER_FILES, Tokenizer
 from bert_tf.data.text.vocabulary import VOCABULARY_FILE
+from bert_tf.data.text.vocabulary_case import warn_of_lower_cased_hangul, warn_of_unknown_words
 from bert_tf.models.description import DESCRIPTION_FILE, load_description
 from bert_tf.models.folder import save_model
 from bert_tf.system.files import hidden_folder
@@ -29,8 +30,8 @@ FORMATS: dict[str, ModuleType] = {
 }
 """Each has `is_checkpoint`, `open_checkpoint` and, but for Model Garden, `write_checkpoint`."""
 READABLE = (OWN, *FORMATS)
-WITHOUT_CASE = ("google", "model-garden")
-"""Whose files do not say whether text is lower-cased."""
+WITHOUT_CASE = ("google", "model-garden", "huggingface")
+"""Whose files do not say whether text is lower-cased, or need not."""
 WRITABLE = (OWN, *(name for name, module in FORMATS.items() if hasattr(module, "write_checkpoint")))
 
 
@@ -94,8 +95,8 @@ def load_checkpoint(
 
     Args:
         source: a folder, or the prefix of a TensorFlow checkpoint.
-        lower_case: for Google's and Model Garden's, whose files do not say; None looks at the
-            vocabulary.
+        lower_case: for Google's and Model Garden's, whose files do not say, and Hugging Face's,
+            which need not; None takes what they say, or looks at the vocabulary.
         dtype: a Keras dtype policy.
 
     Raises:
@@ -106,7 +107,7 @@ def load_checkpoint(
     name = source_format or detect_format(source)
     if lower_case is not None and name not in WITHOUT_CASE:
         raise ValueError(
-            f"{source}: lower_case is for {' and '.join(WITHOUT_CASE)} only: the files of "
+            f"{source}: lower_case is for {', '.join(WITHOUT_CASE)} only: the files of "
             f"{name} say it themselves. Received: lower_case={lower_case}. Leave it out."
         )
     if name == OWN:
@@ -127,7 +128,21 @@ def load_checkpoint(
             f"{source}: its configuration must have the form that {name} writes. Received: "
             f"{error!r}. BERT_TF_DEBUG=1 shows where."
         ) from error
-    return checkpoint.build(dtype=dtype)
+    model = checkpoint.build(dtype=dtype)
+    if model.tokenizer is not None:
+        _warn_of_case(model.tokenizer, source=str(source))
+    return model
+
+
+def _warn_of_case(tokenizer: Tokenizer, *, source: str) -> None:
+    settings = tokenizer.settings
+    warn_of_lower_cased_hangul(
+        tokenizer.vocabulary,
+        lower_case=settings["lower_case"],
+        strip_accents=settings["strip_accents"],
+        source=source,
+    )
+    warn_of_unknown_words(tokenizer, source=source)
 
 
 def detect_format(source: str | Path) -> str:

@@ -9,8 +9,7 @@ lower-cased, Google's `do_lower_case`: the vocabulary tells (see `is_uncased`).
 
 import json
 import logging
-import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from bert_tf.conversion.checkpoint import (
 )
 from bert_tf.data.text import vocabulary
 from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.vocabulary_case import is_uncased
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.tensors import (
     Entry,
@@ -262,25 +262,6 @@ def read_tokenizer(path: Path, *, vocab_size: int, lower_case: bool | None) -> T
         unicode_normalization="none",
         max_word_characters=MAX_WORD_CHARACTERS,
     )
-
-
-def is_uncased(tokens: Iterable[str]) -> bool:
-    """Whether no token would be another one without capitals and accents.
-
-    That is so in an uncased vocabulary: no text gives a token that its normaliser would change.
-    A cased one has capitals, accents or whole Hangul syllables. Control tokens do not count:
-    `[CLS]`, `[unused1]`, and `<S>` of Google's Chinese model.
-    """
-
-    def is_control(token: str) -> bool:
-        return (token[:1], token[-1:]) in (("[", "]"), ("<", ">"))
-
-    return not any(_uncased(token) != token for token in tokens if not is_control(token))
-
-
-def _uncased(text: str) -> str:
-    decomposed = unicodedata.normalize("NFD", text.lower())
-    return "".join(c for c in decomposed if unicodedata.category(c) != "Mn")
 
 
 def _describe(

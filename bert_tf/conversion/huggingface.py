@@ -158,8 +158,11 @@ def is_checkpoint(path: Path) -> bool:
     return any((path / name).is_file() for name in (WEIGHTS_FILE, SHARDS_FILE, *PICKLES))
 
 
-def open_checkpoint(path: Path) -> ForeignCheckpoint:
+def open_checkpoint(path: Path, *, lower_case: bool | None = None) -> ForeignCheckpoint:
     """Open a folder.
+
+    Args:
+        lower_case: see `huggingface_tokenizer.read_tokenizer`.
 
     Raises:
         FileNotFoundError: a file is not there.
@@ -178,7 +181,9 @@ def open_checkpoint(path: Path) -> ForeignCheckpoint:
     return ForeignCheckpoint(
         source=str(path),
         description=description,
-        tokenizer=huggingface_tokenizer.read_tokenizer(path, vocab_size=int(config["vocab_size"])),
+        tokenizer=huggingface_tokenizer.read_tokenizer(
+            path, vocab_size=int(config["vocab_size"]), lower_case=lower_case
+        ),
         entries=entries(description),
         shapes=shapes,
         read=read,

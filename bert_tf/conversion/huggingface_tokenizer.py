@@ -12,6 +12,13 @@ from typing import Any
 import tokenizers
 
 from bert_tf.conversion.checkpoint import read_json, refuse, with_placeholders
+from bert_tf.conversion.huggingface_case import (
+    BERT_CLASSES,
+    GENERIC_CLASSES,
+    Files,
+    class_name,
+    decide_case,
+)
 from bert_tf.data.text import vocabulary
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.system.files import write_whole
@@ -21,15 +28,6 @@ CONFIG_FILE = "tokenizer_config.json"
 TOKENIZER_FILE = "tokenizer.json"
 MAP_FILE = "special_tokens_map.json"
 ADDED_FILE = "added_tokens.json"
-BERT_CLASSES = (
-    "BertTokenizer",
-    "BertTokenizerFast",
-    "DistilBertTokenizer",
-    "DistilBertTokenizerFast",
-)
-"""Their settings stand in the configuration, with the defaults of `_cases`."""
-GENERIC_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")
-"""These take `tokenizer.json` as it is."""
 CONTROL_TOKENS = {
     "pad_token": vocabulary.PAD,
     "unk_token": vocabulary.UNK,
@@ -41,8 +39,15 @@ DEFAULT_MAX_WORD_CHARACTERS = 100
 UNICODE_FORMS = ("NFC", "NFKC")
 
 
-def read_tokenizer(path: Path, *, vocab_size: int) -> Tokenizer | None:
+def read_tokenizer(
+    path: Path, *, vocab_size: int, lower_case: bool | None = None
+) -> Tokenizer | None:
     """The tokenizer of a folder, or None where it holds no vocabulary.
+
+    Args:
+        vocab_size: rows of the embedding table; the vocabulary is filled up to it.
+        lower_case: overrules the files; None takes what they say, and where they say nothing
+            asks `is_uncased`.
 
     Raises:
         ValueError: the files contradict each other, or ask for something other than BERT's
@@ -61,7 +66,9 @@ def read_tokenizer(path: Path, *, vocab_size: int) -> Tokenizer | None:
     faults += _foreign_settings(config, backend, forms, bert)
     if lists[0] != lists[-1]:
         faults.append(f"{VOCABULARY_FILE} and {TOKENIZER_FILE} with other tokens or ids")
-    (lower_case, strip_accents), contradictions = _cases(config, backend, bert)
+    (lower_case, strip_accents), contradictions = decide_case(
+        Files(config, backend, bert), lists[0], asked_for=lower_case, source=str(path)
+    )
     refuse(str(path), faults + contradictions, what="the tokenizer must be BERT's WordPiece.")
     return Tokenizer(
         with_placeholders(lists[0], vocab_size=vocab_size, source=str(path)),
@@ -158,12 +165,12 @@ def _foreign_settings(
     model = backend.get("model") or {}
     before = (backend.get("pre_tokenizer") or {}).get("type")
     after = (backend.get("post_processor") or {}).get("type")
-    is_bert = _class_name(config) in BERT_CLASSES
+    is_bert = class_name(config) in BERT_CLASSES
     checks = (
         ("tokenize_chinese_chars", config.get("tokenize_chinese_chars", True), (True,)),
         ("do_basic_tokenize", config.get("do_basic_tokenize", True), (True,)),
         ("never_split", config.get("never_split") or None, (None,)),
-        ("tokenizer_class", _class_name(config), (*BERT_CLASSES, *GENERIC_CLASSES)),
+        ("tokenizer_class", class_name(config), (*BERT_CLASSES, *GENERIC_CLASSES)),
         ("handle_chinese_chars", bert.get("handle_chinese_chars", True), (True,)),
         ("clean_text", bert.get("clean_text", True), (True,)),
         ("pre_tokenizer", before, ("BertPreTokenizer",) if backend else (None,)),
@@ -178,34 +185,6 @@ def _foreign_settings(
     if is_bert and forms:
         faults.append(f"normalizer {forms[0]} with a Bert class")
     return faults
-
-
-def _cases(
-    config: Mapping[str, Any], backend: Mapping[str, Any], bert: Mapping[str, Any]
-) -> tuple[tuple[bool, bool], list[str]]:
-    """Whether text is lower-cased and loses accents, and where the files contradict each other."""
-    by_config = _case(config.get("do_lower_case", True), config.get("strip_accents"))
-    by_backend = _case(bert.get("lowercase", True), bert.get("strip_accents"))
-    rules_config = _class_name(config) in BERT_CLASSES or not backend
-    ruling = by_config if rules_config else by_backend
-    faults = []
-    if rules_config and bert and by_backend != by_config:
-        faults.append(
-            f"lower case {by_config[0]} and accents stripped {by_config[1]} by {CONFIG_FILE} (or "
-            f"its defaults), but {by_backend[0]} and {by_backend[1]} by {TOKENIZER_FILE}"
-        )
-    if ruling == (False, True):
-        faults.append("strip_accents=True with do_lower_case=False")
-    return ruling, faults
-
-
-def _case(lower_case: bool, strip_accents: bool | None) -> tuple[bool, bool]:
-    """Unsaid, accents go with the capitals."""
-    return lower_case, lower_case if strip_accents is None else strip_accents
-
-
-def _class_name(config: Mapping[str, Any]) -> str:
-    return str(config.get("tokenizer_class") or BERT_CLASSES[0])
 
 
 def _max_word_characters(backend: Mapping[str, Any]) -> int:

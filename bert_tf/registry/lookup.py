@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from bert_tf.config.registry_names import name_fault
 from bert_tf.exporting.version_folders import listed as listed_versions
 from bert_tf.registry.lock import PREFIX as LOCK_PREFIX
 from bert_tf.system.listing import listed
@@ -46,12 +47,16 @@ def find_model(client: Any, name: str) -> Any:
     try:
         return client.get_registered_model(name)
     except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+        # Of a name that it does not take, MLflow does not look whether the database has it.
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
-        names = sorted(known.name for known in search_models(client))
+        known = {model.name: model for model in search_models(client)}
+        if name in known:
+            return known[name]
         raise ValueError(
             f"the model must be registered. Received: {name!r}. "
-            f"Registered: {listed(names, max_items=20) or 'nothing yet'}.{alike_hint(name, names)}"
+            f"Registered: {listed(sorted(known), max_items=20) or 'nothing yet'}."
+            f"{alike_hint(name, known)}"
         ) from error
 
 
@@ -59,16 +64,16 @@ def find_version(client: Any, name: str, alias_or_version: str | int) -> Any:
     """The version with this number or alias. The error names the ones there are."""
     model = find_model(client, name)
     wanted = str(alias_or_version)
-    numbers = sorted((version.version for version in search_versions(client, name)), key=int)
+    versions = {str(version.version): version for version in search_versions(client, name)}
     number = wanted if wanted.isdigit() else str(model.aliases.get(wanted))
-    if number not in map(str, numbers):
+    if number not in versions:
         aliases = [f"{alias} ({version})" for alias, version in sorted(model.aliases.items())]
         raise ValueError(
             f"{name} must have the version or alias asked for. Received: {wanted!r}. "
-            f"Versions: {listed_versions(map(int, numbers))}; "
+            f"Versions: {listed_versions(map(int, versions))}; "
             f"aliases: {listed(aliases) or 'none'}.{alike_hint(wanted, model.aliases)}"
         )
-    return client.get_model_version(name, number)
+    return versions[number]
 
 
 def search_models(client: Any) -> Iterator[Any]:
@@ -78,8 +83,18 @@ def search_models(client: Any) -> Iterator[Any]:
 
 
 def search_versions(client: Any, name: str) -> Iterator[Any]:
-    """All versions of the model `name`."""
-    return _all_pages(client.search_model_versions, filter_string=f"name = '{name}'")
+    """All versions of the model `name`, whatever tool gave it that name.
+
+    MLflow's filters know no way to write a quotation mark: of such names all versions are read.
+    """
+    options = {} if name_fault(name) else {"filter_string": f"name = '{name}'"}
+    versions = _all_pages(client.search_model_versions, **options)
+    return (version for version in versions if version.name == name)
+
+
+def search_all_versions(client: Any) -> Iterator[Any]:
+    """All versions of all registered models."""
+    return _all_pages(client.search_model_versions)
 
 
 def _all_pages(search: Any, **options: Any) -> Iterator[Any]:

@@ -11,12 +11,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bert_tf.config.registry_names import check_alias, check_name
 from bert_tf.exporting.mlflow_model import (
     check_example,
     enter_run,
     log_model,
     make_example,
     make_signature,
+)
+from bert_tf.registry.checks import (
+    check_experiment,
+    checked_files,
+    checked_metrics,
+    checked_tags,
+    parted_tags,
 )
 from bert_tf.registry.lock import locked
 from bert_tf.registry.lookup import (
@@ -26,10 +34,10 @@ from bert_tf.registry.lookup import (
     find_model,
     find_version,
     open_registry,
+    search_all_versions,
     search_models,
     search_versions,
 )
-from bert_tf.system.lookalikes import path_hint
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
 FILES_FOLDER = "files"
@@ -40,7 +48,6 @@ FINGERPRINT_TAG = "bert_tf.fingerprint"
 
 _log = logging.getLogger(__name__)
 
-_METRIC_TAG = "metric."
 _DESCRIPTION_CHARACTERS = 5000  # what MLflow's database keeps
 
 
@@ -80,7 +87,8 @@ def register(
     unknown to the server; `files` go into the run's folder `FILES_FOLDER`. `metrics` and `tags` are
     kept with the version. An export's card (`exporting.model_card`) becomes the version's
     description and joins the files. `input_example` is a DataFrame, or texts for the one input;
-    default: a row of text. The model must answer it before anything is stored.
+    default: a row of text. The model must answer it before anything is stored, and names, tags,
+    metrics and files are checked before that: what is refused leaves no run, model or version.
 
     Args:
         model_dir: the model folder, kept as well: `fetch_model` gives it back to be trained on.
@@ -89,9 +97,15 @@ def register(
     """
     from bert_tf.exporting.model_card import make_card
 
+    check_name(name)
+    check_experiment(experiment)
+    metrics = checked_metrics(metrics)
+    fingerprint_tags = {FINGERPRINT_TAG: fingerprint} if fingerprint else {}
+    tags = checked_tags({**fingerprint_tags, **(tags or {})}, metrics)
+    files = checked_files(files)
     saved_model_dir = Path(saved_model_dir)
     signature = make_signature(saved_model_dir)
-    files = [_existing(path) for path in files]
+    card = make_card(saved_model_dir, name=name)
     example = make_example(input_example, signature=signature)
     check_example(saved_model_dir, example=example)
     folders = {SAVED_MODEL: saved_model_dir}
@@ -103,10 +117,8 @@ def register(
         if model_dir is not None:
             folders[MODEL_FOLDER] = stack.enter_context(_without_checkpoints(Path(model_dir)))
         run = stack.enter_context(enter_run(client, run_id, experiment))
-        card = make_card(saved_model_dir, name=name)
         is_new = run.info.run_id != run_id
         _log_to_run(client, run.info.run_id, metrics if is_new else None, files, card)
-        _ensure_name(client, name)
         model = log_model(
             client,
             run=run,
@@ -115,18 +127,14 @@ def register(
             signature=signature,
             example=example,
         )
+        _ensure_name(client, name)  # not before: a model without a version is of no use
         version = client.create_model_version(
             name,
             source=model.artifact_location,  # models:/ID is looked up in the process's default
             run_id=run.info.run_id,
             model_id=model.model_id,
             description=card and card[:_DESCRIPTION_CHARACTERS],
-            tags={
-                MODEL_TAG: model.model_id,
-                **({FINGERPRINT_TAG: fingerprint} if fingerprint else {}),
-                **{key: str(value) for key, value in (tags or {}).items()},
-                **{f"{_METRIC_TAG}{k}": repr(float(v)) for k, v in (metrics or {}).items()},
-            },
+            tags={MODEL_TAG: model.model_id, **tags},
         )
         link = json.dumps([{"name": name, "version": version.version}])
         client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": link})
@@ -152,6 +160,7 @@ def promote(
     Raises:
         ValueError: another version holds the alias, or another promotion is under way.
     """
+    check_alias(alias)
     with open_registry(tracking_uri) as client:
         chosen = find_version(client, name, version)
         with locked(client, name):
@@ -188,12 +197,15 @@ def read_aliases(*, name: str, tracking_uri: str) -> dict[str, int]:
 
 def remove_alias(*, name: str, alias: str, tracking_uri: str) -> None:
     """No version of `name` has the alias from then on."""
-    with open_registry(tracking_uri) as client, locked(client, name):
-        client.delete_registered_model_alias(name, alias)
+    with open_registry(tracking_uri) as client:
+        find_model(client, name)
+        with locked(client, name):
+            client.delete_registered_model_alias(name, alias)
 
 
 def set_tags(*, name: str, version: int, tags: Mapping[str, str], tracking_uri: str) -> None:
     """Tags of a version; the last value of a key stays."""
+    tags = checked_tags(tags, {})
     with open_registry(tracking_uri) as client:
         for key, value in tags.items():
             client.set_model_version_tag(name, str(version), key, value)
@@ -209,11 +221,16 @@ def get_version(*, name: str, alias_or_version: str | int, tracking_uri: str) ->
 def list_versions(*, name: str | None = None, tracking_uri: str) -> list[RegisteredVersion]:
     """Versions of `name`, or of all models, by name and number."""
     with open_registry(tracking_uri) as client:
-        names = [model.name for model in search_models(client)] if name is None else [name]
+        if name is None:
+            models = {model.name: model for model in search_models(client)}
+            found = search_all_versions(client)
+        else:
+            models = {name: find_model(client, name)}
+            found = search_versions(client, name)
         versions = [
-            _describe_version(version, aliases=model.aliases)
-            for model in (find_model(client, known) for known in names)
-            for version in search_versions(client, model.name)
+            _describe_version(version, aliases=models[version.name].aliases)
+            for version in found
+            if version.name in models
         ]
     return sorted(versions, key=lambda version: (version.name, version.version))
 
@@ -250,7 +267,7 @@ def _log_to_run(
     from bert_tf.exporting.model_card import CARD_FILE
 
     for key, value in (metrics or {}).items():
-        client.log_metric(run_id, key, float(value))
+        client.log_metric(run_id, key, value)
     for path in files:
         client.log_artifact(run_id, str(path), FILES_FOLDER)
     if card:
@@ -268,30 +285,14 @@ def _ensure_name(client: Any, name: str) -> None:
 
 
 def _describe_version(version: Any, *, aliases: Mapping[str, Any]) -> RegisteredVersion:
+    metrics, tags = parted_tags(version.tags)
     return RegisteredVersion(
         name=version.name,
         version=int(version.version),
         aliases=tuple(sorted(a for a, v in aliases.items() if str(v) == str(version.version))),
-        metrics={
-            key.removeprefix(_METRIC_TAG): float(value)
-            for key, value in version.tags.items()
-            if key.startswith(_METRIC_TAG)
-        },
-        tags={
-            key: value
-            for key, value in version.tags.items()
-            if not key.startswith(_METRIC_TAG) and key != MODEL_TAG
-        },
+        metrics=metrics,
+        tags={key: value for key, value in tags.items() if key != MODEL_TAG},
         created_at=datetime.fromtimestamp(version.creation_timestamp / 1000, tz=UTC),
         run_id=version.run_id or None,
         model_id=version.tags.get(MODEL_TAG),
     )
-
-
-def _existing(path: str | Path) -> Path:
-    if not Path(path).exists():
-        raise FileNotFoundError(
-            f"{path}: a file to register must exist. Received: no such file. Leave it out."
-            f"{path_hint(path)}"
-        )
-    return Path(path)

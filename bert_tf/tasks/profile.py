@@ -1,11 +1,16 @@
 """Encoded examples in, their text profile out, with which later texts are compared for drift."""
 
+import logging
+
 import numpy as np
 
 from bert_tf.data.batches.labelled import Encoded, EncodedTexts
 from bert_tf.data.inspection.text_profile import MAX_TEXTS, TextProfile
+from bert_tf.data.text.vocabulary_case import MAX_UNKNOWN_SHARE
 from bert_tf.tasks.base import Task
 from bert_tf.tasks.examples import Examples
+
+log = logging.getLogger(__name__)
 
 
 def profile_encoded(encoded: Encoded, examples: Examples, task: Task) -> TextProfile:
@@ -18,8 +23,15 @@ def profile_encoded(encoded: Encoded, examples: Examples, task: Task) -> TextPro
     if isinstance(encoded, EncodedTexts):
         lengths, num_unknown = (numbers[::step] for numbers in encoded.first_tokens())
     seen = examples if step == 1 else examples.take(range(0, len(examples), step))
-    return TextProfile.of(
+    profile = TextProfile.of(
         lengths=lengths,
         num_unknown=int(num_unknown.sum()),
         label_counts=task.target_counts(seen),
     )
+    if profile.unknown_share > MAX_UNKNOWN_SHARE:
+        log.warning(
+            "%.1f%% of the tokens of %d texts are [UNK]: the vocabulary does not fit them, or is "
+            "read with another case than it was made with (tokenizer.json beside it says which).",
+            *(100 * profile.unknown_share, len(lengths)),
+        )
+    return profile

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import yaml
 from click.testing import CliRunner
 
@@ -140,8 +141,31 @@ def test_case_is_said_where_the_files_do_not_say_it(tmp_path):
     run("convert", "--from", google, "--to", tmp_path / "b", "--lower-case")
     assert load_checkpoint(tmp_path / "b").tokenizer.settings["lower_case"] is True
     source = with_tokenizer(tmp_path, "BertModel")
-    said = run("convert", "--from", source, "--to", tmp_path / "c", "--no-lower-case", exit_code=1)
-    assert "lower_case is for google and model-garden only" in said
+    run("convert", "--from", source, "--to", tmp_path / "c", "--lower-case")
+    assert load_checkpoint(tmp_path / "c").tokenizer.settings["lower_case"] is True
+    said = run(
+        *("convert", "--from", tmp_path / "c", "--to", tmp_path / "d", "--no-lower-case"),
+        exit_code=1,
+    )
+    assert "lower_case is for google, model-garden, huggingface only" in said
+
+
+def test_a_korean_vocabulary_alone_is_read_with_its_case(tmp_path, caplog):
+    source = with_tokenizer(tmp_path, "BertModel")
+    for file in ("tokenizer_config.json", "tokenizer.json", "special_tokens_map.json"):
+        (source / file).unlink(missing_ok=True)
+    words = ["한국어", "영화", "좋다", "##은"]
+    tokens = "".join(f"{token}\n" for token in (*CONTROL_TOKENS, *words))
+    (source / "vocab.txt").write_text(tokens, encoding="utf-8")
+    run("convert", "--from", source, "--to", tmp_path / "told")
+    tokenizer = load_checkpoint(tmp_path / "told").tokenizer
+    ids = tokenizer.tokenize(tf.constant(["한국어 영화 좋은"])).to_list()[0]
+    assert ids[:2] == [5, 6]
+    assert "should not be read lower-cased" not in caplog.text
+    assert "become [UNK]" not in caplog.text
+    run("convert", "--from", source, "--to", tmp_path / "wrong", "--lower-case")
+    assert "a vocabulary with Hangul should not be read lower-cased" in caplog.text
+    assert "3 of a sample of 3 words become [UNK], such as '한국어', '영화'" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["google", "keras-nlp"])

@@ -18,6 +18,7 @@ from bert_tf.cli.main import main
 from bert_tf.cli.registry import make_table
 from bert_tf.config import TrackingConfig
 from bert_tf.registry import RegisteredVersion
+from bert_tf.registry.lock import lock_name
 from bert_tf.tracking.tracker import Tracker
 from tests.mlflow_stores import free_port, make_database
 
@@ -137,7 +138,7 @@ def test_table_shows_aliases_metrics_and_run() -> None:
 
 
 def test_failures_are_messages_with_exit_code_1(
-    run: Run, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, exported: Path, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = ("--model", exported, "--name", "reviews")
     assert run("list").stderr == "No version is registered.\n"
@@ -145,8 +146,9 @@ def test_failures_are_messages_with_exit_code_1(
     assert result.stderr == (
         "Error: the model must be registered. Received: 'reviews'. Registered: nothing yet.\n"
     )
-    result = run("register", *model, "--alias", "latest", exit_code=1)
-    assert "Error: reviews version 1 is registered, but not as latest: " in result.stderr
+    MlflowClient(uri).create_registered_model(lock_name("reviews", 1))  # another promotes
+    result = run("register", *model, "--alias", "stable", exit_code=1)
+    assert "Error: reviews version 1 is registered, but not as stable: " in result.stderr
     result = run("register", "--model", tmp_path, "--name", "reviews", exit_code=1)
     assert "must be a SavedModel, or a folder of numbered versions" in result.stderr
     result = run("register", *model, "--run-dir", tmp_path / "none", exit_code=1)
@@ -168,6 +170,10 @@ def test_failures_are_messages_with_exit_code_1(
         (["promote", "--name", "a", "--version", "0"], "0 is not in the range x>=1"),
         (
             ["promote", "--name", "a", "--version", "1", "--alias", "3"],
+            "Received: '3'. Choose another alias.",
+        ),
+        (
+            ["fetch", "--name", "a", "--alias", "3", "--output-dir", "b"],
             "an alias must not be a number. Received: 3.",
         ),
         (["register", "--name", "a"], "Missing option '--model'"),

@@ -13,6 +13,7 @@ import tensorflow as tf
 from bert_tf.conversion import google, model_garden
 from bert_tf.conversion.convert import convert_checkpoint, detect_format, load_checkpoint
 from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.vocabulary_case import is_uncased
 from bert_tf.models.tensors import stored_tensors, weights_by_name
 from tests.conversion.our_results import our_results
 
@@ -87,10 +88,10 @@ def test_outputs_loss_and_every_gradient_are_googles(case, batch):
     assert not names
 
 
-@pytest.mark.parametrize(("case", "is_uncased"), [("pretraining", True), ("classifier", False)])
-def test_token_ids_are_googles(case, is_uncased):
+@pytest.mark.parametrize(("case", "lower_case"), [("pretraining", True), ("classifier", False)])
+def test_token_ids_are_googles(case, lower_case):
     tokenizer = load_checkpoint(GOLDEN / case).tokenizer
-    assert tokenizer.settings["lower_case"] is is_uncased
+    assert tokenizer.settings["lower_case"] is lower_case
     expected = load_npz(GOLDEN / case / "expected.npz")
     sentences = json.loads((GOLDEN / "sentences.json").read_text(encoding="utf-8"))
     for number, ids in enumerate(tokenizer.tokenize(tf.constant(sentences)).to_list()):
@@ -332,7 +333,7 @@ def test_regression_is_refused(tmp_path):
     ],
 )
 def test_the_vocabulary_tells_whether_text_is_lower_cased(tokens, expected):
-    assert google.is_uncased(tokens) is expected
+    assert is_uncased(tokens) is expected
 
 
 def test_a_vocabulary_is_filled_up_to_the_embedding_table(tmp_path):

@@ -111,10 +111,84 @@ def test_without_a_limit_there_is_none(folder: Path) -> None:
     assert huggingface_tokenizer.max_length(folder) is None
 
 
-def test_the_default_is_lower_case_as_in_transformers(folder: Path) -> None:
-    (folder / "tokenizer.json").unlink()
-    (folder / "tokenizer_config.json").unlink()
-    tokenizer = read(folder)
+UNCASED, CASED = ["cat", "##s"], ["Cat", "##s"]
+KOREAN, UNCASED_KOREAN = ["한국", "##어", "영화"], ["\u1112\u1161\u11ab", "##\u110b\u1165"]
+WORDS = {"uncased": UNCASED, "cased": CASED, "korean": KOREAN, "jamo": UNCASED_KOREAN}
+
+
+def write_vocabulary(folder: Path, words: list[str], **settings: Any) -> list[str]:
+    """A folder of `vocab.txt` alone, or with a configuration of `settings`."""
+    tokens = [*CONTROL_TOKENS, "[unused0]", *words]
+    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8")
+    if settings:
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return tokens
+
+
+def case_of(folder: Path, tokens: list[str], **options: Any) -> tuple[bool, bool]:
+    tokenizer = huggingface_tokenizer.read_tokenizer(folder, vocab_size=len(tokens), **options)
     assert tokenizer is not None
-    assert tokenizer.settings["lower_case"]
-    assert tokenizer.settings["strip_accents"]
+    return tokenizer.settings["lower_case"], tokenizer.settings["strip_accents"]
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "case"),
+    [
+        ("uncased", {}, (True, True)),
+        ("jamo", {}, (True, True)),
+        ("cased", {}, (False, False)),
+        ("korean", {}, (False, False)),
+        ("korean", {"model_max_length": 64}, (False, False)),
+        ("korean", {"do_lower_case": None}, (False, False)),
+        ("korean", {"strip_accents": False}, (True, False)),
+        ("cased", {"strip_accents": False}, (False, False)),
+        ("korean", {"do_lower_case": True}, (True, True)),
+        ("uncased", {"do_lower_case": False}, (False, False)),
+    ],
+)
+def test_the_vocabulary_tells_the_case_where_the_files_do_not(
+    tmp_path: Path, words: str, settings: dict[str, Any], case: tuple[bool, bool]
+) -> None:
+    tokens = write_vocabulary(tmp_path, WORDS[words], **settings)
+    assert case_of(tmp_path, tokens) == case
+
+
+@pytest.mark.parametrize(
+    ("settings", "lower_case", "case"),
+    [
+        ({}, True, (True, True)),
+        ({}, False, (False, False)),
+        ({"do_lower_case": True}, False, (False, False)),
+        ({"do_lower_case": False}, True, (True, True)),
+        ({"do_lower_case": False, "strip_accents": False}, True, (True, False)),
+        ({"strip_accents": True}, False, (False, False)),
+    ],
+)
+def test_the_case_that_is_asked_for_overrules_the_files(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    settings: dict[str, Any],
+    lower_case: bool,
+    case: tuple[bool, bool],
+) -> None:
+    tokens = write_vocabulary(tmp_path, CASED, **settings)
+    assert case_of(tmp_path, tokens, lower_case=lower_case) == case
+    is_overruled = settings.get("do_lower_case") not in (None, lower_case)
+    assert ("overrules them" in caplog.text) == is_overruled
+
+
+def test_the_case_that_is_asked_for_settles_what_the_files_contradict_each_other_in(
+    folder: Path,
+) -> None:
+    edit(folder / "tokenizer.json", normalizer__lowercase=True)
+    with pytest.raises(ValueError, match="say which with lower_case"):
+        read(folder)
+    for lower_case in (True, False):
+        assert case_of(folder, TOKENS, lower_case=lower_case)[0] is lower_case
+
+
+def test_a_cased_vocabulary_that_no_file_speaks_of_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    case_of(tmp_path, write_vocabulary(tmp_path, KOREAN))
+    assert "By its pieces this vocabulary is cased" in caplog.text

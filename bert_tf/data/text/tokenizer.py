@@ -21,6 +21,7 @@ import tensorflow_text as tf_text
 
 from bert_tf.config import TokenizerConfig
 from bert_tf.data.text import sentences, vocabulary
+from bert_tf.data.text.vocabulary_case import warn_of_lower_cased_hangul
 from bert_tf.system.files import write_whole
 
 SETTINGS_FILE = "tokenizer.json"
@@ -111,6 +112,13 @@ class Tokenizer(tf.Module):
                         f"{written[name]!r}. Leave tokenizer.{name} out of the configuration."
                     )
             settings |= written
+        else:
+            warn_of_lower_cased_hangul(
+                tokens,
+                lower_case=config.lower_case,
+                strip_accents=config.strip_accents,
+                source=str(file),
+            )
         return cls(tokens, **settings)
 
     def save(self, directory: str | Path) -> Path:

@@ -140,9 +140,16 @@ def read_vocabulary(path: str | Path) -> list[str]:
             f"{path_hint(path)}"
         )
     text = path.read_text(encoding="utf-8-sig")
-    tokens = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]
+    tokens = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n") if text.strip()]
     first_line: dict[str, int] = {}
+    num_filled = len(text.rstrip("\n\r\t ").split("\n"))
     for number, token in enumerate(tokens, start=1):
+        if number > num_filled:
+            raise ValueError(
+                f"{path}:{number}: a vocabulary ends with its last token. Received: "
+                f"{len(tokens) - num_filled} empty line(s) at the end. Remove them: that shifts no "
+                "id, and a model keeps its tokens."
+            )
         if not token:
             raise ValueError(
                 f"{path}:{number}: a vocabulary has one token a line. Received: an empty line. "
