@@ -71,7 +71,8 @@ def write_config(config: Config, directory: str | Path) -> Path:
 
 def read_columns(path: Path) -> dict[str, str]:
     """The columns that a written configuration has in `finetuning`; none where there is no file."""
-    section = _read_yaml(path).get("finetuning") or {} if path.is_file() else {}
+    section = _read_yaml(path).get("finetuning") if path.is_file() else None
+    section = section if isinstance(section, dict) else {}
     return {name: section[name] for name in _COLUMNS if section.get(name) is not None}
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bert_tf.system.files import write_whole
+from bert_tf.system.json_files import read_text
 
 log = logging.getLogger(__name__)
 
@@ -77,14 +78,26 @@ def unfinished(base: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _recorded(record: Path) -> int:
+    """The highest number that was ever used, as `publish` noted it."""
+    if not record.is_file():
+        return 0
+    text = read_text(record, what="the highest version used").strip()
+    if not (text.isascii() and text.isdecimal() and len(text) < 20):
+        raise ValueError(
+            f"{record}: must hold the highest version number ever used here. Received: "
+            f"{text[:40]!r}. Write that number into it; no number may be used twice."
+        )
+    return int(text)
+
+
 def publish(temporary: Path, base: Path) -> Path:
     """Rename a finished folder to the next number; where another took that, to the one after.
 
     A number is never used twice, not even when its version has been removed: a server would not
     see that it is another.
     """
-    record = base / HIGHEST_FILE
-    recorded = int(record.read_text("utf-8")) if record.is_file() else 0
+    recorded = _recorded(base / HIGHEST_FILE)
     version = max([recorded, *version_numbers(base)]) + 1
     while True:
         target = base / str(version)
@@ -95,6 +108,6 @@ def publish(temporary: Path, base: Path) -> Path:
                 raise
             version += 1
         else:
-            write_whole(record, str(version))
+            write_whole(base / HIGHEST_FILE, str(version))
             log.info("%s is there.", target)
             return target

@@ -18,7 +18,7 @@ MAX_DIGITS = 4300
 _LONG_NUMBER = re.compile(rf"\d{{{MAX_DIGITS + 1},}}")
 _RESTORE = "Restore the file from a copy."
 
-Model = TypeVar("Model", bound=pydantic.BaseModel)
+Model = TypeVar("Model")
 
 
 class JsonError(ValueError):
@@ -114,7 +114,7 @@ def parse_json(
         place = origin if error.lineno is None else f"{origin}:{error.lineno}"
         raise ValueError(f"{place}: {what} must be JSON. Received: {error}. {to_do}") from error
     if not isinstance(value, kind):
-        wanted = {dict: "object", list: "list"}.get(kind, kind.__name__)
+        wanted = "object" if kind is dict else "list"
         raise ValueError(
             f"{origin}: {what} must be a JSON {wanted}. Received: {type(value).__name__}. {to_do}"
         )
@@ -137,7 +137,7 @@ def read_json(
 
 
 def read_model(path: str | Path, model: type[Model], *, what: str, to_do: str = _RESTORE) -> Model:
-    """A JSON file as a pydantic model. Raises as `read_json`, and ValueError for wrong fields."""
+    """A JSON file as a pydantic model or dataclass. Raises as `read_json` and `validated`."""
     tree = read_json(path, what=what, to_do=to_do)
     return validated(model, tree, origin=str(path), what=what, to_do=to_do)
 
@@ -145,9 +145,9 @@ def read_model(path: str | Path, model: type[Model], *, what: str, to_do: str = 
 def validated(
     model: type[Model], tree: Any, *, origin: str, what: str, to_do: str = _RESTORE
 ) -> Model:
-    """`tree` as a pydantic model. Raises ValueError with all that is wrong in it."""
+    """`tree` as a pydantic model or a dataclass. Raises ValueError with all that is wrong."""
     try:
-        return model.model_validate(tree)
+        return pydantic.TypeAdapter(model).validate_python(tree)
     except pydantic.ValidationError as error:
         faults = "; ".join(map(_describe, error.errors()))
         raise ValueError(f"{origin}: not {what}. Received: {faults}. {to_do}") from error
@@ -164,7 +164,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
         repeated = next(name for name in names if names.count(name) > 1)
-        raise JsonError(f"the key {repeated!r} more than once")
+        raise JsonError(f"{repeated!r} more than once")
     return fields
 
 

@@ -108,7 +108,7 @@ def _refuse(reason: str, node: yaml.Node) -> NoReturn:
 
 
 def _unreadable(node: yaml.Node, error: Exception) -> str:
-    value = node.value if isinstance(node.value, str) else node.id
+    value = str(node.value)
     if value.lstrip("+-").isdigit() and len(value) > MAX_DIGITS:
         return f"a number of {len(value):,} digits; {MAX_DIGITS:,} can be read"
     return f"{value[:80]!r}, which cannot be read as {node.tag.rpartition(':')[2]} ({error})"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf.data.corpora.files import Line, Lines, decode, kind_of, read_text
+from bert_tf.system.json_files import JsonError, decode_json
 
 logger = logging.getLogger(__name__)
 
@@ -97,8 +98,8 @@ def parse_lines(
 
 def _parse_json_line(line: str, *, name: str | Path, number: int) -> dict[str, Any]:
     try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
+        record = decode_json(line)
+    except JsonError as error:
         raise ValueError(
             f"{name}:{number}: a .jsonl line must be one JSON object. Received: {error}. "
             "Repair the line."

@@ -22,6 +22,7 @@ import tensorflow_text as tf_text
 from bert_tf.config import TokenizerConfig
 from bert_tf.data.text import sentences, vocabulary
 from bert_tf.system.files import write_whole
+from bert_tf.system.json_files import read_json, validated
 
 SETTINGS_FILE = "tokenizer.json"
 ASCII_BREAKS = r"\x00-\x20!-/:-@\[-`{-~"
@@ -216,17 +217,13 @@ class Tokenizer(tf.Module):
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{path}: tokenizer settings must be JSON. Received: {error}. Restore the file."
-        ) from error
+    settings = read_json(path, what="tokenizer settings")
     needed = set(SETTINGS) - {"max_word_characters"}
-    if not isinstance(settings, dict) or not needed <= set(settings) <= set(SETTINGS):
-        names = sorted(settings) if isinstance(settings, dict) else type(settings).__name__
+    if not needed <= set(settings) <= set(SETTINGS):
         raise ValueError(
-            f"{path}: tokenizer settings must be {', '.join(SETTINGS)}. Received: {names}. "
+            f"{path}: tokenizer settings must be {', '.join(SETTINGS)}. Received: "
+            f"{sorted(settings)}. "
             "A file of another library must be moved away, and its settings given as tokenizer.*."
         )
+    validated(TokenizerConfig, settings, origin=str(path), what="settings of a tokenizer")
     return settings

@@ -19,6 +19,7 @@ import tokenizers
 
 from bert_tf.config import TokenizerConfig, VocabularyConfig
 from bert_tf.system.files import write_whole
+from bert_tf.system.json_files import read_text
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +125,8 @@ def read_vocabulary(path: str | Path) -> list[str]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: a token stands twice, a line is empty, or a control token is missing.
+        ValueError: it is not UTF-8, a token stands twice, a line is empty, or a control token is
+            missing.
     """
     path = Path(path)
     if not path.is_file():
@@ -132,7 +134,7 @@ def read_vocabulary(path: str | Path) -> list[str]:
             f"{path}: a vocabulary file must exist. Received: no such file. "
             "Set tokenizer.vocabulary to a vocab.txt, or learn one with `bert-tf vocab`."
         )
-    text = path.read_text(encoding="utf-8-sig")
+    text = read_text(path, what="a vocabulary", codec="utf-8-sig")
     tokens = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]
     first_line: dict[str, int] = {}
     for number, token in enumerate(tokens, start=1):
