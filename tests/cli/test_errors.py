@@ -1,6 +1,5 @@
 """What the commands print and return when something is wrong."""
 
-import logging
 import sqlite3
 
 import click
@@ -64,15 +63,6 @@ def test_a_deeply_nested_configuration_is_refused(tmp_path):
     assert "c.yaml: a configuration file must be YAML. Received: lists or sec" in result.output
 
 
-@pytest.fixture
-def quiet_alembic():
-    """MLflow's Alembic sets the levels of loggers."""
-    levels = {name: logging.getLogger(name).level for name in ("alembic", "sqlalchemy")}
-    yield
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -82,9 +72,7 @@ def quiet_alembic():
         ("locked", "database is locked. Wait for the process that holds it"),
     ],
 )
-def test_a_damaged_or_locked_registry_is_told_with_its_address(
-    content, message, tmp_path, quiet_alembic
-):
+def test_a_damaged_or_locked_registry_is_told_with_its_address(content, message, tmp_path):
     path = tmp_path / "mlflow.db"
     connection = None
     if isinstance(content, bytes):
