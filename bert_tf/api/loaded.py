@@ -1,6 +1,5 @@
 """A model with its tokenizer, wherever it is: it is asked with texts, and looked into."""
 
-import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bert_tf.api.texts import as_frame
 from bert_tf.config import read_columns
 from bert_tf.models.description import DESCRIPTION_FILE, ModelDescription
+from bert_tf.system.json_files import read_json
 from bert_tf.system.lookalikes import alike_hint
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class LoadedModel:
     def metrics(self) -> dict[str, float]:
         """Of its training, on held-out data; empty where none are beside it."""
         path = self._files / "metrics.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return read_json(path, what="a file of metrics") if path.is_file() else {}
 
     @property
     def _files(self) -> Path:

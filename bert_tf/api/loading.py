@@ -134,11 +134,10 @@ class _ExportedModel(LoadedModel):
     _config_file = TRAINING_CONFIG_FILE
 
     def __init__(self, folder: Path) -> None:
-        import tensorflow as tf
-        import tensorflow_text  # noqa: F401  (registers the tokenizer's ops for loading)
+        from bert_tf.exporting.loading import load_saved_model
 
         super().__init__(folder, load_description(folder / _EXTRA))
-        self._loaded = tf.saved_model.load(str(folder))
+        self._loaded = load_saved_model(folder)
 
     @property
     def _files(self) -> Path:

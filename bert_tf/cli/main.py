@@ -1,20 +1,20 @@
 """`bert-tf …`: parse the arguments, call one function, give its exit code.
 
-0 done, 1 failed, 2 wrong use. A run stopped by SIGTERM or SIGINT checkpoints first and exits
-with 143 or 130, so that no scheduler takes it for finished. TensorFlow is imported only when a
-command needs it.
+0 done, 1 failed, 2 wrong use, 70 a fault of the package. A run stopped by SIGTERM or SIGINT
+checkpoints first and exits with 143 or 130, so that no scheduler takes it for finished. TensorFlow
+is imported only when a command needs it.
 """
 
 import functools
 import importlib.metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bert_tf.cli import gate, lineage  # noqa: F401  (they add to `registry`)
 from bert_tf.cli.inspect import inspect
 from bert_tf.cli.predict import predict
-from bert_tf.cli.process import set_up_process, show_errors, tracking_uri
+from bert_tf.cli.process import check_arguments, set_up_process, show_errors, tracking_uri
 from bert_tf.cli.registry import registry
 from bert_tf.cli.serving import serving
 from bert_tf.cli.stage import print_metrics, shown_progress, stage
@@ -27,6 +27,16 @@ if TYPE_CHECKING:
 
 class _Commands(click.Group):
     """Its own commands and those that installed packages add (entry points `bert_tf.commands`)."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], *rest: Any, **extra: Any
+    ) -> click.Context:
+        check_arguments(args)
+        return super().make_context(info_name, args, *rest, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with show_errors():  # of what a command does before it shows its own
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *_added_commands()})

@@ -4,16 +4,18 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NoReturn, TextIO
 
 import click
 
-from bert_tf.system.disk_space import full_disk
 from bert_tf.system.environment import library_environment
+from bert_tf.system.known_errors import fault_message, message_of
 
 REFUSED = 3
 """Exit code where a new version may not replace the champion, or was sent back."""
+FAULT = 70
+"""Exit code of a fault of the package; `EX_SOFTWARE` of sysexits.h."""
 
 
 def set_up_process() -> None:
@@ -42,25 +44,35 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI
 
 
-_MENDABLE = (ValueError, OSError, FloatingPointError, RuntimeError, ImportError)
-
-
 @contextlib.contextmanager
 def show_errors() -> Iterator[None]:
-    """What a user can mend is shown as a message; anything else keeps its traceback.
+    """What a user can mend is shown as a message, exit code 1; what not as a fault, 70.
 
-    `BERT_TF_DEBUG=1` shows the traceback of a message, too.
+    The traceback of a fault goes into a file. `BERT_TF_DEBUG=1` shows that of a message, too.
     """
     try:
         yield
-    except BrokenPipeError:
-        raise
+    except (BrokenPipeError, click.ClickException, click.exceptions.Exit, click.Abort):
+        raise  # click's to deal with
     except Exception as error:
-        if message := full_disk(error):
+        if message := message_of(error):
             fail(error, code=1, message=message)
-        if isinstance(error, _MENDABLE):
-            fail(error, code=1)
-        raise
+        fail(error, code=FAULT, message=fault_message(error))
+
+
+def check_arguments(arguments: Iterable[str]) -> None:
+    """Refuse arguments that are not UTF-8: no file that is written could name them."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            received = argument.encode("utf-8", "surrogateescape").decode(
+                "utf-8", "backslashreplace"
+            )
+            raise click.UsageError(
+                f"every argument must be UTF-8. Received: {received}. Rename the file, or convert "
+                "the text."
+            ) from error
 
 
 def fail(error: BaseException, *, code: int, message: str | None = None) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Keys of a tree that are no settings, each with the nearest that is one."""
+"""Keys of a tree that are no settings, each with the nearest that is one; empty sections."""
 
 import difflib
 import typing
@@ -13,6 +13,22 @@ from bert_tf.system.lookalikes import alike_hint
 def unknown_keys(section: type[pydantic.BaseModel], tree: Mapping[str, Any]) -> list[str]:
     """A line for each key of `tree` that is none of the section's, with the nearest that is."""
     return list(_unknown_keys(section, tree, prefix=""))
+
+
+def without_empty_sections(
+    section: type[pydantic.BaseModel], tree: Mapping[str, Any]
+) -> dict[str, Any]:
+    """`tree` without the sections that have no value (`model:` and nothing below it)."""
+    kept: dict[str, Any] = {}
+    for key, value in tree.items():
+        field = section.model_fields.get(str(key))
+        if field is not None and _is_section(field.annotation):
+            if value is None:
+                continue
+            if isinstance(value, Mapping):
+                value = without_empty_sections(field.annotation, value)
+        kept[key] = value
+    return kept
 
 
 def _unknown_keys(

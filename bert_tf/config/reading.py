@@ -1,6 +1,5 @@
 """YAML and `--set a.b=value` in, a checked tree out; a tree as `config.yaml`."""
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,11 +7,13 @@ from typing import Any, TypeVar
 import pydantic
 import yaml
 
-from bert_tf.config.keys import unknown_keys
+from bert_tf.config.faults import describe_faults, shown
+from bert_tf.config.keys import unknown_keys, without_empty_sections
 from bert_tf.config.model import MODEL_SIZES
 from bert_tf.config.tree import Config
 from bert_tf.system.files import write_whole
-from bert_tf.system.lookalikes import alike_hint, path_hint
+from bert_tf.system.lookalikes import path_hint
+from bert_tf.system.yaml_files import YamlError, decode_yaml, read_yaml
 
 CONFIG_FILE = "config.yaml"
 TRAINING_CONFIG_FILE = "training.yaml"
@@ -49,13 +50,17 @@ def load_config(path: str | Path | None = None, *, overrides: Iterable[str] = ()
 
 
 def validate_config(tree: Mapping[str, Any], *, origin: str = "configuration") -> Config:
-    """`tree` as a `Config`. Raises ValueError listing every fault, each with its dotted key."""
+    """`tree` as a `Config`. Raises ValueError listing every fault, each with its dotted key.
+
+    A section without a value is one left out.
+    """
+    tree = without_empty_sections(Config, tree)
     faults = unknown_keys(Config, tree)
     if not faults:
         try:
             return Config.model_validate(tree)
         except pydantic.ValidationError as error:
-            faults = [_describe(fault) for fault in error.errors()]
+            faults = describe_faults(error, tree)
     raise ValueError(f"{origin}: " + "\n".join(faults))
 
 
@@ -67,7 +72,8 @@ def write_config(config: Config, directory: str | Path) -> Path:
 
 def read_columns(path: Path) -> dict[str, str]:
     """The columns that a written configuration has in `finetuning`; none where there is no file."""
-    section = _read_yaml(path).get("finetuning") or {} if path.is_file() else {}
+    section = _read_yaml(path).get("finetuning") if path.is_file() else None
+    section = section if isinstance(section, dict) else {}
     return {name: section[name] for name in _COLUMNS if section.get(name) is not None}
 
 
@@ -79,16 +85,13 @@ def required(value: Given | None, *, key: str, what: str) -> Given:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: a configuration file must be YAML. Received: {error}") from error
+    tree = read_yaml(path, what="a configuration file")
     if tree is None:
         return {}
     if not isinstance(tree, dict):
         raise ValueError(
             f"{path}: a configuration file must hold sections, `name:` lines. "
-            f"Received: {type(tree).__name__}."
+            f"Received: {type(tree).__name__}. Begin it with a section, such as `model:`."
         )
     return tree
 
@@ -101,16 +104,22 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
         )
     *sections, name = key.strip().split(".")
     for section in sections:
-        branch = tree.setdefault(section, {})
+        branch = tree.get(section)
+        if branch is None:  # left out, or there without a value
+            branch = tree[section] = {}
         if not isinstance(branch, dict):
             raise ValueError(
-                f"--set {key}: {section} is a value, not a section. Received: {branch!r}."
+                f"--set {key}: {section} must be a section. Received: the value "
+                f"{shown(branch)}. Set {section} itself, or make it a section in the file."
             )
         tree = branch
     try:
-        tree[name] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"--set {key}: the value must be YAML. Received: {text!r}.") from error
+        tree[name] = decode_yaml(text)
+    except YamlError as error:
+        raise ValueError(
+            f"--set {key}: the value must be YAML. Received: {shown(text)} ({error}). Put quotes "
+            f"around it: --set '{key}=\"…\"'."
+        ) from error
 
 
 def _with_sections(tree: dict[str, Any]) -> dict[str, Any]:
@@ -119,12 +128,3 @@ def _with_sections(tree: dict[str, Any]) -> dict[str, Any]:
     if isinstance(section, dict) and isinstance(section.get("task"), str):
         section["task"] = {"name": section["task"]}
     return tree
-
-
-def _describe(fault: Any) -> str:
-    key = ".".join(str(part) for part in fault["loc"])
-    message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "value_error":
-        return f"{key}: {message}"
-    names = re.findall("'([^']*)'", message) if fault["type"] == "literal_error" else []
-    return f"{key}: {message}. Received: {fault['input']!r}.{alike_hint(fault['input'], names)}"

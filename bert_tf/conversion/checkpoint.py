@@ -1,10 +1,7 @@
 """The form that checkpoints of every foreign format are read into."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import keras
 
@@ -129,18 +126,3 @@ def unlike_bert(architecture: ModelConfig) -> list[str]:
     if architecture.position_embedding != "learned":
         faults.append(f"position_embedding={architecture.position_embedding!r}")
     return faults
-
-
-def read_json(path: Path, *, kind: type = dict) -> Any:
-    """A JSON object (or list) from a file. Raises FileNotFoundError or ValueError with the path."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: this file must be there. Received: no such file.")
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: must be JSON. Received: {error}.") from error
-    if not isinstance(value, kind):
-        raise ValueError(
-            f"{path}: must be a JSON {kind.__name__}. Received: {type(value).__name__}."
-        )
-    return value

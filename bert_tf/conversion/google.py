@@ -22,7 +22,6 @@ from bert_tf.conversion.checkpoint import (
     ForeignCheckpoint,
     Model,
     NameTables,
-    read_json,
     refuse,
     unlike_bert,
     with_placeholders,
@@ -39,6 +38,7 @@ from bert_tf.models.tensors import (
     weights_by_name,
 )
 from bert_tf.system.files import write_whole
+from bert_tf.system.json_files import read_json
 from bert_tf.system.listing import listed
 
 logger = logging.getLogger(__name__)

@@ -21,7 +21,6 @@ from bert_tf.conversion.checkpoint import (
     ForeignCheckpoint,
     Model,
     NameTables,
-    read_json,
     refuse,
     unlike_bert,
 )
@@ -36,6 +35,7 @@ from bert_tf.models.tensors import (
     weights_by_name,
 )
 from bert_tf.system.files import appearing, write_whole
+from bert_tf.system.json_files import read_json
 from bert_tf.system.listing import listed
 from bert_tf.tasks.table import find_task, task_names, task_of
 

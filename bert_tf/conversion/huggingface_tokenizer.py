@@ -11,7 +11,7 @@ from typing import Any
 
 import tokenizers
 
-from bert_tf.conversion.checkpoint import read_json, refuse, with_placeholders
+from bert_tf.conversion.checkpoint import refuse, with_placeholders
 from bert_tf.conversion.huggingface_case import (
     BERT_CLASSES,
     GENERIC_CLASSES,
@@ -22,6 +22,7 @@ from bert_tf.conversion.huggingface_case import (
 from bert_tf.data.text import vocabulary
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.system.files import write_whole
+from bert_tf.system.json_files import read_json
 
 VOCABULARY_FILE = "vocab.txt"
 CONFIG_FILE = "tokenizer_config.json"

@@ -17,8 +17,9 @@ import keras
 import ml_dtypes
 import numpy as np
 
-from bert_tf.conversion.checkpoint import read_json, refuse
+from bert_tf.conversion.checkpoint import refuse
 from bert_tf.models.tensors import Reader, Shape
+from bert_tf.system.json_files import read_json
 
 CONFIG_FILE, TASK_FILE, TOKENIZER_FILE = "config.json", "task.json", "tokenizer.json"
 WEIGHTS_FILE, TASK_WEIGHTS_FILE = "model.weights.h5", "task.weights.h5"

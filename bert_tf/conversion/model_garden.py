@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from bert_tf.config import ModelConfig
@@ -24,6 +23,7 @@ from bert_tf.conversion.checkpoint import ForeignCheckpoint, refuse
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.tensors import Entry, Shape, entries_from_table
 from bert_tf.system.listing import listed
+from bert_tf.system.yaml_files import read_yaml
 
 logger = logging.getLogger(__name__)
 
@@ -331,11 +331,11 @@ def _read_architecture(folder: Path) -> ModelConfig:
     if not path.is_file():
         return google.read_architecture(folder / google.CONFIG_FILE)
     try:
-        model = yaml.safe_load(path.read_text(encoding="utf-8"))["task"]["model"]
+        model = read_yaml(path, what="the parameters of a model")["task"]["model"]
         kind = model["encoder"].get("type", ENCODER_TYPES[0])
         encoder = model["encoder"].get(kind) or {}
         heads = model.get("cls_heads") or []
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path}: must hold task.model.encoder, as the trainer of tf-models-official writes "
             f"it. Received: {error!r}."

@@ -7,9 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bert_tf.conversion.checkpoint import read_json, refuse
+from bert_tf.conversion.checkpoint import refuse
 from bert_tf.models.description import ModelDescription
 from bert_tf.system.files import write_whole
+from bert_tf.system.json_files import read_json
 
 MODULES_FILE = "modules.json"
 SEQUENCE_FILE = "sentence_bert_config.json"

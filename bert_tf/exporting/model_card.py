@@ -6,17 +6,16 @@ section `card`. Out: Markdown; the registry shows it as the version's descriptio
 Source of the questions that it answers: Mitchell et al. 2019.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bert_tf.config import CONFIG_FILE, CardConfig
 from bert_tf.exporting.servability import REPORT_FILE
 from bert_tf.models.description import DESCRIPTION_FILE, load_description
+from bert_tf.system.json_files import read_json, validated
 from bert_tf.system.listing import listed
+from bert_tf.system.yaml_files import read_yaml
 from bert_tf.tasks.table import task_of
 from bert_tf.tracking.provenance import read_provenance
 
@@ -42,8 +41,9 @@ def make_card(saved_model_dir: str | Path, *, name: str) -> str | None:
 
 def _card_settings(path: Path) -> CardConfig:
     """That section alone: an export of another version may have settings that this one has not."""
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return CardConfig.model_validate(values.get("card") or {})
+    values = read_yaml(path, what="a configuration")
+    section = (values.get("card") if isinstance(values, dict) else None) or {}
+    return validated(CardConfig, section, origin=f"{path}: card", what="a section of settings")
 
 
 def _model(extra: Path) -> Iterator[str]:
@@ -116,7 +116,7 @@ def _checks(report: Mapping[str, Any]) -> Iterator[str]:
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    content: dict[str, Any] = read_json(path)
     return content
 
 

@@ -11,10 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pydantic
+
 from bert_tf.exporting import object_store
 from bert_tf.exporting.version_folders import version_numbers
 from bert_tf.system.files import write_whole
 from bert_tf.system.folder_lock import lock_folder
+from bert_tf.system.json_files import parse_json, read_text, validated
 from bert_tf.system.listing import listed
 from bert_tf.system.lookalikes import alike_hint, path_hint
 
@@ -54,6 +57,23 @@ def editing(path: Path, *, command: str, may_create: bool = False) -> Iterator[A
             _write(path, config)
 
 
+class _Change(pydantic.BaseModel):
+    """What is read again of a line of the history."""
+
+    model_config = pydantic.ConfigDict(strict=True)
+
+    name: str
+
+
+class _LabelChange(_Change):
+    """A label's: `before` is None of a new one, `version` of one that is taken away."""
+
+    label: str
+    version: int | None
+    before: int | None
+    is_back: bool
+
+
 def read(path: Path) -> Any:
     """The file's `ModelServerConfig`.
 
@@ -64,8 +84,9 @@ def read(path: Path) -> Any:
     from google.protobuf import text_format
 
     _check_is_there(path)
+    text = read_text(path, what="a file of served models")
     try:
-        config = text_format.Parse(path.read_text(encoding="utf-8"), _new_config())
+        config = text_format.Parse(text, _new_config())
     except text_format.ParseError as error:
         raise ValueError(
             f"{path}: must be a ModelServerConfig in text form. Received: {error}. Mend it, or "
@@ -186,7 +207,14 @@ def _made_changes(path: Path, model: Any) -> list[dict[str, Any]]:
     history = _history_path(path)
     if not history.is_file():
         return []
-    changes = [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()]
+    what = "a change of the served models"
+    changes = []
+    for number, line in enumerate(read_text(history, what="their history").split("\n"), start=1):
+        if line:
+            origin = f"{history}:{number}"
+            tree = parse_json(line, origin=origin, what=what)
+            validated(_LabelChange if "label" in tree else _Change, tree, origin=origin, what=what)
+            changes.append(tree)
     for label, current in dict(model.version_labels).items():
         ours = [change for change in changes if _is_of(change, model.name, label)]
         if ours and ours[-1]["version"] != current == ours[-1]["before"]:
@@ -242,7 +270,7 @@ def _write(path: Path, config: Any) -> None:
     from google.protobuf import text_format
 
     comment: list[str] = []
-    for line in (path.read_text(encoding="utf-8") if path.exists() else HEAD).splitlines():
+    for line in (read_text(path) if path.exists() else HEAD).splitlines():
         if not line.startswith("#"):
             break
         comment.append(line)

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_text  # noqa: F401  (registers the tokenizer's ops for loading)
 
+from bert_tf.exporting.loading import load_saved_model
 from bert_tf.exporting.signatures import DEFAULT
 from bert_tf.exporting.version_folders import newest_version
 from bert_tf.system.listing import listed
@@ -18,14 +18,14 @@ class TextSignature:
 
     Raises:
         FileNotFoundError: `saved_model_dir` is no SavedModel.
-        ValueError: there is no such signature.
+        ValueError: it is damaged, or there is no such signature.
     """
 
     def __init__(self, saved_model_dir: str | Path, signature_name: str = DEFAULT) -> None:
         self.name = signature_name
         self.directory = newest_version(saved_model_dir)
         # The functions live as long as the model that they are of.
-        self._model = tf.saved_model.load(str(self.directory))
+        self._model = load_saved_model(self.directory)
         signatures = self._model.signatures
         if signature_name not in signatures:
             raise ValueError(
@@ -68,6 +68,11 @@ def ask_signature(
             outputs = function(**batch)
         except tf.errors.InvalidArgumentError as error:
             raise ValueError(f"{name}: {error.message}") from error
+        except tf.errors.OpError as error:
+            raise ValueError(
+                f"{name}: the signature must answer every text. Received: {error.message}. Copy "
+                "the SavedModel again, or export the model again."
+            ) from error
         for output, value in sorted(outputs.items()):
             answers.setdefault(output, []).extend(map(_to_text, value.numpy().tolist()))
     return answers

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bert_tf.system.files import write_whole
+from bert_tf.system.json_files import read_text
 from bert_tf.system.listing import MAX_ITEMS
 from bert_tf.system.lookalikes import path_hint
 
@@ -61,14 +62,26 @@ def saved_model_file(directory: str | Path) -> Path:
     return path
 
 
+def _recorded(record: Path) -> int:
+    """The highest number that was ever used, as `publish` noted it."""
+    if not record.is_file():
+        return 0
+    text = read_text(record, what="the highest version used").strip()
+    if not (text.isascii() and text.isdecimal() and len(text) < 20):
+        raise ValueError(
+            f"{record}: must hold the highest version number ever used here. Received: "
+            f"{text[:40]!r}. Write that number into it; no number may be used twice."
+        )
+    return int(text)
+
+
 def publish(temporary: Path, base: Path) -> Path:
     """Rename a finished folder to the next number; where another took that, to the one after.
 
     A number is never used twice, not even when its version has been removed: a server would not
     see that it is another.
     """
-    record = base / HIGHEST_FILE
-    recorded = int(record.read_text("utf-8")) if record.is_file() else 0
+    recorded = _recorded(base / HIGHEST_FILE)
     version = max([recorded, *version_numbers(base)]) + 1
     while True:
         target = base / str(version)
@@ -79,6 +92,6 @@ def publish(temporary: Path, base: Path) -> Path:
                 raise
             version += 1
         else:
-            write_whole(record, str(version))
+            write_whole(base / HIGHEST_FILE, str(version))
             log.info("%s is there.", target)
             return target

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from bert_tf.data.batches.labelled import NUM_SPECIAL_TOKENS
 from bert_tf.data.inspection.text_profile import TextProfile
+from bert_tf.exporting.loading import load_saved_model
 from bert_tf.exporting.predict import text_batches
 from bert_tf.exporting.signatures import DEFAULT
 from bert_tf.exporting.version_folders import newest_version
@@ -50,7 +51,7 @@ def predict(saved_model_dir: str | Path, examples: Examples, task: Task) -> Pred
             know a label.
     """
     directory = newest_version(saved_model_dir)
-    model = tf.saved_model.load(str(directory))
+    model = load_saved_model(directory)
     function = _default_signature(directory, model, examples, task)
     batches = text_batches(examples.inputs, batch_size=_BATCH_SIZE)
     answers = gathered(task, (function(**batch) for batch in batches))

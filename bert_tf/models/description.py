@@ -1,6 +1,5 @@
 """The description of a model folder, `model.json`, and the digest of the weights beside it."""
 
-import json
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -8,11 +7,21 @@ import pydantic
 
 from bert_tf.config import ModelConfig
 from bert_tf.system.files import file_sha256
+from bert_tf.system.json_files import read_model
 from bert_tf.system.listing import listed
 from bert_tf.system.lookalikes import path_hint
 
 DESCRIPTION_FILE = "model.json"
 WEIGHTS_FILE = "model.safetensors"
+_FOREIGN = {
+    "bert_config.json": "a checkpoint of Google's BERT",
+    "params.yaml": "a checkpoint of tf-models-official",
+    "task.json": "a preset of keras-nlp",
+    "metadata.json": "a preset of keras-nlp",
+    "config.json": "a folder of Hugging Face",
+    "*.index": "a checkpoint of TensorFlow",
+}
+"""Files by which checkpoints of other libraries are known -> what they are."""
 
 
 class ModelDescription(pydantic.BaseModel):
@@ -83,15 +92,15 @@ def load_description(directory: str | Path) -> ModelDescription:
     path = Path(directory) / DESCRIPTION_FILE
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path}: a model folder must hold {DESCRIPTION_FILE}. Received: no such file. Give a "
-            f"folder that `bert-tf pretrain`, `finetune` or `convert` finished.{path_hint(path)}"
+            f"{path}: a model folder must hold {DESCRIPTION_FILE}. Received: "
+            f"{_what_else(path.parent)}{path_hint(path)}"
         )
-    try:
-        description = ModelDescription.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise ValueError(
-            f"{path}: not a description of a model. Received: {error}. Copy the model folder again."
-        ) from error
+    description = read_model(
+        path,
+        ModelDescription,
+        what="a description of a model",
+        to_do="Copy the model folder again.",
+    )
     for name, digest in description.files_sha256.items():
         file = path.with_name(name)
         if file.is_file() and file_sha256(file) != digest:
@@ -101,6 +110,23 @@ def load_description(directory: str | Path) -> ModelDescription:
                 "folder again."
             )
     return description
+
+
+def _what_else(folder: Path) -> str:
+    """What a folder is that is no model folder, and what can be done with it."""
+    if (folder / "saved_model.pb").is_file():
+        return (
+            "a SavedModel, which cannot be trained or exported. Give the model folder that it was "
+            "exported from."
+        )
+    is_prefix = folder.with_name(f"{folder.name}.index").is_file()
+    for name, what in _FOREIGN.items():
+        if any(folder.glob(name)) or (is_prefix and name == "*.index"):
+            return (
+                f"{what}. Turn it into a model folder with `bert-tf convert --from {folder} --to "
+                "NEW_FOLDER`, and give that."
+            )
+    return "no such file. Give a folder that `bert-tf pretrain`, `finetune` or `convert` finished."
 
 
 def weights_sha256(directory: str | Path) -> str:

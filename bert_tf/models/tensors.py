@@ -114,7 +114,8 @@ def load_tensors(
         source: where they are stored, for the error.
 
     Raises:
-        ValueError: lists all missing, unexpected and mis-shaped tensors; nothing is set then.
+        ValueError: lists all missing, unexpected and mis-shaped tensors; nothing is set then. Or a
+            tensor holds NaN or what is infinite as float32.
     """
     by_ours = {entry.ours: entry for entry in entries if entry.ours in weights}
     wanted = {
@@ -138,7 +139,19 @@ def load_tensors(
         )
     for ours, entry in by_ours.items():
         weight = weights[ours]
-        weight.assign(entry.to_ours([read(name) for name in entry.theirs], tuple(weight.shape)))
+        parts = [_finite(read(name), name=name, source=source) for name in entry.theirs]
+        weight.assign(entry.to_ours(parts, tuple(weight.shape)))
+
+
+def _finite(tensor: np.ndarray, *, name: str, source: str) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        num_bad = tensor.size - np.count_nonzero(np.isfinite(tensor.astype(np.float32, copy=False)))
+    if num_bad:
+        raise ValueError(
+            f"{source}: weights must be finite float32 numbers. Received: NaN or infinity in {name}"
+            f", {num_bad:,} of {tensor.size:,}. Use a checkpoint from before they became so."
+        )
+    return tensor
 
 
 def stored_tensors(

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bert_tf.exporting import object_store
 from bert_tf.exporting.version_folders import publish as put_into_place
 from bert_tf.exporting.version_folders import version_numbers
@@ -21,8 +19,10 @@ from bert_tf.registry.lookup import (
     open_registry,
 )
 from bert_tf.system.files import hidden_folder, write_whole
+from bert_tf.system.json_files import read_json
 from bert_tf.system.listing import listed
 from bert_tf.system.output_folder import check_folder, owned_folder
+from bert_tf.system.yaml_files import read_yaml
 from bert_tf.tracking.provenance import ORIGIN_FILE
 
 _LAYOUT = {
@@ -146,10 +146,9 @@ def publish_to_store(
 def read_origin(saved_model_dir: str | Path) -> dict[str, Any] | None:
     """Name, version, alias, run_id and model_id of a fetched or published SavedModel, or None."""
     path = Path(saved_model_dir) / "assets.extra" / ORIGIN_FILE
-    try:
-        origin: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.is_file():
         return None
+    origin: dict[str, Any] = read_json(path, what="a note of where a version comes from")
     return origin
 
 
@@ -187,7 +186,7 @@ def _artifact_address(
 
     address = client.get_model_version_download_uri(version.name, version.version).rstrip("/")
     description = download_artifacts(f"{address}/MLmodel", dst_path=folder, **uris)
-    flavor = yaml.safe_load(Path(description).read_text(encoding="utf-8"))["flavors"]
+    flavor = read_yaml(description, what="a description of MLflow")["flavors"]
     known = flavor.get("python_function", {}).get("artifacts", {})
     if artifact not in known:
         option = " --keep-model" if artifact == MODEL_FOLDER else ""

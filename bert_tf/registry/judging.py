@@ -22,6 +22,7 @@ from bert_tf.gate.decision import DECISION_FILE, Decision, decide
 from bert_tf.gate.predictions import predict
 from bert_tf.models.description import DESCRIPTION_FILE, ModelDescription
 from bert_tf.registry.lookup import find_model, find_version, open_registry
+from bert_tf.system.json_files import parse_json, validated
 from bert_tf.tasks.base import Task
 from bert_tf.tasks.examples import Examples
 from bert_tf.tasks.table import open_task, task_of
@@ -98,8 +99,15 @@ def task_of_version(
     )
     task = None
     if path in files:
-        task = task_of(ModelDescription.model_validate(json.loads(files[path])), section)
+        task = task_of(
+            _description(files[path], origin=f"{name} {alias_or_version}: {path}"), section
+        )
     return task or open_task(section)
+
+
+def _description(text: bytes, *, origin: str) -> ModelDescription:
+    what = "a description of a model"
+    return validated(ModelDescription, parse_json(text, origin=origin), origin=origin, what=what)
 
 
 def promote_judged(judgement: Judgement, *, tracking_uri: str) -> registry.RegisteredVersion:

@@ -5,18 +5,17 @@ What is needed lies in the SavedModel itself: `assets.extra/provenance.json` and
 Errors: as in the package.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bert_tf import registry
 from bert_tf.config import TRAINING_CONFIG_FILE, Config, validate_config
 from bert_tf.models.description import WEIGHTS_FILE, weights_sha256
 from bert_tf.system.files import file_sha256
+from bert_tf.system.json_files import parse_json
+from bert_tf.system.yaml_files import parse_yaml
 from bert_tf.tracking.provenance import (
     PROVENANCE_FILE,
     DataInput,
@@ -77,9 +76,13 @@ def trace(*, name: str, alias_or_version: str | int, tracking_uri: str) -> Linea
                 f"{name} {alias_or_version}: a version must carry {path} to be traced. "
                 "Received: none. Train and export it again."
             )
-    provenance = json.loads(files[paths[PROVENANCE_FILE]])
-    values = yaml.safe_load(files[paths[TRAINING_CONFIG_FILE]])
-    return Lineage(version, provenance, validate_config(values))
+    origin = f"{name} version {version.version}"
+    provenance = parse_json(
+        files[paths[PROVENANCE_FILE]], origin=f"{origin}: {paths[PROVENANCE_FILE]}"
+    )
+    place = f"{origin}: {paths[TRAINING_CONFIG_FILE]}"
+    values = parse_yaml(files[paths[TRAINING_CONFIG_FILE]], origin=place, what="a configuration")
+    return Lineage(version, provenance, validate_config(values or {}, origin=place))
 
 
 def with_parent(lineage: Lineage, output_dir: str | Path, *, tracking_uri: str) -> Config:

@@ -1,7 +1,7 @@
 """Looks up models and versions in an MLflow registry; its errors name those there are.
 
-Errors: ValueError for what the registry does not have or does not take, ConnectionError when it
-does not answer.
+Errors: ValueError for what the registry does not have or does not take and for a damaged database,
+ConnectionError when it does not answer or is locked.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ from typing import Any
 from bert_tf.config.registry_names import name_fault
 from bert_tf.exporting.version_folders import listed as listed_versions
 from bert_tf.registry.lock import PREFIX as LOCK_PREFIX
+from bert_tf.system.known_errors import is_of_database, message_of
 from bert_tf.system.listing import listed
 from bert_tf.system.lookalikes import alike_hint
 from bert_tf.tracking.sender import without_password
@@ -38,6 +39,13 @@ def open_registry(tracking_uri: str) -> Iterator[Any]:
             f"{without_password(tracking_uri)}: the MLflow server must answer. "
             f"Received: {message}. See that it runs and that MLFLOW_TRACKING_URI names it."
         ) from error
+    except Exception as error:
+        if not is_of_database(error):
+            raise
+        message = f"{without_password(tracking_uri)}: {message_of(error)}"
+        if "locked" in str(error):
+            raise ConnectionError(message) from error
+        raise ValueError(message) from error
 
 
 def find_model(client: Any, name: str) -> Any:

@@ -14,11 +14,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+import pydantic
+
+from bert_tf.config import Section
 from bert_tf.system.files import write_whole
+from bert_tf.system.json_files import decode_json, read_model
 
 TRACKING_FOLDER = "tracking"
 JOURNAL_FILE = "journal.jsonl"
 _SENT = "sent.json"
+_SEND_AGAIN = "Remove it to send all again, into a new run."
+
+
+class _Sent(Section):
+    """What `sent.json` holds."""
+
+    run_id: str | None
+    offset: pydantic.NonNegativeInt
 
 
 class Curves:
@@ -100,7 +112,7 @@ def read_events(path: Path) -> Iterator[dict[str, Any]]:
 def parse_event(line: bytes) -> dict[str, Any] | None:
     """The event of a line; None for a line that was not written whole."""
     try:
-        event = json.loads(line)
+        event = decode_json(line.decode())
     except ValueError:
         return None
     return event if isinstance(event, dict) and "event" in event else None
@@ -123,11 +135,11 @@ def take_lock(directory: Path, *, wait_seconds: float) -> IO[bytes] | None:
 
 def read_sent(directory: Path) -> tuple[str | None, int]:
     """The MLflow run of a folder's journal, and how many bytes of the journal it has."""
-    try:
-        sent = json.loads((directory / _SENT).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    path = directory / _SENT
+    if not path.is_file():
         return None, 0
-    return sent["run_id"], sent["offset"]
+    sent = read_model(path, _Sent, what="a note of what MLflow has", to_do=_SEND_AGAIN)
+    return sent.run_id, sent.offset
 
 
 def write_sent(directory: Path, *, run_id: str | None, offset: int) -> None:

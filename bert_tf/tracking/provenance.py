@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bert_tf.models.description import weights_sha256
 from bert_tf.system.environment import git_commit
 from bert_tf.system.files import file_sha256, write_whole
+from bert_tf.system.json_files import read_json
 from bert_tf.system.version import __version__
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def read_provenance(folder: str | Path) -> dict[str, Any] | None:
 def _read(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    content: dict[str, Any] = read_json(path, what="a note of where a model comes from")
     return content
 
 

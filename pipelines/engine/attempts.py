@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bert_tf.config import FlowConfig
+from pipelines.engine.json_files import read_json
 from pipelines.engine.processes import end, python_command, python_path
 from pipelines.engine.redaction import redact
 from pipelines.engine.step import Context, Step, Stop
@@ -94,7 +95,7 @@ class Attempts:
                 time.sleep(_POLL_SECONDS)
         if not outcome_path.is_file():
             raise StepError(_death(process.returncode))
-        outcome: dict[str, Any] = json.loads(outcome_path.read_text(encoding="utf-8"))
+        outcome: dict[str, Any] = read_json(outcome_path)
         return outcome
 
     @contextlib.contextmanager

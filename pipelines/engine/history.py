@@ -9,10 +9,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+import pydantic
 
 from bert_tf.system.files import write_whole
 from bert_tf.system.folder_lock import holder_of
+from bert_tf.system.json_files import parse_json, read_text, validated
+from pipelines.engine.json_files import RUN_ANEW
 
 STATE_FILE, HISTORY_FILE = "state.json", "history.jsonl"
 
@@ -20,9 +24,14 @@ RUNNING, KILLED, INTERRUPTED, FAILED = "running", "killed", "interrupted", "fail
 DONE, NOTHING_NEW, REFUSED, ROLLED_BACK = "done", "nothing_new", "refused", "rolled_back"
 
 
+_WHAT = "the record of a run"
+
+
 @dataclass
 class StepRecord:
     """What became of a step in one run."""
+
+    __pydantic_config__: ClassVar = pydantic.ConfigDict(extra="forbid")
 
     name: str
     status: str = "waiting"
@@ -37,6 +46,8 @@ class StepRecord:
 @dataclass
 class RunRecord:
     """One run of a flow. Times are UTC, ISO 8601."""
+
+    __pydantic_config__: ClassVar = pydantic.ConfigDict(extra="forbid")
 
     flow: str
     run_id: str
@@ -54,9 +65,10 @@ class RunRecord:
     report: str = ""
 
     @classmethod
-    def read(cls, content: dict[str, Any]) -> "RunRecord":
+    def read(cls, text: str, *, origin: str) -> "RunRecord":
         """From the JSON of `as_json`."""
-        return cls(**(content | {"steps": [StepRecord(**step) for step in content["steps"]]}))
+        content = parse_json(text, origin=origin, what=_WHAT, to_do=RUN_ANEW)
+        return validated(cls, content, origin=origin, what=_WHAT, to_do=RUN_ANEW)
 
     @property
     def seconds(self) -> float:
@@ -88,7 +100,7 @@ def read_state(flow_dir: Path) -> RunRecord | None:
     path = flow_dir / STATE_FILE
     if not path.is_file():
         return None
-    run = RunRecord.read(json.loads(path.read_text(encoding="utf-8")))
+    run = RunRecord.read(read_text(path, what=_WHAT), origin=str(path))
     if run.status == RUNNING and holder_of(flow_dir) is None:
         mark_killed(run)
     return run
@@ -111,9 +123,13 @@ def append(flow_dir: Path, run: RunRecord) -> None:
 
 def read_history(flow_dir: Path) -> list[RunRecord]:
     """All runs that have ended, the oldest first."""
-    return [RunRecord.read(json.loads(line)) for line in _lines(flow_dir)]
+    path = flow_dir / HISTORY_FILE
+    return [
+        RunRecord.read(line, origin=f"{path}:{number}")
+        for number, line in enumerate(_lines(flow_dir), start=1)
+    ]
 
 
 def _lines(flow_dir: Path) -> Iterable[str]:
     path = flow_dir / HISTORY_FILE
-    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return read_text(path, what="the history of a flow").splitlines() if path.is_file() else []

@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bert_tf.system import json_files
 from bert_tf.system.files import write_whole
+
+RUN_ANEW = "Remove it, and run the flow again."
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """A file that `write_json` wrote."""
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    content: dict[str, Any] = json_files.read_json(path, what="a note of a step", to_do=RUN_ANEW)
     return content
 
 

@@ -18,6 +18,7 @@ from bert_tf.cli.process import set_up_process
 from bert_tf.cli.progress import ProgressDisplay
 from bert_tf.config import validate_config
 from bert_tf.system.files import write_whole
+from bert_tf.system.known_errors import message_of
 from pipelines.engine.redaction import redact
 from pipelines.engine.step import Context, Stop
 
@@ -70,7 +71,11 @@ def do(
 
         traceback.print_exc()
         kind = "transient" if isinstance(error, TRANSIENT) else "permanent"
-        return {"error": redact(str(error)) or type(error).__name__, "kind": kind}
+        message = message_of(error) or (
+            f"this is a fault of the package. Received: {type(error).__name__}: {error}. Report it "
+            "with the log, which holds the traceback."
+        )
+        return {"error": redact(message), "kind": kind}
     return {} if stopped is None else {"stop": vars(stopped)}
 
 

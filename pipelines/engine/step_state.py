@@ -12,10 +12,14 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+import pydantic
 
 from bert_tf.config import Config
 from bert_tf.system.files import file_sha256, write_whole
+from bert_tf.system.json_files import read_model
+from pipelines.engine.json_files import RUN_ANEW
 from pipelines.engine.step import Context, Step, Stop
 
 STATE_FILE = "step.json"
@@ -24,6 +28,8 @@ STATE_FILE = "step.json"
 @dataclass(frozen=True)
 class State:
     """What `step.json` holds."""
+
+    __pydantic_config__: ClassVar = pydantic.ConfigDict(extra="forbid")
 
     fingerprint: str
     is_finished: bool = False
@@ -58,9 +64,7 @@ def read_state(directory: Path) -> State | None:
     path = directory / STATE_FILE
     if not path.is_file():
         return None
-    content = json.loads(path.read_text(encoding="utf-8"))
-    stop = content.pop("stop")
-    return State(**content, stop=stop and Stop(**stop))
+    return read_model(path, State, what="the state of a step", to_do=RUN_ANEW)
 
 
 def read_seconds(directory: Path) -> float:

@@ -111,7 +111,7 @@ class RestClient(ModelClient):
 def _read_answer(url: str, status: int, body: bytes) -> dict[str, Any]:
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if status == 200 and isinstance(document, dict):
         return document

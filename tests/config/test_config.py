@@ -121,3 +121,56 @@ def test_a_store_needs_the_address_of_its_server():
         validate_config({"flow": {"serving_dir": "s3://models"}})
     flow = {"serving_dir": "s3://models", "server_url": "http://server:8501"}
     assert validate_config({"flow": flow}).flow.serving_dir == "s3://models"
+
+
+@pytest.mark.parametrize("text", ["model:\nseed: 3\n", "model: {}\nseed: 3\n", "seed: 3\n"])
+def test_a_section_without_a_value_is_one_left_out(tmp_path, text):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    assert load_config(path) == load_config(overrides=["seed=3"])
+    assert load_config(path, overrides=["model.size=mini"]).model.hidden_size == 256
+
+
+def test_sections_below_a_section_may_have_no_value_too(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("finetuning:\n  training:\n  task:\n")
+    overrides = ["finetuning.training.batch_size=4", "finetuning.task.name=regression"]
+    assert load_config(path, overrides=overrides) == load_config(overrides=overrides)
+
+
+def test_a_section_that_stands_twice_is_refused(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("model: {size: mini}\nseed: 3\nmodel: {size: tiny}\n")
+    with pytest.raises(ValueError, match=r"c\.yaml:3: .*'model' again, which is in line 1 already"):
+        load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("corpus.paths=x", r"corpus.paths: must be a list. .*'x'. .*--set 'corpus.paths=\[x\]'"),
+        ("vocabulary.user_tokens=a", r"must be a list. Received: 'a'. Write \[a\]"),
+        ("pretraining.phases=x", r"pretraining.phases: must be a list. Received: 'x'."),
+        ("pretraining.phases=[{records: a}]", r"phases.0.num_train_steps: must be set"),
+        ("model=x", r"model: must be a section, `name: value` lines. Received: 'x'"),
+        ("seed.a.b=x", r"seed: "),
+        ("tokenizer.vocabulary=5", r"tokenizer.vocabulary: must be a text .*Received: 5"),
+        ("finetuning.train_path=5", r"finetuning.train_path: must be a text .*or a list. .*: 5"),
+        ("finetuning.num_epochs=.inf", r"num_epochs: must be a finite number. Received: inf"),
+        ("seed=0x" + "f" * 5000, r"seed: must be less .*Received: a number of 20,000 bits"),
+        ("seed=" + "9" * 5000, r"--set seed: .*a number of 5,000 digits"),
+        ("model={size: mini, size: tiny}", r"--set model: .*'size' again"),
+        ("seed=" + "[" * 5000, r"--set seed: .*nested too deeply"),
+        ("seed=\udcff", r"--set seed: the value must be YAML"),
+    ],
+)
+def test_an_override_that_cannot_be_is_refused_with_what_to_write(override, message):
+    with pytest.raises(ValueError, match=message):
+        load_config(overrides=[override])
+
+
+def test_a_value_with_settings_below_it_is_refused(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("model: mini\n")
+    with pytest.raises(ValueError, match=r"model must be a section. Received: the value 'mini'"):
+        load_config(path, overrides=["model.size=tiny"])

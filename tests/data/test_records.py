@@ -153,10 +153,14 @@ def test_checksums_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", r"manifest\.json: a manifest must be as `bert-tf prepare` wrote it"),
-        ("[]", r"manifest\.json: a manifest must be as"),
+        ("{", r"manifest\.json:1: a manifest as `bert-tf prepare` writes it must be JSON"),
+        ("[]", r"manifest\.json: a manifest as .* must be a JSON object. Received: list"),
         ('{"schema_version": 99}', r"manifest\.json: .*schema version 1\. Received: 99"),
-        ('{"schema_version": 1}', r"manifest\.json: a manifest must be as"),
+        ('{"schema_version": 1}', r"manifest\.json: not a manifest as .*plan: Field required"),
+        (
+            '{"schema_version": 1, "plan": {"examples": 3}, "num_documents": {}, "shards": []}',
+            r"plan\.examples\.max_seq_length must be a int, not None",
+        ),
     ],
 )
 def test_faulty_manifests_are_named(tmp_path: Path, text: str, message: str) -> None:

@@ -237,12 +237,61 @@ def test_description_that_is_no_json_or_of_another_version_is_named(tmp_path):
     saved(tmp_path, kind="encoder")
     path = tmp_path / "model.json"
     description = json.loads(path.read_text())
-    for text in (path.read_text()[:-5], json.dumps(description | {"format_version": 2})):
+    for text, message in (
+        (path.read_text()[:-5], r"model\.json:\d+: a description of a model must be JSON"),
+        (
+            json.dumps(description | {"format_version": 2}),
+            r"model\.json: not a description of a model\. Received: format_version",
+        ),
+    ):
         path.write_text(text)
-        with pytest.raises(ValueError, match=r"model\.json: not a description of a model"):
+        with pytest.raises(ValueError, match=message):
             load_model(tmp_path)
 
 
 def test_a_kind_that_nobody_builds_is_refused():
     with pytest.raises(ValueError, match=r"kind must be one of .*Received: 'generation'"):
         build_model(describe(kind="generation"))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite_are_refused(bad, tmp_path):
+    saved(tmp_path, kind="encoder")
+    tensors = safetensors.numpy.load_file(tmp_path / "model.safetensors")
+    name = "encoder/layer_0/attention/query/kernel"
+    tensors[name] = tensors[name].copy()
+    tensors[name].flat[3] = bad
+    safetensors.numpy.save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=f"must be finite float32 .* infinity in {name}, 1 of "):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("config.json", "a folder of Hugging Face"),
+        ("bert_config.json", "a checkpoint of Google's BERT"),
+        ("params.yaml", "a checkpoint of tf-models-official"),
+        ("task.json", "a preset of keras-nlp"),
+        ("bert_model.ckpt.index", "a checkpoint of TensorFlow"),
+    ],
+)
+def test_a_checkpoint_of_another_library_names_the_command_for_it(name, what, tmp_path):
+    (tmp_path / name).touch()
+    wanted = rf"Received: {what}. Turn it into .* `bert-tf convert --from {tmp_path} --to NEW_FOLD"
+    with pytest.raises(FileNotFoundError, match=wanted):
+        load_description(tmp_path)
+
+
+def test_the_prefix_of_a_checkpoint_names_the_command_for_it(tmp_path):
+    (tmp_path / "bert_model.ckpt.index").touch()
+    with pytest.raises(FileNotFoundError, match=r"--from .*/bert_model.ckpt --to NEW_FOLDER"):
+        load_description(tmp_path / "bert_model.ckpt")
+
+
+def test_an_export_is_told_from_a_model_folder(tmp_path):
+    (tmp_path / "saved_model.pb").touch()
+    with pytest.raises(FileNotFoundError, match="Received: a SavedModel, which cannot be trained"):
+        load_description(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"no such file. Give a folder that .* finished"):
+        load_description(tmp_path / "absent")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf.data.corpora.files import Line, Lines, decode, kind_of, read_text
+from bert_tf.system.json_files import JsonError, decode_json
 from bert_tf.system.listing import listed
 from bert_tf.system.lookalikes import alike_hint
 
@@ -98,20 +99,10 @@ def parse_lines(
         )
 
 
-def distinct_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """For `json`, which keeps the last of several. Raises ValueError if a field is there twice."""
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{repeated!r} more than once")
-    return fields
-
-
 def _parse_json_line(line: str, *, name: str | Path, number: int) -> dict[str, Any]:
     try:
-        record = json.loads(line, object_pairs_hook=distinct_fields)
-    except json.JSONDecodeError as error:
+        record = decode_json(line)
+    except JsonError as error:
         raise ValueError(
             f"{name}:{number}: a .jsonl line must be one JSON object. Received: {error}. "
             "Repair the line."

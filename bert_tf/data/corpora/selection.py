@@ -13,6 +13,7 @@ from typing import Literal, Self
 from bert_tf.config import CorpusConfig, Section
 from bert_tf.data.corpora.document import Document, encode_documents
 from bert_tf.system.files import write_whole
+from bert_tf.system.json_files import read_model
 
 SUMMARY_FILE = "corpus_summary.json"
 DIGEST_BYTES = 16
@@ -139,7 +140,7 @@ def read_summary(directory: str | Path) -> CorpusSummary | None:
     path = Path(directory) / SUMMARY_FILE
     if not path.is_file():
         return None
-    return CorpusSummary.model_validate_json(path.read_text(encoding="utf-8"))
+    return read_model(path, CorpusSummary, what="a summary of a corpus")
 
 
 class DigestSet:

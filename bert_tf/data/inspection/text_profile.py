@@ -9,9 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import pydantic
+
+from bert_tf.system.json_files import read_model
 
 PROFILE_FILE = "data_profile.json"
 UNKNOWN_WORDS = "unknown words"
@@ -22,6 +25,8 @@ MAX_TEXTS = 50_000
 @dataclass(frozen=True)
 class TextProfile:
     """Counts over labelled texts, tokenized by one model."""
+
+    __pydantic_config__: ClassVar = pydantic.ConfigDict(extra="forbid")
 
     num_texts: int
     num_tokens: int
@@ -56,15 +61,8 @@ class TextProfile:
     @classmethod
     def read(cls, path: str | Path) -> Self:
         """Raises FileNotFoundError, and ValueError for a file of another kind."""
-        try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
-            lengths = {int(length): number for length, number in values["length_counts"].items()}
-            return cls(**{**values, "length_counts": lengths})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(
-                f"{path}: must be a text profile. Received: {error!r}. Use the {PROFILE_FILE} that "
-                "`bert-tf finetune` wrote."
-            ) from error
+        to_do = f"Use the {PROFILE_FILE} that `bert-tf finetune` wrote."
+        return read_model(path, cls, what="a text profile", to_do=to_do)
 
 
 @dataclass(frozen=True)

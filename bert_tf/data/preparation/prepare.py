@@ -40,6 +40,7 @@ from bert_tf.data.preparation.spooling import (
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import VOCABULARY_FILE
 from bert_tf.system.files import write_whole
+from bert_tf.system.json_files import read_model
 from bert_tf.system.output_folder import check_folder, owned_folder
 
 logger = logging.getLogger(__name__)
@@ -208,7 +209,7 @@ def _finished(task: shards.ShardTask, *, work_dir: Path) -> records.Shard | None
     path = _entry_path(task, work_dir=work_dir)
     if not path.is_file():
         return None
-    shard = records.Shard.model_validate_json(path.read_text(encoding="utf-8"))
+    shard = read_model(path, records.Shard, what="the entry of a shard")
     is_whole = task.shard_path.is_file() and task.shard_path.stat().st_size == shard.num_bytes
     return shard if is_whole else None
 

@@ -21,6 +21,9 @@ from bert_tf.data.corpora.standard_input import StandardInput
 from bert_tf.data.preparation import spool
 from bert_tf.data.preparation.plan import check_plan, set_standard_input, standard_input_digest
 from bert_tf.system.files import write_whole
+from bert_tf.system.json_files import read_json, read_model
+
+_START_ANEW = "Remove the folder that it is in, to start anew."
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +88,7 @@ def is_spooled(work_dir: Path) -> bool:
 def read_spooled(work_dir: Path) -> Spooled:
     """What `spool_corpus` left in a folder."""
     path = work_dir / spool.SPOOLED_FILE
-    return Spooled.model_validate_json(path.read_text(encoding="utf-8"))
+    return read_model(path, Spooled, what="a note of the first pass", to_do=_START_ANEW)
 
 
 def spool_corpus(
@@ -161,4 +164,4 @@ def _to_json(value: Any) -> str:
 
 
 def _read_json(path: Path) -> Any:
-    return pydantic_core.from_json(path.read_text(encoding="utf-8"))
+    return read_json(path, what="a plan", to_do=_START_ANEW)

@@ -1,17 +1,22 @@
 """`manifest.json` beside the shards: what they hold and how they were made."""
 
-import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import pydantic
 
 from bert_tf.config import Section
 from bert_tf.data.records.example import SCHEMA_VERSION
 from bert_tf.system.files import write_whole
+from bert_tf.system.json_files import read_json, validated
 from bert_tf.system.lookalikes import path_hint
 
 MANIFEST_FILE = "manifest.json"
+_READ_FROM_PLAN: dict[str, dict[str, type]] = {
+    "examples": {"max_seq_length": int, "next_sentence": bool},
+    "records": {"compression": str},
+    "tokenizer": {"vocabulary_sha256": str},
+}
 Split = Literal["train", "eval"]
 
 
@@ -33,6 +38,18 @@ class Manifest(Section):
     plan: dict[str, Any]
     num_documents: dict[Split, int]
     shards: tuple[Shard, ...]
+
+    @pydantic.model_validator(mode="after")
+    def _plan_says_what_is_read(self) -> Self:
+        for section, names in _READ_FROM_PLAN.items():
+            values = self.plan.get(section)
+            for name, kind in names.items():
+                value = values.get(name) if isinstance(values, dict) else None
+                if type(value) is not kind:
+                    raise ValueError(
+                        f"plan.{section}.{name} must be a {kind.__name__}, not {value!r}"
+                    )
+        return self
 
     @property
     def max_seq_length(self) -> int:
@@ -82,17 +99,12 @@ def read_manifest(directory: str | Path) -> Manifest:
             "Run `bert-tf prepare` with this output folder; after an interruption it goes on."
             f"{path_hint(path)}"
         )
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-        version = tree.get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise ValueError(
-                f"{path}: records must have schema version {SCHEMA_VERSION}. Received: {version}. "
-                "Prepare them again with this version of the package."
-            )
-        return Manifest.model_validate(tree)
-    except (json.JSONDecodeError, AttributeError, pydantic.ValidationError) as error:
+    what, to_do = "a manifest as `bert-tf prepare` writes it", "Prepare the records again."
+    tree = read_json(path, what=what, to_do=to_do)
+    version = tree.get("schema_version")
+    if version != SCHEMA_VERSION:
         raise ValueError(
-            f"{path}: a manifest must be as `bert-tf prepare` wrote it. Received: {error}. "
-            "Prepare the records again."
-        ) from error
+            f"{path}: records must have schema version {SCHEMA_VERSION}. Received: {version}. "
+            "Prepare them again with this version of the package."
+        )
+    return validated(Manifest, tree, origin=str(path), what=what, to_do=to_do)

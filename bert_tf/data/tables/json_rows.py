@@ -8,11 +8,12 @@ from typing import Any
 
 from bert_tf.config import TableConfig
 from bert_tf.data.corpora.files import Lines
-from bert_tf.data.corpora.rows import LONE_SURROGATE, SURROGATE_ESCAPE, distinct_fields, parse_lines
+from bert_tf.data.corpora.rows import LONE_SURROGATE, SURROGATE_ESCAPE, parse_lines
 from bert_tf.data.tables.column_names import check_names
 from bert_tf.data.tables.decoding import open_text
 from bert_tf.data.tables.origins import Origins, Source
 from bert_tf.data.tables.table import Table
+from bert_tf.system.json_files import JsonError, decode_json
 
 ROWS_AT_ONCE = 256
 LIST_FIELD = "data"
@@ -47,10 +48,11 @@ def read_json_list(path: Path, *, config: TableConfig, key: str) -> Iterator[Tab
     with open_text(path, config=config, key=key) as lines:
         text = "".join(lines)
     try:
-        content = json.loads(text, object_pairs_hook=distinct_fields)
-    except json.JSONDecodeError as error:
+        content = decode_json(text)
+    except JsonError as error:
+        place = path if error.lineno is None else f"{path}:{error.lineno}"
         raise ValueError(
-            f"{path}:{error.lineno}: a .json file must be JSON. Received: {error}. Repair it; "
+            f"{place}: a .json file must be JSON. Received: {error}. Repair it; "
             "where each line is an object, rename it to .jsonl."
         ) from error
     except ValueError as error:

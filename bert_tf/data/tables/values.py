@@ -5,7 +5,6 @@ such as "finetuning.text_field". All raise ValueError with the row (see `Table.w
 holds, or where there is no such column (see `Table.column`).
 """
 
-import json
 import math
 from decimal import Decimal
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from bert_tf.data.tables.canonical import canonical_text
 from bert_tf.data.tables.labels import unify_labels
 from bert_tf.data.tables.table import Table
+from bert_tf.system.json_files import JsonError, decode_json
 
 __all__ = ["flags_of", "labels_of", "names_of", "numbers_of", "texts_of", "unify_labels"]
 
@@ -140,8 +140,8 @@ def _items(value: Any, *, separator: str) -> list[Any]:
     text = value.strip()
     if text.startswith("[") and text.endswith("]"):
         try:
-            return list(json.loads(text))
-        except json.JSONDecodeError:
+            return list(decode_json(text))
+        except JsonError:
             pass  # names in brackets
     return [part for part in text.split(separator) if canonical_text(part)]
 

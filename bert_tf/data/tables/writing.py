@@ -18,15 +18,29 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pydantic
+
+from bert_tf.config import Section
 from bert_tf.data.tables.parquet_parts import ParquetParts
 from bert_tf.system.files import write_whole
 from bert_tf.system.folder_lock import lock_folder
+from bert_tf.system.json_files import read_model
 from bert_tf.system.listing import listed
 from bert_tf.system.lookalikes import alike_hints
 
 KINDS = (".csv", ".jsonl", ".parquet")
 STATE_FILE = "state.json"
 ROWS_FILE = "rows"
+
+
+class _State(Section):
+    """What `state.json` holds."""
+
+    settings: dict[str, Any]
+    names: list[str] | None
+    num_rows: pydantic.NonNegativeInt
+    num_bytes: pydantic.NonNegativeInt
+    num_parts: pydantic.NonNegativeInt
 
 
 class TableWriter:
@@ -154,10 +168,10 @@ class TableWriter:
         path = self._folder / STATE_FILE
         if not path.is_file():
             return
-        state = json.loads(path.read_text("utf-8"))
+        state = read_model(path, _State, what="the state of a table that was begun")
         settings = json.loads(json.dumps(self._settings))
-        if state["settings"] != settings:
-            before = state["settings"]
+        if state.settings != settings:
+            before = state.settings
             different = sorted(
                 name for name in {*before, *settings} if before.get(name) != settings.get(name)
             )
@@ -171,12 +185,12 @@ class TableWriter:
             )
         rows = self._folder / ROWS_FILE
         num_bytes = rows.stat().st_size if rows.is_file() else 0
-        parts = ParquetParts(self._folder, self.path, num_parts=state["num_parts"])
-        if num_bytes < state["num_bytes"] or not parts.are_whole():
+        parts = ParquetParts(self._folder, self.path, num_parts=state.num_parts)
+        if num_bytes < state.num_bytes or not parts.are_whole():
             self._clear()  # The machine stopped before all was on the disk.
             return
-        self._names, self.num_rows = state["names"], state["num_rows"]
-        self._num_bytes, self._parts = state["num_bytes"], parts
+        self._names, self.num_rows = state.names, state.num_rows
+        self._num_bytes, self._parts = state.num_bytes, parts
 
     def _clear(self) -> None:
         for name in (STATE_FILE, ROWS_FILE):

@@ -23,6 +23,7 @@ from bert_tf.config import TokenizerConfig
 from bert_tf.data.text import sentences, vocabulary
 from bert_tf.data.text.vocabulary_case import warn_of_lower_cased_hangul
 from bert_tf.system.files import write_whole
+from bert_tf.system.json_files import read_json, validated
 
 SETTINGS_FILE = "tokenizer.json"
 TOKENIZER_FILES = (vocabulary.VOCABULARY_FILE, SETTINGS_FILE)
@@ -225,17 +226,13 @@ class Tokenizer(tf.Module):
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{path}: tokenizer settings must be JSON. Received: {error}. Restore the file."
-        ) from error
+    settings = read_json(path, what="tokenizer settings")
     needed = set(SETTINGS) - {"max_word_characters"}
-    if not isinstance(settings, dict) or not needed <= set(settings) <= set(SETTINGS):
-        names = sorted(settings) if isinstance(settings, dict) else type(settings).__name__
+    if not needed <= set(settings) <= set(SETTINGS):
         raise ValueError(
-            f"{path}: tokenizer settings must be {', '.join(SETTINGS)}. Received: {names}. "
+            f"{path}: tokenizer settings must be {', '.join(SETTINGS)}. Received: "
+            f"{sorted(settings)}. "
             "A file of another library must be moved away, and its settings given as tokenizer.*."
         )
+    validated(TokenizerConfig, settings, origin=str(path), what="settings of a tokenizer")
     return settings

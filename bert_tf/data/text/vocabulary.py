@@ -20,6 +20,7 @@ import tokenizers
 from bert_tf.config import TokenizerConfig, VocabularyConfig
 from bert_tf.data.text.pieces import cut
 from bert_tf.system.files import write_whole
+from bert_tf.system.json_files import read_text
 from bert_tf.system.lookalikes import path_hint
 
 logger = logging.getLogger(__name__)
@@ -130,7 +131,8 @@ def read_vocabulary(path: str | Path) -> list[str]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: a token stands twice, a line is empty, or a control token is missing.
+        ValueError: it is not UTF-8, a token stands twice, a line is empty, or a control token is
+            missing.
     """
     path = Path(path)
     if not path.is_file():
@@ -139,7 +141,7 @@ def read_vocabulary(path: str | Path) -> list[str]:
             "Set tokenizer.vocabulary to a vocab.txt, or learn one with `bert-tf vocab`."
             f"{path_hint(path)}"
         )
-    text = path.read_text(encoding="utf-8-sig")
+    text = read_text(path, what="a vocabulary", codec="utf-8-sig")
     tokens = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n") if text.strip()]
     first_line: dict[str, int] = {}
     num_filled = len(text.rstrip("\n\r\t ").split("\n"))

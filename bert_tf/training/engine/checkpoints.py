@@ -20,8 +20,10 @@ from typing import Any, Self
 
 import tensorflow as tf
 
+from bert_tf.config import Section
 from bert_tf.models.tensors import weights_by_name
 from bert_tf.system.files import write_whole
+from bert_tf.system.json_files import read_model
 from bert_tf.system.lookalikes import alike_hint
 from bert_tf.training.engine.loss_scale import LossScale
 from bert_tf.training.engine.snapshot import Snapshot
@@ -34,6 +36,14 @@ BEST_FILE = "best.json"
 
 # What TensorFlow raises on damaged, truncated and incomplete files.
 _UNREADABLE = (tf.errors.OpError, AssertionError, IndexError, RuntimeError, ValueError)
+
+
+class _Best(Section):
+    """What `best.json` holds."""
+
+    metric: str
+    step: int
+    value: float
 
 
 class Checkpoints:
@@ -222,8 +232,10 @@ class Checkpoints:
     def _best(self) -> dict[str, Any]:
         """What `best.json` says of the metric that counts, or nothing."""
         path = self.directory / BEST_FILE
-        best: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-        return best if best.get("metric") == self._keep_best else {}
+        if not path.is_file():
+            return {}
+        note = read_model(path, _Best, what="a note of the best checkpoint")
+        return note.model_dump() if note.metric == self._keep_best else {}
 
     def _refuse_non_finite(self, step: int) -> None:
         for name, variables in self._state.items():

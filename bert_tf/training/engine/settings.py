@@ -10,6 +10,7 @@ import pydantic
 
 from bert_tf.config.comparison import differences
 from bert_tf.system.files import write_whole
+from bert_tf.system.json_files import read_json
 from bert_tf.system.listing import AS_LINES, listed
 from bert_tf.system.lookalikes import tell_apart
 from bert_tf.training.engine.checkpoints import CHECKPOINTS_FOLDER, checkpoint_steps
@@ -44,7 +45,7 @@ def bind_settings(
     path = directory / SETTINGS_FILE
     settings = _as_json(settings)
     if path.is_file() and checkpoint_steps(directory):
-        before = _with_implied(json.loads(path.read_text(encoding="utf-8")), _as_json(implied))
+        before = _with_implied(read_json(path, what="the settings of a run"), _as_json(implied))
         changed = differences(before, settings)
         refused = {key: pair for key, pair in changed.items() if not _is_allowed(key, *pair)}
         if refused:

@@ -209,8 +209,8 @@ def _describe(
             key="finetuning.pretrained",
             what="a folder that `bert-tf pretrain` or `bert-tf convert` wrote",
         )
-        tokenizer = Tokenizer.load(folder)
         stored = load_description(folder).architecture
+        tokenizer = Tokenizer.load(folder)
         architecture = with_stored_architecture(config.model, stored)
     if section.max_seq_length > architecture.max_position_embeddings:
         raise ValueError(

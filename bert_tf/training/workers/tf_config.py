@@ -5,9 +5,10 @@
 is what `alpha` has of two machines. Kubernetes' training operator, Vertex AI and Ray Train set it.
 """
 
-import json
 from dataclasses import dataclass
 from typing import Any
+
+from bert_tf.system.json_files import decode_json
 
 # Jobs whose tasks train, the chief's first: so TensorFlow numbers them.
 TRAINING_JOBS = ("chief", "worker")
@@ -70,7 +71,7 @@ def parse_tf_config(text: str | None) -> Worker:
     if not text or not text.strip():
         return ALONE
     try:
-        tree = json.loads(text)
+        tree = decode_json(text)
     except ValueError as error:
         raise ValueError(f"TF_CONFIG must be JSON. Received: {error}. {_EXAMPLE}") from error
     if not isinstance(tree, dict):
