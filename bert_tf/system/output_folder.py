@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bert_tf.system.files import write_whole
 from bert_tf.system.folder_lock import LOCK_FILE, lock_folder
+from bert_tf.system.json_files import read_json
 
 KIND_FILE = "folder.json"
 COMMANDS = {
@@ -140,12 +141,9 @@ def owner_of(directory: Path) -> str | None:
 
 
 def _read_note(path: Path) -> str:
-    try:
-        command = json.loads(path.read_text("utf-8"))["command"]
-        if command in COMMANDS:
-            return str(command)
-    except (ValueError, LookupError, TypeError, RecursionError):
-        command = "something else"
+    command = read_json(path, what="the note of a folder's kind").get("command")
+    if isinstance(command, str) and command in COMMANDS:
+        return command
     raise ValueError(
         f"{path}: must name the command that wrote the folder, one of {', '.join(COMMANDS)}. "
         f"Received: {command!r}. Give another --output-dir, or remove the folder."

@@ -107,11 +107,6 @@ def _parse_json_line(line: str, *, name: str | Path, number: int) -> dict[str, A
             f"{name}:{number}: a .jsonl line must be one JSON object. Received: {error}. "
             "Repair the line."
         ) from error
-    except ValueError as error:
-        raise ValueError(
-            f"{name}:{number}: a .jsonl line must be one JSON object with each field once. "
-            f"Received: {error}. Repair the line."
-        ) from error
     if not isinstance(record, dict):
         raise ValueError(
             f"{name}:{number}: a .jsonl line must be one JSON object. Received: "

@@ -55,11 +55,6 @@ def read_json_list(path: Path, *, config: TableConfig, key: str) -> Iterator[Tab
             f"{place}: a .json file must be JSON. Received: {error}. Repair it; "
             "where each line is an object, rename it to .jsonl."
         ) from error
-    except ValueError as error:
-        raise ValueError(
-            f"{path}: a .json file must be JSON, of objects with each field once. Received: "
-            f"{error}. Repair it."
-        ) from error
     rows = content.get(LIST_FIELD) if isinstance(content, dict) else content
     if not isinstance(rows, list):
         fields = f" with {', '.join(content)}" if isinstance(content, dict) else ""
