@@ -29,6 +29,7 @@ from typing import Any, Literal, Self
 from bert_tf.config import TrackingConfig
 from bert_tf.tracking.journal import (
     JOURNAL_FILE,
+    SYSTEM,
     TRACKING_FOLDER,
     Curves,
     Journal,
@@ -74,6 +75,7 @@ class Tracker:
         stage: str,
         run_name: str | None = None,
         begins_with: str | None = None,
+        from_step: int = 0,
     ) -> Self:
         """Start a run, or go on in the run that `output_dir` already has.
 
@@ -83,6 +85,7 @@ class Tracker:
         Args:
             begins_with: a digest of the settings of a training that begins at its first step. If
                 one with other settings began in the journal before, steps are logged again.
+            from_step: no earlier step will be logged again by a training that goes on.
         """
         output_dir = Path(output_dir)
         directory = output_dir / TRACKING_FOLDER
@@ -97,7 +100,7 @@ class Tracker:
             else:
                 uri = tracking_uri or DEFAULT_TRACKING_URI
                 sender = Sender(directory, tracking_uri=uri, lock=lock)
-        journal = Journal(directory / JOURNAL_FILE)
+        journal = Journal(directory / JOURNAL_FILE, from_step=from_step)
         identity = journal.first or {
             "tracking_id": uuid.uuid4().hex,
             "experiment": config.experiment,
@@ -105,7 +108,9 @@ class Tracker:
             "stage": stage,
         }
         begun = {} if begins_with is None else {"begins_with": begins_with}
-        journal.append("open", **{name: identity[name] for name in _IDENTITY}, **begun)
+        opened = {name: identity[name] for name in _IDENTITY} | begun
+        journal.append("open", **opened)
+        journal.before.note({"event": "open", **opened})
         tracker = cls(directory, journal=journal, sender=sender)
         if sender:
             tracker._start(tracker._send, sender)
@@ -136,8 +141,8 @@ class Tracker:
     def unlogged(
         self, metrics: Mapping[str, float], *, step: int, replaces: bool = False
     ) -> dict[str, float]:
-        """Those that the journal does not have at `step`, or not with this value."""
-        known = self._journal.curves.at(int(step))
+        """Those that the journal did not have at `step`, or not with this value."""
+        known = self._journal.before.at(int(step))
         values = {name: float(value) for name, value in metrics.items()}
         return {
             name: value
@@ -255,7 +260,7 @@ class Tracker:
                     monitor.collect_metrics()
                     values.update(monitor.aggregate_metrics())
                     monitor.clear_metrics()
-                system = {f"system/{name}": float(value) for name, value in values.items()}
+                system = {f"{SYSTEM}{name}": float(value) for name, value in values.items()}
                 self._journal.append("metrics", step=self._journal.age_seconds, values=system)
         except Exception as error:
             _log.warning("system metrics are no longer measured: %s", describe_error(error))
