@@ -252,6 +252,7 @@ class Tracker:
 
     def _measure(self, interval_seconds: float) -> None:
         """System metrics, named as MLflow names them; the step is the run's age in seconds."""
+        last_step = -1
         try:
             monitors = _make_system_monitors()
             while not self._closed.wait(interval_seconds):
@@ -261,7 +262,10 @@ class Tracker:
                     values.update(monitor.aggregate_metrics())
                     monitor.clear_metrics()
                 system = {f"{SYSTEM}{name}": float(value) for name, value in values.items()}
-                self._journal.append("metrics", step=self._journal.age_seconds, values=system)
+                step = self._journal.age_seconds
+                if step > last_step:  # A step has one value, however short the interval is.
+                    self._journal.append("metrics", step=step, values=system)
+                last_step = step
         except Exception as error:
             _log.warning("system metrics are no longer measured: %s", describe_error(error))
 

@@ -78,7 +78,13 @@ def test_system_metrics_carry_mlflow_names(tmp_path: Path, sqlite_uri: str) -> N
     with Tracker.open(
         tmp_path / "run", config=config, tracking_uri=sqlite_uri, stage="pretrain"
     ) as tracker:
-        wait_for(lambda: "system/" in journal_text(tmp_path))
+        wait_for(lambda: journal_text(tmp_path).count("system/cpu") == 2)
+    steps = [
+        event["step"]
+        for event in map(json.loads, journal_text(tmp_path).splitlines())
+        if "step" in event
+    ]
+    assert len(steps) == len(set(steps))
     names = MlflowClient(sqlite_uri).get_run(str(tracker.run_id)).data.metrics
     assert {
         "system/cpu_utilization_percentage",
