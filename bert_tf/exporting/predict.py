@@ -112,7 +112,7 @@ def predict_inputs(
     if signature.inputs != set(columns):
         raise ValueError(
             f"{signature_name} takes {sorted(signature.inputs)}. Received: "
-            f"{listed(sorted(columns))}. A tab separates the two texts of a pair."
+            f"[{listed(map(repr, sorted(columns)))}]. A tab separates the two texts of a pair."
         )
     answers = signature.answer(columns, batch_size=batch_size)
     return [dict(zip(answers, row, strict=True)) for row in zip(*answers.values(), strict=True)]

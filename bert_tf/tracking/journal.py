@@ -22,6 +22,7 @@ from bert_tf.system.json_files import decode_json, read_model
 
 TRACKING_FOLDER = "tracking"
 JOURNAL_FILE = "journal.jsonl"
+SYSTEM = "system/"
 _SENT = "sent.json"
 _SEND_AGAIN = "Remove it to send all again, into a new run."
 
@@ -37,16 +38,23 @@ class Curves:
     """The metrics among a journal's events: name -> step -> value.
 
     A training that began anew with other settings has other steps: those before are forgotten.
+
+    Args:
+        from_step: of a long run only this step and later ones are held, and step 0, where results
+            are.
     """
 
-    def __init__(self, events: Iterable[Mapping[str, Any]] = ()) -> None:
+    def __init__(self, events: Iterable[Mapping[str, Any]] = (), *, from_step: int = 0) -> None:
         self.values: dict[str, dict[int, float]] = {}
+        self._from_step = from_step
         self._begins_with: str | None = None
         for event in events:
             self.note(event)
 
     def note(self, event: Mapping[str, Any]) -> None:
         if event["event"] == "metrics":
+            if 0 < event["step"] < self._from_step:
+                return
             for name, value in event["values"].items():
                 self.values.setdefault(name, {})[event["step"]] = float(value)
         elif begins_with := event.get("begins_with"):
@@ -59,12 +67,16 @@ class Curves:
 
 
 class Journal:
-    """An append-only file of events, "close" the last. A half-written line is closed off."""
+    """An append-only file of events, "close" the last. A half-written line is closed off.
 
-    def __init__(self, path: Path):
+    `before` are the metrics that it had when it was opened, from a step on: those that a training
+    which goes on there may log again. What the machine does (`system/…`) never comes again.
+    """
+
+    def __init__(self, path: Path, *, from_step: int = 0):
         self.first: dict[str, Any] | None = None
         self.last_kind: str | None = None
-        self.curves = Curves()
+        self.before = Curves(from_step=from_step)
         self._lock = threading.Lock()
         self._file = path.open("a+b", buffering=0)
         if self._file.seek(0, os.SEEK_END):
@@ -73,7 +85,8 @@ class Journal:
                 self._file.write(b"\n")
         for event in read_events(path):
             self.last_kind = event["event"]
-            self.curves.note(event)
+            if not _is_of_system(event):
+                self.before.note(event)
             if self.first is None and self.last_kind == "open":
                 self.first = event
 
@@ -94,13 +107,16 @@ class Journal:
         with self._lock:
             if not self._file.closed:
                 self._file.write(line)
-                self.curves.note(event)
             if kind == "close":
                 self._file.close()
 
     def close(self) -> None:
         with self._lock:
             self._file.close()
+
+
+def _is_of_system(event: Mapping[str, Any]) -> bool:
+    return event["event"] == "metrics" and next(iter(event["values"]), "").startswith(SYSTEM)
 
 
 def read_events(path: Path) -> Iterator[dict[str, Any]]:

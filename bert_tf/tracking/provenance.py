@@ -4,7 +4,8 @@
     inputs: of each data set its source, digest and number of examples
     parent: the same of the model it was made from
 
-An export carries it along, so the way back can be read from a served version alone.
+An export carries it along, so the way back can be read from a served version alone. A model that is
+trained on again every night has more parents than a file can hold: the nearest hundred stay.
 """
 
 import hashlib
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 PROVENANCE_FILE = "provenance.json"
 ORIGIN_FILE = "registry.json"
 """In a model folder that came from the registry: which version of what it is."""
+MAX_PARENTS = 100
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def _of_parent(folder: Path) -> dict[str, Any]:
     """Its own provenance, or what can be said of a folder without, such as a converted one."""
-    provenance = read_provenance(folder) or {"stage": None}
+    provenance = _without_farthest(read_provenance(folder)) or {"stage": None}
     origin = _read(folder / ORIGIN_FILE)
     registered = origin and {key: origin[key] for key in ("name", "version")}
     return provenance | {
@@ -113,6 +115,17 @@ def _of_parent(folder: Path) -> dict[str, Any]:
         "weights_sha256": weights_sha256(folder),
         "registered": registered,
     }
+
+
+def _without_farthest(provenance: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Of a parent beyond the nearest hundred stays what is said of a folder without provenance."""
+    child = provenance
+    for _ in range(MAX_PARENTS - 2):
+        child = child and child.get("parent")
+    if child and (last := child.get("parent")):
+        names = ("folder", "weights_sha256", "registered")
+        child["parent"] = {"stage": None, **{name: last.get(name) for name in names}}
+    return provenance
 
 
 def _names_and_sizes(path: Path) -> Iterable[str]:

@@ -101,7 +101,7 @@ class SilentLog(RunLog):
 def logged_metrics(output_dir: str | Path, step: int) -> dict[str, float]:
     """What a run in the folder logged of a step until now; nothing where none was."""
     path = Path(output_dir) / TRACKING_FOLDER / JOURNAL_FILE
-    return Curves(read_events(path)).at(step) if path.is_file() else {}
+    return Curves(read_events(path), from_step=step).at(step) if path.is_file() else {}
 
 
 @contextlib.contextmanager
@@ -113,12 +113,13 @@ def report_run(
     tracking_uri: str | None,
     is_writer: bool = True,
     begins_with: str | None = None,
+    from_step: int = 0,
 ) -> Iterator[RunLog]:
     """Write the resolved configuration, open the tracker, and close it with how the run ended.
 
     Args:
         config: as the run uses it, whatever was left open filled in.
-        tracking_uri, begins_with: see `Tracker.open`.
+        tracking_uri, begins_with, from_step: see `Tracker.open`.
         is_writer: false of a worker that is not the chief.
     """
     if not is_writer:
@@ -136,6 +137,7 @@ def report_run(
                 tracking_uri=tracking_uri,
                 stage=stage,
                 begins_with=begins_with,
+                from_step=from_step,
             )
         )
         tracker.log_parameters(config.model_dump(mode="json", exclude={"tracking"}))

@@ -31,6 +31,7 @@ from bert_tf.system.disk_space import full_disk
 from bert_tf.system.lookalikes import path_hint
 from bert_tf.tracking.journal import (
     JOURNAL_FILE,
+    SYSTEM,
     TRACKING_FOLDER,
     Curves,
     Journal,
@@ -76,6 +77,7 @@ class Tracker:
         stage: str,
         run_name: str | None = None,
         begins_with: str | None = None,
+        from_step: int = 0,
     ) -> Self:
         """Start a run, or go on in the run that `output_dir` already has.
 
@@ -85,59 +87,44 @@ class Tracker:
         Args:
             begins_with: a digest of the settings of a training that begins at its first step. If
                 one with other settings began in the journal before, steps are logged again.
+            from_step: no earlier step will be logged again by a training that goes on.
         """
         output_dir = Path(output_dir)
         directory = output_dir / TRACKING_FOLDER
         directory.mkdir(parents=True, exist_ok=True)
-        with contextlib.ExitStack() as stack:  # what is open where the disk is full
-            tracker = cls._opened(
-                stack,
-                directory,
-                config=config,
-                tracking_uri=tracking_uri or DEFAULT_TRACKING_URI,
-                identity={
-                    "tracking_id": uuid.uuid4().hex,
-                    "experiment": config.experiment,
-                    "run_name": run_name
-                    or config.run_name
-                    or f"{stage} {output_dir.resolve().name}",
-                    "stage": stage,
-                },
-                begun={} if begins_with is None else {"begins_with": begins_with},
-            )
-            stack.pop_all()
-        if tracker._sender:
-            tracker._start(tracker._send, tracker._sender)
+        sender = None
+        with contextlib.ExitStack() as opened:  # closed where the disk is full
+            if config.enabled:
+                # Here, not in the thread: imports at the same time collide.
+                import mlflow  # noqa: F401
+
+                lock = take_lock(directory, wait_seconds=5.0)
+                if lock is None:
+                    _log.warning(
+                        "%s: another process is sending this run, these events too", directory
+                    )
+                else:
+                    opened.callback(lock.close)
+                    uri = tracking_uri or DEFAULT_TRACKING_URI
+                    sender = Sender(directory, tracking_uri=uri, lock=lock)
+            journal = Journal(directory / JOURNAL_FILE, from_step=from_step)
+            opened.callback(journal.close)
+            identity = journal.first or {
+                "tracking_id": uuid.uuid4().hex,
+                "experiment": config.experiment,
+                "run_name": run_name or config.run_name or f"{stage} {output_dir.resolve().name}",
+                "stage": stage,
+            }
+            begun = {} if begins_with is None else {"begins_with": begins_with}
+            event = {name: identity[name] for name in _IDENTITY} | begun
+            journal.append("open", **event)
+            journal.before.note({"event": "open", **event})
+            opened.pop_all()
+        tracker = cls(directory, journal=journal, sender=sender)
+        if sender:
+            tracker._start(tracker._send, sender)
             tracker._start(tracker._measure, config.system_metrics_interval_seconds)
         return tracker
-
-    @classmethod
-    def _opened(
-        cls,
-        stack: contextlib.ExitStack,
-        directory: Path,
-        *,
-        config: TrackingConfig,
-        tracking_uri: str,
-        identity: Mapping[str, str],
-        begun: Mapping[str, str],
-    ) -> Self:
-        """With a journal that is open, and is closed by `stack`, and perhaps a sender."""
-        sender = None
-        if config.enabled:
-            import mlflow  # noqa: F401  Here, not in the thread: imports at the same time collide.
-
-            lock = take_lock(directory, wait_seconds=5.0)
-            if lock is None:
-                _log.warning("%s: another process is sending this run, these events too", directory)
-            else:
-                stack.callback(lock.close)
-                sender = Sender(directory, tracking_uri=tracking_uri, lock=lock)
-        journal = Journal(directory / JOURNAL_FILE)
-        stack.callback(journal.close)
-        identity = journal.first or identity
-        journal.append("open", **{name: identity[name] for name in _IDENTITY}, **begun)
-        return cls(directory, journal=journal, sender=sender)
 
     @property
     def run_id(self) -> str | None:
@@ -163,8 +150,8 @@ class Tracker:
     def unlogged(
         self, metrics: Mapping[str, float], *, step: int, replaces: bool = False
     ) -> dict[str, float]:
-        """Those that the journal does not have at `step`, or not with this value."""
-        known = self._journal.curves.at(int(step))
+        """Those that the journal did not have at `step`, or not with this value."""
+        known = self._journal.before.at(int(step))
         values = {name: float(value) for name, value in metrics.items()}
         return {
             name: value
@@ -280,6 +267,7 @@ class Tracker:
 
     def _measure(self, interval_seconds: float) -> None:
         """System metrics, named as MLflow names them; the step is the run's age in seconds."""
+        last_step = -1
         try:
             monitors = _make_system_monitors()
             while not self._closed.wait(interval_seconds):
@@ -288,8 +276,11 @@ class Tracker:
                     monitor.collect_metrics()
                     values.update(monitor.aggregate_metrics())
                     monitor.clear_metrics()
-                system = {f"system/{name}": float(value) for name, value in values.items()}
-                self._journal.append("metrics", step=self._journal.age_seconds, values=system)
+                system = {f"{SYSTEM}{name}": float(value) for name, value in values.items()}
+                step = self._journal.age_seconds
+                if step > last_step:  # A step has one value, however short the interval is.
+                    self._journal.append("metrics", step=step, values=system)
+                last_step = step
         except Exception as error:
             _log.warning("system metrics are no longer measured: %s", describe_error(error))
 

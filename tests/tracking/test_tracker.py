@@ -1,5 +1,6 @@
 """Behaviour of tracking with a SQLite file, a real server that dies, and no server at all."""
 
+import contextlib
 import errno
 import json
 import logging
@@ -18,7 +19,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from bert_tf.config import TrackingConfig
-from bert_tf.tracking.journal import Journal, take_lock
+from bert_tf.tracking.journal import JOURNAL_FILE, Journal, take_lock
 from bert_tf.tracking.sender import Sender
 from bert_tf.tracking.tracker import (
     SEND_COMMAND,
@@ -78,7 +79,13 @@ def test_system_metrics_carry_mlflow_names(tmp_path: Path, sqlite_uri: str) -> N
     with Tracker.open(
         tmp_path / "run", config=config, tracking_uri=sqlite_uri, stage="pretrain"
     ) as tracker:
-        wait_for(lambda: "system/" in journal_text(tmp_path))
+        wait_for(lambda: journal_text(tmp_path).count("system/cpu") == 2)
+    steps = [
+        event["step"]
+        for event in map(json.loads, journal_text(tmp_path).splitlines())
+        if "step" in event
+    ]
+    assert len(steps) == len(set(steps))
     names = MlflowClient(sqlite_uri).get_run(str(tracker.run_id)).data.metrics
     assert {
         "system/cpu_utilization_percentage",
@@ -153,6 +160,18 @@ def test_a_result_replaces_the_one_before_if_it_is_another(tmp_path: Path, sqlit
     assert points(client, run, "accuracy") == [(0, 0.5), (0, 0.75)]
     assert run.data.metrics["accuracy"] == 0.75
     assert len(points(client, run, "correlation")) == 1
+
+
+def test_of_a_long_run_only_what_may_come_again_is_held(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / JOURNAL_FILE)
+    for step in range(1, 2001):
+        journal.append("metrics", step=step, values={"loss": 1.0})
+        journal.append("metrics", step=step, values={"system/cpu": 1.0})
+    journal.append("metrics", step=0, values={"final/loss": 1.0})
+    journal.close()
+    with contextlib.closing(Journal(tmp_path / JOURNAL_FILE, from_step=1990)) as journal:
+        held = journal.before.values
+    assert held == {"loss": dict.fromkeys(range(1990, 2001), 1.0), "final/loss": {0: 1.0}}
 
 
 def test_a_training_that_begins_anew_with_other_settings_logs_its_own_steps(

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from bert_tf.data.tables.canonical import canonical_text
 from bert_tf.data.tables.label_kinds import regression_question
+from bert_tf.system.listing import MAX_ITEMS, listed, shortened
 from bert_tf.system.lookalikes import alike_pairs, tell_apart
 
 logger = logging.getLogger(__name__)
@@ -57,18 +58,19 @@ def _tell_merged(labels: Sequence[str], canonical: Mapping[str, str], *, key: st
     counts: dict[str, Counter[str]] = {}
     for label, count in Counter(labels).items():
         counts.setdefault(canonical[label], Counter())[label.strip(" \t\r\n")] += count
-    for name, spellings in counts.items():
-        if len(spellings) > 1:
-            described = [
-                f"{count} of {' '.join(f'U+{ord(character):04X}' for character in spelling)}"
-                for spelling, count in spellings.most_common(NUM_SHOWN)
-            ]
-            logger.warning(
-                "Labels that look equal are one label, %r (%s): %s.",
-                name,
-                key,
-                "; ".join(described),
-            )
+    merged = {name: spellings for name, spellings in counts.items() if len(spellings) > 1}
+    for name, spellings in [*merged.items()][:MAX_ITEMS]:
+        described = [
+            f"{count} of {' '.join(f'U+{ord(character):04X}' for character in spelling)}"
+            for spelling, count in spellings.most_common(NUM_SHOWN)
+        ]
+        logger.warning(
+            "Labels that look equal are one label, %r (%s): %s.",
+            shortened(name),
+            key,
+            listed(described, max_characters=200, separator="; "),
+        )
+    _tell_more(len(merged), "Labels that look equal are one label", key=key)
 
 
 def _refuse_equal_numbers(
@@ -91,10 +93,20 @@ def _tell_equal_but_for_case(
     rows: Mapping[str, int], *, where: Callable[[int], str], key: str
 ) -> None:
     names: dict[str, str] = {}
-    for label, row in rows.items():
-        other = names.setdefault(label.casefold(), label)
-        if other != label:
-            logger.warning(
-                "Labels that differ by case alone stay two (%s): %r at %s, %r at %s.",
-                *(key, other, where(rows[other]), label, where(row)),
-            )
+    pairs = [
+        (other, label)
+        for label in rows
+        if (other := names.setdefault(label.casefold(), label)) != label
+    ]
+    for pair in pairs[:MAX_ITEMS]:
+        places = [text for label in pair for text in (shortened(label), where(rows[label]))]
+        logger.warning(
+            "Labels that differ by case alone stay two (%s): %r at %s, %r at %s.", key, *places
+        )
+    _tell_more(len(pairs), "Labels that differ by case alone stay two", key=key)
+
+
+def _tell_more(num: int, what: str, *, key: str) -> None:
+    """How many were not told one by one."""
+    if num > MAX_ITEMS:
+        logger.warning("%s (%s): %d more.", what, key, num - MAX_ITEMS)

@@ -273,6 +273,11 @@ def newest_step(output_dir: str | Path) -> int:
     return max(checkpoint_steps(Path(output_dir) / CHECKPOINTS_FOLDER), default=0)
 
 
+def oldest_step(output_dir: str | Path) -> int:
+    """The step before which no run in `output_dir` goes on: some checkpoint may be damaged."""
+    return min(checkpoint_steps(Path(output_dir) / CHECKPOINTS_FOLDER), default=0)
+
+
 def _files_by_step(directory: Path) -> dict[int, list[Path]]:
     """Each step's files, the index first: without it the others are no checkpoint."""
     found: dict[int, list[Path]] = {}

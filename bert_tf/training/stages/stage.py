@@ -25,7 +25,7 @@ from bert_tf.system.version import __version__
 from bert_tf.tasks.models import build_model
 from bert_tf.tracking.provenance import DataInput
 from bert_tf.tracking.reporting import METRICS_FILE, RunLog, logged_metrics, report_run
-from bert_tf.training.engine.checkpoints import newest_step
+from bert_tf.training.engine.checkpoints import newest_step, oldest_step
 from bert_tf.training.engine.evaluation_pass import Rate
 from bert_tf.training.engine.loop import Phase, Progress, Run, train
 from bert_tf.training.engine.settings import bind_settings
@@ -147,6 +147,7 @@ def run_stage(
                 tracking_uri=tracking_uri,
                 is_writer=worker.is_chief,
                 begins_with=begins_with,
+                from_step=oldest_step(output_dir),
             )
         )
         for named in (*stage.faults_named, lost_workers_named(worker)):

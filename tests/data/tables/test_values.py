@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bert_tf.data.tables import splitting, values
+from bert_tf.data.tables.labels import unify_labels
 from bert_tf.data.tables.origins import Origins, Source
 from bert_tf.data.tables.reading import read_table
 from bert_tf.data.tables.table import Table
@@ -159,3 +160,15 @@ def test_the_columns_of_real_tables_are_read(shared_data: Path) -> None:
         ValueError, match=r"valid\.tsv: there must be .*nearest name is '악플/욕설'"
     ):
         unsmile.column("악플 욕설", key=KEY)
+
+
+def test_of_many_labels_that_look_alike_the_first_are_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    spellings = ("caf\u00e9", "cafe\u0301", "Caf\u00e9")
+    rows = [f"{spelling} {number}" for number in range(500) for spelling in spellings]
+    unified = unify_labels(rows, where=lambda row: f"a.csv:{row}", key="key")
+    assert len(set(unified)) == 1000
+    assert len(caplog.messages) == 22
+    assert "Labels that look equal are one label (key): 490 more." in caplog.messages
+    assert "Labels that differ by case alone stay two (key): 490 more." in caplog.messages
