@@ -23,6 +23,7 @@ from bert_tf.data.corpora.files import (
     Line,
     Lines,
     decode_lines,
+    find_corpus_files,
     kind_of,
     list_files,
     read_lines,
@@ -35,6 +36,7 @@ from bert_tf.data.corpora.standard_input import NAME, STANDARD_INPUT, StandardIn
 
 __all__ = [
     "Document",
+    "count_left_out",
     "held_out_rule",
     "is_held_out",
     "list_files",
@@ -65,12 +67,22 @@ def list_sources(paths: Iterable[str]) -> list[str | Path]:
             f"corpus.paths must name {NAME} ({STANDARD_INPUT!r}) once: it can be read once. "
             f"Received: {num_inputs} times. Leave it once."
         )
-    hub_names = sorted({path for path in paths if path.startswith(PREFIX)})
-    for name in hub_names:
+    others, files = _split(paths)
+    for name in others[num_inputs:]:
         HubName.parse(name)
-    others = [STANDARD_INPUT] * num_inputs + hub_names
-    files = [path for path in paths if path not in others]
     return [*others, *(list_files(files) if files or not others else [])]
+
+
+def count_left_out(paths: Iterable[str]) -> dict[str, int]:
+    """What `list_sources` leaves out: reason -> number of files and folders."""
+    return find_corpus_files(_split(paths)[1]).left_out
+
+
+def _split(paths: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Standard input and hub names, each once; and the names of files."""
+    paths = list(paths)
+    others = {path for path in paths if path == STANDARD_INPUT or path.startswith(PREFIX)}
+    return sorted(others), [path for path in paths if path not in others]
 
 
 def read_documents(

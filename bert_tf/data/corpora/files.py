@@ -7,7 +7,6 @@ cut short is refused at its end: half of a corpus is no corpus.
 import codecs
 import contextlib
 import functools
-import glob
 import gzip
 import io
 import logging
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import zstandard
+
+from bert_tf.data.corpora.folders import Found, Rule, find_files
 
 logger = logging.getLogger(__name__)
 
@@ -55,29 +56,32 @@ class Lines(NamedTuple):
 
 
 def list_files(paths: Iterable[str | Path]) -> list[Path]:
-    """Every corpus file that `paths` name, sorted, each once.
-
-    A path is a file, a folder (read recursively; files of other kinds in it are passed over) or a
-    glob (`**` crosses folders).
+    """Every corpus file that `paths` name, sorted, each once; the log says what is left out.
 
     Raises:
         FileNotFoundError: nothing is there, or a folder or glob holds no corpus file.
         ValueError: no path at all, or a file that was named itself is of another kind.
     """
-    found: set[Path] = set()
-    for path in paths:
-        found.update(_files_of(Path(path)))
-    if not found:
+    found = find_corpus_files(paths)
+    if not found.files:
         raise ValueError(
             "corpus.paths must name at least one file, folder or glob. Received: nothing. "
             "Set corpus.paths, such as corpus.paths=[corpus/]."
         )
-    return sorted(found)
+    if found.left_out:
+        logger.info("corpus.paths, %s.", found.describe())
+    return found.files
+
+
+def find_corpus_files(paths: Iterable[str | Path]) -> Found:
+    """As `list_files`, with what is left out, and nothing for no path at all."""
+    rule = Rule(_is_corpus_file, not_wanted=_not_wanted, missing=_missing, empty=_empty)
+    return find_files(paths, rule)
 
 
 def kind_of(path: Path) -> str:
-    """`.txt`, `.jsonl` or `.parquet`, whatever it is packed with."""
-    name = path.name
+    """`.txt`, `.jsonl` or `.parquet`, whatever it is packed with and its ending's case."""
+    name = path.name.lower()
     for packing in COMPRESSIONS:
         name = name.removesuffix(packing)
     return Path(name).suffix
@@ -219,40 +223,26 @@ def _read_whole(path: Path, stream: io.BufferedIOBase, size: int) -> bytes:
         return stream.read1(size)
 
 
-def matching_files(pattern: Path) -> list[Path]:
-    """The files that a glob names, sorted; `**` crosses folders."""
-    root = Path(pattern.anchor)
-    return sorted(match for match in root.glob(str(pattern.relative_to(root))) if match.is_file())
-
-
-def _files_of(path: Path) -> list[Path]:
-    if path.is_file():
-        return [_corpus_file(path)]
-    if path.is_dir():
-        files = [file for file in path.rglob("*") if _is_corpus_file(file) and file.is_file()]
-    elif glob.has_magic(str(path)):
-        files = [_corpus_file(match) for match in matching_files(path)]
-    else:
-        raise FileNotFoundError(
-            f"{path}: a corpus path must exist. Received: no such file or folder. "
-            "Set corpus.paths to an existing file, folder or glob."
-        )
-    if not files:
-        raise FileNotFoundError(
-            f"{path}: a corpus path must hold at least one of {', '.join(SUFFIXES)}. "
-            "Received: none. Set corpus.paths to a folder or glob with such files."
-        )
-    return files
-
-
-def _corpus_file(path: Path) -> Path:
-    if not _is_corpus_file(path):
-        raise ValueError(
-            f"{path}: a corpus file must be one of {', '.join(SUFFIXES)}. Received: {path.name!r}. "
-            "Convert or rename it."
-        )
-    return path
-
-
 def _is_corpus_file(path: Path) -> bool:
-    return path.name.endswith(SUFFIXES)
+    return path.name.lower().endswith(SUFFIXES)
+
+
+def _not_wanted(path: Path) -> ValueError:
+    return ValueError(
+        f"{path}: a corpus file must be one of {', '.join(SUFFIXES)}. Received: {path.name!r}. "
+        "Convert or rename it."
+    )
+
+
+def _missing(path: Path) -> FileNotFoundError:
+    return FileNotFoundError(
+        f"{path}: a corpus path must exist. Received: no such file or folder. "
+        "Set corpus.paths to an existing file, folder or glob."
+    )
+
+
+def _empty(path: Path, received: str) -> FileNotFoundError:
+    return FileNotFoundError(
+        f"{path}: a corpus path must hold at least one of {', '.join(SUFFIXES)}. "
+        f"Received: {received}. Set corpus.paths to a folder or glob with such files."
+    )

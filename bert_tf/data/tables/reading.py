@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf.config import TableConfig
+from bert_tf.data.corpora.folders import file_key
 from bert_tf.data.corpora.hub import PREFIX, read_hub_records
 from bert_tf.data.tables.delimited import read_records
 from bert_tf.data.tables.finding import check_kind, missing, table_files, table_kind
@@ -101,7 +102,9 @@ def _parts(source: Any, *, key: str) -> list[Any]:
         return _named_parts(source, key=key)
     is_list = isinstance(source, Sequence) and not isinstance(source, bytes)
     if is_list and source and all(isinstance(name, str | Path) for name in source):
-        return list(dict.fromkeys(part for name in source for part in _named_parts(name, key=key)))
+        parts = [part for name in source for part in _named_parts(name, key=key)]
+        keys = [file_key(part) if isinstance(part, Path) else part for part in parts]
+        return [part for n, part in enumerate(parts) if keys[n] not in keys[:n]]
     is_records = is_list and source and all(isinstance(row, Mapping) for row in source)
     if is_records or isinstance(source, Table) or is_frame(source) or is_dataset(source):
         return [source]
