@@ -49,7 +49,6 @@ def test_packed_files_read_as_plain(
     lines = tmp_path / f"a.jsonl.{packing}"
     lines.write_bytes(pack(b'{"text": "One."}\n'))
     assert read(lines) == [(("One.",), f"a.jsonl.{packing}:1")]
-    (tmp_path / f"b.txt.{packing}").write_bytes(b"")
     assert [source for _, source in read(tmp_path)] == [
         *["a.jsonl." + packing + ":1"],
         *["a.txt:1", "a.txt:4", "a.txt:6"],

@@ -20,9 +20,6 @@ from pathlib import Path
 from bert_tf.config import CorpusConfig
 from bert_tf.data.corpora.document import Document, held_out_rule, is_held_out
 from bert_tf.data.corpora.files import (
-    Line,
-    Lines,
-    decode_lines,
     find_corpus_files,
     kind_of,
     list_files,
@@ -30,6 +27,7 @@ from bert_tf.data.corpora.files import (
     read_text,
 )
 from bert_tf.data.corpora.hub import PREFIX, HubName, read_hub_rows
+from bert_tf.data.corpora.lines import Line, Lines, decode_lines
 from bert_tf.data.corpora.rows import json_texts, read_json_lines, read_rows
 from bert_tf.data.corpora.selection import OnDropped, select_documents
 from bert_tf.data.corpora.standard_input import NAME, STANDARD_INPUT, StandardInput
@@ -119,9 +117,9 @@ def read_batches(
     `sources` are as of `list_sources`; for the rest see `read_documents`.
 
     Raises:
-        ValueError: no document in any file, a damaged file, invalid UTF-8 under
-            `encoding_errors: error` (or half a surrogate pair in .jsonl, which no UTF-8 can
-            hold), a row without the text field, or a path "-" without `standard_input`.
+        ValueError: no document in any file, a damaged file, bytes that are not in `encoding` under
+            `encoding_errors: error` (or half a surrogate pair in .jsonl, which no UTF-8 can hold),
+            a row without the text field, or a path "-" without `standard_input`.
     """
     batches = _read_all(sources, config=config, standard_input=standard_input)
     return select_documents(batches, config=config, on_dropped=on_dropped)
@@ -167,11 +165,13 @@ def _open_source(
     source: str | Path, *, config: CorpusConfig, standard_input: StandardInput | None
 ) -> tuple[Iterable[Lines], Iterable[Line]]:
     """Lines of text, or the texts of rows: the other is empty."""
-    text_field, errors = config.text_field, config.encoding_errors
+    text_field, errors, encoding = config.text_field, config.encoding_errors, config.encoding
     if isinstance(source, Path):
         if kind_of(source) == ".txt":
-            return read_text(source, encoding_errors=errors), ()
-        return (), read_rows(source, text_field=text_field, encoding_errors=errors)
+            return read_text(source, encoding_errors=errors, encoding=encoding), ()
+        return (), read_rows(
+            source, text_field=text_field, encoding_errors=errors, encoding=encoding
+        )
     if source != STANDARD_INPUT:
         return (), read_hub_rows(source, text_field=text_field, encoding_errors=errors)
     if standard_input is None:
@@ -180,7 +180,7 @@ def _open_source(
             "reads its corpus once. Received: it here. Write it to a file and set corpus.paths to "
             "that."
         )
-    lines = decode_lines(standard_input.read, NAME, encoding_errors=errors)
+    lines = decode_lines(standard_input.read, NAME, encoding_errors=errors, encoding=encoding)
     if config.standard_input_kind == "txt":
         return lines, ()
     return (), json_texts(lines, NAME, text_field=text_field, encoding_errors=errors)

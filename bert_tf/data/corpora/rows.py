@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bert_tf.data.corpora.files import Line, Lines, decode, kind_of, read_text
+from bert_tf.data.corpora.files import kind_of, read_text
+from bert_tf.data.corpora.lines import UTF8_ONLY, Line, Lines, decode
 
 logger = logging.getLogger(__name__)
 
@@ -20,15 +21,17 @@ MarkedRecord = tuple[int, dict[str, Any], bool]
 """Row number (from 1), fields, and whether U+FFFD was put in."""
 
 
-def read_rows(path: Path, *, text_field: str, encoding_errors: str) -> Iterator[Line]:
-    """The text of each row of a .jsonl or .parquet file.
+def read_rows(
+    path: Path, *, text_field: str, encoding_errors: str, encoding: str = "utf-8"
+) -> Iterator[Line]:
+    """The text of each row of a .jsonl or .parquet file; `encoding` is that of the former.
 
     Raises:
         ValueError: path and row of what has no text in `text_field`; and as `read_json_lines`.
     """
     if kind_of(path) == ".parquet":
         return _read_parquet(path, text_field=text_field, encoding_errors=encoding_errors)
-    lines = read_text(path, encoding_errors=encoding_errors)
+    lines = read_text(path, encoding_errors=encoding_errors, encoding=encoding)
     return json_texts(lines, path, text_field=text_field, encoding_errors=encoding_errors)
 
 
@@ -120,7 +123,7 @@ def _read_parquet(path: Path, *, text_field: str, encoding_errors: str) -> Itera
                 f"{path}:{number}: a document needs text in column {text_field!r}. Received: null. "
                 "Fill it in, or leave the row out."
             )
-        line = decode(value, path, number=number, encoding_errors=encoding_errors)
+        line = decode(value, path, number=number, policy=UTF8_ONLY[encoding_errors])
         num_repaired += line.is_repaired
         yield line
     if num_repaired:

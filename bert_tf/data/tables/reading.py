@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf.config import TableConfig
+from bert_tf.data.corpora.files import COMPRESSIONS
 from bert_tf.data.corpora.folders import file_key
 from bert_tf.data.corpora.hub import PREFIX, read_hub_records
 from bert_tf.data.tables.delimited import read_records
@@ -146,7 +147,8 @@ def _read(part: Any, *, config: TableConfig, key: str, batch_rows: int) -> Itera
 
 
 def _read_file(path: Path, *, config: TableConfig, key: str, batch_rows: int) -> Iterator[Table]:
-    if not path.stat().st_size:
+    is_packed = path.suffix.lower() in COMPRESSIONS  # An empty one is a damaged one.
+    if not is_packed and not path.stat().st_size:
         raise ValueError(
             f"{path}: a table needs at least one record. Received: a file of 0 bytes. Write it "
             f"again, or set {key} to another."
