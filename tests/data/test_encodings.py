@@ -12,7 +12,9 @@ from bert_tf.data.corpora import corpus
 from bert_tf.data.corpora.encodings import likely_encoding
 from bert_tf.data.corpora.files import read_text
 from bert_tf.data.preparation.plan import _corpus_settings
+from bert_tf.data.preparation.prepare import prepare_records
 from bert_tf.data.tables.reading import read_table
+from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.exporting.warmup import read_texts
 
 KOREAN = "똠방각하 펲시콜라.\n한글은 아름다운 글자이다. 그는 집에 갔다.\n\n둘째 문서입니다.\n"
@@ -81,6 +83,29 @@ def test_a_byte_order_mark_says_what_a_file_is(
 ) -> None:
     (tmp_path / "a.txt").write_bytes(KOREAN.encode(encoding))
     assert read(tmp_path, encoding=configured) == documents_of(KOREAN)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "received"),
+    [
+        ("z.txt", KOREAN.encode("cp949"), "likely cp949"),
+        ("z.txt.zst", b"", "a file of 0 bytes"),
+        ("z.jsonl", b'{"body": "x"}', "corpus.text_field"),
+    ],
+)
+def test_preparation_refuses_before_it_writes(
+    tmp_path: Path, tokenizer: Tokenizer, name: str, content: bytes, received: str
+) -> None:
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "a.txt").write_text("하나.\n\n둘.\n" * 20, "utf-8")
+    (tmp_path / "corpus" / name).write_bytes(content)
+    vocabulary = tokenizer.save(tmp_path / "vocab")
+    config = load_config(
+        overrides=[f"corpus.paths=[{tmp_path}/corpus]", f"tokenizer.vocabulary={vocabulary}"]
+    )
+    with pytest.raises(ValueError, match=received):
+        prepare_records(config, tmp_path / "records")
+    assert not (tmp_path / "records").exists()
 
 
 def test_the_line_of_a_fault_in_another_encoding_is_named(

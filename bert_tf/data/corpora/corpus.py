@@ -34,6 +34,7 @@ from bert_tf.data.corpora.standard_input import NAME, STANDARD_INPUT, StandardIn
 
 __all__ = [
     "Document",
+    "check_beginnings",
     "count_left_out",
     "held_out_rule",
     "is_held_out",
@@ -123,6 +124,19 @@ def read_batches(
     """
     batches = _read_all(sources, config=config, standard_input=standard_input)
     return select_documents(batches, config=config, on_dropped=on_dropped)
+
+
+def check_beginnings(config: CorpusConfig, sources: Iterable[str | Path]) -> None:
+    """Read the first lines or row of every file, so that one of another encoding or kind is refused
+    before anything is written.
+
+    Raises:
+        ValueError: see `read_batches`.
+    """
+    for source in sources:
+        if isinstance(source, Path):
+            for items in _open_source(source, config=config, standard_input=None):
+                next(iter(items), None)
 
 
 def _read_all(
