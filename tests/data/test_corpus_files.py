@@ -102,6 +102,21 @@ def test_parquet_rows_without_text_are_named(tmp_path: Path) -> None:
         read(path)
 
 
+def test_parquet_holds_few_rows_of_long_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bert_tf.data.corpora import rows
+
+    monkeypatch.setattr(rows, "PARQUET_BATCH_BYTES", 100_000)
+    texts = [f"{number} " * 10_000 for number in range(40)] + ["short"] * 40
+    path = write_parquet(tmp_path / "a.parquet", texts, row_group_size=40, use_dictionary=False)
+    groups = pyarrow.parquet.ParquetFile(path).metadata
+    assert 1 <= rows._rows_at_once(groups.row_group(0), "text") <= 5
+    assert rows._rows_at_once(groups.row_group(1), "text") == 1024
+    found = [paragraphs for (paragraphs,), _ in read(path)]
+    assert found == [text.strip() for text in texts]
+
+
 def test_parquet_bytes_follow_the_encoding_policy(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
