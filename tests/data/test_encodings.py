@@ -140,6 +140,18 @@ def test_utf8_with_a_few_faults_is_not_told_to_be_something_else(tmp_path: Path)
     assert likely_encoding((KOREAN * 20).encode()[:-2]) is None
 
 
+def test_utf8_that_is_read_as_something_else_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a.txt").write_text(GERMAN * 400, "utf-8")
+    read(tmp_path, encoding="cp1252", encoding_errors="replace")
+    assert "a.txt: read as cp1252, but it looks like UTF-8" in caplog.text
+    caplog.clear()
+    (tmp_path / "a.txt").write_text(GERMAN, "cp1252")
+    read(tmp_path, encoding="cp1252")
+    assert not caplog.text
+
+
 def test_an_encoding_must_be_one() -> None:
     with pytest.raises(ValueError, match=r"encoding must be a text encoding.*'base64'"):
         CorpusConfig(encoding="base64")

@@ -43,6 +43,17 @@ def is_utf8(encoding: str) -> bool:
     return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
 
 
+def looks_like_utf8(start: bytes) -> bool:
+    """Whether bytes beyond ASCII are there, and all of them valid UTF-8."""
+    if start.isascii():
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def wide_encoding(start: bytes, encoding: str) -> str | None:
     """UTF-16 or UTF-32 without a mark, by its zero bytes, where `encoding` is neither.
 

@@ -13,6 +13,7 @@ from bert_tf.data.corpora.encodings import (
     begun,
     is_utf8,
     likely_encoding,
+    looks_like_utf8,
     marked_encoding,
     wide_encoding,
     with_line_feeds,
@@ -73,6 +74,8 @@ def decode_lines(
     if wide is not None:
         raise policy.refusal(f"{name}:1", "zero bytes between the letters", likely=wide)
     if not is_utf8(encoding):
+        if marked is None and looks_like_utf8(start):
+            logger.warning("%s: read as %s, but it looks like UTF-8.", name, encoding)
         read = as_utf8(read, encoding)
     yield from _decode_chunks(_read_chunks(with_line_feeds(read)), name, policy=policy)
 
@@ -138,8 +141,8 @@ class Policy(NamedTuple):
             if self.is_settable and likely is None:
                 ways.append(f"set {self.section}.encoding to what it is written in")
             damaged = f"set {self.section}.encoding_errors=replace"
-            ways.append(f"where some bytes are damaged, {damaged}")
-        what_to_do = ", or ".join(ways)
+            ways.append(f", where some bytes are damaged, {damaged}")
+        what_to_do = ", or ".join(ways).replace("or ,", "or,")
         return ValueError(
             f"{place}: text must be {self.shown}. Received: {received}.{self.hint(likely)} "
             f"{what_to_do[0].upper()}{what_to_do[1:]}."
