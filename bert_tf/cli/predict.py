@@ -155,15 +155,10 @@ def _table_config(settings: dict[str, Any]) -> "TableConfig":
 
 def _read_lines(path: str | None) -> list[str]:
     """The lines of a file, or of standard input."""
+    from bert_tf.data.corpora.lines import decode_lines
+
     with contextlib.ExitStack() as stack:
         stream = stack.enter_context(Path(path).open("rb")) if path else sys.stdin.buffer
-        lines = []
-        for number, line in enumerate(stream, 1):
-            try:
-                lines.append(line.decode("utf-8").rstrip("\r\n"))
-            except UnicodeDecodeError as error:
-                raise ValueError(
-                    f"{path or 'standard input'}:{number}: a text must be UTF-8. Received: "
-                    f"{error.reason} at byte {error.start}. Convert it first."
-                ) from error
-    return lines
+        name = path or "standard input"
+        chunks = decode_lines(stream.read, name, encoding_errors="error", section=None)
+        return [text.rstrip("\r") for chunk in chunks for text in chunk.texts]

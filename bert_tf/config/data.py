@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 import pydantic
 
-from bert_tf.config.section import Rate, Section, Share
+from bert_tf.config.section import Rate, Section, Share, TextEncoding
 
 
 class CorpusConfig(Section):
@@ -22,8 +22,12 @@ class CorpusConfig(Section):
     headings are left out."""
     text_field: str = "text"
     """The field of a .jsonl line, or the column of another table, that holds the text."""
+    encoding: TextEncoding = "utf-8"
+    """What .txt and .jsonl files are written in: `cp949`, `euc-kr`, `utf-16-le`, `cp1252`, …
+    A file that begins with a byte order mark is read as what the mark says."""
     encoding_errors: Literal["error", "replace"] = "error"
-    """Invalid UTF-8: stop with file and line, or put U+FFFD and count."""
+    """Bytes that are not in `encoding`: stop with file and line, or put U+FFFD and count. For some
+    damaged bytes; text in another encoding is lost by `replace`."""
     drop_duplicates: bool = False
     """Of documents with the same text (after NFC) keep the first. Takes up to 64 MB of memory for a
     million documents."""

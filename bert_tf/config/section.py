@@ -1,5 +1,7 @@
 """The base class of all sections, and the types of their fields."""
 
+import codecs
+import io
 from typing import Annotated
 
 import pydantic
@@ -14,6 +16,23 @@ ColumnName = Annotated[
     str, pydantic.BeforeValidator(lambda name: str(name) if type(name) is int else name)
 ]
 """Of a table; a whole number is the name of a column without a header."""
+
+
+def _check_encoding(encoding: str) -> str:
+    try:
+        codecs.lookup(encoding)
+        io.TextIOWrapper(io.BytesIO(), encoding=encoding)  # refuses base64 and its like
+    except (LookupError, ValueError) as error:
+        raise ValueError(
+            f"encoding must be a text encoding that Python knows. Received: {encoding!r} "
+            f"({error}). Give one such as utf-8, cp949, euc-kr, utf-16 or cp1252."
+        ) from error
+    return encoding
+
+
+TextEncoding = Annotated[str, pydantic.AfterValidator(_check_encoding)]
+"""Any text encoding of Python's: `cp949` and `cp1252` are those of Korean and Western European
+spreadsheets."""
 
 
 class Section(pydantic.BaseModel):

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+from bert_tf.data.corpora.lines import decode_lines
 from bert_tf.exporting.replay import WARMUP_FILE
 from bert_tf.exporting.signatures import FILL_MASK
 from bert_tf.exporting.texts import TextInputs
@@ -40,8 +41,15 @@ TEXTS: tuple[bytes, ...] = tuple(
 
 
 def read_texts(path: str | Path) -> list[tuple[bytes, ...]]:
-    """A text a line, or two with a tab between them; some, of all lengths, where there are many."""
-    lines = sorted(set(Path(path).read_bytes().splitlines()) - {b""}, key=len)
+    """A text a line, or two with a tab between them; some, of all lengths, where there are many.
+
+    Raises:
+        ValueError: there is no text, or what is there is neither UTF-8 nor has a byte order mark.
+    """
+    with Path(path).open("rb") as stream:
+        chunks = list(decode_lines(stream.read, path, encoding_errors="error", section=None))
+    texts = {text.rstrip("\r").encode() for chunk in chunks for text in chunk.texts}
+    lines = sorted(texts - {b""}, key=len)
     if not lines:
         raise ValueError(f"{path}: at least one line must hold a text. Received: none.")
     chosen = np.unique(np.linspace(0, len(lines) - 1, MAX_TEXTS).round().astype(int))

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from bert_tf.config import Config
-from bert_tf.data.corpora.corpus import list_sources, read_batches
+from bert_tf.data.corpora.corpus import count_left_out, list_sources, read_batches
 from bert_tf.data.corpora.document import Document, held_out_rule
 from bert_tf.data.corpora.hub import PREFIX, hub_fingerprint
 from bert_tf.data.corpora.selection import DigestSet
 from bert_tf.data.seeds import derive_seed
+from bert_tf.data.tables import finding as tables
 from bert_tf.data.tables.reading import read_table
 from bert_tf.data.tables.splitting import are_held_out
 from bert_tf.data.tables.values import texts_of
@@ -79,6 +80,7 @@ def ingest(context: Context) -> None:
     read.write(context.directory / READ_FILE)
     summary = {
         "paths": [str(source) for source in look.sound],
+        "files_left_out": count_left_out(config.corpus.paths),
         "num_documents": look.num_documents,
         "num_read_before": look.num_read_before,
         "num_new": look.num_new,
@@ -195,7 +197,8 @@ def labelled(context: Context) -> None:
     for name, rows in ((TRAIN_FILE, train), (EVAL_FILE, held_out)):
         lines = (json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
         write_whole(context.directory / name, "".join(lines))
-    summary = {"num_train": len(train), "num_eval": len(held_out)}
+    left_out = tables.count_left_out(config.flow.labelled_paths, key="flow.labelled_paths")
+    summary = {"num_train": len(train), "num_eval": len(held_out), "files_left_out": left_out}
     _write_summary(context.directory / LABELLED_FILE, summary, damaged)
 
 

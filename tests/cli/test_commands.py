@@ -321,7 +321,7 @@ def test_a_line_that_is_not_utf8_is_named(work, tmp_path):
     output = run(
         "predict", "--model", str(work / "served/reviews"), "--file", str(path), exit_code=1
     )
-    assert f"{path}:2: a text must be UTF-8" in output
+    assert f"{path}:2: text must be UTF-8" in output
 
 
 def test_mlflow_receives_parameters_curves_configuration_vocabulary_and_picture(work, tmp_path):

@@ -49,7 +49,6 @@ def test_packed_files_read_as_plain(
     lines = tmp_path / f"a.jsonl.{packing}"
     lines.write_bytes(pack(b'{"text": "One."}\n'))
     assert read(lines) == [(("One.",), f"a.jsonl.{packing}:1")]
-    (tmp_path / f"b.txt.{packing}").write_bytes(b"")
     assert [source for _, source in read(tmp_path)] == [
         *["a.jsonl." + packing + ":1"],
         *["a.txt:1", "a.txt:4", "a.txt:6"],
@@ -101,6 +100,21 @@ def test_parquet_rows_without_text_are_named(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "a.parquet", [["One."]])
     with pytest.raises(ValueError, match=r"a\.parquet:1: .* text \(list<.*corpus\.text_field"):
         read(path)
+
+
+def test_parquet_holds_few_rows_of_long_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bert_tf.data.corpora import rows
+
+    monkeypatch.setattr(rows, "PARQUET_BATCH_BYTES", 100_000)
+    texts = [f"{number} " * 10_000 for number in range(40)] + ["short"] * 40
+    path = write_parquet(tmp_path / "a.parquet", texts, row_group_size=40, use_dictionary=False)
+    groups = pyarrow.parquet.ParquetFile(path).metadata
+    assert 1 <= rows._rows_at_once(groups.row_group(0), "text") <= 5
+    assert rows._rows_at_once(groups.row_group(1), "text") == 1024
+    found = [paragraphs for (paragraphs,), _ in read(path)]
+    assert found == [text.strip() for text in texts]
 
 
 def test_parquet_bytes_follow_the_encoding_policy(

@@ -108,7 +108,7 @@ def test_the_summary_counts_each_side(tmp_path: Path, corpus_config: Config) -> 
         "3 of 154 documents dropped (2 duplicates, 1 near-empty), 2 lines with replaced bytes"
     )
     tree = json.loads((tmp_path / "records" / "corpus_summary.json").read_text())
-    assert set(tree) == {"train", "eval"}
+    assert set(tree) == {"train", "eval", "files_left_out"}
     assert manifest.plan["corpus"]["drop_duplicates"] is True
 
 

@@ -11,6 +11,7 @@ import pyarrow.parquet
 import pytest
 import tensorflow as tf
 
+from bert_tf.data.preparation import spool
 from bert_tf.data.text import pieces
 from bert_tf.data.text.sentences import split_sentences
 
@@ -92,6 +93,24 @@ def test_sentences_take_no_memory_for_short_texts_beside_a_long_one() -> None:
     assert set(lengths[1:]) == {2}
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10
     assert grown < 200 << 20, "a mask of the batch by its longest text has 240 MB, several times"
+
+
+def test_blocks_of_long_documents_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(spool, "MAX_BLOCK_BYTES", 1000)
+    documents = [f"{number:03d}" * 130 for number in range(100)]
+    path = tmp_path / "train-00000.txt"
+    path.write_text("".join(f"{document}\n\n" for document in documents), "ascii")
+    blocks = list(spool.read_blocks(path))
+    assert [text.decode() for block in blocks for text in block.paragraphs] == documents
+    sizes = [len(block.paragraphs) for block in blocks]
+    assert min(sizes) >= 2, "random next sentences need two documents"
+    assert max(sizes) <= 5
+    path.write_text("short\n\n" * 40 + "".join(f"{d}\n\n" for d in documents[:1]), "ascii")
+    (block,) = spool.read_blocks(path)
+    assert len(block.paragraphs) == 41, "a last document joins those before it"
 
 
 @pytest.mark.slow

@@ -39,6 +39,7 @@ def test_what_the_encoder_has_read_is_not_new(tmp_path):
     assert new_texts(first.directory) == []
     assert ingest.read_corpus_summary(context_of(tmp_path, config, ingest=first.directory)) == {
         "paths": [str(tmp_path / "corpus" / "a.txt")],
+        "files_left_out": {},
         "num_documents": 2,
         "num_read_before": 0,
         "num_new": 2,

@@ -20,21 +20,22 @@ from pathlib import Path
 from bert_tf.config import CorpusConfig
 from bert_tf.data.corpora.document import Document, held_out_rule, is_held_out
 from bert_tf.data.corpora.files import (
-    Line,
-    Lines,
-    decode_lines,
+    find_corpus_files,
     kind_of,
     list_files,
     read_lines,
     read_text,
 )
 from bert_tf.data.corpora.hub import PREFIX, HubName, read_hub_rows
+from bert_tf.data.corpora.lines import Line, Lines, decode_lines
 from bert_tf.data.corpora.rows import json_texts, read_json_lines, read_rows
 from bert_tf.data.corpora.selection import OnDropped, select_documents
 from bert_tf.data.corpora.standard_input import NAME, STANDARD_INPUT, StandardInput
 
 __all__ = [
     "Document",
+    "check_beginnings",
+    "count_left_out",
     "held_out_rule",
     "is_held_out",
     "list_files",
@@ -65,12 +66,22 @@ def list_sources(paths: Iterable[str]) -> list[str | Path]:
             f"corpus.paths must name {NAME} ({STANDARD_INPUT!r}) once: it can be read once. "
             f"Received: {num_inputs} times. Leave it once."
         )
-    hub_names = sorted({path for path in paths if path.startswith(PREFIX)})
-    for name in hub_names:
+    others, files = _split(paths)
+    for name in others[num_inputs:]:
         HubName.parse(name)
-    others = [STANDARD_INPUT] * num_inputs + hub_names
-    files = [path for path in paths if path not in others]
     return [*others, *(list_files(files) if files or not others else [])]
+
+
+def count_left_out(paths: Iterable[str]) -> dict[str, int]:
+    """What `list_sources` leaves out: reason -> number of files and folders."""
+    return find_corpus_files(_split(paths)[1]).left_out
+
+
+def _split(paths: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Standard input and hub names, each once; and the names of files."""
+    paths = list(paths)
+    others = {path for path in paths if path == STANDARD_INPUT or path.startswith(PREFIX)}
+    return sorted(others), [path for path in paths if path not in others]
 
 
 def read_documents(
@@ -107,12 +118,25 @@ def read_batches(
     `sources` are as of `list_sources`; for the rest see `read_documents`.
 
     Raises:
-        ValueError: no document in any file, a damaged file, invalid UTF-8 under
-            `encoding_errors: error` (or half a surrogate pair in .jsonl, which no UTF-8 can
-            hold), a row without the text field, or a path "-" without `standard_input`.
+        ValueError: no document in any file, a damaged file, bytes that are not in `encoding` under
+            `encoding_errors: error` (or half a surrogate pair in .jsonl, which no UTF-8 can hold),
+            a row without the text field, or a path "-" without `standard_input`.
     """
     batches = _read_all(sources, config=config, standard_input=standard_input)
     return select_documents(batches, config=config, on_dropped=on_dropped)
+
+
+def check_beginnings(config: CorpusConfig, sources: Iterable[str | Path]) -> None:
+    """Read the first lines or row of every file, so that one of another encoding or kind is refused
+    before anything is written.
+
+    Raises:
+        ValueError: see `read_batches`.
+    """
+    for source in sources:
+        if isinstance(source, Path):
+            for items in _open_source(source, config=config, standard_input=None):
+                next(iter(items), None)
 
 
 def _read_all(
@@ -155,11 +179,13 @@ def _open_source(
     source: str | Path, *, config: CorpusConfig, standard_input: StandardInput | None
 ) -> tuple[Iterable[Lines], Iterable[Line]]:
     """Lines of text, or the texts of rows: the other is empty."""
-    text_field, errors = config.text_field, config.encoding_errors
+    text_field, errors, encoding = config.text_field, config.encoding_errors, config.encoding
     if isinstance(source, Path):
         if kind_of(source) == ".txt":
-            return read_text(source, encoding_errors=errors), ()
-        return (), read_rows(source, text_field=text_field, encoding_errors=errors)
+            return read_text(source, encoding_errors=errors, encoding=encoding), ()
+        return (), read_rows(
+            source, text_field=text_field, encoding_errors=errors, encoding=encoding
+        )
     if source != STANDARD_INPUT:
         return (), read_hub_rows(source, text_field=text_field, encoding_errors=errors)
     if standard_input is None:
@@ -168,7 +194,7 @@ def _open_source(
             "reads its corpus once. Received: it here. Write it to a file and set corpus.paths to "
             "that."
         )
-    lines = decode_lines(standard_input.read, NAME, encoding_errors=errors)
+    lines = decode_lines(standard_input.read, NAME, encoding_errors=errors, encoding=encoding)
     if config.standard_input_kind == "txt":
         return lines, ()
     return (), json_texts(lines, NAME, text_field=text_field, encoding_errors=errors)

@@ -1,23 +1,24 @@
-"""Corpus paths in, the files they name out; a text file in, its decoded lines out.
+"""Corpus paths in, the files they name out; a text file in, its lines out.
 
 Compressed files are unpacked while they are read, so nothing but a buffer is held. A file that was
 cut short is refused at its end: half of a corpus is no corpus.
 """
 
-import codecs
 import contextlib
 import functools
-import glob
 import gzip
 import io
 import logging
+import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import zstandard
 
+from bert_tf.data.corpora.folders import Found, Rule, find_files
+from bert_tf.data.corpora.lines import CHUNK_BYTES, Lines, decode_lines
 from bert_tf.system.lookalikes import path_hint
 
 logger = logging.getLogger(__name__)
@@ -27,122 +28,62 @@ SUFFIXES = (
     *(kind + packing for packing in ("", *COMPRESSIONS) for kind in (".txt", ".jsonl")),
     ".parquet",
 )
-CHUNK_BYTES = 1 << 14
-"""Of text, read and decoded at a time."""
 PACKED_CHUNK_BYTES = 1 << 11
 """Read at a time of a .zst: text that repeats itself may unpack to thousands of times as much."""
 
 
-class Line(NamedTuple):
-    """A line of a text file without its line feed, or the text of a row."""
-
-    number: int
-    """From 1, of the line or row."""
-    text: str
-    is_repaired: bool
-    """Whether U+FFFD stands in it for bytes that were no UTF-8."""
-
-
-class Lines(NamedTuple):
-    """Lines of a text file in a row. One that is repaired comes alone."""
-
-    number: int
-    """Of the first."""
-    texts: list[str]
-    is_repaired: bool
-
-    def numbered(self) -> Iterable[tuple[int, str]]:
-        """Each line with its number."""
-        return enumerate(self.texts, self.number)
-
-
 def list_files(paths: Iterable[str | Path]) -> list[Path]:
-    """Every corpus file that `paths` name, sorted, each once.
-
-    A path is a file, a folder (read recursively; files of other kinds in it are passed over) or a
-    glob (`**` crosses folders).
+    """Every corpus file that `paths` name, sorted, each once; the log says what is left out.
 
     Raises:
         FileNotFoundError: nothing is there, or a folder or glob holds no corpus file.
         ValueError: no path at all, or a file that was named itself is of another kind.
     """
-    found: set[Path] = set()
-    for path in paths:
-        found.update(_files_of(Path(path)))
-    if not found:
+    found = find_corpus_files(paths)
+    if not found.files:
         raise ValueError(
             "corpus.paths must name at least one file, folder or glob. Received: nothing. "
             "Set corpus.paths, such as corpus.paths=[corpus/]."
         )
-    return sorted(found)
+    if found.left_out:
+        logger.info("corpus.paths, %s.", found.describe())
+    return found.files
+
+
+def find_corpus_files(paths: Iterable[str | Path]) -> Found:
+    """As `list_files`, with what is left out, and nothing for no path at all."""
+    rule = Rule(_is_corpus_file, not_wanted=_not_wanted, missing=_missing, empty=_empty)
+    return find_files(paths, rule)
 
 
 def kind_of(path: Path) -> str:
-    """`.txt`, `.jsonl` or `.parquet`, whatever it is packed with."""
-    name = path.name
+    """`.txt`, `.jsonl` or `.parquet`, whatever it is packed with and its ending's case."""
+    name = path.name.lower()
     for packing in COMPRESSIONS:
         name = name.removesuffix(packing)
     return Path(name).suffix
 
 
-def read_lines(path: Path, *, encoding_errors: str) -> Iterator[tuple[int, str]]:
+def read_lines(
+    path: Path, *, encoding_errors: str, encoding: str = "utf-8"
+) -> Iterator[tuple[int, str]]:
     """Line numbers (from 1) and lines, as `read_text`."""
-    for lines in read_text(path, encoding_errors=encoding_errors):
+    for lines in read_text(path, encoding_errors=encoding_errors, encoding=encoding):
         yield from lines.numbered()
 
 
-def read_text(path: Path, *, encoding_errors: str) -> Iterator[Lines]:
-    """Lines of a plain, .gz or .zst file; a UTF-8 byte order mark is dropped.
+def read_text(path: Path, *, encoding_errors: str, encoding: str = "utf-8") -> Iterator[Lines]:
+    """Lines of a plain, .gz or .zst file.
 
-    Only a line feed ends a line: U+2028 and its like stay inside.
+    Only a line feed ends a line: U+2028 and its like stay inside. A file whose lines end with
+    carriage returns alone is read by these.
 
     Raises:
         ValueError: a packed file is cut short or damaged, or see `decode`.
     """
     with open_bytes(path) as stream:
         read = functools.partial(_read_whole, path, stream)
-        yield from decode_lines(read, path, encoding_errors=encoding_errors)
-
-
-def decode_lines(
-    read: Callable[[int], bytes], name: str | Path, *, encoding_errors: str
-) -> Iterator[Lines]:
-    """Lines as text, numbered from 1; the log says how many were repaired.
-
-    Many are decoded at once, those of a chunk that is no UTF-8 one by one: the faulty one is named,
-    after all before it.
-    """
-    number, num_repaired = 1, 0
-    for chunk in _read_chunks(read):
-        if number == 1:
-            chunk = chunk.removeprefix(codecs.BOM_UTF8)
-        try:
-            texts = chunk.decode("utf-8").removesuffix("\n").split("\n")
-        except UnicodeDecodeError:
-            for raw in io.BytesIO(chunk):
-                line = decode(raw, name, number=number, encoding_errors=encoding_errors)
-                num_repaired += line.is_repaired
-                yield Lines(number, [line.text.removesuffix("\n")], line.is_repaired)
-                number += 1
-        else:
-            yield Lines(number, texts, False)
-            number += len(texts)
-    if num_repaired:
-        logger.warning("%s: invalid UTF-8 replaced by U+FFFD in %d line(s).", name, num_repaired)
-
-
-def decode(raw: bytes, name: str | Path, *, number: int, encoding_errors: str) -> Line:
-    """Bytes that are not UTF-8 raise ValueError ("error") or become U+FFFD ("replace")."""
-    try:
-        return Line(number, raw.decode("utf-8"), False)
-    except UnicodeDecodeError as error:
-        if encoding_errors == "error":
-            raise ValueError(
-                f"{name}:{number}: text must be UTF-8. Received: {error.reason} at byte "
-                f"{error.start} of the line. Convert the file, or, in a corpus, set "
-                "corpus.encoding_errors=replace."
-            ) from error
-        return Line(number, raw.decode("utf-8", errors="replace"), True)
+        yield from decode_lines(read, path, encoding_errors=encoding_errors, encoding=encoding)
 
 
 @contextlib.contextmanager
@@ -151,15 +92,22 @@ def damage_named(path: Path) -> Iterator[None]:
     try:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
-        raise ValueError(
-            f"{path}: a {path.suffix} file must be whole. Received: {error}. Write the file again."
-        ) from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, received: object) -> ValueError:
+    return ValueError(
+        f"{path}: a {path.suffix} file must be whole. Received: {received}. Write the file again."
+    )
 
 
 @contextlib.contextmanager
 def open_bytes(path: Path) -> Iterator[io.BufferedIOBase]:
-    """A plain, .gz or .zst file as unpacked bytes."""
+    """A plain, .gz or .zst file as unpacked bytes. Raises ValueError for a packed one of none."""
+    is_packed = path.suffix.lower() in COMPRESSIONS
     with path.open("rb") as stream:
+        if is_packed and not os.fstat(stream.fileno()).st_size:
+            raise _damaged(path, "a file of 0 bytes")
         if path.suffix.lower() == ".gz":
             yield gzip.GzipFile(fileobj=stream)
         elif path.suffix.lower() == ".zst":
@@ -202,60 +150,33 @@ class _ZstStream(io.RawIOBase):
         return size
 
 
-def _read_chunks(read: Callable[[int], bytes]) -> Iterator[bytes]:
-    """About `CHUNK_BYTES` at a time, of whole lines."""
-    begun: list[bytes] = []
-    while piece := read(CHUNK_BYTES):
-        *whole, rest = piece.rpartition(b"\n")
-        if whole[1]:
-            yield b"".join(begun + whole)
-            begun = []
-        begun.append(rest)
-    if any(begun):
-        yield b"".join(begun)
-
-
 def _read_whole(path: Path, stream: io.BufferedIOBase, size: int) -> bytes:
     """What can be had at once, so that all before a damaged place is used."""
     with damage_named(path):
         return stream.read1(size)
 
 
-def matching_files(pattern: Path) -> list[Path]:
-    """The files that a glob names, sorted; `**` crosses folders."""
-    root = Path(pattern.anchor)
-    return sorted(match for match in root.glob(str(pattern.relative_to(root))) if match.is_file())
-
-
-def _files_of(path: Path) -> list[Path]:
-    if path.is_file():
-        return [_corpus_file(path)]
-    if path.is_dir():
-        files = [file for file in path.rglob("*") if _is_corpus_file(file) and file.is_file()]
-    elif glob.has_magic(str(path)):
-        files = [_corpus_file(match) for match in matching_files(path)]
-    else:
-        raise FileNotFoundError(
-            f"{path}: a corpus path must exist. Received: no such file or folder. "
-            f"Set corpus.paths to an existing file, folder or glob.{path_hint(path)}"
-        )
-    if not files:
-        raise FileNotFoundError(
-            f"{path}: a corpus path must hold at least one of {', '.join(SUFFIXES)}. "
-            "Received: none. Set corpus.paths to a folder or glob with such files."
-            f"{path_hint(path)}"
-        )
-    return files
-
-
-def _corpus_file(path: Path) -> Path:
-    if not _is_corpus_file(path):
-        raise ValueError(
-            f"{path}: a corpus file must be one of {', '.join(SUFFIXES)}. Received: {path.name!r}. "
-            "Convert or rename it."
-        )
-    return path
-
-
 def _is_corpus_file(path: Path) -> bool:
-    return path.name.endswith(SUFFIXES)
+    return path.name.lower().endswith(SUFFIXES)
+
+
+def _not_wanted(path: Path) -> ValueError:
+    return ValueError(
+        f"{path}: a corpus file must be one of {', '.join(SUFFIXES)}. Received: {path.name!r}. "
+        "Convert or rename it."
+    )
+
+
+def _missing(path: Path) -> FileNotFoundError:
+    return FileNotFoundError(
+        f"{path}: a corpus path must exist. Received: no such file or folder. "
+        f"Set corpus.paths to an existing file, folder or glob.{path_hint(path)}"
+    )
+
+
+def _empty(path: Path, received: str) -> FileNotFoundError:
+    return FileNotFoundError(
+        f"{path}: a corpus path must hold at least one of {', '.join(SUFFIXES)}. "
+        f"Received: {received}. Set corpus.paths to a folder or glob with such files."
+        f"{path_hint(path)}"
+    )

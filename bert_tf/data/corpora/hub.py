@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bert_tf.data.corpora.files import Line, decode
+from bert_tf.data.corpora.lines import UTF8_ONLY, Line, decode
 from bert_tf.data.corpora.rows import text_of
 
 PREFIX = "hub:"
@@ -52,7 +52,7 @@ def read_hub_rows(path: str, *, text_field: str, encoding_errors: str) -> Iterat
     for number, record in enumerate(read_hub_records(path, field=text_field), start=1):
         text = text_of(record, text_field, name=path, number=number)
         raw = text.encode("utf-8", errors="surrogatepass")
-        yield decode(raw, path, number=number, encoding_errors=encoding_errors)
+        yield decode(raw, path, number=number, policy=UTF8_ONLY[encoding_errors])
 
 
 def hub_fingerprint(path: str) -> str:

@@ -7,14 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bert_tf.data.corpora.files import Line, Lines, decode, kind_of, read_text
+from bert_tf.data.corpora.files import kind_of, read_text
+from bert_tf.data.corpora.lines import UTF8_ONLY, Line, Lines, decode
 from bert_tf.system.json_files import JsonError, decode_json
 from bert_tf.system.listing import listed
 from bert_tf.system.lookalikes import alike_hint
 
 logger = logging.getLogger(__name__)
 
-PARQUET_BATCH_ROWS = 1024
+PARQUET_BATCH_ROWS, PARQUET_BATCH_BYTES = 1024, 1 << 22
+"""At most, by the size that a row group's texts have on average."""
 PARQUET_BUFFER_BYTES = 1 << 20
 SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -23,15 +25,17 @@ MarkedRecord = tuple[int, dict[str, Any], bool]
 """Row number (from 1), fields, and whether U+FFFD was put in."""
 
 
-def read_rows(path: Path, *, text_field: str, encoding_errors: str) -> Iterator[Line]:
-    """The text of each row of a .jsonl or .parquet file.
+def read_rows(
+    path: Path, *, text_field: str, encoding_errors: str, encoding: str = "utf-8"
+) -> Iterator[Line]:
+    """The text of each row of a .jsonl or .parquet file; `encoding` is that of the former.
 
     Raises:
         ValueError: path and row of what has no text in `text_field`; and as `read_json_lines`.
     """
     if kind_of(path) == ".parquet":
         return _read_parquet(path, text_field=text_field, encoding_errors=encoding_errors)
-    lines = read_text(path, encoding_errors=encoding_errors)
+    lines = read_text(path, encoding_errors=encoding_errors, encoding=encoding)
     return json_texts(lines, path, text_field=text_field, encoding_errors=encoding_errors)
 
 
@@ -124,7 +128,7 @@ def _read_parquet(path: Path, *, text_field: str, encoding_errors: str) -> Itera
                 f"{path}:{number}: a document needs text in column {text_field!r}. Received: null. "
                 "Fill it in, or leave the row out."
             )
-        line = decode(value, path, number=number, encoding_errors=encoding_errors)
+        line = decode(value, path, number=number, policy=UTF8_ONLY[encoding_errors])
         num_repaired += line.is_repaired
         yield line
     if num_repaired:
@@ -143,15 +147,25 @@ def _parquet_column(path: Path, text_field: str) -> Iterator[bytes | None]:
                 stream, pre_buffer=False, buffer_size=PARQUET_BUFFER_BYTES
             )
             _check_column(path, table.schema_arrow, text_field)
-            for batch in table.iter_batches(
-                PARQUET_BATCH_ROWS, columns=[text_field], use_threads=False
-            ):
-                # Bytes, so that what is no UTF-8 can be told by its row.
-                yield from batch.column(0).cast(pyarrow.large_binary()).to_pylist()
+            for group in range(table.num_row_groups):
+                num_rows = _rows_at_once(table.metadata.row_group(group), text_field)
+                for batch in table.iter_batches(
+                    num_rows, row_groups=[group], columns=[text_field], use_threads=False
+                ):
+                    # Bytes, so that what is no UTF-8 can be told by its row.
+                    yield from batch.column(0).cast(pyarrow.large_binary()).to_pylist()
         except (pyarrow.ArrowException, OSError) as error:
             raise ValueError(
                 f"{path}: a .parquet file must be whole. Received: {error}. Write the file again."
             ) from error
+
+
+def _rows_at_once(group: Any, text_field: str) -> int:
+    """As many rows as have about `PARQUET_BATCH_BYTES` of text."""
+    columns = (group.column(number) for number in range(group.num_columns))
+    sizes = [c.total_uncompressed_size for c in columns if c.path_in_schema == text_field]
+    num_rows = PARQUET_BATCH_BYTES * group.num_rows // max(1, sum(sizes))
+    return max(1, min(num_rows, PARQUET_BATCH_ROWS))
 
 
 def _check_column(path: Path, schema: Any, text_field: str) -> None:

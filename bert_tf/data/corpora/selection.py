@@ -10,12 +10,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
+import pydantic
+
 from bert_tf.config import CorpusConfig, Section
 from bert_tf.data.corpora.document import Document, encode_documents
+from bert_tf.data.corpora.folders import describe_left_out
 from bert_tf.system.files import write_whole
 from bert_tf.system.json_files import read_model
 
 SUMMARY_FILE = "corpus_summary.json"
+SPLITS = ("train", "eval")
 DIGEST_BYTES = 16
 FIRST_SLOTS = 1 << 16
 
@@ -38,16 +42,20 @@ class CorpusSummary(Section):
 
     train: SplitSummary = SplitSummary()
     eval: SplitSummary = SplitSummary()
+    files_left_out: dict[str, int] = pydantic.Field(default_factory=dict)
+    """Reason -> number of files and folders; see `folders`."""
 
     def describe(self) -> str:
         """A line for people: "12 of 90 documents dropped (10 duplicates, …), …"."""
-        total = Counter(self.train.model_dump())
+        total: Counter[str] = Counter(self.train.model_dump())
         total.update(self.eval.model_dump())
         num_dropped = total["duplicates_dropped"] + total["near_empty_dropped"]
+        left_out = describe_left_out(self.files_left_out)
         return (
             f"{num_dropped:,} of {total['documents_read']:,} documents dropped "
             f"({total['duplicates_dropped']:,} duplicates, {total['near_empty_dropped']:,} "
             f"near-empty), {total['lines_with_replaced_bytes']:,} lines with replaced bytes"
+            + (f"; files {left_out}" if left_out else "")
         )
 
 
@@ -59,7 +67,7 @@ class SummaryCounter:
 
     def __init__(self, are_held_out: Callable[[Sequence[bytes]], list[bool]]) -> None:
         self._are_held_out = are_held_out
-        self._counts = {split: SplitSummary().model_dump() for split in CorpusSummary.model_fields}
+        self._counts = {split: SplitSummary().model_dump() for split in SPLITS}
 
     def take(self, documents: Sequence[Document]) -> dict[str, list[bytes]]:
         """The texts of each split, UTF-8. To be asked once: repaired lines are counted."""
@@ -82,11 +90,14 @@ class SummaryCounter:
         counts["near_empty_dropped" if fate == "near_empty" else "duplicates_dropped"] += 1
         counts["documents_read"] += 1
 
-    def summary(self, num_kept: Mapping[str, int]) -> CorpusSummary:
+    def summary(
+        self, num_kept: Mapping[str, int], *, files_left_out: Mapping[str, int] | None = None
+    ) -> CorpusSummary:
         """All counts, with the documents of each split that were kept."""
         for split, count in num_kept.items():
             self._counts[split]["documents_read"] += count
-        return CorpusSummary.model_validate(self._counts)
+        left_out = dict(files_left_out or {})
+        return CorpusSummary.model_validate({**self._counts, "files_left_out": left_out})
 
 
 def select_documents(

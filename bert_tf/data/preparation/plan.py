@@ -12,6 +12,7 @@ from bert_tf.config import Config
 from bert_tf.data import records
 from bert_tf.data.corpora import hub as corpus_hub
 from bert_tf.data.corpora import standard_input
+from bert_tf.data.corpora.encodings import is_utf8
 from bert_tf.data.preparation import sentence_pairs
 from bert_tf.data.text import sentences
 from bert_tf.data.text.tokenizer import Tokenizer
@@ -90,6 +91,8 @@ def _corpus_settings(config: Config) -> dict[str, Any]:
     settings = config.corpus.model_dump(mode="json", exclude={"paths"})
     if standard_input.STANDARD_INPUT not in config.corpus.paths:
         del settings["standard_input_kind"]
+    if is_utf8(config.corpus.encoding):
+        del settings["encoding"]
     for switch in ("drop_duplicates", "min_document_characters", "paragraphs_are_sentences"):
         if not settings[switch]:
             del settings[switch]

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 from bert_tf.config import Config, TokenizerConfig, required, write_config
 from bert_tf.data import records
-from bert_tf.data.corpora.corpus import list_sources
+from bert_tf.data.corpora.corpus import check_beginnings, list_sources
 from bert_tf.data.corpora.selection import write_summary
 from bert_tf.data.corpora.standard_input import STANDARD_INPUT, StandardInput
 from bert_tf.data.preparation import shards, spool
@@ -89,6 +89,8 @@ def prepare_records(
         compare_standard_input(stream, output_dir, plan=plan)
     work_dir = output_dir / WORK_DIR
     manifest = _finished_records(output_dir, plan=plan)
+    if manifest is None:
+        check_beginnings(config.corpus, sources)
     if manifest is None or work_dir.exists():
         with owned_folder(output_dir, command="prepare"):
             # Another run may have come to its end in the meantime.

@@ -22,6 +22,8 @@ from bert_tf.data.preparation.growing_file import GrowingFile
 SPOOLED_FILE = "spooled.json"
 BLOCK_BYTES = 1 << 20
 MIN_BLOCK_DOCUMENTS = 32
+MAX_BLOCK_BYTES = 1 << 26
+"""With so many two documents are enough: 32 books would take gigabytes."""
 BUFFER_BYTES = 1 << 16
 """For each file."""
 PROGRESS_DOCUMENTS = 1000
@@ -99,15 +101,15 @@ def spool_path(directory: Path, split: str, index: int) -> Path:
 def read_blocks(path: Path, *, is_growing: bool = False) -> Iterator[Block]:
     """The documents of a spool file in blocks of about `BLOCK_BYTES`, never part of one.
 
-    A block has at least `MIN_BLOCK_DOCUMENTS` documents if the file has: a small last one joins
-    the block before it.
+    A block has at least `MIN_BLOCK_DOCUMENTS` documents, or two and `MAX_BLOCK_BYTES`, if the file
+    has: a small last one joins the block before it.
 
     The blocks are the same with `is_growing`, for a file that may not be whole yet, or not even
     there: they come as soon as they can, see `GrowingFile`.
     """
     previous = b""
     for chunk in _read_chunks(path, is_growing=is_growing):
-        is_small = chunk.count(DOCUMENT_END) < MIN_BLOCK_DOCUMENTS
+        is_small = not _is_enough(chunk.count(DOCUMENT_END), len(chunk))
         if is_small or not previous:
             previous += chunk
         else:
@@ -132,11 +134,15 @@ def _read_chunks(path: Path, *, is_growing: bool) -> Iterator[bytes]:
             pieces.append(b"".join(lines) if lines[1] else piece)
             del lines, piece
             num_documents += pieces[-1].count(DOCUMENT_END)
-            if num_documents >= MIN_BLOCK_DOCUMENTS:
+            if _is_enough(num_documents, sum(map(len, pieces))):
                 chunk, pieces, num_documents = b"".join(pieces), [], 0
                 yield chunk
     if pieces:
         yield b"".join(pieces)
+
+
+def _is_enough(num_documents: int, num_bytes: int) -> bool:
+    return num_documents >= (2 if num_bytes >= MAX_BLOCK_BYTES else MIN_BLOCK_DOCUMENTS)
 
 
 def _block(content: bytes) -> Block:

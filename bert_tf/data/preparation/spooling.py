@@ -123,7 +123,9 @@ def spool_corpus(
         on_progress=show,
     )
     _check_counts(num_documents, config=config)
-    spooled = Spooled(num_documents=num_documents, summary=counter.summary(num_documents))
+    left_out = corpus.count_left_out(config.corpus.paths)
+    summary = counter.summary(num_documents, files_left_out=left_out)
+    spooled = Spooled(num_documents=num_documents, summary=summary)
     logger.info("Corpus: %s.", spooled.summary.describe())
     if stream is not None:
         set_standard_input(plan, stream.digest())

@@ -9,20 +9,18 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from bert_tf.config import TableConfig
-from bert_tf.data.corpora.files import CHUNK_BYTES, damage_named, open_bytes
+from bert_tf.data.corpora.encodings import (
+    begun,
+    is_utf8,
+    likely_encoding,
+    marked_encoding,
+    wide_encoding,
+)
+from bert_tf.data.corpora.files import damage_named, open_bytes
+from bert_tf.data.corpora.lines import CHUNK_BYTES
 from bert_tf.data.tables.settings import table_setting
 
 logger = logging.getLogger(__name__)
-
-MARKS = {  # UTF-32's begins with that of UTF-16
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
-"""Byte order mark -> the codec that reads it and leaves it out."""
-LONGEST_MARK = 4
 
 
 @contextlib.contextmanager
@@ -34,33 +32,54 @@ def open_text(
     Raises:
         ValueError: a packed file is damaged, or path and line of what is not in the encoding.
     """
-    encoding = _encoding_of(path, config=config, key=key)
+    start = _start_of(path)
+    encoding = _encoding_of(path, start, config=config, key=key)
+    if newline == "\n" and _ends_with_carriage_returns(start, encoding):
+        newline = "\r"
     with open_bytes(path) as stream:
         text = io.TextIOWrapper(cast("BinaryIO", stream), encoding=encoding, newline=newline)
         try:
             with damage_named(path):
                 yield text
         except UnicodeDecodeError as error:
+            line, sample = _fault(path, encoding)
+            setting = table_setting("encoding", key=key)
+            likely = likely_encoding(sample) if is_utf8(encoding) else None
             raise ValueError(
-                f"{path}:{_faulty_line(path, encoding)}: a table must be in its encoding, "
-                f"{encoding}. Received: {error.reason}. Set "
-                f"{table_setting('encoding', key=key)} (cp949 for Korean spreadsheets, cp1252 for "
-                "Western European ones), or convert the file."
+                f"{path}:{line}: a table must be in its encoding, {encoding}. Received: "
+                f"{error.reason}{f', likely {likely}' if likely else ''}. Set {setting} (cp949 for "
+                "Korean spreadsheets, cp1252 for Western European ones), or convert the file."
             ) from error
 
 
-def _encoding_of(path: Path, *, config: TableConfig, key: str) -> str:
+def _start_of(path: Path) -> bytes:
     with open_bytes(path) as stream, damage_named(path):
-        start = stream.read(LONGEST_MARK)
-    for mark, encoding in MARKS.items():
-        if start.startswith(mark):
-            if not encoding.startswith(_family(config.encoding)):
-                logger.info(
-                    "%s: read as %s, which its byte order mark says, not as %s (%s).",
-                    *(path, encoding, config.encoding, table_setting("encoding", key=key)),
-                )
-            return encoding
+        return begun(stream.read)[0]
+
+
+def _encoding_of(path: Path, start: bytes, *, config: TableConfig, key: str) -> str:
+    setting = table_setting("encoding", key=key)
+    marked = marked_encoding(start)
+    if marked is not None:
+        if not marked.startswith(_family(config.encoding)):
+            logger.info(
+                "%s: read as %s, which its byte order mark says, not as %s (%s).",
+                *(path, marked, config.encoding, setting),
+            )
+        return marked
+    wide = wide_encoding(start, config.encoding)
+    if wide is not None:
+        raise ValueError(
+            f"{path}:1: a table must be in its encoding, {config.encoding}. Received: zero bytes "
+            f"between the letters, likely {wide}. Set {setting}, or convert the file."
+        )
     return config.encoding
+
+
+def _ends_with_carriage_returns(start: bytes, encoding: str) -> bool:
+    """Whether its first lines end with these alone: see `with_line_feeds`."""
+    text = codecs.getincrementaldecoder(encoding)("replace").decode(start)
+    return "\r" in text and "\n" not in text
 
 
 def _family(encoding: str) -> str:
@@ -68,8 +87,8 @@ def _family(encoding: str) -> str:
     return "-".join(codecs.lookup(encoding).name.split("-")[:2])
 
 
-def _faulty_line(path: Path, encoding: str) -> int:
-    """The line, from 1, of the first bytes that are no text."""
+def _fault(path: Path, encoding: str) -> tuple[int, bytes]:
+    """The line, from 1, of the first bytes that are no text, and some bytes around them."""
     decoder = codecs.getincrementaldecoder(encoding)()
     number = 1
     with open_bytes(path) as stream:
@@ -78,6 +97,7 @@ def _faulty_line(path: Path, encoding: str) -> int:
                 number += decoder.decode(chunk).count("\n")
             except UnicodeDecodeError as error:
                 # What the decoder kept of the chunk before stands in front of this one.
-                num_good = error.start - (len(error.object) - len(chunk))
-                return number + decoder.decode(chunk[: max(num_good, 0)]).count("\n")
-    return number
+                num_kept = len(error.object) - len(chunk)
+                num_good = max(error.start - num_kept, 0)
+                return number + decoder.decode(chunk[:num_good]).count("\n"), error.object
+    return number, b""

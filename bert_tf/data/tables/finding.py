@@ -1,12 +1,14 @@
 """Names in, the files with tables that they stand for out."""
 
-import itertools
+import logging
 from collections.abc import Iterable
-from glob import has_magic
 from pathlib import Path
 
-from bert_tf.data.corpora.files import COMPRESSIONS, matching_files
+from bert_tf.data.corpora.files import COMPRESSIONS
+from bert_tf.data.corpora.folders import Rule, find_files
 from bert_tf.system.lookalikes import path_hint
+
+logger = logging.getLogger(__name__)
 
 KINDS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 
@@ -31,9 +33,7 @@ def table_kind(path: str | Path) -> str | None:
 def table_files(names: Iterable[str | Path], *, key: str) -> list[Path]:
     """Every file with a table that `names` stand for, sorted, each once.
 
-    A name is a file, a folder (read recursively) or a glob (`**` crosses folders). What is of
-    another kind, or has a name or folder that begins with a dot, is left out, unless it is a file
-    that was named itself.
+    What a name may be and what is left out: see `folders`. The log counts the latter.
 
     Args:
         key: the setting that holds the names, for errors.
@@ -42,47 +42,46 @@ def table_files(names: Iterable[str | Path], *, key: str) -> list[Path]:
         FileNotFoundError: nothing is there, or a folder or glob holds no table.
         ValueError: no name at all, or a file that was named itself is of another kind.
     """
-    found: set[Path] = set()
-    for name in names:
-        found.update(_files_of(Path(name), key=key))
-    if not found:
+    found = find_files(names, _rule(key))
+    if not found.files:
         raise ValueError(
             f"{key} must name at least one file, folder or glob. Received: nothing. Set {key}."
         )
-    return sorted(found)
+    if found.left_out:
+        logger.info("%s, %s.", key, found.describe())
+    return found.files
 
 
-def _files_of(path: Path, *, key: str) -> list[Path]:
-    if path.is_file():
-        return [check_kind(path, key=key)]
-    if path.is_dir():
-        matches, base = [file for file in path.rglob("*") if file.is_file()], path
-    elif has_magic(str(path)):
-        matches, base = matching_files(path), _before_magic(path)
-    else:
-        raise missing(path, key=key)
-    files = [
-        file
-        for file in matches
-        if table_kind(file) is not None and not _is_hidden(file.relative_to(base))
-    ]
-    if not files:
-        raise FileNotFoundError(
+def count_left_out(names: Iterable[str | Path], *, key: str) -> dict[str, int]:
+    """What `table_files` leaves out: reason -> number of files and folders."""
+    return find_files(names, _rule(key)).left_out
+
+
+def _rule(key: str) -> Rule:
+    return Rule(
+        lambda path: table_kind(path) is not None,
+        not_wanted=lambda path: _not_wanted(path, key=key),
+        missing=lambda path: missing(path, key=key),
+        empty=lambda path, received: FileNotFoundError(
             f"{path}: {key} must name at least one table ({', '.join(KINDS)}, each also .gz or "
-            f".zst). Received: none there. Set {key} to a folder or glob with such files."
+            f".zst). Received: {received}. Set {key} to a folder or glob with such files."
             f"{path_hint(path)}"
-        )
-    return files
+        ),
+    )
 
 
 def check_kind(path: Path, *, key: str) -> Path:
     """`path`. Raises ValueError if its name is not that of a table."""
     if table_kind(path) is None:
-        raise ValueError(
-            f"{path}: a table must be one of {', '.join(KINDS)}, each also .gz or .zst. Received: "
-            f"{path.name!r}. Convert or rename the file, or set {key} to another."
-        )
+        raise _not_wanted(path, key=key)
     return path
+
+
+def _not_wanted(path: Path, *, key: str) -> ValueError:
+    return ValueError(
+        f"{path}: a table must be one of {', '.join(KINDS)}, each also .gz or .zst. Received: "
+        f"{path.name!r}. Convert or rename the file, or set {key} to another."
+    )
 
 
 def missing(path: Path, *, key: str) -> FileNotFoundError:
@@ -91,12 +90,3 @@ def missing(path: Path, *, key: str) -> FileNotFoundError:
         f"{path}: {key} must name an existing file. Received: no such file. "
         f"Set {key} to one, or to a glob.{path_hint(path)}"
     )
-
-
-def _before_magic(pattern: Path) -> Path:
-    """The folder that a glob begins with, which is named even where it is hidden."""
-    return Path(*itertools.takewhile(lambda part: not has_magic(part), pattern.parts))
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") and part != ".." for part in path.parts)

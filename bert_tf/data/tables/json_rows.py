@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf.config import TableConfig
-from bert_tf.data.corpora.files import Lines
+from bert_tf.data.corpora.lines import Lines
 from bert_tf.data.corpora.rows import LONE_SURROGATE, SURROGATE_ESCAPE, parse_lines
 from bert_tf.data.tables.column_names import check_names
 from bert_tf.data.tables.decoding import open_text

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from bert_tf.config import TableConfig
+from bert_tf.data.corpora.files import COMPRESSIONS
+from bert_tf.data.corpora.folders import file_key
 from bert_tf.data.corpora.hub import PREFIX, read_hub_records
 from bert_tf.data.tables.column_names import check_names
 from bert_tf.data.tables.content_kind import check_content, check_parted
@@ -114,7 +116,9 @@ def _parts(source: Any, *, key: str) -> list[Any]:
         return _named_parts(source, key=key)
     is_list = isinstance(source, Sequence) and not isinstance(source, bytes)
     if is_list and source and all(isinstance(name, str | Path) for name in source):
-        return list(dict.fromkeys(part for name in source for part in _named_parts(name, key=key)))
+        parts = [part for name in source for part in _named_parts(name, key=key)]
+        keys = [file_key(part) if isinstance(part, Path) else part for part in parts]
+        return [part for n, part in enumerate(parts) if keys[n] not in keys[:n]]
     is_records = is_list and source and all(isinstance(row, Mapping) for row in source)
     if is_records or isinstance(source, Table) or is_frame(source) or is_dataset(source):
         return [source]
@@ -156,7 +160,8 @@ def _read(part: Any, *, config: TableConfig, key: str, batch_rows: int) -> Itera
 
 
 def _read_file(path: Path, *, config: TableConfig, key: str, batch_rows: int) -> Iterator[Table]:
-    if not path.stat().st_size:
+    is_packed = path.suffix.lower() in COMPRESSIONS  # An empty one is a damaged one.
+    if not is_packed and not path.stat().st_size:
         raise ValueError(
             f"{path}: a table needs at least one record. Received: a file of 0 bytes. Write it "
             f"again, or set {key} to another."

@@ -7,6 +7,7 @@ sizes are held, and neither the order of the files nor their number matters.
 """
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -35,6 +36,7 @@ class VocabularyCorpus:
         self._on_progress = on_progress
         self._key = str(derive_seed(config.seed, "vocabulary sample")).encode()
         self._num_buckets = NUM_BUCKETS
+        self._sources = corpus.list_sources(config.corpus.paths)
         limit = config.vocabulary.sample_bytes
         if limit is not None:
             self._num_buckets = self._buckets_within(limit)
@@ -71,7 +73,8 @@ class VocabularyCorpus:
         return num_buckets
 
     def _read(self, stage: str) -> Iterator[corpus.Document]:
-        for done, document in enumerate(corpus.read_documents(self._config.corpus), 1):
+        batches = corpus.read_batches(self._config.corpus, sources=self._sources)
+        for done, document in enumerate(itertools.chain.from_iterable(batches), 1):
             if self._on_progress is not None and done % 500 == 0:
                 self._on_progress(stage, done, None)
             yield document
