@@ -52,8 +52,10 @@ class TokenRowChecker:
     ) -> TokenRows:
         """`input_ids`, `segment_ids` int32 (batch, length), `lengths` int32 (batch).
 
-        Fails of inputs with different numbers of rows alone: a server puts none such together.
+        Fails of inputs with different numbers of rows alone: a server puts none such together. No
+        row at all may come without a column, too: JSON's `[]` has one dimension.
         """
+        input_ids, segment_ids = _with_columns(input_ids), _with_columns(segment_ids)
         with tf.control_dependencies([_same_number_of_rows(input_ids, segment_ids, lengths)]):
             num_columns = tf.minimum(tf.shape(input_ids)[1], tf.shape(segment_ids)[1])
         # A column at least, of which the first fault is looked for, and none that no row can use.
@@ -81,6 +83,15 @@ class TokenRowChecker:
             "segment_ids": tf.where(is_kept, segment_ids[:, :longest], 0),
         }
         return TokenRows(inputs, status)
+
+
+def _with_columns(x: tf.Tensor) -> tf.Tensor:
+    """`x`, or of shape (0) one of (0, 0). Others of one dimension fail here.
+
+    `tf.pad` hides from the graph's optimizer that this changes nothing where the signature is kept.
+    """
+    shape = tf.pad(tf.shape(x), [[0, 1]])[:2]
+    return tf.ensure_shape(tf.reshape(x, shape), [None, None])
 
 
 def _same_number_of_rows(*inputs: tf.Tensor) -> tf.Operation:

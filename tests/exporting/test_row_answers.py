@@ -1,5 +1,7 @@
 """A row's answer is its own: alone, and beside longer and hostile rows as TF Serving batches."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -13,8 +15,11 @@ from bert_tf.exporting.signatures import ServingModel
 from bert_tf.exporting.texts import TextInputs
 from bert_tf.exporting.warmup import TEXTS as GOOD_TEXTS
 from bert_tf.exporting.warmup import input_names, make_requests
+from bert_tf.layers.tensorflow.bfloat16 import units_assumed
 from bert_tf.models.description import ModelDescription
 from bert_tf.tasks.models import build_model
+from serving import errors
+from serving.server.servable import Servable
 from tests.exporting.test_saved_model import ARCHITECTURE, ATOL, VOCABULARY
 
 OK = b"OK"
@@ -39,20 +44,22 @@ def description_of(name):
 def serving_models():
     made = {}
 
-    def make(name):
-        if name not in made:
+    def make(name, dtype="float32"):
+        if (name, dtype) not in made:
             description = description_of(name)
             tokenizer = Tokenizer(
                 VOCABULARY, lower_case=False, strip_accents=False, unicode_normalization="NFC"
             )
             texts = TextInputs(tokenizer, max_seq_length=16, pad_to_multiple_of=8)
-            model = build_model(description)
+            model = build_model(description, dtype=dtype)
             model.encoder.skips_padding = True
             for weight in model.weights:
                 if weight.name == "bias":  # zeros, by which padding would look like a zero
                     weight.assign(np.linspace(0.2, 0.8, weight.shape.num_elements()))
-            made[name] = ServingModel(model, texts, description, top_k=3)
-        return made[name]
+            rounds = dtype == "bfloat16"
+            with units_assumed() if rounds else contextlib.nullcontext():  # as an export does
+                made[name, dtype] = ServingModel(model, texts, description, top_k=3)
+        return made[name, dtype]
 
     return make
 
@@ -101,15 +108,43 @@ def test_every_signature_answers_alone_as_in_a_batch_with_hostile_rows(serving_m
         )
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_row_has_no_answer(serving_models, kind):
-    model = serving_models(kind)
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [
+        *((kind, "float32") for kind in KINDS),
+        *((kind, "bfloat16") for kind in ("regression", "encoder", "token_classification")),
+    ],
+)
+def test_no_row_has_no_answer(serving_models, kind, dtype):
+    model = serving_models(kind, dtype)
     for name in model.answers:
         none = {key: value[:0] for key, value in hostile(model, name).items()}
         one = ask(model, name, hostile(model, name))
         for key, value in ask(model, name, none).items():
             assert value.shape[0] == 0
-            assert value.ndim == one[key].ndim
+            assert (value.ndim, value.dtype) == (one[key].ndim, one[key].dtype)
+
+
+@pytest.mark.parametrize("kind", ["pairs", "pretraining", "token_classification"])
+def test_an_empty_column_of_json_has_an_empty_answer(serving_models, kind, tmp_path):
+    """`[]` has one dimension, whatever the signature says of its input."""
+    model = serving_models(kind)
+    tf.saved_model.save(model, str(tmp_path), signatures=model.answers)
+    servable = Servable(tmp_path)
+    for name, function in model.answers.items():
+        specs = function.structured_input_signature[0]
+        columns = {spec.name: np.zeros([0], spec.dtype.as_numpy_dtype) for spec in specs}
+        one = ask(model, name, hostile(model, name))
+        answer = servable.predict(columns, signature_name=name)
+        assert answer.keys() == one.keys()
+        for key, value in answer.items():
+            assert (value.shape[0], value.ndim, value.dtype) == (0, one[key].ndim, one[key].dtype)
+    flat = {name: np.array([2], np.int32) for name in ("input_ids", "segment_ids", "lengths")}
+    with pytest.raises(errors.InvalidArgumentError):
+        servable.predict(flat, signature_name="token_ids")
+    answer = servable.predict(token_rows([2, -5, 3], [2, 5, 3]), signature_name="token_ids")
+    assert [status == OK for status in answer["status"]] == [False, True]
+    servable.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -11,7 +11,7 @@ from tests.labelled import make_examples
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "film"]
 
 
-def test_tokens_beyond_the_length_of_the_model_do_not_count():
+def test_tokens_beyond_the_length_of_the_model_do_not_count(caplog):
     texts = ["good film", "good " * 20, "film " * 6 + "unheard"]
     examples = make_examples(texts, ["a", "a", "b"])
 
@@ -28,6 +28,8 @@ def test_tokens_beyond_the_length_of_the_model_do_not_count():
     assert short.length_counts == {2: 1, 6: 2}
     assert (short.num_tokens, short.num_unknown) == (14, 0)
     assert short.label_counts == {"a": 2, "b": 1}
+    assert "[UNK]" not in caplog.text
     longer = profile(32)
+    assert "3.4% of the tokens of 3 texts are [UNK]" in caplog.text
     assert longer.length_counts == {2: 1, 7: 1, 20: 1}
     assert longer.num_unknown == 1
