@@ -72,7 +72,7 @@ def _faulty_line(path: Path, encoding: str) -> int:
     """The line, from 1, of the first bytes that are no text."""
     decoder = codecs.getincrementaldecoder(encoding)()
     number = 1
-    with open_bytes(path) as stream:
+    with open_bytes(path) as stream, damage_named(path):
         while chunk := stream.read(CHUNK_BYTES):
             try:
                 number += decoder.decode(chunk).count("\n")
