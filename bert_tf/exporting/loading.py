@@ -5,6 +5,10 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the tokenizer's operations)
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
+
+from bert_tf.exporting.version_folders import saved_model_file
 
 
 def load_saved_model(directory: str | Path) -> Any:
@@ -25,3 +29,25 @@ def load_saved_model(directory: str | Path) -> Any:
             f"TensorFlow ({tf.__version__}). Received: {type(error).__name__}: {reason}. Copy it "
             "again, or export the model again."
         ) from error
+
+
+def read_graph(directory: str | Path) -> Any:
+    """The `MetaGraphDef` that is served, of a SavedModel that need not be loaded.
+
+    Raises:
+        FileNotFoundError: there is no SavedModel.
+        ValueError: its file is damaged.
+    """
+    path = saved_model_file(directory)
+    try:
+        graphs = saved_model_pb2.SavedModel.FromString(path.read_bytes()).meta_graphs
+        reason = f"{len(graphs)} graphs"
+    except DecodeError as error:
+        graphs, reason = [], str(error)
+    served = [graph for graph in graphs if tf.saved_model.SERVING in graph.meta_info_def.tags]
+    if len(served) != 1:
+        raise ValueError(
+            f"{path}: must hold one graph with the tag {tf.saved_model.SERVING!r}. Received: "
+            f"{reason}. Copy the SavedModel again, or export the model again."
+        )
+    return served[0]

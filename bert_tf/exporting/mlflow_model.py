@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bert_tf.exporting.version_folders import saved_model_file
 from bert_tf.tracking.sender import ensure_experiment
 
 SOURCE_RUN_TAG = "bert_tf.source_run_id"
@@ -147,12 +146,9 @@ def make_signature(saved_model_dir: Path) -> Any:
 
 
 def _read_signatures(saved_model_dir: Path) -> dict[str, Any]:
-    from tensorflow.core.protobuf import saved_model_pb2
+    from bert_tf.exporting.loading import read_graph
 
-    content = saved_model_file(saved_model_dir).read_bytes()
-    saved_model = saved_model_pb2.SavedModel.FromString(content)
-    (graph,) = (graph for graph in saved_model.meta_graphs if "serve" in graph.meta_info_def.tags)
-    return dict(graph.signature_def)
+    return dict(read_graph(saved_model_dir).signature_def)
 
 
 def _is_text(tensor: Any) -> bool:

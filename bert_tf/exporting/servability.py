@@ -17,13 +17,12 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
 from bert_tf.exporting.batching_check import Batch
 from bert_tf.exporting.closeness import EXACT, Closeness
 from bert_tf.exporting.graph_ops import GraphOps
+from bert_tf.exporting.loading import read_graph
 from bert_tf.exporting.serving_ops import NEWEST, missing_in, missing_in_older, serving_ops
-from bert_tf.exporting.version_folders import saved_model_file
 from bert_tf.exporting.warmup import write_logs
 from bert_tf.system.files import folder_bytes
 
@@ -126,8 +125,7 @@ def check_servability(
 
 def check_file(saved_model_dir: str | Path, *, serving_version: str = NEWEST) -> list[Check]:
     """What can be told without loading it: operations, signatures, paths. Raises as above."""
-    content = saved_model_file(saved_model_dir).read_bytes()
-    (graph,) = saved_model_pb2.SavedModel.FromString(content).meta_graphs
+    graph = read_graph(saved_model_dir)
     return [_check_ops(graph, serving_version), _check_signatures(graph), _check_paths(graph)]
 
 

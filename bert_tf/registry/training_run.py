@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from bert_tf.system.json_files import read_json
+from bert_tf.system.json_files import read_model
 from bert_tf.system.lookalikes import path_hint
 from bert_tf.tracking.tracker import run_id_of
 
@@ -39,5 +39,6 @@ def read_training(run_dir: str | Path) -> dict[str, Any]:
         )
     metrics_file = run_dir / "metrics.json"
     has_metrics = metrics_file in files
-    metrics = read_json(metrics_file, what="a file of metrics") if has_metrics else {}
+    what = "a file of metrics"
+    metrics = read_model(metrics_file, dict[str, float], what=what) if has_metrics else {}
     return {"run_id": run_id, "metrics": metrics, "files": files}

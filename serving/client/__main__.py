@@ -20,6 +20,7 @@ from serving.client.grpc_client import GrpcClient
 from serving.client.model_client import ModelClient
 from serving.client.rest_client import RestClient
 from serving.errors import ServingError
+from serving.formats.arguments import check_utf8
 
 _DEFAULT_URL = "http://127.0.0.1:8501"
 _LINES_PER_REQUEST = 32
@@ -27,7 +28,9 @@ _LINES_PER_REQUEST = 32
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints a prediction for each text. Exit codes: 0 done, 1 failed, 2 wrong use."""
-    values = _build_parser().parse_args(arguments)
+    parser = _build_parser()
+    check_utf8(parser, sys.argv[1:] if arguments is None else arguments)
+    values = parser.parse_args(arguments)
     lines: Iterable[str] = values.texts or _read_lines()
     try:
         with _make_client(values) as client:

@@ -84,8 +84,20 @@ def read_message(path: str | Path, kind: type[message.Message], *, flag: str) ->
             f"{kind.DESCRIPTOR.name} in text form."
         )
     try:
-        return text_format.Parse(path.read_text(encoding="utf-8"), kind())
-    except (text_format.ParseError, UnicodeDecodeError) as error:
+        return text_format.Parse(_decode(path), kind())
+    except text_format.ParseError as error:
         raise ValueError(
             f"{path}: Error parsing text-format {kind.DESCRIPTOR.full_name}: {error}"
+        ) from error
+
+
+def _decode(path: Path) -> str:
+    raw = path.read_bytes()
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"{path}:{line}: a text form must be UTF-8. Received: byte 0x{raw[error.start]:02x} at "
+            f"position {error.start}. Save it as UTF-8."
         ) from error

@@ -10,10 +10,12 @@ import argparse
 import dataclasses
 import importlib.metadata
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from serving.formats.arguments import check_utf8
 from serving.server.config_messages import (
     BatchingParameters,
     MonitoringConfig,
@@ -129,6 +131,7 @@ _ABOVE_ZERO = (
 def parse_flags(arguments: Sequence[str] | None = None) -> Flags:
     """Reads the command line; exits with code 2 and a message when it is wrong."""
     parser = _build_parser()
+    check_utf8(parser, sys.argv[1:] if arguments is None else arguments)
     values = parser.parse_args(arguments)
     try:
         _check(values)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.exporting.loading import load_saved_model
+from bert_tf.exporting.loading import load_saved_model, read_graph
 from bert_tf.exporting.predict import predict_texts
 
 
@@ -73,3 +73,12 @@ def test_changed_weights_are_refused(whole, tmp_path):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"/1: a SavedModel must be whole.*DataLossError"):
         load_saved_model(folder)
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 0.99])
+def test_a_cut_graph_is_refused_by_those_who_read_it_alone(share, whole, tmp_path):
+    assert "serving_default" in read_graph(whole).signature_def
+    folder = shutil.copytree(whole, tmp_path / "1")
+    cut(folder / "saved_model.pb", share)
+    with pytest.raises(ValueError, match=r"/1/saved_model\.pb: must hold one graph with the tag"):
+        read_graph(folder)

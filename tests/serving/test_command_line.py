@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from serving.client import GrpcClient, RestClient
+from serving.client import __main__ as client_command
 from serving.server import flags, model_config
 from tests.serving.server_process import ROOT, find_free_ports
 
@@ -209,3 +210,20 @@ def test_wrong_model_config_file(tmp_path, text, message):
     with pytest.raises(ValueError, match=message) as caught:
         model_config.read_model_config_file(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("argument", ["--model_name=a\udcff", "--model_base_path=/m/\udce9"])
+def test_arguments_that_are_no_utf8_exit_with_2(argument, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        flags.parse_flags(["--model_base_path=x", argument])
+    assert "every argument must be UTF-8. Received: --model_" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        client_command.main(["--model", "demo", "a text\udcff"])
+    assert r"Received: a text\xff. Rename the file, or convert the" in capsys.readouterr().err
+
+
+def test_a_config_file_in_another_encoding_is_told_with_the_line(tmp_path):
+    path = tmp_path / "models.config"
+    path.write_bytes("# 모델\nmodel_config_list {}\n".encode("cp949"))
+    with pytest.raises(ValueError, match=r"models\.config:1: a text form must be UTF-8. Received"):
+        model_config.read_model_config_file(path)

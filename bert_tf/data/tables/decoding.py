@@ -91,7 +91,7 @@ def _fault(path: Path, encoding: str) -> tuple[int, bytes]:
     """The line, from 1, of the first bytes that are no text, and some bytes around them."""
     decoder = codecs.getincrementaldecoder(encoding)()
     number = 1
-    with open_bytes(path) as stream:
+    with open_bytes(path) as stream, damage_named(path):
         while chunk := stream.read(CHUNK_BYTES):
             try:
                 number += decoder.decode(chunk).count("\n")
