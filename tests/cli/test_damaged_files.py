@@ -34,7 +34,7 @@ from bert_tf.data.text.vocabulary import CONTROL_TOKENS, read_vocabulary, write_
 from bert_tf.exporting import model_card, models_config, version_folders
 from bert_tf.models.description import ModelDescription, load_description
 from bert_tf.models.tensors import open_safetensors
-from bert_tf.system.json_files import read_json
+from bert_tf.registry.training_run import read_training
 from bert_tf.system.known_errors import message_of
 from bert_tf.tracking.journal import read_events, read_sent, write_sent
 from bert_tf.tracking.provenance import read_provenance
@@ -166,7 +166,11 @@ def readers(folder: Path) -> dict[str, Reader]:
         "provenance": Reader(
             "provenance.json", as_json({"data": "값"}), lambda path: read_provenance(path.parent)
         ),
-        "metrics": Reader("metrics.json", as_json({"loss": 0.5}), read_json),
+        "metrics": Reader(
+            "metrics.json",
+            as_json({"loss": 0.5}),
+            lambda path: read_training(path.parent)["metrics"],
+        ),
         "bert_config": Reader("bert_config.json", bert, google.read_architecture),
         "models.config": Reader("models.config", served, models_config.read, False),
         "labels": Reader(
