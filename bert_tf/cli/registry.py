@@ -11,12 +11,11 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from bert_tf.cli.process import show_errors, tracking_uri
-from bert_tf.config.registry_names import check_alias, check_name
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,10 +37,13 @@ def _refuse_number(_context: Any, _parameter: Any, alias: str | None) -> str | N
     return alias
 
 
-def _checked(check: Callable[[str], str]) -> Callable[..., str | None]:
+def _checked(kind: Literal["name", "alias"]) -> Callable[..., str | None]:
     """A check of an option's value, made before the command begins."""
 
     def callback(_context: Any, _parameter: Any, value: str | None) -> str | None:
+        from bert_tf.config.registry_names import check_alias, check_name
+
+        check = check_name if kind == "name" else check_alias
         try:
             return None if value is None else check(value)
         except ValueError as error:
@@ -70,7 +72,7 @@ def choose_version(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--name",
     required=True,
-    callback=_checked(check_name),
+    callback=_checked("name"),
     help="Registered model; made if there is none.",
 )
 @click.option(
@@ -82,7 +84,7 @@ def choose_version(command: Callable[..., None]) -> Callable[..., None]:
     is_flag=True,
     help="Keep the model folder RUN_DIR in the version, too: training can go on from it.",
 )
-@click.option("--alias", callback=_checked(check_alias), help="Alias the new version gets at once.")
+@click.option("--alias", callback=_checked("alias"), help="Alias the new version gets at once.")
 def register(
     model: str, name: str, run_dir: str | None, keeps_model: bool, alias: str | None
 ) -> None:
@@ -116,7 +118,7 @@ def register(
 @registry.command()
 @click.option("--name", required=True, help="Registered model.")
 @click.option("--version", required=True, type=click.IntRange(min=1))
-@click.option("--alias", default="champion", show_default=True, callback=_checked(check_alias))
+@click.option("--alias", default="champion", show_default=True, callback=_checked("alias"))
 def promote(name: str, version: int, alias: str) -> None:
     """Move an alias to a version. The version that was champion becomes previous."""
     with connect() as tracking_uri:

@@ -60,7 +60,8 @@ def _describe(key: str, faults: list[Any]) -> str:
         item = value if isinstance(value, str) and len(value) < MAX_CHARACTERS else "…"
         to_do = f" Write [{item}], in a shell --set '{key}=[{item}]'."
     choices = re.findall("'([^']*)'", wanted) if faults[0]["type"] == "literal_error" else []
-    return f"{key}: must be {wanted}. Received: {shown(value)}.{to_do}{alike_hint(value, choices)}"
+    hint = alike_hint(value, choices) if choices else ""
+    return f"{key}: must be {wanted}. Received: {shown(value)}.{to_do}{hint}"
 
 
 def _wanted(fault: Any) -> str:

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pydantic
-
 MAX_DIGITS = 4300
 """Of a whole number: Python reads no longer one."""
 _LONG_NUMBER = re.compile(rf"\d{{{MAX_DIGITS + 1},}}")
@@ -146,6 +144,8 @@ def validated(
     model: type[Model], tree: Any, *, origin: str, what: str, to_do: str = _RESTORE
 ) -> Model:
     """`tree` as a pydantic model or a dataclass. Raises ValueError with all that is wrong."""
+    import pydantic  # not at the top: `bert-tf --help` needs none
+
     try:
         return pydantic.TypeAdapter(model).validate_python(tree)
     except pydantic.ValidationError as error:

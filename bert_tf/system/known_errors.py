@@ -12,14 +12,12 @@ import os
 import tempfile
 import traceback
 
-import pydantic
-
 from bert_tf.system.disk_space import full_disk
 
 OWN_PACKAGES = {"bert_tf", "pipelines", "serving"}
 MAX_CHARACTERS = 500
 _MENDABLE = (ValueError, OSError, FloatingPointError, RuntimeError, ImportError)
-_BARE = (UnicodeError, json.JSONDecodeError, pydantic.ValidationError, RecursionError)
+_BARE = (UnicodeError, json.JSONDecodeError, RecursionError)
 """Errors that a reader has to give a path: one that comes here has none."""
 _RAISING = {dis.opmap["RAISE_VARARGS"], dis.opmap["RERAISE"]}
 
@@ -130,7 +128,8 @@ def message_of(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.strerror:
         return _of_operating_system(error)
     if isinstance(error, _MENDABLE) and not isinstance(error, _BARE):
-        return None if _is_of_python(error) else str(error) or None
+        is_bare = _is_of_python(error) or type(error).__module__.startswith("pydantic")
+        return None if is_bare else str(error) or None
     return None
 
 

@@ -86,6 +86,7 @@ def test_a_report_is_written_and_shown(records_dir: Path, tmp_path: Path) -> Non
     output = run("--records", str(records_dir), "--report", str(tmp_path / "report"))
     assert "40 documents, 240 sentences (6.0 a document)" in output
     assert {path.name for path in (tmp_path / "report").iterdir()} == {
+        "folder.json",
         "records_report.md",
         "records_report.json",
         "records_report.png",
@@ -148,7 +149,8 @@ def test_a_labelled_report_is_written_and_shown(labelled: dict[str, str], tmp_pa
     folder = tmp_path / "report"
     shown = run("--labelled", labelled["train"], "--report", str(folder))
     assert {path.name for path in folder.iterdir()} == {
-        *("labelled.md", "labelled.json", "labelled_targets.png", "labelled_lengths.png")
+        *("labelled.md", "labelled.json", "labelled_targets.png", "labelled_lengths.png"),
+        "folder.json",
     }
     page = (folder / "labelled.md").read_text("utf-8")
     assert [line for line in page.splitlines() if line and not line.startswith("![")] == [

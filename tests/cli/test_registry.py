@@ -114,7 +114,7 @@ def test_model_goes_from_training_to_serving(
         published = run("publish", "--name", "reviews", "--version", 1, "--base-dir", "models")
         assert published.stdout == "models/reviews/1 is reviews version 1\n"
     names = sorted(path.name for path in (tmp_path / "models" / "reviews").iterdir())
-    assert names == [".highest_version", "1"]
+    assert names == [".highest_version", "1", "folder.json"]
 
 
 def test_table_shows_aliases_metrics_and_run() -> None:

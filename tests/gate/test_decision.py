@@ -192,7 +192,7 @@ def test_profile_survives_its_file(tmp_path):
     path.write_text(make_profile().as_json(), encoding="utf-8")
     assert TextProfile.read(path) == make_profile()
     path.write_text("{}", encoding="utf-8")
-    with pytest.raises(ValueError, match="must be a text profile"):
+    with pytest.raises(ValueError, match="not a text profile"):
         TextProfile.read(path)
 
 

@@ -161,7 +161,9 @@ def test_the_command_refuses_before_anything_is_made(
     saved_model: Path, uri: str, arguments: tuple[str, ...]
 ) -> None:
     before = everything(uri)
-    result = CliRunner().invoke(main, ["registry", "register", "--model", saved_model, *arguments])
+    result = CliRunner().invoke(
+        main, ["registry", "register", "--model", str(saved_model), *arguments]
+    )
     assert (result.exit_code, everything(uri)) == (2, before), result.output
     assert "Received: " in " ".join(result.output.split())
 

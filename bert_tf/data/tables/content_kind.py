@@ -5,7 +5,6 @@
 
 import csv
 import itertools
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from bert_tf.data.corpora.files import COMPRESSIONS, damage_named, open_bytes
 from bert_tf.data.tables.decoding import open_text
 from bert_tf.data.tables.finding import DELIMITED
 from bert_tf.data.tables.quoting import DELIMITER_NAMES
+from bert_tf.system.json_files import JsonError, decode_json
 
 MAGIC = {
     b"PAR1": "a .parquet file",
@@ -120,8 +120,8 @@ def _kind_of_json(first: str, lines: Sequence[str]) -> str | None:
     if not first.startswith(("{", "[")):
         return None
     try:
-        value = json.loads(first)
-    except ValueError:
+        value = decode_json(first)
+    except JsonError:
         # The beginning of a list on one long line, or of one whose first object is on its line.
         return "a .json file" if re.match(r'\[\s*\{\s*"', first) else None
     if isinstance(value, dict):
