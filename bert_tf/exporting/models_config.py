@@ -7,11 +7,10 @@ file, changed by one process at a time; beside it `models.config.history.jsonl`,
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-import pydantic
 
 from bert_tf.exporting import object_store
 from bert_tf.exporting.version_folders import version_numbers
@@ -57,14 +56,16 @@ def editing(path: Path, *, command: str, may_create: bool = False) -> Iterator[A
             _write(path, config)
 
 
-class _Change(pydantic.BaseModel):
+@dataclass
+class _Change:
     """What is read again of a line of the history."""
 
-    model_config = pydantic.ConfigDict(strict=True)
+    __pydantic_config__ = {"strict": True}  # noqa: RUF012
 
     name: str
 
 
+@dataclass
 class _LabelChange(_Change):
     """A label's: `before` is None of a new one, `version` of one that is taken away."""
 
