@@ -5,9 +5,9 @@ file, changed by one process at a time; beside it `models.config.history.jsonl`,
 """
 
 import contextlib
+import functools
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -54,25 +54,6 @@ def editing(path: Path, *, command: str, may_create: bool = False) -> Iterator[A
         _check_is_servable(path, config)
         if config.SerializeToString(deterministic=True) != before:
             _write(path, config)
-
-
-@dataclass
-class _Change:
-    """What is read again of a line of the history."""
-
-    __pydantic_config__ = {"strict": True}  # noqa: RUF012
-
-    name: str
-
-
-@dataclass
-class _LabelChange(_Change):
-    """A label's: `before` is None of a new one, `version` of one that is taken away."""
-
-    label: str
-    version: int | None
-    before: int | None
-    is_back: bool
 
 
 def read(path: Path) -> Any:
@@ -203,18 +184,36 @@ def version_before(path: Path, model: Any, label: str) -> int | None:
     return stack[-1] if stack else None
 
 
+@functools.cache
+def _kinds_of_change() -> tuple[type, type]:
+    """What is read again of a line of the history, and of one on a label."""
+    from pydantic import BaseModel  # not at the top: `bert-tf --help` needs none
+
+    class Change(BaseModel, strict=True):
+        name: str
+
+    class LabelChange(Change):
+        label: str
+        version: int | None  # None of one that is taken away
+        before: int | None  # None of a new one
+        is_back: bool
+
+    return Change, LabelChange
+
+
 def _made_changes(path: Path, model: Any) -> list[dict[str, Any]]:
     """The history, without a model's last change of a label that was noted and never made."""
     history = _history_path(path)
     if not history.is_file():
         return []
     what = "a change of the served models"
-    changes = []
+    changes, (any_change, label_change) = [], _kinds_of_change()
     for number, line in enumerate(read_text(history, what="their history").split("\n"), start=1):
         if line:
             origin = f"{history}:{number}"
             tree = parse_json(line, origin=origin, what=what)
-            validated(_LabelChange if "label" in tree else _Change, tree, origin=origin, what=what)
+            kind = label_change if "label" in tree else any_change
+            validated(kind, tree, origin=origin, what=what)
             changes.append(tree)
     for label, current in dict(model.version_labels).items():
         ours = [change for change in changes if _is_of(change, model.name, label)]
