@@ -5,7 +5,6 @@ import fcntl
 import glob
 import hashlib
 import os
-import re
 import shutil
 import tempfile
 import time
@@ -84,25 +83,6 @@ def write_whole(path: str | Path, content: str | bytes) -> Path:
     with appearing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
     return Path(path)
-
-
-def remove_left_over(directory: Path) -> None:
-    """Remove hidden files of `appearing` in a folder whose process was killed."""
-    for path in directory.glob(".*.tmp"):
-        match = re.fullmatch(r"\..+\.(\d+)\.tmp", path.name)
-        # In a container the one before may have had this process's id.
-        if match and path.is_file() and (int(match[1]) == os.getpid() or not _lives(int(match[1]))):
-            path.unlink(missing_ok=True)
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (OverflowError, PermissionError):
-        pass
-    return True
 
 
 def file_sha256(path: str | Path) -> str:

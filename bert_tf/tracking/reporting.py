@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from bert_tf.config import CONFIG_FILE, Config, write_config
-from bert_tf.system.files import remove_left_over, write_whole
+from bert_tf.system.files import write_whole
 from bert_tf.system.signals import TrainingInterruptedError
 from bert_tf.tracking.journal import JOURNAL_FILE, TRACKING_FOLDER, Curves, read_events
 from bert_tf.tracking.provenance import PROVENANCE_FILE, DataInput, write_provenance
@@ -127,7 +127,6 @@ def report_run(
         return
     output_dir = Path(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
-    remove_left_over(output_dir)
     write_config(config, output_dir)
     with contextlib.ExitStack() as stack:
         tracker = stack.enter_context(
