@@ -37,12 +37,18 @@ def reproduce(name: str, alias_or_version: str | int, output_dir: str) -> None:
     """
     with connect() as tracking_uri:
         from bert_tf.registry.lineage import changed_inputs, trace, with_parent
+        from bert_tf.tracking.tracker import run_id_of
 
         found = trace(name=name, alias_or_version=alias_or_version, tracking_uri=tracking_uri)
         if faults := changed_inputs(found.provenance):
             raise ValueError(
                 f"{name} {alias_or_version}: its data must be as it was. Received: "
                 + "; ".join(faults)
+            )
+        if found.version.run_id is not None and run_id_of(output_dir) == found.version.run_id:
+            raise ValueError(
+                f"{output_dir}: a training is reproduced in a folder of its own. Received: the one "
+                "of that very run. Give another --output-dir."
             )
         config = with_parent(found, output_dir, tracking_uri=tracking_uri)
         for note in _code_notes(found.provenance):

@@ -7,6 +7,7 @@ is imported only when a command needs it.
 
 import functools
 import importlib.metadata
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +15,7 @@ import click
 from bert_tf.cli import gate, lineage  # noqa: F401  (they add to `registry`)
 from bert_tf.cli.inspect import inspect
 from bert_tf.cli.predict import predict
-from bert_tf.cli.process import check_arguments, set_up_process, show_errors, tracking_uri
+from bert_tf.cli.process import check_arguments, fail, set_up_process, show_errors, tracking_uri
 from bert_tf.cli.registry import registry
 from bert_tf.cli.serving import serving
 from bert_tf.cli.stage import print_metrics, shown_progress, stage
@@ -135,7 +136,12 @@ def prepare(config: "Config", output_dir: str, engine: str, ray_address: str | N
 def evaluate(config: "Config", output_dir: str) -> None:
     """Measure a trained model on held-out data."""
     from bert_tf.training.stages.evaluation import evaluate_model
+    from bert_tf.training.workers.tf_config import parse_tf_config
 
+    try:
+        parse_tf_config(os.environ.get("TF_CONFIG"))  # TensorFlow reads it, too
+    except ValueError as error:
+        fail(error, code=2)
     print_metrics(evaluate_model(config, output_dir, tracking_uri=tracking_uri()))
 
 

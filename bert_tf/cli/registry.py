@@ -98,12 +98,13 @@ def register(
         from bert_tf.exporting.version_folders import newest_version
         from bert_tf.registry import promote, read_training, register
 
+        saved_model = newest_version(model)
         version = register(
-            newest_version(model),
+            saved_model,
             name=name,
             tracking_uri=tracking_uri,
             model_dir=run_dir if keeps_model else None,
-            **(read_training(run_dir) if run_dir else {}),
+            **(read_training(run_dir, saved_model=saved_model) if run_dir else {}),
         )
         result = f"{name} version {version.version} is registered"
         if alias is not None:
@@ -240,7 +241,8 @@ def _print_origin(saved_model_dir: Path) -> None:
     from bert_tf.registry import read_origin
 
     origin: Mapping[str, Any] = read_origin(saved_model_dir) or {}
-    click.echo(f"{saved_model_dir} is {origin['name']} version {origin['version']}")
+    if origin:
+        click.echo(f"{saved_model_dir} is {origin['name']} version {origin['version']}")
 
 
 @contextlib.contextmanager

@@ -113,8 +113,14 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
                 f"{shown(branch)}. Set {section} itself, or make it a section in the file."
             )
         tree = branch
+    plain = text.strip()
+    if plain[:1] in ("#", "&") or (" #" in plain and plain[:1] not in ("'", '"', "[", "{")):
+        raise ValueError(
+            f"--set {key}: a value with # or & must stand in quotes. Received: {shown(text)}. "
+            f"Write --set '{key}=\"{plain}\"'."
+        )
     try:
-        tree[name] = decode_yaml(text)
+        tree[name] = "-" if plain == "-" else decode_yaml(text)
     except YamlError as error:
         raise ValueError(
             f"--set {key}: the value must be YAML. Received: {shown(text)} ({error}). Put quotes "

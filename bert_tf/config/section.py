@@ -2,7 +2,7 @@
 
 import codecs
 import io
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 import pydantic
 
@@ -18,9 +18,14 @@ ColumnName = Annotated[
 """Of a table; a whole number is the name of a column without a header."""
 
 
+_OF_NAMES_ALONE = ("idna", "punycode", "undefined")
+"""Encodings of host names, and one that refuses everything."""
+
+
 def _check_encoding(encoding: str) -> str:
     try:
-        codecs.lookup(encoding)
+        if codecs.lookup(encoding).name in _OF_NAMES_ALONE:
+            raise ValueError("no encoding of texts")
         io.TextIOWrapper(io.BytesIO(), encoding=encoding)  # refuses base64 and its like
     except (LookupError, ValueError) as error:
         raise ValueError(
@@ -39,3 +44,14 @@ class Section(pydantic.BaseModel):
     """Base of all sections: frozen; unknown keys, infinity and NaN are refused."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @pydantic.field_validator("*", mode="before")
+    @classmethod
+    def _is_no_flag(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
+        """`true`, and YAML's yes and on, are no number, as which pydantic would take them."""
+        if isinstance(value, bool) and info.field_name is not None:
+            annotation = cls.model_fields[info.field_name].annotation
+            kinds = {annotation, *get_args(annotation)}
+            if bool not in kinds and kinds & {int, float}:
+                raise ValueError(f"must be a number. Received: {value}. Write one.")
+        return value

@@ -1,5 +1,6 @@
 """The form that checkpoints of every foreign format are read into."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,11 @@ from bert_tf.models.tensors import Entry, Reader, Shape, load_tensors, weights_b
 from bert_tf.system.listing import AS_LINES, listed
 from bert_tf.tasks.models import build_model
 from bert_tf.tasks.table import task_of
+
+logger = logging.getLogger(__name__)
+
+FEW_PLACEHOLDERS, MOST_PLACEHOLDERS = 128, 1_000_000
+"""Rows of the embedding table without a token: as checkpoints round it up; more than any does."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,17 @@ def with_placeholders(tokens: Sequence[str], *, vocab_size: int, source: str) ->
             f"{source}: the vocabulary must have at most vocab_size entries. Received: "
             f"{len(tokens):,} tokens, vocab_size={vocab_size:,}. Use the vocabulary that the "
             "model was trained with."
+        )
+    num_unused = vocab_size - len(tokens)
+    if num_unused > MOST_PLACEHOLDERS:
+        raise ValueError(
+            f"{source}: vocab_size must be about the number of tokens. Received: {vocab_size:,} "
+            f"and {len(tokens):,} tokens. Use the vocabulary that the model was trained with."
+        )
+    if num_unused > max(FEW_PLACEHOLDERS, len(tokens) // 10):
+        logger.warning(
+            "%s: %s of %s rows of the embedding table have no token. Is the vocabulary whole?",
+            *(source, f"{num_unused:,}", f"{vocab_size:,}"),
         )
     known = set(tokens)
     numbers = (f"[unused{n}]" for n in range(vocab_size + len(tokens)))

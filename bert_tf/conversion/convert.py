@@ -121,8 +121,14 @@ def load_checkpoint(
     try:
         checkpoint: ForeignCheckpoint = FORMATS[name].open_checkpoint(source, **options)
     except pydantic.ValidationError as error:
-        faults = "; ".join(str(fault["msg"]) for fault in error.errors())
-        raise ValueError(f"{source}: must describe a BERT model. Received: {faults}") from error
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}={fault['input']!r:.80} ({fault['msg']})"
+            for fault in error.errors()
+        )
+        raise ValueError(
+            f"{source}: must describe a BERT model. Received: {faults}. Mend its configuration, or "
+            "take the folder anew from where it came from."
+        ) from error
     except (TypeError, AttributeError, KeyError, IndexError) as error:
         raise ValueError(
             f"{source}: its configuration must have the form that {name} writes. Received: "

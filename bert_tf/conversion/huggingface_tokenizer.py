@@ -85,7 +85,7 @@ def max_length(path: Path) -> int | None:
     length = _optional(path / CONFIG_FILE).get("model_max_length")
     if length is None or (isinstance(length, int | float) and length >= 1 << 31):
         return None  # without a limit some versions write 10^30
-    if not isinstance(length, int) or length < 1:
+    if not isinstance(length, int) or isinstance(length, bool) or length < 1:
         raise ValueError(
             f"{path / CONFIG_FILE}: model_max_length must be a whole number from 1 on. Received: "
             f"{length!r}."
@@ -190,7 +190,13 @@ def _foreign_settings(
 
 def _max_word_characters(backend: Mapping[str, Any]) -> int:
     model = backend.get("model") or {}
-    return int(model.get("max_input_chars_per_word", DEFAULT_MAX_WORD_CHARACTERS))
+    number = model.get("max_input_chars_per_word", DEFAULT_MAX_WORD_CHARACTERS)
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise ValueError(
+            f"{TOKENIZER_FILE}: max_input_chars_per_word must be a whole number from 1 on. "
+            f"Received: {number!r}. Mend the file, or take it anew from where it came from."
+        )
+    return number
 
 
 def _normalizers(backend: Mapping[str, Any]) -> tuple[list[str], dict[str, Any], list[str]]:

@@ -211,7 +211,7 @@ def _made_changes(path: Path, model: Any) -> list[dict[str, Any]]:
     for number, line in enumerate(read_text(history, what="their history").split("\n"), start=1):
         if line:
             origin = f"{history}:{number}"
-            tree = parse_json(line, origin=origin, what=what)
+            tree = parse_json(line, origin=origin, what=what, has_lines=False)
             kind = label_change if "label" in tree else any_change
             validated(kind, tree, origin=origin, what=what)
             changes.append(tree)

@@ -103,11 +103,11 @@ def load_description(directory: str | Path) -> ModelDescription:
     )
     for name, digest in description.files_sha256.items():
         file = path.with_name(name)
-        if file.is_file() and file_sha256(file) != digest:
+        received = f"another, {file_sha256(file)}" if file.is_file() else "no such file"
+        if not received.endswith(digest):
             raise ValueError(
                 f"{file}: must be the file that the model beside it was trained with, SHA-256 "
-                f"{digest}. Received: another, {file_sha256(file)}. Put it back, or copy the model "
-                "folder again."
+                f"{digest}. Received: {received}. Put it back, or copy the model folder again."
             )
     return description
 

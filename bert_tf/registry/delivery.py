@@ -21,7 +21,7 @@ from bert_tf.registry.lookup import (
 from bert_tf.system.files import hidden_folder, write_whole
 from bert_tf.system.json_files import read_json
 from bert_tf.system.listing import listed
-from bert_tf.system.output_folder import check_folder, owned_folder
+from bert_tf.system.output_folder import check_base, check_folder, owned_folder
 from bert_tf.system.yaml_files import read_yaml
 from bert_tf.tracking.provenance import ORIGIN_FILE
 
@@ -108,6 +108,7 @@ def publish(
     It appears whole, by one rename. If the highest is already this version, nothing is done but
     saying so, and its path is returned. What a killed publish left is removed.
     """
+    check_base(base_dir)
     model_dir = Path(base_dir) / name
     check_folder(model_dir, command="export")
     with open_registry(tracking_uri) as client:
@@ -144,12 +145,13 @@ def publish_to_store(
 
 
 def read_origin(saved_model_dir: str | Path) -> dict[str, Any] | None:
-    """Name, version, alias, run_id and model_id of a fetched or published SavedModel, or None."""
-    path = Path(saved_model_dir) / "assets.extra" / ORIGIN_FILE
-    if not path.is_file():
-        return None
-    origin: dict[str, Any] = read_json(path, what="a note of where a version comes from")
-    return origin
+    """Name, version, alias, run_id and model_id of what was fetched or published, or None."""
+    for _, place in _LAYOUT.values():
+        path = Path(saved_model_dir) / place
+        if path.is_file():
+            origin: dict[str, Any] = read_json(path, what="a note of where a version comes from")
+            return origin
+    return None
 
 
 @contextlib.contextmanager

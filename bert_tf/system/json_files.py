@@ -27,12 +27,12 @@ class JsonError(ValueError):
         self.lineno = lineno
 
 
-def read_text(path: str | Path, *, what: str = "this file", codec: str = "utf-8") -> str:
+def read_text(path: str | Path, *, what: str = "this file", codec: str = "utf-8-sig") -> str:
     """The text of a file.
 
     Args:
         what: the file is, in the words of an error: "a vocabulary".
-        codec: `utf-8-sig` takes a byte order mark away.
+        codec: the default takes a byte order mark away.
 
     Raises:
         ValueError: it is not UTF-8; with the line.
@@ -46,7 +46,7 @@ def decode(
     *,
     origin: str,
     what: str = "this file",
-    codec: str = "utf-8",
+    codec: str = "utf-8-sig",
 ) -> str:
     """Bytes as text with `\\n` at the ends of lines; see `read_text`."""
     try:
@@ -96,8 +96,9 @@ def parse_json(
     kind: type = dict,
     what: str = "this file",
     to_do: str = _RESTORE,
+    has_lines: bool = True,
 ) -> Any:
-    """The value of a JSON text that came from `origin`.
+    """The value of a JSON text that came from `origin`, which has no line yet if it `has_lines`.
 
     Raises:
         ValueError: it is no JSON (see `decode_json`), has half a surrogate pair, or is no `kind`.
@@ -109,7 +110,7 @@ def parse_json(
         if "\\u" in text:
             _refuse_half_pairs(value)
     except JsonError as error:
-        place = origin if error.lineno is None else f"{origin}:{error.lineno}"
+        place = f"{origin}:{error.lineno}" if has_lines and error.lineno else origin
         raise ValueError(f"{place}: {what} must be JSON. Received: {error}. {to_do}") from error
     if not isinstance(value, kind):
         wanted = "object" if kind is dict else "list"

@@ -21,6 +21,8 @@ _BARE = (UnicodeError, json.JSONDecodeError, RecursionError)
 """Errors that a reader has to give a path: one that comes here has none."""
 _RAISING = {dis.opmap["RAISE_VARARGS"], dis.opmap["RERAISE"]}
 
+_ADDRESSES = {"urllib", "ipaddress", "importlib", "sqlalchemy"}
+"""Modules that raise where an address is none, or a driver for it is not installed."""
 _COPY = "Copy the file again, or write it anew with the command that made it."
 _KNOWN: dict[tuple[str, str], tuple[str, str]] = {
     ("builtins", "MemoryError"): (
@@ -127,6 +129,11 @@ def message_of(error: BaseException) -> str | None:
         return f"{must_hold}. Received: {_in_short(error)}. {to_do}"
     if isinstance(error, OSError) and error.strerror:
         return _of_operating_system(error)
+    if isinstance(error, ValueError | ImportError) and _module_of(error) in _ADDRESSES:
+        return (
+            "an address must be one that can be used, and what it needs be installed. Received: "
+            f"{_in_short(error)}. Look at MLFLOW_TRACKING_URI and the addresses of the command."
+        )
     if isinstance(error, _MENDABLE) and not isinstance(error, _BARE):
         is_bare = _is_of_python(error) or type(error).__module__.startswith("pydantic")
         return None if is_bare else str(error) or None
@@ -185,6 +192,16 @@ def _of_operating_system(error: OSError) -> str:
     must_hold, to_do = _OF_PATHS.get(error.errno or 0, ("must be usable", "Give another path."))
     name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
     return f"{name}: {must_hold}. Received: {error.strerror}. {to_do}"
+
+
+def _module_of(error: BaseException) -> str:
+    """The first part of the module that raised it."""
+    last = error.__traceback__
+    if last is None:
+        return ""
+    while last.tb_next is not None:
+        last = last.tb_next
+    return str(last.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def _is_of_python(error: BaseException) -> bool:

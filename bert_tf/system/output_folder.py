@@ -33,6 +33,7 @@ COMMANDS = {
 """The commands that write a folder, and what each of them writes."""
 
 _SIGNS = (
+    ("registry.json", "registry fetch"),
     ("model.json", "convert"),
     ("manifest.json", "prepare"),
     (".prepare", "prepare"),
@@ -45,6 +46,10 @@ _FOREIGN = (
     *("saved_model.pb", "bert_config.json", "tokenizer_config.json"),
 )
 """Files of models that this package has not made there."""
+_INNER = ("checkpoints", "tensorboard", "tracking", ".prepare")
+"""Folders inside of one that a command writes, which are its own."""
+_OF_VERSIONS = ("export", "registry fetch", "pipeline run")
+"""Commands in whose folders there are folders of others."""
 _LEFTOVER = re.compile(r"\.(.+\.\d+|step-\d+)\.tmp")
 """What a process leaves that was killed while it wrote a file or a checkpoint."""
 
@@ -65,14 +70,14 @@ def owned_folder(directory: str | Path, *, command: str, is_shared: bool = False
     """
     check_folder(directory, command=command)
     path = Path(directory)
-    is_new = not path.exists()
+    made = [place for place in (path, *path.parents) if not place.exists()]
     try:
         with _noted(path, command=command, is_shared=is_shared):
             yield path
     finally:
         with contextlib.suppress(OSError):
-            if is_new:
-                path.rmdir()  # where nothing was written
+            for place in made:
+                place.rmdir()  # where nothing was written
 
 
 @contextlib.contextmanager
@@ -99,18 +104,19 @@ def check_folder(directory: str | Path, *, command: str) -> None:
     Raises:
         ValueError: it names no folder, is a file, or holds what another command made.
     """
-    if not str(directory).strip():
-        raise ValueError(
-            "--output-dir must name a folder. Received: an empty name. Give one, such as "
-            f"runs/{command}."
-        )
-    path = Path(directory)
+    path = _named(directory, what="--output-dir", example=f"runs/{command}")
     for place in (path, *path.parents):
-        if place.exists() and not place.is_dir():
+        found = "a file" if place.exists() else "a link that leads nowhere"
+        if os.path.lexists(place) and not place.is_dir():
             raise ValueError(
                 f"{directory}: the output folder must be a folder, or not there yet. Received: "
-                f"{place} is a file. Give another --output-dir."
+                f"{place} is {found}. Give another --output-dir."
             )
+    if path.name in _INNER and (inside := noted_owner(path.parent)):
+        raise ValueError(
+            f"{directory}: a folder holds what one command writes. Received: `bert-tf {command}` "
+            f"into a part of {COMMANDS[inside]}. Give another --output-dir."
+        )
     owner = owner_of(path)
     if owner not in (None, command):
         found = COMMANDS.get(str(owner), "files that no command of this package wrote there")
@@ -120,13 +126,42 @@ def check_folder(directory: str | Path, *, command: str) -> None:
         )
 
 
+def check_base(directory: str | Path) -> None:
+    """Raise ValueError if models cannot be published below `directory`: it is a command's own."""
+    owner = noted_owner(_named(directory, what="--base-dir", example="runs/served"))
+    if owner is not None and owner not in _OF_VERSIONS:
+        raise ValueError(
+            f"{directory}: models are published into a folder of their own. Received: a folder "
+            f"with {COMMANDS[owner]}. Give another --base-dir."
+        )
+
+
+def noted_owner(directory: Path) -> str | None:
+    """The command that `folder.json` names; None where there is none."""
+    path = directory / KIND_FILE
+    return _read_note(path) if path.is_file() else None
+
+
+def _named(directory: str | Path, *, what: str, example: str) -> Path:
+    if not isinstance(directory, str | os.PathLike) or "\0" in os.fspath(directory):
+        raise ValueError(
+            f"{what} must be the name of a folder. Received: {directory!r}. Give one, such as "
+            f"{example}."
+        )
+    if not str(directory).strip():
+        raise ValueError(
+            f"{what} must name a folder. Received: an empty name. Give one, such as {example}."
+        )
+    return Path(directory)
+
+
 def owner_of(directory: Path) -> str | None:
     """The command that may go on in a folder; None where there is nothing that one writes.
 
     "" where there are files of a model that this package has not written there.
     """
-    if (directory / KIND_FILE).is_file():
-        return _read_note(directory / KIND_FILE)
+    if (owner := noted_owner(directory)) is not None:
+        return owner
     settings = directory / "checkpoints" / "settings.json"
     if settings.is_file():
         return "finetune" if b'"description"' in settings.read_bytes() else "pretrain"
@@ -171,7 +206,14 @@ def _clear(directory: Path) -> None:
 
 
 def _unwritable(directory: str | Path, error: OSError) -> OSError | ValueError:
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR):
+    if error.errno in (
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.ENAMETOOLONG,
+    ):
         return ValueError(
             f"{directory}: the output folder must be one that can be written. Received: "
             f"{os.strerror(error.errno).lower()}. Give another --output-dir, or the right to "

@@ -1,5 +1,6 @@
 """Reads YAML: every key once, and every fault with path and line."""
 
+import re
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -9,6 +10,9 @@ from bert_tf.system.json_files import MAX_DIGITS, decode, read_text
 
 _MEND = "Mend that line."
 _MERGE = "tag:yaml.org,2002:merge"
+_INT_TAG = "tag:yaml.org,2002:int"
+_INT = re.compile(r"[-+]?(0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0b[01_]+)$")
+"""Whole numbers without those of YAML 1.1 alone: 1:30 is no 90, and 010 no 8."""
 _OTHER_FAULTS = (ValueError, KeyError, AttributeError, TypeError, IndexError, OverflowError)
 """What PyYAML lets through: a date with a 13th month, a tag that its value does not fit."""
 
@@ -66,6 +70,8 @@ class _Loader(yaml.SafeLoader):
     """The safe loader, which would keep the last of two equal keys; every fault has its line."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        if isinstance(node, yaml.ScalarNode) and "\\u" in ascii(node.value):
+            _refuse_half_pair(node)
         try:
             return super().construct_object(node, deep=deep)
         except yaml.YAMLError:
@@ -101,6 +107,19 @@ class _Loader(yaml.SafeLoader):
             if key in first_line:
                 _refuse(f"{key!r} again, which is in line {first_line[key]} already", key_node)
             first_line[key] = key_node.start_mark.line + 1
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, _INT if tag == _INT_TAG else pattern) for tag, pattern in resolvers]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _refuse_half_pair(node: yaml.ScalarNode) -> None:
+    try:
+        node.value.encode()
+    except UnicodeEncodeError as error:
+        _refuse(f"half a surrogate pair, {error.object[error.start]!a}", node)
 
 
 def _refuse(reason: str, node: yaml.Node) -> NoReturn:

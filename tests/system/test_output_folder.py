@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from bert_tf.system.files import hidden_folder
-from bert_tf.system.output_folder import COMMANDS, KIND_FILE, check_folder, owned_folder, owner_of
+from bert_tf.system.output_folder import (
+    COMMANDS,
+    KIND_FILE,
+    check_base,
+    check_folder,
+    owned_folder,
+    owner_of,
+)
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -162,3 +169,34 @@ def _hold_hidden_folder(parent: Path, connection: Connection) -> None:
     with hidden_folder(parent, prefix=".exporting-") as folder:
         connection.send(str(folder))
         connection.recv()
+
+
+@pytest.mark.parametrize("name", [None, b"x", "a\0b"])
+def test_what_is_no_name_is_told(name) -> None:
+    with pytest.raises(ValueError, match="must be the name of a folder"):
+        check_folder(name, command="vocab")
+
+
+def test_a_link_that_leads_nowhere_is_told(tmp_path: Path) -> None:
+    (tmp_path / "scratch").symlink_to(tmp_path / "not mounted")
+    with pytest.raises(ValueError, match="scratch is a link that leads nowhere"):
+        made_by("vocab", tmp_path / "scratch" / "run")
+
+
+def test_the_parts_of_a_folder_are_its_owners(tmp_path: Path) -> None:
+    made_by("finetune", tmp_path)
+    for name in ("checkpoints", "tracking"):
+        with pytest.raises(ValueError, match="`bert-tf evaluate` into a part of a fine-tuning"):
+            made_by("evaluate", tmp_path / name)
+    made_by("evaluate", tmp_path / "evaluation")
+    with pytest.raises(ValueError, match="published into a folder of their own"):
+        check_base(tmp_path)
+    with pytest.raises(ValueError, match="--base-dir must name a folder"):
+        check_base("")
+    check_base(made_by("pipeline run", tmp_path / "flows"))
+
+
+def test_nothing_is_left_of_the_folders_above(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="no"), owned_folder(tmp_path / "a" / "b", command="vocab"):
+        raise OSError("no table")
+    assert not list(tmp_path.iterdir())

@@ -88,8 +88,8 @@ def test_more_classes_than_a_tenth_are_told(caplog: pytest.LogCaptureFixture):
     assert "5 classes of 45 labels, such as 'a', 'b', 'c'" in caplog.text
     assert "refuses" not in caplog.text
     check_classes(["a", "b", "c", "d", "e"] * 9, key=KEY)
-    check_labels(IDS[:12], key=KEY)
-    assert "12 classes of 12 labels" in caplog.text
+    check_labels(IDS[:24], key=KEY)
+    assert "24 classes of 24 labels" in caplog.text
     assert "A training refuses them." in caplog.text
 
 

@@ -234,8 +234,8 @@ def test_a_version_is_registered_with_its_card_judged_and_a_worse_one_refused(
     work.run("finetune", *untrained)
     exported = ["--set", f"export.model={tmp_path / 'worse'}", "--no-check"]
     work.run("export", *exported, "--output-dir", str(tmp_path / "worse_served"))
-    worse = str(tmp_path / "worse_served")
-    run("registry", "register", "--model", worse, "--name", "texts", "--run-dir", model)
+    worse, own_run = str(tmp_path / "worse_served"), str(tmp_path / "worse")
+    run("registry", "register", "--model", worse, "--name", "texts", "--run-dir", own_run)
     config = ["--config", str(work.folder / "config.yaml")]
     run(*judged, "--version", "2", "--promote", *config, exit_code=3)
     assert registry.read_aliases(name="texts", tracking_uri=uri)["champion"] == 1

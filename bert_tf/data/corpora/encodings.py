@@ -19,8 +19,8 @@ MARKS = {  # UTF-32's begins with that of UTF-16
 }
 """Byte order mark -> the codec that reads it and leaves it out."""
 LONGEST_MARK = 4
-START_BYTES = 1 << 14
-"""What is looked at before the first line is read."""
+START_BYTES, LONGEST_START = 1 << 14, 1 << 20
+"""What is looked at before the first line is read; most, where that line does not end."""
 LIKELY = (
     *("utf-16-le", "utf-16-be", "cp949", "cp1252", "cp932", "euc-jp", "gb18030", "big5"),
     *("cp1251", "koi8-r", "cp1250", "latin-1"),
@@ -43,6 +43,11 @@ def is_utf8(encoding: str) -> bool:
     return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
 
 
+def needs_mark(encoding: str) -> bool:
+    """Whether only a byte order mark says which of two encodings it is."""
+    return codecs.lookup(encoding).name in ("utf-16", "utf-32")
+
+
 def looks_like_utf8(start: bytes) -> bool:
     """Whether bytes beyond ASCII are there, and all of them valid UTF-8."""
     if start.isascii():
@@ -61,6 +66,7 @@ def wide_encoding(start: bytes, encoding: str) -> str | None:
     """
     if codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):
         return None
+    start = start.rstrip(b"\0")  # What is left of a crash is no text.
     if start.count(0) < max(2, len(start) // 10):
         return None
     zeros = [start[place::4].count(0) for place in range(4)]
@@ -82,6 +88,8 @@ def likely_encoding(sample: bytes) -> str | None:
     kept = sample.decode("utf-8", "ignore").encode()
     if 2 * _num_beyond_ascii(kept) > _num_beyond_ascii(sample):
         return None
+    # Lines of ASCII would outvote the others.
+    sample = b"\n".join(line for line in sample.split(b"\n") if not line.isascii())
     # A sample that ends in the middle of a character would be none of the encoding.
     for size in (len(sample), len(sample) - 1):
         found = list(from_bytes(sample[:size], cp_isolation=list(LIKELY)))
@@ -115,9 +123,17 @@ def as_utf8(read: Read, encoding: str) -> Read:
 
 
 def begun(read: Read, size: int = START_BYTES) -> tuple[bytes, Read]:
-    """The first bytes, up to a line feed or `size` of them, and `read` with these before it."""
+    """The first bytes, and `read` with these before it.
+
+    They end behind a line feed, or behind `size` bytes with a carriage return among them, or where
+    a line that has neither would be too long.
+    """
     start = b""
-    while len(start) < LONGEST_MARK or (len(start) < size and b"\n" not in start):
+    while (
+        len(start) < LONGEST_MARK
+        or start.endswith(b"\r")
+        or (b"\n" not in start and len(start) < (size if b"\r" in start else LONGEST_START))
+    ):
         content = read(size)
         if not content:
             break
@@ -126,13 +142,19 @@ def begun(read: Read, size: int = START_BYTES) -> tuple[bytes, Read]:
     return start, lambda size: rest.pop() if rest and rest[0] else read(size)
 
 
-def with_line_feeds(read: Read) -> Read:
-    """`read` of UTF-8; where its first lines end with carriage returns alone, these end all lines.
+def ends_with_carriage_returns(start: bytes | str) -> bool:
+    """Whether most of the first lines end with carriage returns alone."""
+    text = start.decode("latin-1") if isinstance(start, bytes) else start
+    return text.count("\r") - text.count("\r\n") > text.count("\n")
 
-    A file with a line feed at its beginning keeps the carriage returns inside of its lines.
+
+def with_line_feeds(read: Read) -> Read:
+    """`read` of UTF-8; where most of its first lines end with a carriage return, these end lines.
+
+    Other files keep the carriage returns inside of their lines.
     """
     start, read = begun(read)
-    if b"\n" in start or b"\r" not in start:
+    if not ends_with_carriage_returns(start):
         return read
     held = b""
 

@@ -15,6 +15,7 @@ from bert_tf.data.corpora.encodings import (
     likely_encoding,
     looks_like_utf8,
     marked_encoding,
+    needs_mark,
     wide_encoding,
     with_line_feeds,
 )
@@ -70,6 +71,9 @@ def decode_lines(
         logger.info("%s: read as %s, which its byte order mark says.", name, marked)
     encoding = marked or encoding
     policy = Policy(encoding, encoding_errors, section)
+    if marked is None and needs_mark(encoding):
+        received = f"no byte order mark, without which it is {encoding}-le or {encoding}-be"
+        raise policy.refusal(f"{name}:1", received, likely=wide_encoding(start, "utf-8"))
     wide = wide_encoding(start, encoding)
     if wide is not None:
         raise policy.refusal(f"{name}:1", "zero bytes between the letters", likely=wide)

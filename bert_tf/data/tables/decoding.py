@@ -11,9 +11,12 @@ from typing import BinaryIO, cast
 from bert_tf.config import TableConfig
 from bert_tf.data.corpora.encodings import (
     begun,
+    ends_with_carriage_returns,
     is_utf8,
     likely_encoding,
+    looks_like_utf8,
     marked_encoding,
+    needs_mark,
     wide_encoding,
 )
 from bert_tf.data.corpora.files import damage_named, open_bytes
@@ -25,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def open_text(
-    path: Path, *, config: TableConfig, key: str, newline: str = "\n"
+    path: Path, *, config: TableConfig, key: str, newline: str | None = "\n"
 ) -> Iterator[Iterator[str]]:
     """The lines of a file with their ends; `newline` as Python's `open` has it.
 
@@ -35,7 +38,7 @@ def open_text(
     start = _start_of(path)
     encoding = _encoding_of(path, start, config=config, key=key)
     if newline == "\n" and _ends_with_carriage_returns(start, encoding):
-        newline = "\r"
+        newline = None  # each of the three ends a line
     with open_bytes(path) as stream:
         text = io.TextIOWrapper(cast("BinaryIO", stream), encoding=encoding, newline=newline)
         try:
@@ -67,6 +70,14 @@ def _encoding_of(path: Path, start: bytes, *, config: TableConfig, key: str) -> 
                 *(path, marked, config.encoding, setting),
             )
         return marked
+    if needs_mark(config.encoding):
+        raise ValueError(
+            f"{path}:1: a table must be in its encoding, {config.encoding}. Received: no byte "
+            f"order mark. Set {setting} to {config.encoding}-le or {config.encoding}-be"
+            f"{_likely(wide_encoding(start, 'utf-8'))}."
+        )
+    if not is_utf8(config.encoding) and looks_like_utf8(start):
+        logger.warning("%s: read as %s, but it looks like UTF-8.", path, config.encoding)
     wide = wide_encoding(start, config.encoding)
     if wide is not None:
         raise ValueError(
@@ -76,10 +87,15 @@ def _encoding_of(path: Path, start: bytes, *, config: TableConfig, key: str) -> 
     return config.encoding
 
 
+def _likely(encoding: str | None) -> str:
+    return f"; it is likely {encoding}" if encoding else ""
+
+
 def _ends_with_carriage_returns(start: bytes, encoding: str) -> bool:
     """Whether its first lines end with these alone: see `with_line_feeds`."""
-    text = codecs.getincrementaldecoder(encoding)("replace").decode(start)
-    return "\r" in text and "\n" not in text
+    return ends_with_carriage_returns(
+        codecs.getincrementaldecoder(encoding)("replace").decode(start)
+    )
 
 
 def _family(encoding: str) -> str:

@@ -64,7 +64,8 @@ def read_records(
                 if config.has_header and record.cells == header:
                     raise ValueError(
                         f"{path}:{record.line}: the header must stand in the first line alone. "
-                        "Received: it again, as a record. Files were joined: remove the line."
+                        "Received: it again, as a record. If files were joined, remove the "
+                        f"line; if the first line is a record, too, set {no_header(key)}."
                     )
             yield header, records
 
@@ -112,12 +113,20 @@ def _split_header(
     first = batch[0]
     if not config.has_header:
         return [str(number) for number in range(1, len(first.cells) + 1)], batch
+    names = _numbered(first.cells)
     check_names(
-        first.cells,
+        names,
         place=f"{path}:{first.line}",
         advice=f"Rename the columns, or set {no_header(key)} where this line is no header",
     )
-    return first.cells, batch[1:]
+    return names, batch[1:]
+
+
+def _numbered(names: list[str]) -> list[str]:
+    """As pandas has it, `Unnamed: 2` for each of several columns without a name, from 0."""
+    if names.count("") < 2:
+        return names
+    return [name or f"Unnamed: {place}" for place, name in enumerate(names)]
 
 
 def _wrong_length(

@@ -95,24 +95,29 @@ def signs_of(table: Table) -> list[Sign]:
     return [
         Sign(name, 0)
         if number in series
-        else _sign(name, [_text(value) for value in values[:NUM_ROWS] if value is not None])
+        else _sign(
+            name,
+            [_text(value) for value in values[:NUM_ROWS] if value is not None],
+            is_first=number == 0,
+        )
         for number, (name, values) in enumerate(table.columns.items())
     ]
 
 
-def _sign(name: str, cells: Sequence[str]) -> Sign:
+def _sign(name: str, cells: Sequence[str], *, is_first: bool) -> Sign:
     filled = [cell for cell in cells if cell]
     if not filled:
         return Sign(name, 0)
     are_numbers = _are_numbers(filled)
     if not name:
-        return Sign(name, -4 if are_numbers else 0)
+        return Sign(name, -4 if are_numbers and is_first else 0)
     text = canonical_text(name)
     is_again = text in filled and _are_kinds(filled)
     if NUMBER.fullmatch(text):
         if is_again:
             return Sign(name, 3, "is a number that occurs again below")
-        weight = 2 if are_numbers and not _is_year(text) else 0
+        is_code = _is_year(text) or _are_few(filled)
+        weight = 2 if are_numbers and not is_code else 0
         return Sign(name, weight, "is a number above numbers")
     if are_numbers:
         return Sign(name, -4)
@@ -134,6 +139,10 @@ def _sign_of_text(name: str, text: str, cells: Sequence[str]) -> Sign:
         return Sign(name, 2, "is a sentence above texts")
     if length > 3:
         return Sign(name, 1, "is several words above texts")
+    if length == 1 and len(cells) >= NUM_KINDS:
+        num_words_alone = sum(num_words(cell) == 1 for cell in cells)
+        if num_words_alone < (1 - MOST) * len(cells):
+            return Sign(name, -4)  # No such text is there.
     # Above long texts two words are as little a text as one.
     is_short = length == 1 or sum(map(num_words, cells)) >= 4 * length * len(cells)
     return Sign(name, -int(is_short))
@@ -157,6 +166,11 @@ def _are_kinds(cells: Sequence[str]) -> bool:
     """Whether a column has few different cells, and short ones."""
     kinds = set(cells)
     return len(kinds) <= max(NUM_KINDS, len(cells) // 10) and _mean_length(kinds) <= LONGEST_KIND
+
+
+def _are_few(cells: Sequence[str]) -> bool:
+    """Whether a column has so few different cells that its first one would come again."""
+    return len(set(cells)) <= min(NUM_KINDS, len(cells) // 4)
 
 
 def _mean_length(texts: Iterable[str]) -> float:

@@ -82,6 +82,9 @@ def read_json_list(path: Path, *, config: TableConfig, key: str) -> Iterator[Tab
 def tables_of_records(records: Sequence[Mapping[str, Any]], *, source: Source) -> Iterator[Table]:
     """Objects in memory as tables; columns as of `read_json_lines`."""
     names = list(dict.fromkeys(name for record in records for name in record))
+    if not all(isinstance(name, str) for name in names):
+        records = [{str(name): value for name, value in record.items()} for record in records]
+        names = [str(name) for name in names]
     check_names(names, place=source.name or "list of dicts")
     return tables_of(enumerate(records, start=1), names=names, source=source)
 

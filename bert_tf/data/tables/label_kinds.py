@@ -7,17 +7,15 @@
 import logging
 from collections.abc import Sequence
 
-from bert_tf.data.tables.header import NUMBER, num_words
+from bert_tf.data.tables.header import MOST, NUMBER, num_words
 
 logger = logging.getLogger(__name__)
 
 CHECK_SETTING = "finetuning.task.check_labels"
 MOST_SCORES = 20
 """Different numbers with fractions that may be classes, such as half stars."""
-FEW_LABELS = 10
-"""So many or fewer may all differ."""
-FEWEST_TOLD = 20
-"""Labels from which on many different ones are told."""
+FEW_LABELS = FEWEST_TOLD = 20
+"""So many or fewer may all differ; from so many on many different ones are told."""
 SENTENCE_WORDS, SENTENCE_LENGTH = 5, 40
 """Mean of the different labels, from which on they are sentences."""
 NUM_SHOWN = 3
@@ -72,10 +70,11 @@ def _are_no_classes(kinds: Sequence[str], labels: Sequence[str]) -> bool:
 
 
 def _fractions(kinds: Sequence[str]) -> list[str]:
-    """Those with a fraction, if all are numbers."""
-    if not all(map(NUMBER.fullmatch, kinds)):
+    """Those with a fraction, if all but a few are numbers, with a point or a comma."""
+    numbers = [kind for kind in kinds if NUMBER.fullmatch(kind.replace(",", "."))]
+    if len(numbers) < MOST * len(kinds):
         return []
-    return [kind for kind in kinds if not float(kind).is_integer()]
+    return [kind for kind in numbers if not float(kind.replace(",", ".")).is_integer()]
 
 
 def _many(kinds: Sequence[str], labels: Sequence[str], *, key: str) -> str:

@@ -68,14 +68,18 @@ def are_quotes_protecting(
 
 def _first_record(lines: Iterable[str], *, are_quoted: bool) -> str:
     """The first line that is not blank, without what stands in quotes."""
-    record = ""
+    parts: list[str] = []
+    num_quotes = num_characters = 0
     for line in lines:
-        record += line
-        if are_quoted and record.count('"') % 2 and len(record) < LONGEST_QUOTED_CELL:
+        parts.append(line)
+        num_quotes += line.count('"')
+        num_characters += len(line)
+        if are_quoted and num_quotes % 2 and num_characters < LONGEST_QUOTED_CELL:
             continue
-        if record.rstrip("\r\n"):
+        if any(part.rstrip("\r\n") for part in parts):
             break
-        record = ""
+        parts.clear()
+    record = "".join(parts)
     return QUOTED.sub("", record) if are_quoted else record
 
 

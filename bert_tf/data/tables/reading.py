@@ -97,7 +97,7 @@ def check_frame(frame: Any) -> None:
     """Raise ValueError as `read_table` does of a DataFrame's columns, by its first rows."""
     first = next(read_frame(frame, batch_rows=ROWS_AT_ONCE), None)
     if first is not None:
-        _check_names_in_memory(first, place=FRAME)
+        _check_names_in_memory(frame, first, place=FRAME)
 
 
 def named_files(source: Any, *, key: str = "the source") -> list[Path]:
@@ -117,8 +117,10 @@ def _parts(source: Any, *, key: str) -> list[Any]:
     is_list = isinstance(source, Sequence) and not isinstance(source, bytes)
     if is_list and source and all(isinstance(name, str | Path) for name in source):
         parts = [part for name in source for part in _named_parts(name, key=key)]
-        keys = [file_key(part) if isinstance(part, Path) else part for part in parts]
-        return [part for n, part in enumerate(parts) if keys[n] not in keys[:n]]
+        first: dict[Any, Any] = {}
+        for part in parts:
+            first.setdefault(file_key(part) if isinstance(part, Path) else part, part)
+        return list(first.values())
     is_records = is_list and source and all(isinstance(row, Mapping) for row in source)
     if is_records or isinstance(source, Table) or is_frame(source) or is_dataset(source):
         return [source]
@@ -199,7 +201,7 @@ def _check_header(part: Any, table: Table, *, config: TableConfig, key: str) -> 
     """Of what has a header that may be none: delimited files, and what is made from them."""
     if is_frame(part) or is_dataset(part):
         if config.check_header:
-            _check_names_in_memory(table, place=type(part).__name__)
+            _check_names_in_memory(part, table, place=type(part).__name__)
     elif isinstance(part, Path) and is_delimited(part):
         if not config.has_header:
             check_no_header(table, place=f"{part}:1", key=key)
@@ -207,9 +209,14 @@ def _check_header(part: Any, table: Table, *, config: TableConfig, key: str) -> 
             check_header(table, place=f"{part}:1", advice=header_advice(key))
 
 
-def _check_names_in_memory(table: Table, *, place: str) -> None:
+def _check_names_in_memory(part: Any, table: Table, *, place: str) -> None:
     check_parted(table.names, place=place)
-    check_header(table, place=place, advice=MEMORY_ADVICE)
+    # A first line that was taken for names has made texts of them.
+    texts = [str(name) for name in getattr(part, "columns", ()) if isinstance(name, str)]
+    columns = {name: table.columns[name] for name in (texts if is_frame(part) else table.names)}
+    if columns:
+        named = Table(columns, table.origins)
+        check_header(named, place=place, advice=MEMORY_ADVICE)
 
 
 def _of_size(tables: Iterable[Table], num_rows: int) -> Iterator[Table]:

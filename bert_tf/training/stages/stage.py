@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from bert_tf.config import Config, TrainingConfig
 from bert_tf.data.text.tokenizer import TOKENIZER_FILES, Tokenizer
-from bert_tf.models.description import ModelDescription
+from bert_tf.models.description import DESCRIPTION_FILE, ModelDescription
 from bert_tf.models.folder import save_model
 from bert_tf.models.objective import Objective
 from bert_tf.system.output_folder import owned_folder
@@ -131,11 +131,12 @@ def run_stage(
     """Train and write the model folder; the metrics. Of several workers only the chief writes."""
     for phase in stage.phases:
         check_batch_size(phase.batch_size, phase.accumulation_steps, strategy)
+    num_steps = sum(phase.num_steps for phase in stage.phases)
     profiler = open_profiler(
         profile if worker.is_chief else None,
         output_dir,
         first_step=newest_step(output_dir),
-        num_steps=sum(phase.num_steps for phase in stage.phases),
+        num_steps=num_steps,
     )
     begins_with = _bind(stage, output_dir, strategy=strategy, worker=worker)
     with contextlib.ExitStack() as stack:
@@ -152,6 +153,8 @@ def run_stage(
         )
         for named in (*stage.faults_named, lost_workers_named(worker)):
             stack.enter_context(named)
+        if worker.is_chief and newest_step(output_dir) < num_steps:
+            _withdraw(output_dir)
         _begin(stage, log, output_dir, worker=worker)
         model = _make_model(stage, strategy)
         metrics = train(
@@ -199,6 +202,12 @@ def _bind(
     bind_settings(output_dir, settings, implied=stage.implied_settings, is_writer=worker.is_chief)
     content = json.dumps(settings, sort_keys=True, default=str)
     return None if is_resumed else hashlib.sha256(content.encode()).hexdigest()
+
+
+def _withdraw(output_dir: Path) -> None:
+    """A model of fewer steps is none until the longer run ends: the settings beside it are new."""
+    for name in (DESCRIPTION_FILE, METRICS_FILE):
+        (output_dir / name).unlink(missing_ok=True)
 
 
 def _make_model(stage: Stage, strategy: tf.distribute.Strategy) -> keras.Model:
