@@ -12,7 +12,10 @@ from click.testing import CliRunner
 
 import bert_tf
 from bert_tf.cli.main import main
+from bert_tf.config import load_config
 from bert_tf.system.output_folder import KIND_FILE, owned_folder
+from bert_tf.system.signals import TrainingInterruptedError
+from bert_tf.training.stages.pretraining import pretrain
 from tests.cli import test_commands
 from tests.cli.test_commands import run
 
@@ -122,6 +125,31 @@ def test_a_model_with_another_tokenizer_is_refused_by_all_who_read_it(
     shutil.copyfile(folder / changed, exported / "assets.extra" / changed)
     with pytest.raises(ValueError, match="was trained with"):
         bert_tf.load(exported)
+
+
+def test_a_model_without_its_tokenizers_settings_is_refused(work, given, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(work / "classifier", folder)
+    (folder / "tokenizer.json").unlink()
+    model = ["--set", f"evaluation.model={folder}"]
+    output = run("evaluate", *given, *model, "--output-dir", str(tmp_path / "out"), exit_code=1)
+    assert "tokenizer.json: must be the file that the model beside it" in output
+    assert "Received: no such file" in output
+
+
+def test_a_run_that_is_made_longer_is_no_model_until_it_ends(work, given, tmp_path):
+    folder = tmp_path / "encoder"
+    shutil.copytree(work / "encoder", folder)
+    longer = ["--set", "pretraining.num_train_steps=8"]
+    config = load_config(work / "config.yaml", overrides=[longer[1]])
+    with pytest.raises(TrainingInterruptedError):
+        pretrain(config, folder, is_stop_requested=lambda: True)
+    assert not (folder / "model.json").exists()
+    exported = ["--set", f"export.model={folder}", "--output-dir", str(tmp_path / "served")]
+    assert "model.json" in run("export", *given, *exported, exit_code=1)
+    run("pretrain", *given, *longer, "--output-dir", str(folder))
+    assert json.loads((folder / "metrics.json").read_text())
+    assert (folder / "model.json").is_file()
 
 
 @contextlib.contextmanager

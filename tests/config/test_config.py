@@ -174,3 +174,29 @@ def test_a_value_with_settings_below_it_is_refused(tmp_path):
     path.write_text("model: mini\n")
     with pytest.raises(ValueError, match=r"model must be a section. Received: the value 'mini'"):
         load_config(path, overrides=["model.size=tiny"])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("tokenizer.vocabulary=a #b", "must stand in quotes.*Write --set 'tokenizer.vocabulary="),
+        ("tokenizer.vocabulary=#b", "must stand in quotes"),
+        ("tokenizer.vocabulary=&x", "must stand in quotes"),
+        ("finetuning.training.batch_size=yes", "batch_size: must be a number. Received: True"),
+        ("finetuning.training.batch_size=1:30", "batch_size: must be a valid integer"),
+        ("corpus.encoding=idna", "must be a text encoding"),
+        ("corpus.paths=-", r"must be a list. Received: '-'. Write \[-\]"),
+        (r'tokenizer.vocabulary="\ud800"', "half a surrogate pair"),
+    ],
+)
+def test_values_that_yaml_would_change_are_refused(override: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_config(overrides=[override])
+
+
+def test_values_that_look_odd_are_taken_as_they_stand() -> None:
+    overrides = ['tokenizer.vocabulary="a #b"', "finetuning.training.batch_size=010"]
+    config = load_config(overrides=[*overrides, "finetuning.from_scratch=yes"])
+    assert config.tokenizer.vocabulary == "a #b"
+    assert config.finetuning.training.batch_size == 10
+    assert config.finetuning.from_scratch
