@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -36,8 +37,8 @@ def reproduce(name: str, alias_or_version: str | int, output_dir: str) -> None:
     another version of the code is said.
     """
     with connect() as tracking_uri:
+        from bert_tf.models.description import DESCRIPTION_FILE
         from bert_tf.registry.lineage import changed_inputs, trace, with_parent
-        from bert_tf.tracking.tracker import run_id_of
 
         found = trace(name=name, alias_or_version=alias_or_version, tracking_uri=tracking_uri)
         if faults := changed_inputs(found.provenance):
@@ -45,10 +46,11 @@ def reproduce(name: str, alias_or_version: str | int, output_dir: str) -> None:
                 f"{name} {alias_or_version}: its data must be as it was. Received: "
                 + "; ".join(faults)
             )
-        if found.version.run_id is not None and run_id_of(output_dir) == found.version.run_id:
+        if (Path(output_dir) / DESCRIPTION_FILE).is_file():
             raise ValueError(
-                f"{output_dir}: a training is reproduced in a folder of its own. Received: the one "
-                "of that very run. Give another --output-dir."
+                f"{output_dir}: a training is reproduced in a folder of its own. Received: one "
+                "with a training that has ended: nothing would be done. Give another "
+                "--output-dir."
             )
         config = with_parent(found, output_dir, tracking_uri=tracking_uri)
         for note in _code_notes(found.provenance):

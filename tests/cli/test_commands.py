@@ -385,8 +385,15 @@ def test_the_way_back_from_a_registered_version_and_the_same_run_again(work, tmp
     chosen = ("--name", "reviews", "--version", "1")
     run(
         *("registry", "register", "--model", str(tmp_path / "export"), "--name", "reviews"),
-        *("--run-dir", str(model), "--alias", "champion"),
+        *("--run-dir", str(model), "--alias", "champion", "--keep-model"),
     )
+    for other, reason in (("encoder", "another model.json"), ("vocab", "one of `bert-tf vocab`")):
+        refused = ("registry", "register", "--model", str(tmp_path / "export"), "--name", "other")
+        assert reason in run(*refused, "--run-dir", str(work / other), exit_code=1)
+    fetched = run(
+        *("registry", "fetch", *chosen, "--model-folder", "--output-dir", str(tmp_path / "fetched"))
+    )
+    assert fetched.endswith("/fetched/model is reviews version 1\n")
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     card = client.get_model_version("reviews", "1").description
     for line in (
@@ -408,6 +415,8 @@ def test_the_way_back_from_a_registered_version_and_the_same_run_again(work, tmp
     assert found["provenance"]["parent"]["stage"] == "pretrain"
     assert found["config"]["finetuning"]["num_epochs"] == 1.0
 
+    refused = run("registry", "reproduce", *chosen, "--output-dir", str(model), exit_code=1)
+    assert "a training is reproduced in a folder of its own" in refused
     run("registry", "reproduce", *chosen, "--output-dir", str(again))
     weights = [(folder / "model.safetensors").read_bytes() for folder in (model, again)]
     assert weights[0] == weights[1]
