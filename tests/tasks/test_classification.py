@@ -1,7 +1,7 @@
 """Classification: classes and their order, class weights, label smoothing, alignment."""
 
 import math
-import time
+import resource
 
 import numpy as np
 import pytest
@@ -103,17 +103,18 @@ def test_outcomes_of_another_model_take_this_one_s_order():
     np.testing.assert_array_equal(aligned.scores, [[0.1, 0.9], [0.2, 0.8]])
 
 
-def test_any_number_of_classes_is_reported_and_sliced_in_bounded_time_and_memory(tmp_path):
+def test_any_number_of_classes_is_reported_and_sliced_in_bounded_memory(tmp_path):
     num_classes, num_examples = 50_000, 100_000  # C² cells would take 20 GB
     draw = np.random.default_rng(0)
     targets = draw.integers(0, num_classes, num_examples)
     predictions = np.where(draw.random(num_examples) < 0.5, targets, (targets + 1) % num_classes)
     names = tuple(f"class {index}" for index in range(num_classes))
     outcomes = Outcomes(targets=targets, predictions=predictions, names=names)
-    started_at = time.perf_counter()
+    peak_kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     report = task().report(outcomes, tmp_path)
     slices = task().target_slices(outcomes)
-    assert time.perf_counter() - started_at < 30  # alone on a machine about three
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak_kilobytes
+    assert grown < 2 << 20, f"{grown:,} kB"
     assert report.files == ("confusion_matrix.png", "classes.md")
     assert sum(map(len, slices.values())) == num_examples
     for name in ("class 0", "class 49999"):
