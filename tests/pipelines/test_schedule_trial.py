@@ -97,7 +97,7 @@ def test_registry_serving_folder_and_history_tell_one_story(site):
 
         # New text, a file that nobody can read, and the registry's server dies while it is needed.
         seen = len(site.runs())
-        (site.corpus / "broken.txt").write_bytes(b"\xff\xfe broken\n")
+        (site.corpus / "broken.txt").write_bytes(b"\x80\x81 broken\n")
         site.add_text("second.txt")
         site.wait_for_step("finetune")
         site.server.close()
