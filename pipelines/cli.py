@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bert_tf.cli.process import REFUSED, fail, show_errors, tracking_uri
+from bert_tf.cli.process import REFUSED, fail, tracking_uri
 from bert_tf.cli.stage import configured
 from bert_tf.system.lookalikes import path_hint
 from bert_tf.system.signals import noted_signals
@@ -48,7 +48,7 @@ def run(
     Exit code 0: done, or nothing is new. 1: a step failed; run it again to go on there. 3: the new
     version was refused or sent back, the one before stays.
     """
-    with show_errors(), noted_signals() as received:
+    with noted_signals() as received:
         from pipelines.engine import history
         from pipelines.engine.attempts import InterruptedFlowError, StepError
         from pipelines.engine.display import FlowDisplay, describe
@@ -85,20 +85,19 @@ def run(
 @click.option("--json", "is_json", is_flag=True, help="One JSON object a line.")
 def status(output_dir: str, is_json: bool) -> None:
     """Show the newest run of each flow, step by step, and whether one is under way."""
-    with show_errors():
-        from bert_tf.system.folder_lock import holder_of
-        from pipelines.engine import history
-        from pipelines.engine.display import describe
+    from bert_tf.system.folder_lock import holder_of
+    from pipelines.engine import history
+    from pipelines.engine.display import describe
 
-        for folder in _flow_dirs(output_dir):
-            if (newest := history.read_state(folder)) is None:
-                continue
-            if is_json:
-                click.echo(json.dumps(newest.as_json(), ensure_ascii=False))
-                continue
-            click.echo(describe(newest))
-            if holder := holder_of(folder):
-                click.echo(f"  at work: {holder}")
+    for folder in _flow_dirs(output_dir):
+        if (newest := history.read_state(folder)) is None:
+            continue
+        if is_json:
+            click.echo(json.dumps(newest.as_json(), ensure_ascii=False))
+            continue
+        click.echo(describe(newest))
+        if holder := holder_of(folder):
+            click.echo(f"  at work: {holder}")
 
 
 @pipeline.command("history")
@@ -108,24 +107,23 @@ def status(output_dir: str, is_json: bool) -> None:
 @click.option("--json", "is_json", is_flag=True, help="One JSON object a line.")
 def history_(output_dir: str, flow_name: str | None, limit: int, is_json: bool) -> None:
     """List runs that have ended, the newest last."""
-    with show_errors():
-        from pipelines.engine import history
+    from pipelines.engine import history
 
-        runs = sorted(
-            (
-                run
-                for folder in _flow_dirs(output_dir)
-                if flow_name in (None, folder.name)
-                for run in history.read_history(folder)
-            ),
-            key=lambda run: run.started_at,
+    runs = sorted(
+        (
+            run
+            for folder in _flow_dirs(output_dir)
+            if flow_name in (None, folder.name)
+            for run in history.read_history(folder)
+        ),
+        key=lambda run: run.started_at,
+    )
+    for past in runs[-limit:]:
+        click.echo(
+            json.dumps(past.as_json(), ensure_ascii=False)
+            if is_json
+            else "\t".join(_make_row(past))
         )
-        for past in runs[-limit:]:
-            click.echo(
-                json.dumps(past.as_json(), ensure_ascii=False)
-                if is_json
-                else "\t".join(_make_row(past))
-            )
 
 
 @pipeline.command()
@@ -137,10 +135,9 @@ def schedule(flow_name: str, config: "Config", output_dir: str) -> None:
 
     Dagster's daemon (extra `orchestrate`), on SQLite, without a listener; Ctrl+C ends it.
     """
-    with show_errors():
-        from pipelines.schedule.daemon import run_daemon
+    from pipelines.schedule.daemon import run_daemon
 
-        raise SystemExit(run_daemon(flow_name, config, output_dir))
+    raise SystemExit(run_daemon(flow_name, config, output_dir))
 
 
 @pipeline.command()
@@ -150,10 +147,9 @@ def schedule(flow_name: str, config: "Config", output_dir: str) -> None:
 @click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True)
 def ui(flow_name: str, config: "Config", output_dir: str, port: int) -> None:
     """Show the schedule's runs on a web page, on loopback; `make pipelines-ui` installs it."""
-    with show_errors():
-        from pipelines.schedule.daemon import run_web_page
+    from pipelines.schedule.daemon import run_web_page
 
-        raise SystemExit(run_web_page(flow_name, config, output_dir, port=port))
+    raise SystemExit(run_web_page(flow_name, config, output_dir, port=port))
 
 
 def _make_row(run: "RunRecord") -> list[str]:

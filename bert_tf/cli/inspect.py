@@ -10,7 +10,6 @@ import click
 from click.core import ParameterSource
 
 from bert_tf.cli.inspect_labelled import inspect_labelled
-from bert_tf.cli.process import show_errors
 from bert_tf.cli.stage import config_option, load_config_or_exit, shown_progress, task_option
 from bert_tf.system.output_folder import owned_folder
 
@@ -93,9 +92,8 @@ def inspect(
         config = load_config_or_exit(options["config_path"], overrides)
         inspect_labelled(config, labelled, report=report, **given)
         return
-    with show_errors():
-        given = {name: options[name] for name in _OF_RECORDS}
-        _inspect_records(str(records), report=report, overrides=overrides, **given)
+    given = {name: options[name] for name in _OF_RECORDS}
+    _inspect_records(str(records), report=report, overrides=overrides, **given)
 
 
 def _refuse(context: click.Context, names: tuple[str, ...]) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bert_tf.cli.process import show_errors
 from bert_tf.cli.stage import shown_progress, with_task_name
 from bert_tf.system.output_folder import check_folder, owned_folder
 
@@ -27,37 +26,36 @@ def inspect_labelled(
     report: str | None,
 ) -> None:
     """Print the page, and write it with its pictures into the folder `report` if there is one."""
-    with show_errors():
-        from bert_tf.data.tables.reading import read_table
-        from bert_tf.tasks.inspection.files import write_report
-        from bert_tf.tasks.inspection.page import to_markdown
-        from bert_tf.tasks.inspection.report import inspect_examples
-        from bert_tf.tasks.table import open_task
+    from bert_tf.data.tables.reading import read_table
+    from bert_tf.tasks.inspection.files import write_report
+    from bert_tf.tasks.inspection.page import to_markdown
+    from bert_tf.tasks.inspection.report import inspect_examples
+    from bert_tf.tasks.table import open_task
 
-        if report is not None:
-            check_folder(report, command="inspect")
-        section = with_task_name(config, task).finetuning
-        opened = open_task(section)
-        with _noted() as notes:
-            train, *others = (
-                opened.read(read_table(names, config=section.table, key=key), section)
-                for names, key in ((labelled, "--labelled"), (held_out, "--held-out"))
-                if names
-            )
-        with shown_progress() as show:
-            found = inspect_examples(
-                opened,
-                train,
-                *others,
-                max_seq_length=section.max_seq_length,
-                tokenizer=_load_tokenizer(config, tokenizer),
-                notes=notes,
-                on_progress=show,
-            )
-        _print(to_markdown(found))
-        if report is not None:
-            with owned_folder(report, command="inspect") as folder:
-                click.echo(f"Written to {write_report(found, folder)}", err=True)
+    if report is not None:
+        check_folder(report, command="inspect")
+    section = with_task_name(config, task).finetuning
+    opened = open_task(section)
+    with _noted() as notes:
+        train, *others = (
+            opened.read(read_table(names, config=section.table, key=key), section)
+            for names, key in ((labelled, "--labelled"), (held_out, "--held-out"))
+            if names
+        )
+    with shown_progress() as show:
+        found = inspect_examples(
+            opened,
+            train,
+            *others,
+            max_seq_length=section.max_seq_length,
+            tokenizer=_load_tokenizer(config, tokenizer),
+            notes=notes,
+            on_progress=show,
+        )
+    _print(to_markdown(found))
+    if report is not None:
+        with owned_folder(report, command="inspect") as folder:
+            click.echo(f"Written to {write_report(found, folder)}", err=True)
 
 
 @contextlib.contextmanager

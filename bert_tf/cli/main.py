@@ -36,7 +36,7 @@ class _Commands(click.Group):
         return super().make_context(info_name, args, *rest, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with show_errors():  # of what a command does before it shows its own
+        with show_errors():  # of all commands, those of installed packages, too
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -205,34 +205,32 @@ def convert(
     tf-models-official and of this package. What would be read otherwise is refused, and nothing
     is written; a head or setting that the new format has no place for is named in a warning.
     """
-    with show_errors():
-        from bert_tf.conversion.convert import convert_checkpoint
+    from bert_tf.conversion.convert import convert_checkpoint
 
-        model = convert_checkpoint(
-            source,
-            target,
-            target_format=target_format,
-            source_format=from_format,
-            lower_case=lower_case,
-            has_text_pairs=text_pairs,
-        )
-        num_weights = model.network.count_params()
-        vocabulary = "no tokenizer" if model.tokenizer is None else "its tokenizer"
-        click.echo(
-            f"{model.description.kind} with {num_weights:,} weights and {vocabulary}, as "
-            f"{target_format} in {target}"
-        )
+    model = convert_checkpoint(
+        source,
+        target,
+        target_format=target_format,
+        source_format=from_format,
+        lower_case=lower_case,
+        has_text_pairs=text_pairs,
+    )
+    num_weights = model.network.count_params()
+    vocabulary = "no tokenizer" if model.tokenizer is None else "its tokenizer"
+    click.echo(
+        f"{model.description.kind} with {num_weights:,} weights and {vocabulary}, as "
+        f"{target_format} in {target}"
+    )
 
 
 @main.command()
 @click.option("--output-dir", required=True, type=click.Path(), help="Of a run that has ended.")
 def send_tracking(output_dir: str) -> None:
     """Send MLflow the events that a run could not send itself."""
-    with show_errors():
-        from bert_tf.tracking.tracker import run_id_of, send_pending
+    from bert_tf.tracking.tracker import run_id_of, send_pending
 
-        num_events = send_pending(output_dir, tracking_uri=tracking_uri())
-        click.echo(f"{num_events:,} events sent to MLflow run {run_id_of(output_dir)}")
+    num_events = send_pending(output_dir, tracking_uri=tracking_uri())
+    click.echo(f"{num_events:,} events sent to MLflow run {run_id_of(output_dir)}")
 
 
 for _command in (

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bert_tf.cli.process import show_errors
 from bert_tf.cli.stage import shown_progress
 
 if TYPE_CHECKING:
@@ -75,14 +74,13 @@ def predict(
         "signature_name": signature,
         "batch_size": batch_size,
     }
-    with show_errors():
-        if not is_table:
-            lines = list(texts) or _read_lines(source)
-            _answer_lines(model, lines, signature=signature, batch_size=batch_size)
-        elif output is None:
-            _show_table(model, source, settings, fields)
-        else:
-            _write_table(model, source, output, settings, fields)
+    if not is_table:
+        lines = list(texts) or _read_lines(source)
+        _answer_lines(model, lines, signature=signature, batch_size=batch_size)
+    elif output is None:
+        _show_table(model, source, settings, fields)
+    else:
+        _write_table(model, source, output, settings, fields)
 
 
 def _is_table(source: str) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from bert_tf.cli.process import show_errors, tracking_uri
+from bert_tf.cli.process import tracking_uri
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -247,8 +247,8 @@ def _print_origin(saved_model_dir: Path) -> None:
 
 @contextlib.contextmanager
 def connect() -> Iterator[str]:
-    """The server's address. What a user can mend is shown as a message."""
-    with show_errors(), warnings.catch_warnings():
+    """The server's address, without a warning of MLflow's that says nothing here."""
+    with warnings.catch_warnings():
         # MLflow says so of every Python file it stores as a model.
         warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType", UserWarning)
         yield tracking_uri()

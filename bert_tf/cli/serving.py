@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from bert_tf.cli.process import show_errors
 from bert_tf.exporting.rollout import MAX_LOADED, STABLE
 from bert_tf.exporting.version_folders import listed
 
@@ -68,28 +67,26 @@ def load(
     max_loaded: int,
 ) -> None:
     """Let servers load a version beside those they have."""
-    with show_errors():
-        from bert_tf.exporting.rollout import load_version
+    from bert_tf.exporting.rollout import load_version
 
-        loaded = load_version(
-            models_config,
-            name=name,
-            version=version,
-            model_dir=model_dir,
-            base_path=base_path,
-            max_loaded=max_loaded,
-        )
-        click.echo(f"{name}: servers load {listed(loaded)}")
+    loaded = load_version(
+        models_config,
+        name=name,
+        version=version,
+        model_dir=model_dir,
+        base_path=base_path,
+        max_loaded=max_loaded,
+    )
+    click.echo(f"{name}: servers load {listed(loaded)}")
 
 
 @_command(_VERSION)
 def unload(models_config: str, name: str, version: int) -> None:
     """Let servers unload a version that no label stands for."""
-    with show_errors():
-        from bert_tf.exporting.rollout import unload_version
+    from bert_tf.exporting.rollout import unload_version
 
-        loaded = unload_version(models_config, name=name, version=version)
-        click.echo(f"{name}: servers keep {listed(loaded)}")
+    loaded = unload_version(models_config, name=name, version=version)
+    click.echo(f"{name}: servers keep {listed(loaded)}")
 
 
 @_command(_LABEL, _VERSION, _MODEL_DIR, _SERVER)
@@ -102,45 +99,39 @@ def label(
     server: str | None,
 ) -> None:
     """Let a label stand for a loaded version: `…/models/NAME/labels/LABEL` asks it."""
-    with show_errors():
-        from bert_tf.exporting.rollout import set_label
-        from bert_tf.exporting.served_versions import check_served
+    from bert_tf.exporting.rollout import set_label
+    from bert_tf.exporting.served_versions import check_served
 
-        if server is not None:
-            check_served(server, name=name, version=version)
-        before = set_label(
-            models_config, name=name, label=label, version=version, model_dir=model_dir
-        )
-        click.echo(f"{name}: {label} is version {version} (before: {before or 'none'})")
+    if server is not None:
+        check_served(server, name=name, version=version)
+    before = set_label(models_config, name=name, label=label, version=version, model_dir=model_dir)
+    click.echo(f"{name}: {label} is version {version} (before: {before or 'none'})")
 
 
 @_command(click.option("--label", required=True))
 def unlabel(models_config: str, name: str, label: str) -> None:
     """Take a label away; servers unload what it alone needed."""
-    with show_errors():
-        from bert_tf.exporting.rollout import remove_label
+    from bert_tf.exporting.rollout import remove_label
 
-        loaded = remove_label(models_config, name=name, label=label)
-        click.echo(f"{name}: no label {label}; servers keep {listed(loaded)}")
+    loaded = remove_label(models_config, name=name, label=label)
+    click.echo(f"{name}: no label {label}; servers keep {listed(loaded)}")
 
 
 @_command(_LABEL, _MODEL_DIR)
 def rollback(models_config: str, name: str, label: str, model_dir: str | None) -> None:
     """Let a label stand again for the version before its last change."""
-    with show_errors():
-        from bert_tf.exporting.rollout import roll_back
+    from bert_tf.exporting.rollout import roll_back
 
-        version = roll_back(models_config, name=name, label=label, model_dir=model_dir)
-        click.echo(f"{name}: {label} is version {version} again")
+    version = roll_back(models_config, name=name, label=label, model_dir=model_dir)
+    click.echo(f"{name}: {label} is version {version} again")
 
 
 @_command()
 def labels(models_config: str, name: str) -> None:
     """The labels of a model, as JSON."""
-    with show_errors():
-        from bert_tf.exporting.rollout import read_labels
+    from bert_tf.exporting.rollout import read_labels
 
-        click.echo(json.dumps(read_labels(models_config, name=name)))
+    click.echo(json.dumps(read_labels(models_config, name=name)))
 
 
 @_command(
@@ -151,19 +142,18 @@ def labels(models_config: str, name: str) -> None:
 )
 def wait(models_config: str, name: str, server: str, timeout_seconds: float) -> None:
     """Wait until every server has the versions and labels of the file."""
-    with show_errors():
-        from bert_tf.exporting.rollout import read_labels, read_loaded
-        from bert_tf.exporting.served_versions import wait_until_served
+    from bert_tf.exporting.rollout import read_labels, read_loaded
+    from bert_tf.exporting.served_versions import wait_until_served
 
-        loaded = read_loaded(models_config, name=name)
-        labels = read_labels(models_config, name=name)
-        num_servers = wait_until_served(
-            server, name=name, versions=loaded, labels=labels, timeout_seconds=timeout_seconds
-        )
-        click.echo(
-            f"{name}: {num_servers} of {num_servers} servers have {listed(loaded)}"
-            + "".join(f", {label} at {version}" for label, version in sorted(labels.items()))
-        )
+    loaded = read_loaded(models_config, name=name)
+    labels = read_labels(models_config, name=name)
+    num_servers = wait_until_served(
+        server, name=name, versions=loaded, labels=labels, timeout_seconds=timeout_seconds
+    )
+    click.echo(
+        f"{name}: {num_servers} of {num_servers} servers have {listed(loaded)}"
+        + "".join(f", {label} at {version}" for label, version in sorted(labels.items()))
+    )
 
 
 @serving.command()
@@ -179,8 +169,7 @@ def prune(model_dir: str, keep: int, models_config: str | None, name: str | None
     """Remove old versions that no server needs."""
     if (models_config is None) != (name is None):
         raise click.UsageError("--models-config needs --name, and the other way round.")
-    with show_errors():
-        from bert_tf.exporting.rollout import prune as remove
+    from bert_tf.exporting.rollout import prune as remove
 
-        gone = remove(model_dir, keep=keep, models_config=models_config, name=name or "")
-        click.echo(f"{model_dir}: removed {', '.join(map(str, gone)) or 'nothing'}")
+    gone = remove(model_dir, keep=keep, models_config=models_config, name=name or "")
+    click.echo(f"{model_dir}: removed {', '.join(map(str, gone)) or 'nothing'}")

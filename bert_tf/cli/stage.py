@@ -1,4 +1,4 @@
-"""What the commands of all stages share: options, errors, progress, metrics."""
+"""What the commands of all stages share: options, progress, metrics."""
 
 import contextlib
 import functools
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bert_tf.cli.process import fail, show_errors
+from bert_tf.cli.process import fail
 from bert_tf.system.output_folder import check_folder
 
 if TYPE_CHECKING:
@@ -17,16 +17,15 @@ if TYPE_CHECKING:
 
 
 def stage(command: Callable[..., None]) -> click.Command:
-    """The options every stage has, and errors as exit code 1 with their message."""
+    """The options every stage has; a folder of another command is refused at once."""
 
     @click.command()
     @configured
     @click.option("--output-dir", required=True, type=click.Path(), help="Where results go.")
     @functools.wraps(command)
     def run(config: "Config", output_dir: str, **options: Any) -> None:
-        with show_errors():
-            check_folder(output_dir, command=command.__name__)
-            command(config, output_dir, **options)
+        check_folder(output_dir, command=command.__name__)
+        command(config, output_dir, **options)
 
     return run
 
