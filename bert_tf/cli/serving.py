@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from bert_tf.exporting.rollout import MAX_LOADED, STABLE
-from bert_tf.exporting.version_folders import listed
+from bert_tf.exporting.version_folders import listed_versions
 
 
 @click.group()
@@ -77,7 +77,7 @@ def load(
         base_path=base_path,
         max_loaded=max_loaded,
     )
-    click.echo(f"{name}: servers load {listed(loaded)}")
+    click.echo(f"{name}: servers load {listed_versions(loaded)}")
 
 
 @_command(_VERSION)
@@ -86,7 +86,7 @@ def unload(models_config: str, name: str, version: int) -> None:
     from bert_tf.exporting.rollout import unload_version
 
     loaded = unload_version(models_config, name=name, version=version)
-    click.echo(f"{name}: servers keep {listed(loaded)}")
+    click.echo(f"{name}: servers keep {listed_versions(loaded)}")
 
 
 @_command(_LABEL, _VERSION, _MODEL_DIR, _SERVER)
@@ -114,7 +114,7 @@ def unlabel(models_config: str, name: str, label: str) -> None:
     from bert_tf.exporting.rollout import remove_label
 
     loaded = remove_label(models_config, name=name, label=label)
-    click.echo(f"{name}: no label {label}; servers keep {listed(loaded)}")
+    click.echo(f"{name}: no label {label}; servers keep {listed_versions(loaded)}")
 
 
 @_command(_LABEL, _MODEL_DIR)
@@ -151,7 +151,7 @@ def wait(models_config: str, name: str, server: str, timeout_seconds: float) -> 
         server, name=name, versions=loaded, labels=labels, timeout_seconds=timeout_seconds
     )
     click.echo(
-        f"{name}: {num_servers} of {num_servers} servers have {listed(loaded)}"
+        f"{name}: {num_servers} of {num_servers} servers have {listed_versions(loaded)}"
         + "".join(f", {label} at {version}" for label, version in sorted(labels.items()))
     )
 

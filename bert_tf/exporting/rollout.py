@@ -30,8 +30,8 @@ from bert_tf.exporting.models_config import (
     version_before,
     versions_seen,
 )
-from bert_tf.exporting.version_folders import listed, version_numbers
-from bert_tf.system.listing import listed as listed_names
+from bert_tf.exporting.version_folders import listed_versions, version_numbers
+from bert_tf.system.listing import listed
 from bert_tf.system.lookalikes import alike_hint
 
 log = logging.getLogger(__name__)
@@ -96,12 +96,13 @@ def load_version(
         if len(loaded) > max_loaded:
             raise ValueError(
                 f"{path}: at most {max_loaded} versions of {name!r} may be loaded, as many as a "
-                f"server's memory bears. Received: {listed(loaded)}. Take one out with `bert-tf "
-                "serving unload`, or raise --max-loaded together with the servers' memory limit."
+                f"server's memory bears. Received: {listed_versions(loaded)}. Take one out with "
+                "`bert-tf serving unload`, or raise --max-loaded together with the servers' memory "
+                "limit."
             )
         note(path, model, action="load", version=version)
         set_policy(model, loaded)
-    log.info("Servers of %s load versions %s.", name, listed(loaded))
+    log.info("Servers of %s load versions %s.", name, listed_versions(loaded))
     return sorted(loaded)
 
 
@@ -118,9 +119,9 @@ def unload_version(models_config: str | Path, *, name: str, version: int) -> lis
         labels = [label for label, at in model.version_labels.items() if at == version]
         if version not in loaded or labels or len(loaded) == 1:
             reason = (
-                f"{listed_names(labels)} stands for it"
+                f"{listed(labels)} stands for it"
                 if labels
-                else f"loaded are {listed(loaded)}"
+                else f"loaded are {listed_versions(loaded)}"
             )
             raise ValueError(
                 f"{path}: a version to unload must be loaded, without a label, and not the only "
@@ -206,7 +207,7 @@ def remove_label(models_config: str | Path, *, name: str, label: str) -> list[in
         if label not in model.version_labels:
             raise ValueError(
                 f"{path}: a label to take away must be there. Received: {label!r}, of "
-                f"{listed_names(sorted(model.version_labels)) or 'none'}."
+                f"{listed(sorted(model.version_labels)) or 'none'}."
                 f"{alike_hint(label, model.version_labels)}"
             )
         needed, before = _needed(path, model), model.version_labels[label]
@@ -266,8 +267,8 @@ def _move(
     if version not in loaded:
         raise ValueError(
             f"{path}: a label must stand for a version that servers have loaded. Received: "
-            f"{version}; loaded are {listed(loaded)}. `bert-tf serving load --version {version}` "
-            "first, and `bert-tf serving wait` until they have it."
+            f"{version}; loaded are {listed_versions(loaded)}. `bert-tf serving load --version "
+            f"{version}` first, and `bert-tf serving wait` until they have it."
         )
     kept = _kept(path, model, versions)
     needed_before = _needed(path, model)
@@ -286,8 +287,9 @@ def _move(
 def _check_is_there(version: int, versions: list[int], *, where: str | Path) -> None:
     if version not in versions:
         raise ValueError(
-            f"{where}: the version must be there. Received: {version}, of {listed(versions)}. "
-            "Export or publish it first, or set one that is there with `bert-tf serving label`."
+            f"{where}: the version must be there. Received: {version}, of "
+            f"{listed_versions(versions)}. Export or publish it first, or set one that is "
+            "there with `bert-tf serving label`."
         )
 
 

@@ -26,7 +26,7 @@ def version_numbers(base: Path) -> list[int]:
     return sorted(int(path.name) for path in base.iterdir() if path.name.isdecimal())
 
 
-def listed(versions: Iterable[int]) -> str:
+def listed_versions(versions: Iterable[int]) -> str:
     """Versions as messages tell them, in rising order: the newest, and how many are before them."""
     numbers = sorted(versions)
     num_before = max(0, len(numbers) - MAX_ITEMS)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bert_tf.config.registry_names import name_fault
-from bert_tf.exporting.version_folders import listed as listed_versions
+from bert_tf.exporting.version_folders import listed_versions
 from bert_tf.registry.lock import PREFIX as LOCK_PREFIX
 from bert_tf.system.known_errors import is_of_database, message_of
 from bert_tf.system.listing import listed

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bert_tf.exporting.version_folders import listed as listed_versions
+from bert_tf.exporting.version_folders import listed_versions
 from bert_tf.system.listing import AS_LINES, listed, shortened
 
 
