@@ -1,6 +1,6 @@
 """Lists names in messages: the first few, each of bounded length, and how many more there are."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 MAX_ITEMS = 10
@@ -26,6 +26,15 @@ def listed(
     if num_shown == len(texts):
         return shown
     return f"{shown}{_and(separator)}{len(texts) - num_shown:,} more"
+
+
+def listed_unlike(names: Collection[str], others: Collection[str]) -> str:
+    """`listed`, of many names those first that are not among `others`."""
+    if len(names) <= MAX_ITEMS:
+        return listed(names)
+    known = set(others)
+    lacking = [name for name in names if name not in known]
+    return listed(dict.fromkeys((*lacking, *names)))
 
 
 def shortened(text: str, max_characters: int = MAX_CHARACTERS) -> str:

@@ -11,7 +11,7 @@ from bert_tf.data.tables.values import texts_of
 from bert_tf.metrics.outcomes import Outcomes
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.flops import classifier_flops
-from bert_tf.system.listing import MAX_ITEMS, listed
+from bert_tf.system.listing import listed, listed_unlike
 from bert_tf.system.lookalikes import alike_hints
 from bert_tf.tasks.base import ForeignHead, Signature, Task
 from bert_tf.tasks.examples import TEXT, TEXT_PAIR, Examples
@@ -148,21 +148,13 @@ def name_order(outcomes: Outcomes, other: Outcomes, *, what: str) -> list[int]:
     """
     if sorted(outcomes.names) != sorted(other.names):
         raise ValueError(
-            f"Both models must have the same {what}. Received: {_unlike(other, outcomes)} and "
-            f"{_unlike(outcomes, other)}. Register a model of other {what} under another name."
-            f"{alike_hints(outcomes.names, other.names)}"
+            f"Both models must have the same {what}. Received: "
+            f"{listed_unlike(other.names, outcomes.names)} and "
+            f"{listed_unlike(outcomes.names, other.names)}. Register a model of other {what} under "
+            f"another name.{alike_hints(outcomes.names, other.names)}"
         )
     places = {name: place for place, name in enumerate(outcomes.names)}
     return [places[name] for name in other.names]
-
-
-def _unlike(one: Outcomes, other: Outcomes) -> str:
-    """The names of `one`; of many those that `other` lacks first."""
-    if len(one.names) <= MAX_ITEMS:
-        return listed(one.names)
-    known = set(other.names)
-    lacking = [name for name in one.names if name not in known]
-    return listed(dict.fromkeys((*lacking, *one.names)))
 
 
 def sequence_head(problem_type: str | None) -> ForeignHead:

@@ -3,7 +3,7 @@
 import pytest
 
 from bert_tf.exporting.version_folders import listed_versions
-from bert_tf.system.listing import AS_LINES, listed, shortened
+from bert_tf.system.listing import AS_LINES, listed, listed_unlike, shortened
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,9 @@ def test_of_versions_the_newest_are_told() -> None:
     assert listed_versions([]) == "none"
     assert listed_versions([10, 9, 1]) == "1, 9, 10"
     assert listed_versions(range(1, 301)) == "290 older and " + ", ".join(map(str, range(291, 301)))
+
+
+def test_of_many_names_those_that_the_others_lack_come_first() -> None:
+    names = [f"n{number}" for number in range(40)]
+    assert listed_unlike(["b", "a"], ["a"]) == "b, a"
+    assert listed_unlike([*names, "other"], names).startswith("other, n0, n1, ")

@@ -10,7 +10,7 @@ import numpy as np
 from bert_tf.data.tables.finding import is_delimited
 from bert_tf.data.tables.origins import Origins, Source
 from bert_tf.data.tables.settings import no_header
-from bert_tf.system.listing import MAX_ITEMS, listed
+from bert_tf.system.listing import listed, listed_unlike
 from bert_tf.system.lookalikes import alike_hint, alike_hints
 
 
@@ -68,8 +68,9 @@ class Table:
             if set(table.names) != set(first.names):
                 raise ValueError(
                     f"{_place(table)}: tables that are read together must have the same columns. "
-                    f"Received: {_unlike(table, first)}; at {_place(first)}: "
-                    f"{_unlike(first, table)}. Rename the columns, or give the files one by one."
+                    f"Received: {listed_unlike(table.names, first.names)}; at {_place(first)}: "
+                    f"{listed_unlike(first.names, table.names)}. Rename the columns, or give the "
+                    "files one by one."
                     f"{alike_hints(table.names, first.names)}"
                 )
         return Table(
@@ -158,14 +159,6 @@ class Table:
                 )
             value = value[field]
         return value
-
-
-def _unlike(one: "Table", other: "Table") -> str:
-    """The columns of `one`; of many those that `other` lacks first."""
-    if len(one.names) <= MAX_ITEMS:
-        return listed(one.names)
-    lacking = [name for name in one.names if name not in other.columns]
-    return listed(dict.fromkeys((*lacking, *one.names)))
 
 
 def _place(table: Table) -> str:
