@@ -103,11 +103,12 @@ def load_description(directory: str | Path) -> ModelDescription:
     )
     for name, digest in description.files_sha256.items():
         file = path.with_name(name)
-        received = f"another, {file_sha256(file)}" if file.is_file() else "no such file"
-        if not received.endswith(digest):
+        received = file_sha256(file) if file.is_file() else None
+        if received != digest:
             raise ValueError(
                 f"{file}: must be the file that the model beside it was trained with, SHA-256 "
-                f"{digest}. Received: {received}. Put it back, or copy the model folder again."
+                f"{digest}. Received: {f'another, {received}' if received else 'no such file'}. "
+                "Put it back, or copy the model folder again."
             )
     return description
 
