@@ -123,7 +123,7 @@ def read_blocks(path: Path, *, is_growing: bool = False) -> Iterator[Block]:
 def _read_chunks(path: Path, *, is_growing: bool) -> Iterator[bytes]:
     """Whole documents, each time enough of them; the last time there may be too few."""
     pieces: list[bytes] = []
-    num_documents = 0
+    num_documents = num_bytes = 0
     with (
         GrowingFile(path, end_mark=path.with_name(SPOOLED_FILE)) if is_growing else path.open("rb")
     ) as stream:
@@ -134,8 +134,9 @@ def _read_chunks(path: Path, *, is_growing: bool) -> Iterator[bytes]:
             pieces.append(b"".join(lines) if lines[1] else piece)
             del lines, piece
             num_documents += pieces[-1].count(DOCUMENT_END)
-            if _is_enough(num_documents, sum(map(len, pieces))):
-                chunk, pieces, num_documents = b"".join(pieces), [], 0
+            num_bytes += len(pieces[-1])
+            if _is_enough(num_documents, num_bytes):
+                chunk, pieces, num_documents, num_bytes = b"".join(pieces), [], 0, 0
                 yield chunk
     if pieces:
         yield b"".join(pieces)
