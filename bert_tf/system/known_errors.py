@@ -11,6 +11,7 @@ import json
 import os
 import tempfile
 import traceback
+from types import TracebackType
 
 from bert_tf.system.disk_space import full_disk
 
@@ -24,6 +25,15 @@ _RAISING = {dis.opmap["RAISE_VARARGS"], dis.opmap["RERAISE"]}
 _ADDRESSES = {"urllib", "ipaddress", "importlib", "sqlalchemy"}
 """Modules that raise where an address is none, or a driver for it is not installed."""
 _COPY = "Copy the file again, or write it anew with the command that made it."
+_DATABASE = (
+    "the MLflow database must be whole, writable and free",
+    "Wait for the process that holds it, restore it from a copy, or name another with "
+    "MLFLOW_TRACKING_URI.",
+)
+_WORKERS = (
+    "all workers must run and reach each other",
+    "Start all of them again; a training goes on from its checkpoint.",
+)
 _KNOWN: dict[tuple[str, str], tuple[str, str]] = {
     ("builtins", "MemoryError"): (
         "the machine's memory must be enough",
@@ -44,14 +54,8 @@ _KNOWN: dict[tuple[str, str], tuple[str, str]] = {
         "a file must be open to this user",
         "Change its owner or mode, or give another path.",
     ),
-    ("tensorflow", "UnavailableError"): (
-        "all workers must run and reach each other",
-        "Start all of them again; a training goes on from its checkpoint.",
-    ),
-    ("tensorflow", "AbortedError"): (
-        "all workers must run and reach each other",
-        "Start all of them again; a training goes on from its checkpoint.",
-    ),
+    ("tensorflow", "UnavailableError"): _WORKERS,
+    ("tensorflow", "AbortedError"): _WORKERS,
     ("tensorflow", "DeadlineExceededError"): (
         "a worker or server must answer in time",
         "See that it runs and can be reached, and try again.",
@@ -60,16 +64,8 @@ _KNOWN: dict[tuple[str, str], tuple[str, str]] = {
         "what TensorFlow reads or writes must be in order",
         "See to the file or folder that it names.",
     ),
-    ("sqlalchemy", "SQLAlchemyError"): (
-        "the MLflow database must be whole, writable and free",
-        "Wait for the process that holds it, restore it from a copy, or name another with "
-        "MLFLOW_TRACKING_URI.",
-    ),
-    ("sqlite3", "Error"): (
-        "the MLflow database must be whole, writable and free",
-        "Wait for the process that holds it, restore it from a copy, or name another with "
-        "MLFLOW_TRACKING_URI.",
-    ),
+    ("sqlalchemy", "SQLAlchemyError"): _DATABASE,
+    ("sqlite3", "Error"): _DATABASE,
     ("alembic", "CommandError"): (
         "the MLflow database must be of the installed MLflow's version, or older",
         "Install the MLflow that wrote it, or name another database with MLFLOW_TRACKING_URI.",
@@ -196,22 +192,21 @@ def _of_operating_system(error: OSError) -> str:
 
 def _module_of(error: BaseException) -> str:
     """The first part of the module that raised it."""
-    last = error.__traceback__
-    if last is None:
-        return ""
-    while last.tb_next is not None:
-        last = last.tb_next
-    return str(last.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+    frame = _last_frame(error)
+    return str(frame.tb_frame.f_globals.get("__name__", "")).partition(".")[0] if frame else ""
 
 
 def _is_of_python(error: BaseException) -> bool:
     """Whether Python itself raised it in our code, as `int("x")` does: such a text has no path."""
+    frame = _last_frame(error)
+    if frame is None or _module_of(error) not in OWN_PACKAGES:
+        return False
+    return frame.tb_frame.f_code.co_code[frame.tb_lasti] not in _RAISING
+
+
+def _last_frame(error: BaseException) -> TracebackType | None:
+    """Where it was raised."""
     last = error.__traceback__
-    if last is None:
-        return False
-    while last.tb_next is not None:
+    while last is not None and last.tb_next is not None:
         last = last.tb_next
-    module = str(last.tb_frame.f_globals.get("__name__", ""))
-    if module.partition(".")[0] not in OWN_PACKAGES:
-        return False
-    return last.tb_frame.f_code.co_code[last.tb_lasti] not in _RAISING
+    return last
