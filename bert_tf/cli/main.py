@@ -7,7 +7,6 @@ is imported only when a command needs it.
 
 import functools
 import importlib.metadata
-import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,11 +14,11 @@ import click
 from bert_tf.cli import gate, lineage  # noqa: F401  (they add to `registry`)
 from bert_tf.cli.inspect import inspect
 from bert_tf.cli.predict import predict
-from bert_tf.cli.process import check_arguments, fail, set_up_process, show_errors, tracking_uri
+from bert_tf.cli.process import check_arguments, set_up_process, show_errors, tracking_uri
 from bert_tf.cli.registry import registry
 from bert_tf.cli.serving import serving
 from bert_tf.cli.stage import print_metrics, shown_progress, stage
-from bert_tf.cli.training import finetune, pretrain
+from bert_tf.cli.training import finetune, pretrain, worker_or_exit
 from bert_tf.system.version import __version__
 
 if TYPE_CHECKING:
@@ -136,12 +135,8 @@ def prepare(config: "Config", output_dir: str, engine: str, ray_address: str | N
 def evaluate(config: "Config", output_dir: str) -> None:
     """Measure a trained model on held-out data."""
     from bert_tf.training.stages.evaluation import evaluate_model
-    from bert_tf.training.workers.tf_config import parse_tf_config
 
-    try:
-        parse_tf_config(os.environ.get("TF_CONFIG"))  # TensorFlow reads it, too
-    except ValueError as error:
-        fail(error, code=2)
+    worker_or_exit()  # TensorFlow reads TF_CONFIG, too.
     print_metrics(evaluate_model(config, output_dir, tracking_uri=tracking_uri()))
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bert_tf.config import Config
     from bert_tf.training.measuring.profiled_steps import ProfiledSteps
     from bert_tf.training.stages.by_name import Stage
+    from bert_tf.training.workers.tf_config import Worker
 
 
 def _profiled_steps(_context: Any, _option: Any, text: str | None) -> "ProfiledSteps | None":
@@ -121,6 +122,16 @@ def train(
         print_metrics(metrics)
 
 
+def worker_or_exit() -> "Worker":
+    """Which worker this is by `TF_CONFIG`; where that is wrong, a message and exit code 2."""
+    from bert_tf.training.workers.tf_config import parse_tf_config
+
+    try:
+        return parse_tf_config(os.environ.get("TF_CONFIG"))
+    except ValueError as error:
+        fail(error, code=2)
+
+
 def _train_here(
     name: "Stage",
     config: "Config",
@@ -132,16 +143,12 @@ def _train_here(
     """The metrics; None on a worker that is not the chief, which tells the same."""
     from bert_tf.training.stages.by_name import stage_function
     from bert_tf.training.workers.rendezvous import wait_for_workers
-    from bert_tf.training.workers.tf_config import parse_tf_config
 
-    try:
-        worker = parse_tf_config(os.environ.get("TF_CONFIG"))
-    except ValueError as error:
-        fail(error, code=2)
-    if not worker.is_chief:
-        logging.getLogger("bert_tf").setLevel(logging.WARNING)
+    worker = worker_or_exit()
     if worker.is_chief:
         refuse_held(output_dir, command=f"bert-tf {name}")
+    else:
+        logging.getLogger("bert_tf").setLevel(logging.WARNING)
     wait_for_workers(worker, is_stop_requested=is_stop_requested)
     with shown_progress() if worker.is_chief else _silence() as show:
         metrics = stage_function(name)(
