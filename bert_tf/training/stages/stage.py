@@ -131,14 +131,17 @@ def run_stage(
     """Train and write the model folder; the metrics. Of several workers only the chief writes."""
     for phase in stage.phases:
         check_batch_size(phase.batch_size, phase.accumulation_steps, strategy)
+    first_step = newest_step(output_dir)
     num_steps = sum(phase.num_steps for phase in stage.phases)
     profiler = open_profiler(
         profile if worker.is_chief else None,
         output_dir,
-        first_step=newest_step(output_dir),
+        first_step=first_step,
         num_steps=num_steps,
     )
-    begins_with = _bind(stage, output_dir, strategy=strategy, worker=worker)
+    begins_with = _bind(
+        stage, output_dir, is_resumed=first_step > 0, strategy=strategy, worker=worker
+    )
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(
             report_run(
@@ -153,7 +156,7 @@ def run_stage(
         )
         for named in (*stage.faults_named, lost_workers_named(worker)):
             stack.enter_context(named)
-        if worker.is_chief and newest_step(output_dir) < num_steps:
+        if worker.is_chief and first_step < num_steps:
             _withdraw(output_dir)
         _begin(stage, log, output_dir, worker=worker)
         model = _make_model(stage, strategy)
@@ -189,7 +192,12 @@ def run_stage(
 
 
 def _bind(
-    stage: Stage, output_dir: Path, *, strategy: tf.distribute.Strategy, worker: Worker
+    stage: Stage,
+    output_dir: Path,
+    *,
+    is_resumed: bool,
+    strategy: tf.distribute.Strategy,
+    worker: Worker,
 ) -> str | None:
     """Compare what all workers, and a resumed run, must share; nothing is written before.
 
@@ -198,7 +206,6 @@ def _bind(
     settings = {**stage.settings, "precision": dtype_policy(stage.training.precision)}
     shared = {**settings, **stage.shared, "version": __version__}
     check_same_settings(shared, strategy, worker)
-    is_resumed = newest_step(output_dir) > 0
     bind_settings(output_dir, settings, implied=stage.implied_settings, is_writer=worker.is_chief)
     content = json.dumps(settings, sort_keys=True, default=str)
     return None if is_resumed else hashlib.sha256(content.encode()).hexdigest()
