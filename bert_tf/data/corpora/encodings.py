@@ -1,14 +1,20 @@
 """The bytes of a text file in, the same text as UTF-8 with line feeds out; what an encoding may be.
 
 A byte order mark says what a file is written in. Without one it is what the configuration says, and
-nothing is converted on a guess: a guess is only told, in the error.
+nothing is converted on a guess: a guess is only told, in the error or a warning.
 """
 
 import codecs
+import logging
 from collections.abc import Callable
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 Read = Callable[[int], bytes]
 """Bytes, at most so many; none at the end."""
+Refusal = Callable[[str, str | None], Exception]
+"""The error of what was received and the likely encoding."""
 
 MARKS = {  # UTF-32's begins with that of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",
@@ -43,9 +49,19 @@ def is_utf8(encoding: str) -> bool:
     return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
 
 
-def needs_mark(encoding: str) -> bool:
-    """Whether only a byte order mark says which of two encodings it is."""
-    return codecs.lookup(encoding).name in ("utf-16", "utf-32")
+def check_unmarked(start: bytes, encoding: str, *, name: str | Path, refusal: Refusal) -> None:
+    """Refuse a file that cannot be in `encoding`; no mark of UTF-16 or UTF-32 begins it.
+
+    A warning tells of one that seems to be UTF-8 and is read as something else.
+    """
+    if codecs.lookup(encoding).name in ("utf-16", "utf-32"):
+        received = f"no byte order mark, without which it is {encoding}-le or {encoding}-be"
+        raise refusal(received, wide_encoding(start, "utf-8"))
+    wide = wide_encoding(start, encoding)
+    if wide is not None:
+        raise refusal("zero bytes between the letters", wide)
+    if not is_utf8(encoding) and looks_like_utf8(start):
+        logger.warning("%s: read as %s, but it looks like UTF-8.", name, encoding)
 
 
 def looks_like_utf8(start: bytes) -> bool:

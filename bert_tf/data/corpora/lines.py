@@ -1,6 +1,7 @@
 """The bytes of a text file in, its decoded lines out, many at a time."""
 
 import codecs
+import functools
 import io
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -11,12 +12,10 @@ from bert_tf.data.corpora.encodings import (
     FAULT_BYTES,
     as_utf8,
     begun,
+    check_unmarked,
     is_utf8,
     likely_encoding,
-    looks_like_utf8,
     marked_encoding,
-    needs_mark,
-    wide_encoding,
     with_line_feeds,
 )
 
@@ -71,15 +70,10 @@ def decode_lines(
         logger.info("%s: read as %s, which its byte order mark says.", name, marked)
     encoding = marked or encoding
     policy = Policy(encoding, encoding_errors, section)
-    if marked is None and needs_mark(encoding):
-        received = f"no byte order mark, without which it is {encoding}-le or {encoding}-be"
-        raise policy.refusal(f"{name}:1", received, likely=wide_encoding(start, "utf-8"))
-    wide = wide_encoding(start, encoding)
-    if wide is not None:
-        raise policy.refusal(f"{name}:1", "zero bytes between the letters", likely=wide)
+    if marked is None or is_utf8(marked):  # UTF-8's says nothing of zero bytes behind it.
+        refusal = functools.partial(policy.refusal, f"{name}:1")
+        check_unmarked(start, encoding, name=name, refusal=refusal)
     if not is_utf8(encoding):
-        if marked is None and looks_like_utf8(start):
-            logger.warning("%s: read as %s, but it looks like UTF-8.", name, encoding)
         read = as_utf8(read, encoding)
     yield from _decode_chunks(_read_chunks(with_line_feeds(read)), name, policy=policy)
 
@@ -138,7 +132,7 @@ class Policy(NamedTuple):
             return f" It is likely {likely}."
         return f" It is likely {likely}: set {self.section}.encoding={likely} if it is."
 
-    def refusal(self, place: str, received: str, *, likely: str | None = None) -> ValueError:
+    def refusal(self, place: str, received: str, likely: str | None = None) -> ValueError:
         """The error of text that is not in its encoding."""
         ways = ["convert the text"]
         if self.section is not None:

@@ -2,6 +2,7 @@
 
 import codecs
 import contextlib
+import functools
 import io
 import logging
 from collections.abc import Iterator
@@ -11,13 +12,11 @@ from typing import BinaryIO, cast
 from bert_tf.config import TableConfig
 from bert_tf.data.corpora.encodings import (
     begun,
+    check_unmarked,
     ends_with_carriage_returns,
     is_utf8,
     likely_encoding,
-    looks_like_utf8,
     marked_encoding,
-    needs_mark,
-    wide_encoding,
 )
 from bert_tf.data.corpora.files import damage_named, open_bytes
 from bert_tf.data.corpora.lines import CHUNK_BYTES
@@ -48,10 +47,9 @@ def open_text(
             line, sample = _fault(path, encoding)
             setting = table_setting("encoding", key=key)
             likely = likely_encoding(sample) if is_utf8(encoding) else None
-            raise ValueError(
-                f"{path}:{line}: a table must be in its encoding, {encoding}. Received: "
-                f"{error.reason}{f', likely {likely}' if likely else ''}. Set {setting} (cp949 for "
-                "Korean spreadsheets, cp1252 for Western European ones), or convert the file."
+            advice = f"{setting} (cp949 for Korean spreadsheets, cp1252 for Western European ones)"
+            raise _refusal(
+                f"{path}:{line}", encoding, error.reason, likely, advice=advice
             ) from error
 
 
@@ -70,25 +68,18 @@ def _encoding_of(path: Path, start: bytes, *, config: TableConfig, key: str) -> 
                 *(path, marked, config.encoding, setting),
             )
         return marked
-    if needs_mark(config.encoding):
-        raise ValueError(
-            f"{path}:1: a table must be in its encoding, {config.encoding}. Received: no byte "
-            f"order mark. Set {setting} to {config.encoding}-le or {config.encoding}-be"
-            f"{_likely(wide_encoding(start, 'utf-8'))}."
-        )
-    if not is_utf8(config.encoding) and looks_like_utf8(start):
-        logger.warning("%s: read as %s, but it looks like UTF-8.", path, config.encoding)
-    wide = wide_encoding(start, config.encoding)
-    if wide is not None:
-        raise ValueError(
-            f"{path}:1: a table must be in its encoding, {config.encoding}. Received: zero bytes "
-            f"between the letters, likely {wide}. Set {setting}, or convert the file."
-        )
+    refusal = functools.partial(_refusal, f"{path}:1", config.encoding, advice=setting)
+    check_unmarked(start, config.encoding, name=path, refusal=refusal)
     return config.encoding
 
 
-def _likely(encoding: str | None) -> str:
-    return f"; it is likely {encoding}" if encoding else ""
+def _refusal(
+    place: str, encoding: str, received: str, likely: str | None, *, advice: str
+) -> ValueError:
+    return ValueError(
+        f"{place}: a table must be in its encoding, {encoding}. Received: {received}"
+        f"{f', likely {likely}' if likely else ''}. Set {advice}, or convert the file."
+    )
 
 
 def _ends_with_carriage_returns(start: bytes, encoding: str) -> bool:
