@@ -7,14 +7,14 @@ is imported only when a command needs it.
 
 import functools
 import importlib.metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from bert_tf.cli import gate, lineage  # noqa: F401  (they add to `registry`)
 from bert_tf.cli.inspect import inspect
 from bert_tf.cli.predict import predict
-from bert_tf.cli.process import check_arguments, set_up_process, show_errors, tracking_uri
+from bert_tf.cli.process import CheckedCommand, set_up_process, tracking_uri
 from bert_tf.cli.registry import registry
 from bert_tf.cli.serving import serving
 from bert_tf.cli.stage import print_metrics, shown_progress, stage
@@ -25,18 +25,8 @@ if TYPE_CHECKING:
     from bert_tf.config import Config
 
 
-class _Commands(click.Group):
+class _Commands(CheckedCommand, click.Group):
     """Its own commands and those that installed packages add (entry points `bert_tf.commands`)."""
-
-    def make_context(
-        self, info_name: str | None, args: list[str], *rest: Any, **extra: Any
-    ) -> click.Context:
-        check_arguments(args)
-        return super().make_context(info_name, args, *rest, **extra)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        with show_errors():  # of all commands, those of installed packages, too
-            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *_added_commands()})

@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -60,7 +60,23 @@ def show_errors() -> Iterator[None]:
         fail(error, code=FAULT, message=fault_message(error))
 
 
-def check_arguments(arguments: Iterable[str]) -> None:
+class CheckedCommand(click.Command):
+    """A program's command: its arguments are checked, its errors shown."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], *rest: Any, **extra: Any
+    ) -> click.Context:
+        """Refuse arguments that are not UTF-8, those of a group's commands, too."""
+        _check_arguments(args)
+        return super().make_context(info_name, args, *rest, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run within `show_errors`."""
+        with show_errors():
+            return super().invoke(ctx)
+
+
+def _check_arguments(arguments: Iterable[str]) -> None:
     """Refuse arguments that are not UTF-8: no file that is written could name them."""
     for argument in arguments:
         try:

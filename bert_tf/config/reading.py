@@ -27,15 +27,16 @@ def load_config(path: str | Path | None = None, *, overrides: Iterable[str] = ()
     """Configuration from a YAML file and `a.b=value` overrides (values read as YAML).
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: there is no such file, or it is a folder.
         ValueError: a key is unknown (the nearest valid one is named) or a value is wrong.
     """
     tree: dict[str, Any] = {}
     if path is not None:
         path = Path(path)
         if not path.is_file():
+            received = "a folder" if path.is_dir() else "no such file"
             raise FileNotFoundError(
-                f"{path}: a configuration file must exist. Received: no such file. "
+                f"{path}: a configuration file must exist. Received: {received}. "
                 f"Give --config an existing YAML file.{path_hint(path)}"
             )
         tree = _with_sections(_read_yaml(path))

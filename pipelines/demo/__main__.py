@@ -10,7 +10,6 @@ A flow as any other (see `flows`), with texts of its own. Run again, it reuses e
 inputs have not changed.
 """
 
-import argparse
 import dataclasses
 import os
 import sys
@@ -18,8 +17,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bert_tf.cli.process import set_up_process, show_errors, tracking_uri
-from bert_tf.config import Config, load_config
+import click
+
+from bert_tf.cli.process import CheckedCommand, fail, set_up_process, tracking_uri
+from bert_tf.cli.stage import config_option, load_config_or_exit, set_option
+from bert_tf.config import Config
 from bert_tf.system.signals import noted_signals
 from pipelines import flows
 from pipelines.demo.documentation_sources import DEFAULT_PACKAGES, package_version
@@ -76,31 +78,28 @@ FLOW = Flow(
 )
 
 
-def main() -> None:
-    """Command line of the demo."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--output-dir", type=Path, default=Path("runs/demo"))
-    parser.add_argument("--config", type=Path, default=CONFIG_PATH)
-    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="A.B=VALUE")
-    arguments = parser.parse_args()
-    output_dir = arguments.output_dir.resolve()
-    output_dir.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{output_dir / 'mlflow.db'}")
+@click.command(cls=CheckedCommand, help=f"{__doc__}".replace("\n\n", "\n\n\b\n"))
+@config_option
+@set_option
+@click.option("--output-dir", type=click.Path(), default="runs/demo", show_default=True)
+def main(config_path: str | None, overrides: tuple[str, ...], output_dir: str) -> None:
+    """Command line of the demo; `--config` stands in the place of `CONFIG_PATH`."""
     set_up_process()
-    config = load_config(arguments.config, overrides=arguments.overrides)
-    with show_errors(), noted_signals() as received:
+    config = load_config_or_exit(config_path or str(CONFIG_PATH), overrides)
+    folder = Path(output_dir).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+    with noted_signals() as received:
         try:
             with FlowDisplay(is_terminal=sys.stderr.isatty()) as display:
                 run_demo(
                     config,
-                    output_dir,
+                    folder,
                     is_stop_requested=lambda: bool(received),
                     on_change=display.update,
                 )
         except StepError as error:
-            raise RuntimeError(str(error)) from error
+            fail(error, code=1)
         except InterruptedFlowError:
             print("Stopped. Run the same command to go on.", file=sys.stderr)
             raise SystemExit(128 + received[0]) from None

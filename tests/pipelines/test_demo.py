@@ -3,9 +3,10 @@
 import json
 
 import pytest
+from click.testing import CliRunner
 
 from bert_tf.config import load_config
-from pipelines.demo.__main__ import CONFIG_PATH, run_demo
+from pipelines.demo.__main__ import CONFIG_PATH, main, run_demo
 
 SHORT = [
     "vocabulary.size=1500",
@@ -15,6 +16,22 @@ SHORT = [
     "finetuning.num_epochs=0.1",
     "tracking.system_metrics_interval_seconds=1000",
 ]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--config", ".", ".: a configuration file must exist. Received: a folder. Give --config"),
+        ("--set", "model.hiden_size=3", "Did you mean model.hidden_size?"),
+        ("--set", "corpus.paths=[\udce9]", r"every argument must be UTF-8. Received: corpus.paths"),
+    ],
+)
+def test_arguments_are_checked_before_anything_is_written(tmp_path, option, value, message):
+    output_dir = tmp_path / "out"
+    result = CliRunner().invoke(main, [option, value, "--output-dir", str(output_dir)])
+    assert result.exit_code == 2
+    assert message in result.output
+    assert not output_dir.exists()
 
 
 @pytest.mark.flows
