@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bert_tf.cli.process import fail
+from bert_tf.system.listing import listed
 from bert_tf.system.output_folder import check_folder
 
 if TYPE_CHECKING:
     from bert_tf.config import Config
+
+log = logging.getLogger(__name__)
 
 
 def stage(command: Callable[..., None]) -> click.Command:
@@ -76,11 +80,22 @@ def load_config_or_exit(config_path: str | None, overrides: tuple[str, ...]) -> 
 
 
 def with_task_name(config: "Config", task: str | None) -> "Config":
-    """`config` with another `finetuning.task`, if one is given that is another."""
-    if task is None or task == config.finetuning.task.name:
-        return config
+    """`config` with another `finetuning.task`, if one is given that is another.
+
+    A warning names the settings that were given for the task by name: they are left out.
+    """
     section = config.finetuning
-    section = section.model_copy(update={"task": section.task.renamed(task)})
+    before = section.task
+    if task is None or task == before.name:
+        return config
+    renamed = before.renamed(task)
+    if dropped := [name for name in before.options if name not in renamed.options]:
+        log.warning(
+            "--task %s: the configuration is for %s, whose settings are left out: %s. Set those of "
+            "%s by --set finetuning.task=%s --set finetuning.task.KEY=VALUE.",
+            *(task, before.name, listed(dropped), task, task),
+        )
+    section = section.model_copy(update={"task": renamed})
     return config.model_copy(update={"finetuning": section})
 
 

@@ -165,6 +165,20 @@ def test_settings_of_the_named_task_are_used(labelled: dict[str, str]) -> None:
     assert "scores.csv:3: a score must be from 0 to 1" in message
 
 
+def test_settings_of_another_task_are_left_out_with_a_warning(
+    labelled: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("finetuning: {task: {name: multi_label, separator: ';', threshold: 0.3}}")
+    run("--labelled", labelled["scores"], "--task", "regression", "--config", str(config))
+    dropped = "is for multi_label, whose settings are left out: separator, threshold. Set those of"
+    assert f"--task regression: the configuration {dropped} regression by --set" in caplog.text
+    caplog.clear()
+    config.write_text("finetuning: {task: {name: regression, range: [0, 5]}}")
+    run("--labelled", labelled["scores"], "--task", "regression", "--config", str(config))
+    assert "--task" not in caplog.text
+
+
 def test_options_of_the_other_kind_of_data_are_refused(labelled: dict[str, str]) -> None:
     assert "Give one of --records and --labelled." in run(exit_code=2)
     both = run("--records", "x", "--labelled", labelled["train"], exit_code=2)
