@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from bert_tf.data.tables.table import Table
 
 PROVENANCE_FILE = "provenance.json"
+HELD_OUT_ROLE = "eval"
+"""Of data that a run is measured on, beside that which it is trained on."""
 ORIGIN_FILE = "registry.json"
 """In a model folder that came from the registry: which version of what it is."""
 MAX_PARENTS = 100
@@ -35,7 +37,7 @@ class DataInput:
     """A data set that a run read."""
 
     role: str
-    """`train`, `eval` or the name of a pretraining phase."""
+    """`train`, `HELD_OUT_ROLE` or the name of a pretraining phase."""
     source: str
     """Absolute path, `hub:` name, or `memory`."""
     sha256: str

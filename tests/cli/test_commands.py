@@ -187,6 +187,10 @@ def test_from_scratch_keeps_architecture_and_tokenizer_but_no_weights(work, tmp_
 
 def test_the_same_command_again_reuses_what_is_finished(work):
     before = (work / "encoder" / "model.safetensors").read_bytes()
+    noted = work / "encoder" / "checkpoints" / "settings.json"
+    settings = json.loads(noted.read_text())
+    del settings["eval_data_sha256"]  # as older runs left it
+    noted.write_text(json.dumps(settings))
     run(
         *("pretrain", "--config", str(work / "config.yaml")),
         *("--output-dir", str(work / "encoder")),
@@ -211,15 +215,25 @@ def test_wrong_use_and_failures_have_their_exit_codes(tmp_path, arguments, exit_
     assert message in output
 
 
-def test_a_refused_rerun_leaves_the_result_as_it_was(work):
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "finetuning.training.optimizer.learning_rate=0.5",
+            "optimizer.learning_rate: was 0.01, is 0.5",
+        ),
+        ("finetuning.eval_path={work}/train.tsv", "eval_data_sha256: was "),
+    ],
+)
+def test_a_refused_rerun_leaves_the_result_as_it_was(work, override, message):
     before = {p: p.read_bytes() for p in (work / "classifier").rglob("*") if p.is_file()}
     output = run(
         *("finetune", "--config", str(work / "config.yaml")),
         *("--output-dir", str(work / "classifier")),
-        *("--set", "finetuning.training.optimizer.learning_rate=0.5"),
+        *("--set", override.format(work=work)),
         exit_code=1,
     )
-    assert "optimizer.learning_rate: was 0.01, is 0.5" in output
+    assert message in output
     assert {p: p.read_bytes() for p in before} == before
 
 

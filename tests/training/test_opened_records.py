@@ -11,6 +11,7 @@ from bert_tf.config import Config, MaskingConfig, validate_config
 from bert_tf.data.batches.masked_batches import training_batches
 from bert_tf.data.batches.ranges import RangeError, faults_named
 from bert_tf.data.text.vocabulary import CLS, MASK, PAD, SEP, UNK
+from bert_tf.tracking.provenance import read_provenance
 from bert_tf.training.stages.evaluation import evaluate_model
 from bert_tf.training.stages.pretraining import pretrain
 
@@ -73,6 +74,7 @@ def make_config(folder: Path, **sections: Any) -> Config:
 
 def test_static_records_are_trained_on_and_evaluated(static: Path, tmp_path: Path) -> None:
     metrics = pretrain(make_config(static), tmp_path / "encoder")
+    assert read_provenance(tmp_path / "encoder")["inputs"][1]["source"] == str(static / "heldout-*")
     assert metrics["masked_lm_loss"] > 0
     assert 0.5 <= metrics["next_sentence_majority"] <= 1.0
     evaluation = {
@@ -83,6 +85,9 @@ def test_static_records_are_trained_on_and_evaluated(static: Path, tmp_path: Pat
     again = evaluate_model(make_config(static, evaluation=evaluation), tmp_path / "evaluation")
     assert again["masked_lm_loss"] == pytest.approx(metrics["masked_lm_loss"], rel=1e-5)
     assert again["next_sentence_majority"] == metrics["next_sentence_majority"]
+    other = make_config(static, pretraining={"eval_records": str(static / "heldout-0*")})
+    with pytest.raises(ValueError, match=r"eval_data_sha256: was .*, is "):
+        pretrain(other, tmp_path / "encoder")
 
 
 @pytest.mark.slow

@@ -32,6 +32,8 @@ class PretrainingPhase(Phase):
     """For messages: the key of its settings."""
     records: str
     """Where they are."""
+    eval_records: str | None
+    """Where held-out ones are that do not lie among them."""
     opened: OpenedRecords
     masking: MaskingConfig
 
@@ -113,6 +115,7 @@ def _open_phase(
     return PretrainingPhase(
         name=name,
         records=phase.records,
+        eval_records=phase.eval_records,
         opened=opened,
         masking=masking,
         num_steps=phase.num_train_steps,

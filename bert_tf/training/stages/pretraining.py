@@ -11,7 +11,7 @@ from bert_tf.models.bert import with_stored_architecture, with_vocab_size
 from bert_tf.models.description import ModelDescription, load_description, weights_sha256
 from bert_tf.models.flops import classifier_flops
 from bert_tf.models.folder import load_pretrainer
-from bert_tf.tracking.provenance import records_input
+from bert_tf.tracking.provenance import HELD_OUT_ROLE, DataInput, records_input
 from bert_tf.training.engine.loop import Progress
 from bert_tf.training.engine.objective import PretrainingObjective
 from bert_tf.training.engine.settings import defaults_of
@@ -100,7 +100,7 @@ def _make_stage(config: Config, phases: tuple[PretrainingPhase, ...]) -> Stage:
         settings=_settings(config, phases, description),
         implied_settings=_IMPLIED_SETTINGS,
         shared={"pretraining": _without_paths(config)},
-        inputs=[records_input(phase.name, phase.records) for phase in phases],
+        inputs=_inputs(phases),
         end=end,
         head_flops=classifier_flops(architecture, num_outputs=2) if has_labels else 0.0,
         faults_named=[phase.opened.damage_named() for phase in phases],
@@ -146,6 +146,14 @@ def _without_paths(config: Config) -> dict[str, object]:
     return section.model_dump(mode="json", exclude={*paths, "phases"}) | {
         "phases": [phase.model_dump(mode="json", exclude=paths) for phase in section.phases]
     }
+
+
+def _inputs(phases: Sequence[PretrainingPhase]) -> list[DataInput]:
+    held_out = [phase.eval_records for phase in phases if phase.eval_records is not None]
+    return [
+        *(records_input(phase.name, phase.records) for phase in phases),
+        *(records_input(HELD_OUT_ROLE, path) for path in held_out),
+    ]
 
 
 def _settings(

@@ -23,7 +23,7 @@ from bert_tf.models.objective import Objective
 from bert_tf.system.output_folder import owned_folder
 from bert_tf.system.version import __version__
 from bert_tf.tasks.models import build_model
-from bert_tf.tracking.provenance import DataInput
+from bert_tf.tracking.provenance import HELD_OUT_ROLE, DataInput
 from bert_tf.tracking.reporting import METRICS_FILE, RunLog, logged_metrics, report_run
 from bert_tf.training.engine.checkpoints import newest_step, oldest_step
 from bert_tf.training.engine.evaluation_pass import Rate
@@ -89,6 +89,8 @@ class Stage:
     shared: Mapping[str, Any]
     """What all workers must have beside `settings`: the stage's section without paths."""
     inputs: Sequence[DataInput]
+    """Its provenance names them. A resumed run must share the held-out ones: metrics of two sets
+    would stand in one run."""
     begin: Begin = lambda output_dir: ()
     end: End
     rate: Rate | None = None
@@ -203,10 +205,16 @@ def _bind(
 
     A digest of the settings where the training begins at its first step.
     """
-    settings = {**stage.settings, "precision": dtype_policy(stage.training.precision)}
+    held_out = {
+        "eval_data_sha256": [data.sha256 for data in stage.inputs if data.role == HELD_OUT_ROLE]
+    }
+    precision = {"precision": dtype_policy(stage.training.precision)}
+    settings = {**stage.settings, **held_out, **precision}
     shared = {**settings, **stage.shared, "version": __version__}
     check_same_settings(shared, strategy, worker)
-    bind_settings(output_dir, settings, implied=stage.implied_settings, is_writer=worker.is_chief)
+    # Older runs noted no held-out data: theirs is taken to be the same.
+    implied = {**stage.implied_settings, **held_out}
+    bind_settings(output_dir, settings, implied=implied, is_writer=worker.is_chief)
     content = json.dumps(settings, sort_keys=True, default=str)
     return None if is_resumed else hashlib.sha256(content.encode()).hexdigest()
 
