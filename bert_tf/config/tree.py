@@ -141,8 +141,19 @@ class ExportConfig(Section):
     """Default: the length the model was trained with."""
     top_k: pydantic.PositiveInt = 5
     """Answers of `fill_mask`."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of weights and matrix products. `bfloat16` is for hardware with units for it."""
+    precision: Literal["float32", "bfloat16", "int8"] = "float32"
+    """Of weights and matrix products. `bfloat16` is for hardware with units for it, `int8` for x86
+    processors."""
+    calibration_texts: str | None = None
+    """For `int8`: a file of texts as the model will be asked, one a line, pairs with a tab. The
+    ranges of its numbers are chosen on some of them."""
+    float32_layers: tuple[str, ...] = ()
+    """Products that stay float32 in `int8`, by their names in `assets.extra/quantization.json`."""
+    evaluation_data: str | None = None
+    """A labelled table, its columns as `finetuning` names them: the report then has the metrics of
+    the export, and of float32 beside them."""
+    max_metric_loss: pydantic.NonNegativeFloat = 0.005
+    """How much worse than float32's the task's first metric may be on `evaluation_data`."""
     pad_to_multiple_of: pydantic.PositiveInt = 8
     """The longest text of a batch is padded to such a length: few lengths, few shapes."""
     max_text_bytes: int | None = pydantic.Field(default=None, ge=64)

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from bert_tf.exporting.servability import Check
+from bert_tf.exporting.closeness import Closeness
+from bert_tf.exporting.servability import Answers, Check
 from bert_tf.layers.tensorflow.bfloat16 import units_assumed
 from bert_tf.tasks.base import Task
 from bert_tf.tasks.models import load_model
@@ -24,34 +25,49 @@ def load_for_serving(folder: Path, *, precision: str) -> Iterator[keras.Model]:
     In `bfloat16` weights take half the memory and the products are those of hardware with units
     for them, whatever hardware exports: without such units a server is slower by it. Softmax,
     LayerNorm's statistics and the answers are float32. Padding is not computed where it need not.
+    For `int8` it is a float32 model, whose products `int8.quantize` replaces.
     """
     with units_assumed() if precision == "bfloat16" else contextlib.nullcontext():
-        model = load_model(folder, dtype=precision)
+        model = load_model(folder, dtype="float32" if precision == "int8" else precision)
         model.encoder.skips_padding = True
         yield model
 
 
 def compare_with_float32(
-    exact: Sequence[Mapping[str, np.ndarray]],
-    rounded: Sequence[Mapping[str, np.ndarray]],
+    exact: Sequence[Answers],
+    found: Sequence[Answers],
+    closeness: Closeness,
     *,
     task: Task | None = None,
 ) -> Check:
-    """How far the answers are from those of float32; no fault, but to be known."""
+    """Whether answers are within the precision's bound of those of float32; how many agree."""
+    faults: list[str] = []
     largest = 0.0
     agreements: list[bool] = []
-    for wanted, received in zip(exact, rounded, strict=True):
+    if len(exact) != len(found):
+        faults.append(f"{len(found)} answers to {len(exact)} requests")
+    for number, (wanted, received) in enumerate(zip(exact, found, strict=False)):
         for name, value in wanted.items():
-            if value.dtype.kind == "f" and value.shape == received[name].shape and value.size:
-                largest = max(largest, float(np.abs(value - received[name]).max()))
+            if not closeness.holds(value, received[name]):
+                faults.append(
+                    f"request {number}, output {name}: not float32's to within "
+                    f"{closeness.of_largest:.3g} of its largest number"
+                )
+            elif value.dtype.kind == "f" and value.size:
+                largest = max(largest, _difference(value, received[name]))
         agreements += _agreements(task, wanted, received)
     same = f"; {sum(agreements)} of {len(agreements)} answers agree" if agreements else ""
-    return Check("precision", detail=f"answers differ from float32 by at most {largest:.2g}{same}")
+    detail = f"answers differ from float32's by at most {largest:.2g} of the largest number{same}"
+    return Check("precision", tuple(faults), detail)
 
 
-def _agreements(
-    task: Task | None, exact: Mapping[str, np.ndarray], rounded: Mapping[str, np.ndarray]
-) -> list[bool]:
+def _difference(exact: np.ndarray, found: np.ndarray) -> float:
+    """The largest, by the largest number; of what is no number in both, none."""
+    largest = float(np.nanmax(np.abs(exact), initial=0.0))
+    return float(np.nanmax(np.abs(exact - found), initial=0.0)) / (largest or 1.0)
+
+
+def _agreements(task: Task | None, exact: Answers, rounded: Answers) -> list[bool]:
     """Of each example whether both answers are the same to the task; none of other signatures."""
     if task is None or not task.is_answer(exact):
         return []

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,10 @@ SECONDS_TO_REPLAY = 1800
 _ABSOLUTE_PATH = re.compile(rb"(/[\w.@+-]+){2,}/?|[A-Za-z]:\\.+")
 
 
+Answers = Mapping[str, np.ndarray]
+"""Of one request: outputs by name."""
+
+
 @dataclass(frozen=True)
 class Check:
     """One condition, and what was found."""
@@ -41,6 +45,9 @@ class Check:
     name: str
     faults: tuple[str, ...] = ()
     detail: str = ""
+
+
+Compare = Callable[[Sequence[Answers], Sequence[Answers], Closeness], Check]
 
 
 @dataclass(frozen=True)
@@ -85,16 +92,18 @@ class Report:
 
 def check_servability(
     saved_model_dir: str | Path,
-    expected: Sequence[Mapping[str, np.ndarray]] | None = None,
+    expected: Sequence[Answers] | None = None,
     *,
     batches: Sequence[Batch] = (),
     closeness: Closeness = EXACT,
     serving_version: str = NEWEST,
+    compare: Compare | None = None,
 ) -> Report:
     """Look into the file, then load it in a process of its own and replay its warm-up requests.
 
     Args:
         expected: the model's own answers to the warm-up requests, to compare with.
+        compare: says of expected and received answers whether they are close; default: each number.
         batches: requests to be answered alone and together, see `batching_check`.
         closeness: of answers.
         serving_version: of the TensorFlow Serving that is to take it, such as `2.16`.
@@ -110,7 +119,7 @@ def check_servability(
     num_requests = sum(batch.num_requests for batch in batches)
     answers, of_batches = found[: len(found) - num_requests], found[len(found) - num_requests :]
     if facts and expected is not None:
-        checks.append(_check_answers(expected, answers, closeness))
+        checks.append((compare or same_answers)(expected, answers, closeness))
     if facts and batches:
         checks.append(
             _check_batches(batches, of_batches, closeness, seconds=facts["requests_seconds"])
@@ -226,11 +235,10 @@ def _replay(directory: Path, batches: Sequence[Batch]) -> tuple[Check, list[Any]
     return Check("warm-up", faults, detail), [found[number] for number in sorted(found)], facts
 
 
-def _check_answers(
-    expected: Sequence[Mapping[str, np.ndarray]],
-    found: Sequence[Mapping[str, np.ndarray]],
-    closeness: Closeness,
+def same_answers(
+    expected: Sequence[Answers], found: Sequence[Answers], closeness: Closeness
 ) -> Check:
+    """Whether they are those of the model in memory."""
     faults = []
     largest = 0.0
     if len(expected) != len(found):

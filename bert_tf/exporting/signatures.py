@@ -46,15 +46,21 @@ class ServingModel(tf.Module):
         super().__init__(name="serving_model")
         self.text_inputs = text_inputs
         self.tokenizer = text_inputs.tokenizer
-        self.weights = [weight.value for weight in model.weights]  # tracked, so they are saved
         self.vocabulary = tf.constant(self.tokenizer.vocabulary)
         parts = Parts(model, text_inputs, description, self.vocabulary, top_k)
         common = _of_every_kind(parts)
         task = task_of(description)
         own = BUILDERS[description.kind](parts) if task is None else _of_task(task, parts)
         self.answers = {DEFAULT: common["embed"], **common, **own}
+        self.weights = _variables(self.answers)  # tracked, so they are saved
         declared = {} if task is None else task.signatures(description)
         self.methods = {name: signature.method for name, signature in declared.items()}
+
+
+def _variables(answers: Signatures) -> list[tf.Variable]:
+    """What the signatures read, and nothing else that the model has."""
+    found = {id(it): it for function in answers.values() for it in function.variables}
+    return list(found.values())
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ TEXTS: tuple[bytes, ...] = tuple(
 )
 
 
-def read_texts(path: str | Path) -> list[tuple[bytes, ...]]:
+def read_texts(path: str | Path, *, max_texts: int = MAX_TEXTS) -> list[tuple[bytes, ...]]:
     """A text a line, or two with a tab between them; some, of all lengths, where there are many.
 
     Raises:
@@ -52,7 +52,7 @@ def read_texts(path: str | Path) -> list[tuple[bytes, ...]]:
     lines = sorted(texts - {b""}, key=len)
     if not lines:
         raise ValueError(f"{path}: at least one line must hold a text. Received: none.")
-    chosen = np.unique(np.linspace(0, len(lines) - 1, MAX_TEXTS).round().astype(int))
+    chosen = np.unique(np.linspace(0, len(lines) - 1, max_texts).round().astype(int))
     return [tuple(lines[index].split(b"\t")) for index in chosen]
 
 
@@ -95,12 +95,7 @@ def make_requests(
         texts: texts, or pairs; what a signature of pairs lacks is another of the texts.
         methods: of the signatures that are not asked by Predict.
     """
-    others = [row[0] for row in texts][::-1]
-    rows = [
-        (row[0], row[-1] if len(row) > 1 else other)
-        for row, other in zip(texts, others, strict=True)
-    ]
-    rows.sort(key=lambda row: len(row[0]))
+    rows = sorted(as_pairs(texts), key=lambda row: len(row[0]))
     batches = [rows[:1], rows[len(rows) // 2 :][:1], rows[-1:], rows]
     return [
         WarmupRequest(
@@ -115,6 +110,15 @@ def make_requests(
         )
         for name, function in signatures.items()
         for batch in batches
+    ]
+
+
+def as_pairs(texts: Sequence[tuple[bytes, ...]]) -> list[tuple[bytes, bytes]]:
+    """Each with a second text: its own, or another of the texts."""
+    others = [row[0] for row in texts][::-1]
+    return [
+        (row[0], row[-1] if len(row) > 1 else other)
+        for row, other in zip(texts, others, strict=True)
     ]
 
 

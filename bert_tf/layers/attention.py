@@ -138,9 +138,10 @@ class MultiHeadAttention(keras.layers.Layer):
                 weights = _softmax(scores, attention_mask, factor=factor)  # (B, N, F, T)
                 dropped = self.dropout(ops.cast(weights, self.compute_dtype), training=training)
         context = matmul(dropped, value)  # (B, N, F, H)
+        if layout is not None:
+            return layout.of_heads(context), weights
         context = ops.transpose(context, (0, 2, 1, 3))  # (B, F, N, H)
-        context = ops.reshape(context, (*ops.shape(context)[:2], self.hidden_size))
-        return (context if layout is None else layout.tokens_only(context)), weights
+        return ops.reshape(context, (*ops.shape(context)[:2], self.hidden_size)), weights
 
     @property
     def _factor(self):
@@ -177,7 +178,7 @@ class MultiHeadAttention(keras.layers.Layer):
         if memory is None:
             projected = biased_product(query, self.query_key_value, training=training)
             if layout is not None:
-                projected = layout.padded(projected)
+                return layout.heads(projected, parts=3, num_heads=self.num_heads)
             return self._heads(projected, parts=3)
         kernel = ops.cast(self.query_key_value.kernel, self.compute_dtype)
         bias = ops.cast(self.query_key_value.bias, self.compute_dtype)

@@ -10,6 +10,7 @@ from keras import ops
 from bert_tf.layers.dropout import Dropout
 from bert_tf.layers.normalization import normalize
 from bert_tf.layers.projection import matmul
+from bert_tf.layers.served_form import served_form
 
 
 class BertEmbeddings(keras.layers.Layer):
@@ -92,7 +93,7 @@ class BertEmbeddings(keras.layers.Layer):
                 f"{length}, max_position_embeddings={self.max_position_embeddings}. Shorten "
                 "max_seq_length or raise model.max_position_embeddings."
             )
-        tokens, segments = self.word_embeddings(input_ids), self._segments(segment_ids)
+        tokens, segments = self._tokens(input_ids), self._segments(segment_ids)
         if self.position_embeddings is None:
             embedded = (tokens + segments) * math.sqrt(self.hidden_size)
             embedded += self._sinusoids(input_ids, position_ids)
@@ -100,6 +101,16 @@ class BertEmbeddings(keras.layers.Layer):
             embedded = tokens + self._learned_positions(input_ids, position_ids) + segments
         normal = normalize(embedded, self.layer_norm, training=training)
         return self.dropout(normal, training=training)
+
+    def _tokens(self, input_ids):
+        form = served_form(self.word_embeddings)
+        return self.word_embeddings(input_ids) if form is None else form(input_ids)
+
+    @property
+    def tied_table(self):
+        """What the masked-token head multiplies with: the table, or None of a served form."""
+        form = served_form(self.word_embeddings)
+        return self.word_embeddings.embeddings if form is None else None
 
     def _segments(self, segment_ids):
         # Few rows: a product with one-hot vectors has a far cheaper gradient than a lookup.

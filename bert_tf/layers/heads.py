@@ -5,10 +5,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from bert_tf.layers.activations import activate
+from bert_tf.layers.activations import activated
 from bert_tf.layers.dropout import Dropout
 from bert_tf.layers.normalization import normalize
-from bert_tf.layers.projection import dense, matmul, product
+from bert_tf.layers.projection import dense, matmul
+from bert_tf.layers.served_form import served_form
 
 
 class Pooler(keras.layers.Layer):
@@ -53,7 +54,8 @@ class MaskedLanguageModelHead(keras.layers.Layer):
     dense -> activation -> LayerNorm -> product with the token embedding table -> bias.
 
     Inputs: `sequence_output` (batch, length, hidden); `positions` int32 (batch, predictions);
-    `embedding_table` (vocabulary, hidden), the encoder's own: the weights are tied.
+    `embedding_table` (vocabulary, hidden), the encoder's own: the weights are tied; None where a
+    served form has its own.
     Output: logits (batch, predictions, vocabulary), float32.
 
     Source: Devlin et al. 2019, section 3.1; google-research/bert, run_pretraining.py.
@@ -97,17 +99,22 @@ class MaskedLanguageModelHead(keras.layers.Layer):
 
     def call(self, sequence_output, positions, embedding_table, training=False):
         gathered = gather_positions(sequence_output, positions)  # (batch * predictions, hidden)
-        transformed = activate(*product(gathered, self.dense), self.activation, training=training)
+        transformed = activated(gathered, self.dense, self.activation, training=training)
         transformed = normalize(transformed, self.layer_norm, training=training)
+        logits = self._logits(transformed, embedding_table, training=training)
+        return ops.reshape(logits, (*ops.shape(positions), self._settings["vocab_size"]))
+
+    def _logits(self, transformed, embedding_table, *, training):
+        form = served_form(self)
+        if form is not None:
+            return form(transformed)
         table = ops.cast(embedding_table, self.compute_dtype)
         logits = matmul(transformed, table, transpose_b=True)
         if training and keras.backend.backend() == "tensorflow":
             from bert_tf.layers.tensorflow import fused
 
-            logits = fused.add_bias_in_float32(logits, self.bias)
-        else:
-            logits = ops.cast(logits, "float32") + ops.cast(self.bias, "float32")
-        return ops.reshape(logits, (*ops.shape(positions), self._settings["vocab_size"]))
+            return fused.add_bias_in_float32(logits, self.bias)
+        return ops.cast(logits, "float32") + ops.cast(self.bias, "float32")
 
     def get_config(self):
         return {**super().get_config(), **self._settings}

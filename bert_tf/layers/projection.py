@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from bert_tf.layers.served_form import served_form
+
 
 def dense(
     units: int, *, initializer_range: float, name: str, dtype: Any, activation: Any = None
@@ -24,8 +26,12 @@ def dense(
 def product(x: Any, layer: keras.layers.Dense) -> tuple[Any, Any]:
     """What a built dense layer gives without its bias, and the bias, which the caller adds.
 
-    Both in the layer's compute dtype, as the layer itself has them.
+    Both in the layer's compute dtype, as the layer itself has them. A served form adds the bias
+    itself: then None is left to add.
     """
+    form = served_form(layer)
+    if form is not None:
+        return form(x), None
     kernel = keras.ops.cast(layer.kernel, layer.compute_dtype)
     return matmul(x, kernel), keras.ops.cast(layer.bias, layer.compute_dtype)
 
@@ -44,7 +50,12 @@ def biased_product(x: Any, layer: keras.layers.Dense, *, training: bool) -> Any:
 
 
 def add_bias(x: Any, bias: Any) -> Any:
-    """`x + bias` outside of training, in the form that TensorFlow computes with the product."""
+    """`x + bias` outside of training, in the form that TensorFlow computes with the product.
+
+    `bias`: None where it is in `x`.
+    """
+    if bias is None:
+        return x
     if keras.backend.backend() != "tensorflow":
         return x + bias
     from bert_tf.layers.tensorflow import inference

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from bert_tf.layers.activations import activate
+from bert_tf.layers.activations import activated
 from bert_tf.layers.attention import MultiHeadAttention
 from bert_tf.layers.dropout import Dropout
 from bert_tf.layers.normalization import drop_add_norm, normalize
@@ -122,10 +122,8 @@ class TransformerLayer(keras.layers.Layer):
         asked = hidden
         if self.norm_first:
             asked = normalize(hidden, self.output_layer_norm, training=training)
-        inner = product(asked, self.intermediate)
-        expanded = product(
-            activate(*inner, self.activation, training=training), self.output_projection
-        )
+        inner = activated(asked, self.intermediate, self.activation, training=training)
+        expanded = product(inner, self.output_projection)
         if self.norm_first:
             return hidden + self.output_dropout(add_bias(*expanded), training=training)
         return drop_add_norm(

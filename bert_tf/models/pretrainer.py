@@ -78,7 +78,7 @@ class BertPretrainer(ModelWithEncoder):
             outputs["masked_lm_logits"] = self.masked_lm(
                 encoded["sequence_output"],
                 inputs["masked_lm_positions"],
-                self.encoder.embeddings.word_embeddings.embeddings,
+                self.encoder.embeddings.tied_table,
                 training=training,
             )
         if self.has_next_sentence:

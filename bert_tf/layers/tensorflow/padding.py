@@ -1,6 +1,7 @@
 """Takes padding out of a batch: what is computed token by token need not be computed for it.
 
     (batch, length, width) --tokens_only--> (tokens, width) --padded--> (batch, length, width)
+    (tokens, parts * width) --heads--> (batch, heads, length, size) --of_heads--> (tokens, width)
 
 Dense layers and LayerNorm take most of an encoder's time and see one token at a time; attention
 alone needs rows. Source of the idea: ByteTransformer (Zhai et al. 2023).
@@ -40,6 +41,29 @@ class TokenLayout(NamedTuple):
     def tokens_only(self, x: tf.Tensor) -> tf.Tensor:
         """(batch, length, width) -> (tokens, width)."""
         return tf.gather(tf.reshape(x, [-1, x.shape[-1]]), self.positions)
+
+    def heads(self, x: tf.Tensor, *, parts: int, num_heads: int) -> list[tf.Tensor]:
+        """(tokens, parts * width) -> `parts` times (batch, heads, length, size).
+
+        One lookup of pieces of rows: to pad and then to exchange axes moves all of it twice.
+        """
+        size = x.shape[-1] // (parts * num_heads)
+        pieces = tf.reshape(tf.range(parts * num_heads), [parts, 1, num_heads, 1])
+        rows = tf.reshape(self.rows, tf.shape(self.mask))
+        # (batch, 1, length) and (parts, 1, heads, 1) -> (parts, batch, heads, length)
+        places = rows[:, tf.newaxis] * (parts * num_heads) + pieces
+        found = tf.gather(tf.reshape(x, [-1, size]), places)
+        # Along the first axis: a part is a piece of memory, and nothing is copied.
+        return [tf.squeeze(part, 0) for part in tf.split(found, parts, axis=0)]
+
+    def of_heads(self, x: tf.Tensor) -> tf.Tensor:
+        """(batch, heads, length, size) -> (tokens, heads * size)."""
+        num_heads, size = x.shape[1], x.shape[3]
+        length = tf.shape(self.mask)[1]
+        row, place = self.positions // length, self.positions % length
+        first = row * (num_heads * length) + place
+        places = first[:, tf.newaxis] + tf.range(num_heads) * length
+        return tf.reshape(tf.gather(tf.reshape(x, [-1, size]), places), [-1, num_heads * size])
 
     def padded(self, x: tf.Tensor) -> tf.Tensor:
         """(tokens, width) -> (batch, length, width); padding holds the values of some token."""
