@@ -44,7 +44,7 @@ EXACT = Closeness()
 """float32."""
 ROUNDED = Closeness(of_largest=1 / 8, compares_texts=False)
 """bfloat16, which has 8 bits, and loses some in each product; where, is the processor's choice."""
-QUANTIZED = Closeness(of_largest=1 / 3, compares_texts=False)
+QUANTIZED = Closeness(of_largest=1 / 2, compares_texts=False)
 """int8: a number between two steps is rounded to either by the least difference before."""
 CLOSENESS = {"float32": EXACT, "bfloat16": ROUNDED, "int8": QUANTIZED}
 """By `export.precision`: of answers to float32's, and of a row alone to itself in a batch."""

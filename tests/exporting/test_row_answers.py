@@ -9,6 +9,7 @@ import tensorflow as tf
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.exporting.batching_check import make_batches
 from bert_tf.exporting.hostile_rows import TEXTS, examples, hostile_request
+from bert_tf.exporting.int8 import quantize
 from bert_tf.exporting.servability import check_file
 from bert_tf.exporting.serving_ops import missing_in_older
 from bert_tf.exporting.signatures import ServingModel
@@ -44,8 +45,9 @@ def description_of(name):
 def serving_models():
     made = {}
 
-    def make(name, dtype="float32"):
-        if (name, dtype) not in made:
+    def make(name, precision="float32"):
+        dtype = "float32" if precision == "int8" else precision
+        if (name, precision) not in made:
             description = description_of(name)
             tokenizer = Tokenizer(
                 VOCABULARY, lower_case=False, strip_accents=False, unicode_normalization="NFC"
@@ -57,11 +59,20 @@ def serving_models():
                 if weight.name == "bias":  # zeros, by which padding would look like a zero
                     weight.assign(np.linspace(0.2, 0.8, weight.shape.num_elements()))
             rounds = dtype == "bfloat16"
+            if precision == "int8":
+                quantize(model, [calibration_inputs(texts, description)])
             with units_assumed() if rounds else contextlib.nullcontext():  # as an export does
-                made[name, dtype] = ServingModel(model, texts, description, top_k=3)
-        return made[name, dtype]
+                made[name, precision] = ServingModel(model, texts, description, top_k=3)
+        return made[name, precision]
 
     return make
+
+
+def calibration_inputs(texts, description):
+    inputs = texts(tf.constant(["good film", "the 한글 좋아요 .", "bad " * 20]))
+    if description.kind == "pretraining":
+        inputs["masked_lm_positions"] = tf.ones_like(inputs["input_ids"][:, :2])
+    return inputs
 
 
 def ask(model, name, arguments):
@@ -113,6 +124,7 @@ def test_every_signature_answers_alone_as_in_a_batch_with_hostile_rows(serving_m
     [
         *((kind, "float32") for kind in KINDS),
         *((kind, "bfloat16") for kind in ("regression", "encoder", "token_classification")),
+        *((kind, "int8") for kind in ("regression", "pretraining")),
     ],
 )
 def test_no_row_has_no_answer(serving_models, kind, dtype):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.layers.activations import ACTIVATIONS, activate
+from bert_tf.layers.activations import ACTIVATIONS, activated
+from bert_tf.layers.projection import dense
 
 X = np.linspace(-6, 6, 241, dtype=np.float32)
 
@@ -24,12 +25,14 @@ def test_fused_gelu_equals_autodiff_in_value_and_gradient(dtype, tolerance):
     for training in (True, False):
         # The unfused one in float32: the truth for both types.
         x = tf.cast(tf.cast(X, dtype), dtype if training else tf.float32)
+        layer = dense(1, initializer_range=0.02, name="dense", dtype=x.dtype.name)
+        layer.build((None, 1))
+        layer.kernel.assign([[1.0]])
+        layer.bias.assign([0.25])
         with tf.GradientTape() as tape:
             tape.watch(x)
-            bias = tf.cast(tf.constant([0.25]), x.dtype)
-            tape.watch(bias)
-            y = activate(x[:, tf.newaxis], bias, "gelu", training=training)
-        results.append((y, *tape.gradient(y, [x, bias])))
+            y = activated(x[:, tf.newaxis], layer, "gelu", training=training)
+        results.append((y, *tape.gradient(y, [x, layer.bias.value])))
     (fused, *gradients), (plain, *expected) = results
     assert fused.dtype == dtype
     for ours, theirs in zip((fused, gradients[0]), (plain, expected[0]), strict=True):
