@@ -1,20 +1,23 @@
 """One classifier, as every server of the serving benchmark wants it.
 
-    a Hugging Face folder -> our SavedModels, keras-nlp's SavedModel, `model.onnx`
+    a Hugging Face folder -> our SavedModels, keras-nlp's SavedModel, models of ONNX and OpenVINO
 
-The classifier is random but for the encoder of MiniLM where that is asked for: time does not depend
-on weights, and equal weights let the answers be compared.
+The classifier is random but for the encoder of MiniLM where that is asked for, or one that was
+fine-tuned: time does not depend on weights, and equal weights let the answers be compared. What
+int8 models need to know of texts they are told of the same ones.
 """
 
 import json
 import shutil
+import tempfile
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
-from benchmarks.serving_peers import ONNX_FILE
+from benchmarks.serving_peers import ONNX_FILE, ONNX_INT8_FILE, OPENVINO_INT8_FILE, encoder
 from bert_tf.config import Config, ExportConfig
 from bert_tf.conversion.convert import convert_checkpoint
 from bert_tf.exporting.saved_model import export_model
@@ -23,15 +26,25 @@ from bert_tf.models.description import DESCRIPTION_FILE
 NUM_CLASSES = 2
 
 
-def make_hugging_face(folder: Path, *, size: str, max_length: int) -> Path:
-    """A classifier with the vocabulary of MiniLM, of its size (`minilm`) or BERT-base's."""
+def make_hugging_face(
+    folder: Path, *, size: str, max_length: int, model: Path | None = None
+) -> Path:
+    """A classifier with the vocabulary of MiniLM, of its size (`minilm`) or BERT-base's.
+
+    `model`: our folder of a classifier that was fine-tuned from MiniLM; it is taken then.
+    """
     import torch
     from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification
 
     torch.manual_seed(0)
     published = _minilm_folder()
-    if size == "minilm":
-        model = BertForSequenceClassification.from_pretrained(published, num_labels=NUM_CLASSES)
+    if model is not None:
+        with tempfile.TemporaryDirectory() as scratch:
+            converted = Path(scratch) / "model"
+            convert_checkpoint(model, converted, target_format="huggingface")
+            network = BertForSequenceClassification.from_pretrained(converted)
+    elif size == "minilm":
+        network = BertForSequenceClassification.from_pretrained(published, num_labels=NUM_CLASSES)
     else:
         config = AutoConfig.from_pretrained(
             published,
@@ -41,12 +54,12 @@ def make_hugging_face(folder: Path, *, size: str, max_length: int) -> Path:
             num_attention_heads=12,
             intermediate_size=3072,
         )
-        model = BertForSequenceClassification(config)
-    model.save_pretrained(folder)
+        network = BertForSequenceClassification(config)
+    network.save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(published)
     tokenizer.model_max_length = max_length
     tokenizer.save_pretrained(folder)
-    _export_onnx(model.eval(), tokenizer, folder)
+    _export_onnx(network.eval(), tokenizer, folder)
     return folder
 
 
@@ -74,12 +87,37 @@ def _export_onnx(model: Any, tokenizer: Any, folder: Path) -> None:
     )
 
 
-def make_ours(source: Path, folder: Path, *, precision: str, max_length: int) -> Path:
+def make_int8_peers(folder: Path, texts: Sequence[str], *, max_length: int) -> None:
+    """ONNX Runtime's dynamic quantisation, and OpenVINO's with ranges of the texts (NNCF)."""
+    if (folder / OPENVINO_INT8_FILE).exists():
+        return
+    import nncf
+    import openvino
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantize_dynamic(folder / ONNX_FILE, folder / ONNX_INT8_FILE, weight_type=QuantType.QInt8)
+    encode = encoder(folder, max_length, tensors="np")
+    calibration = nncf.Dataset([dict(encode([text])) for text in texts])
+    model = openvino.Core().read_model(folder / ONNX_FILE)
+    quantized = nncf.quantize(
+        model, calibration, subset_size=len(texts), model_type=nncf.ModelType.TRANSFORMER
+    )
+    openvino.save_model(quantized, folder / OPENVINO_INT8_FILE)
+
+
+def make_ours(
+    source: Path, folder: Path, *, precision: str, max_length: int, texts: Sequence[str]
+) -> Path:
     """`bert-tf convert` and `bert-tf export`; returns BASE, with version 1 in it."""
     if not (folder / "model").exists():
         convert_checkpoint(source, folder / "model")
+    lines = folder / "calibration.txt"
+    lines.write_text("\n".join(texts), encoding="utf-8")
     export = ExportConfig(
-        model=str(folder / "model"), precision=precision, max_seq_length=max_length
+        model=str(folder / "model"),
+        precision=precision,
+        max_seq_length=max_length,
+        calibration_texts=str(lines),
     )
     base = folder / precision
     if not base.exists():

@@ -1,11 +1,12 @@
-"""A PyTorch or an ONNX Runtime model behind TensorFlow Serving's predict path, for comparison.
+"""A model on PyTorch, ONNX Runtime or OpenVINO behind TensorFlow Serving's predict path.
 
-    python -m benchmarks.serving_peers --runtime onnx --model DIR --port 0
+    python -m benchmarks.serving_peers --runtime onnx-int8 --model DIR --port 0
 
-In: a Hugging Face folder with a classifier; for ONNX Runtime also `model.onnx` in it. Out: a REST
-server that prints its port. Texts are tokenized by the folder's own fast tokenizer and padded to
-the longest of a batch. Requests that wait together run together, as in the local server: the model
-takes what is there as soon as it is free.
+In: a Hugging Face folder with a classifier; for ONNX Runtime and OpenVINO also `model.onnx`,
+`model.int8.onnx` and `model.int8.xml` in it. Out: a REST server that prints its port. Texts are
+tokenized by the folder's own fast tokenizer and padded to the longest of a batch. Requests that
+wait together run together, as in the local server: the model takes what is there as soon as it is
+free.
 """
 
 import argparse
@@ -25,6 +26,8 @@ from starlette.routing import Route
 
 MAX_BATCH_SIZE = 32
 ONNX_FILE = "model.onnx"
+ONNX_INT8_FILE = "model.int8.onnx"
+OPENVINO_INT8_FILE = "model.int8.xml"
 Answer = Callable[[Sequence[str]], np.ndarray]
 """Texts to probabilities (texts, classes)."""
 
@@ -57,7 +60,7 @@ def torch_answer(precision: str) -> Callable[[Path, int], Answer]:
         model = AutoModelForSequenceClassification.from_pretrained(
             folder, dtype=getattr(torch, precision)
         ).eval()
-        encode = _encoder(folder, max_length, tensors="pt")
+        encode = encoder(folder, max_length, tensors="pt")
 
         def answer(texts: Sequence[str]) -> np.ndarray:
             with torch.inference_mode():
@@ -70,32 +73,54 @@ def torch_answer(precision: str) -> Callable[[Path, int], Answer]:
     return make
 
 
-def onnx_answer(folder: Path, max_length: int) -> Answer:
+def onnx_answer(file_name: str) -> Callable[[Path, int], Answer]:
     """The same weights on ONNX Runtime, with its own optimisations of the graph."""
-    import onnxruntime
 
-    session = onnxruntime.InferenceSession(
-        str(folder / ONNX_FILE), providers=["CPUExecutionProvider"]
-    )
-    encode = _encoder(folder, max_length, tensors="np")
+    def make(folder: Path, max_length: int) -> Answer:
+        import onnxruntime
 
-    def answer(texts: Sequence[str]) -> np.ndarray:
-        (logits,) = session.run(None, dict(encode(texts)))
-        exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        probabilities: np.ndarray = exponents / exponents.sum(axis=-1, keepdims=True)
-        return probabilities
+        session = onnxruntime.InferenceSession(
+            str(folder / file_name), providers=["CPUExecutionProvider"]
+        )
+        encode = encoder(folder, max_length, tensors="np")
+        return lambda texts: _softmax(session.run(None, dict(encode(texts)))[0])
 
-    return answer
+    return make
+
+
+def openvino_answer(file_name: str, precision: str) -> Callable[[Path, int], Answer]:
+    """The same weights on OpenVINO, set to be asked one batch at a time."""
+
+    def make(folder: Path, max_length: int) -> Answer:
+        import openvino
+
+        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+        model = openvino.Core().compile_model(str(folder / file_name), "CPU", settings)
+        encode = encoder(folder, max_length, tensors="np")
+        return lambda texts: _softmax(model(dict(encode(texts)))[0])
+
+    return make
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    probabilities: np.ndarray = exponents / exponents.sum(axis=-1, keepdims=True)
+    return probabilities
 
 
 RUNTIMES: dict[str, Callable[[Path, int], Answer]] = {
     "torch-float32": torch_answer("float32"),
     "torch-bfloat16": torch_answer("bfloat16"),
-    "onnx": onnx_answer,
+    "onnx-float32": onnx_answer(ONNX_FILE),
+    "onnx-int8": onnx_answer(ONNX_INT8_FILE),
+    "openvino-float32": openvino_answer(ONNX_FILE, "f32"),
+    "openvino-bfloat16": openvino_answer(ONNX_FILE, "bf16"),
+    "openvino-int8": openvino_answer(OPENVINO_INT8_FILE, "f32"),
 }
 
 
-def _encoder(folder: Path, max_length: int, *, tensors: str) -> Callable[[Sequence[str]], Any]:
+def encoder(folder: Path, max_length: int, *, tensors: str) -> Callable[[Sequence[str]], Any]:
+    """What tokenizes texts for a model, padded to the longest of them."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder)

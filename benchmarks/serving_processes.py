@@ -29,6 +29,9 @@ class Server:
     """Seconds of each request of one client."""
     together: list[float] = field(default_factory=list)
     """Seconds of each request of many clients."""
+    classes: list[int] = field(default_factory=list)
+    """Of labelled texts."""
+    is_right: list[bool] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     """Texts a second of many clients, a number a round."""
 

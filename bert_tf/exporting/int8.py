@@ -31,9 +31,9 @@ QUANTIZATION_FILE = "quantization.json"
 """In an export's `assets.extra`: products, and what each loses."""
 WORD_EMBEDDINGS = "word_embeddings"
 MASKED_LM = "masked_lm"
-_CLIPPED = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
+_CLIPPED = (1.0, 0.9, 0.8, 0.65, 0.5)
 """Shares of the range of an input that are tried as its range."""
-_LARGEST_SAMPLE = 512
+_LARGEST_SAMPLE = 256
 _LEAST_WIDTH = 0.01
 _WORTH_SMOOTHING = 0.8
 

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.exporting.example_texts import texts_of_examples
+from bert_tf.exporting.length_groups import by_length
 from bert_tf.exporting.row_status import OK, STATUS, blanked, first_fault, not_a_number
 from bert_tf.exporting.texts import TextInputs
 from bert_tf.exporting.token_rows import TokenRowChecker
@@ -211,7 +212,7 @@ BUILDERS: dict[str, Callable[[Parts], Signatures]] = {
 def _shared(function: Callable) -> Any:
     """A function of the encoder's inputs that several signatures call: one graph for all."""
     return tf.function(
-        function,
+        by_length(function),
         autograph=False,
         input_signature=[
             {name: tf.TensorSpec([None, None], tf.int32, name=name) for name in ENCODER_INPUTS}

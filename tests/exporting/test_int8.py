@@ -7,9 +7,11 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.exporting.accuracy import check_metrics
+from bert_tf.exporting.closeness import ROUNDED
 from bert_tf.exporting.graph_ops import GraphOps
 from bert_tf.exporting.int8 import quantize
 from bert_tf.exporting.loading import read_graph
+from bert_tf.exporting.precision import compare_with_float32
 from bert_tf.exporting.predict import predict_texts
 from bert_tf.exporting.servability import REPORT_FILE
 from bert_tf.metrics.classification import ACCURACY
@@ -107,6 +109,17 @@ def test_an_export_that_loses_too_much_is_refused():
     assert not check({key: 0.895}, {key: 0.9}).faults
     assert not check({key: 0.95}, {key: 0.9}).faults
     assert check({key: 0.6}, None).detail == "of 100 examples: accuracy 0.6000"
+
+
+def test_answers_beyond_the_bound_of_a_precision_are_faults():
+    exact = [{"score": np.array([0.5, -2.0], np.float32), "label": np.array([b"a", b"b"])}]
+    near = [{"score": exact[0]["score"] + 0.2, "label": np.array([b"a", b"a"])}]
+    check = compare_with_float32(exact, near, ROUNDED)
+    assert not check.faults
+    assert "at most 0.1 of the largest number" in check.detail
+    far = [{"score": exact[0]["score"] + 0.3, "label": exact[0]["label"]}]
+    assert "not float32's to within 0.125" in compare_with_float32(exact, far, ROUNDED).faults[0]
+    assert "0 answers to 1 requests" in compare_with_float32(exact, [], ROUNDED).faults
 
 
 def test_an_unknown_layer_is_refused_with_the_nearest():

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from bert_tf.cli.main import main
 from bert_tf.config import Config
-from bert_tf.exporting import saved_model, servability
+from bert_tf.exporting import export_checks, servability
 from bert_tf.exporting.saved_model import export_model
 from bert_tf.exporting.servability import PROGRAM, REPORT_FILE, check_file, check_servability
 from bert_tf.exporting.serving_ops import (
@@ -92,7 +92,7 @@ def test_the_requests_are_of_every_signature_and_several_lengths(tmp_path):
 
 
 def test_answers_other_than_in_memory_are_not_published(tmp_path, monkeypatch):
-    real = saved_model.answers_of
+    real = export_checks.answers_of
 
     def other(model, requests):
         answers = real(model, requests)
@@ -101,7 +101,7 @@ def test_answers_other_than_in_memory_are_not_published(tmp_path, monkeypatch):
         }
         return answers
 
-    monkeypatch.setattr(saved_model, "answers_of", other)
+    monkeypatch.setattr(export_checks, "answers_of", other)
     folder = make_folder(tmp_path / "model", kind="encoder")
     with pytest.raises(ValueError, match=r"other values than in memory(?s:.*)is not published"):
         export(folder, tmp_path / "base", check=True)

@@ -105,11 +105,11 @@ class Int8Product(tf.Module):
     def __call__(self, x: tf.Tensor, *, activation: str | None = None) -> tf.Tensor:
         """In a graph only. Raises KeyError for an activation that has no kernel."""
         rows = tf.reshape(x, [-1, x.shape[-1]])
-        steps = tf.quantization.quantize(
-            rows if self.factors is None else rows * self.factors,
-            self.limits.low,
-            self.limits.high,
-            tf.quint8,
+        steps = tf.raw_ops.QuantizeV2(
+            input=rows if self.factors is None else rows * self.factors,
+            min_range=self.limits.low,
+            max_range=self.limits.high,
+            T=tf.quint8,
             mode="MIN_FIRST",
         ).output
         product = _quantized_matmul(
