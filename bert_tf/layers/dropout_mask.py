@@ -23,7 +23,7 @@ def dropout_mask(shape: Any, seed: Any, *, rate: float, scale: float) -> Any:
 
 
 def is_kept(places: Any, keys: Any, *, rate: float) -> Any:
-    """Whether the units at these places, flat and uint32, are kept; `keys` are the seed's halves."""
+    """Whether units are kept, by their flat places and the halves of the seed, all uint32."""
     bits = _mix(_mix(places ^ keys[0]) ^ keys[1])
     return bits >= _uint32(min(round(rate * 2**32), 2**32 - 1))
 

@@ -14,7 +14,7 @@ import jax
 import keras
 from jax import numpy as jnp
 
-from bert_tf.layers.jax import attention_kernels
+from bert_tf.layers.jax import attention_calls
 from bert_tf.layers.jax.attention_kernels import Blocks, Problem
 
 HEAD_SIZES = (16, 32, 64, 128)
@@ -73,7 +73,8 @@ def attend(
     """
     num_asking, num_answering = projected[0].shape[1], projected[-1].shape[1]
     width = projected[-1].shape[-1] // (3 if len(projected) == 1 else 2)
-    blocks = _blocks(num_asking, num_answering)
+    itemsize = projected[0].dtype.itemsize
+    blocks = _blocks(num_asking, num_answering, width // num_heads, itemsize)
     asking_step = max(each.asking for each in blocks)
     answering_step = max(each.answering for each in blocks)
     if len(projected) == 1:
@@ -114,7 +115,7 @@ def _attend(arrays, mask, seed, problem, blocks):
 
 
 def _forward(arrays, mask, seed, problem, blocks):
-    context, row = attention_kernels.forward(
+    context, row = attention_calls.forward(
         arrays[0], arrays[-1], mask, seed, problem, blocks.forward
     )
     return context, (arrays, mask, seed, context, row)
@@ -125,18 +126,23 @@ def _backward(problem, blocks, kept, gradient):
     delta = jnp.sum(context.astype("float32") * gradient.astype("float32"), axis=-1)  # (B, F, N)
     delta = jnp.swapaxes(delta, 1, 2) / problem.scale
     given = (arrays[0], arrays[-1], mask, seed, (gradient, row, delta), problem)
-    of_answering = attention_kernels.backward_answering(*given, blocks.answering)
+    of_answering = attention_calls.backward_answering(*given, blocks.answering)
     if len(arrays) == 1:
-        of_all = attention_kernels.backward_asking(*given, blocks.asking, into=of_answering)
+        of_all = attention_calls.backward_asking(*given, blocks.asking, into=of_answering)
         return (of_all,), None, None
-    of_asking = attention_kernels.backward_asking(*given, blocks.asking)
+    of_asking = attention_calls.backward_asking(*given, blocks.asking)
     return (of_asking, of_answering), None, None
 
 
 _attend.defvjp(_forward, _backward)
 
 
-def _blocks(num_asking, num_answering):
+def _blocks(num_asking, num_answering, head_size, itemsize):
+    """Blocks that fit the 99 KiB of shared memory of the least of these GPUs, and its registers.
+
+    A program keeps a block of its own side; those of the other side stream past it.
+    """
+
     def fitted(asking, answering, num_warps):
         return Blocks(
             asking=_smaller(asking, num_asking),
@@ -145,7 +151,11 @@ def _blocks(num_asking, num_answering):
             num_stages=2,
         )
 
-    return _BlocksOfAll(fitted(128, 64, 8), fitted(64, 64, 4), fitted(64, 64, 4))
+    if itemsize == 2 and head_size <= 64:
+        return _BlocksOfAll(fitted(128, 64, 8), fitted(64, 64, 4), fitted(64, 64, 4))
+    if itemsize == 2:
+        return _BlocksOfAll(fitted(128, 32, 8), fitted(32, 64, 4), fitted(64, 32, 4))
+    return _BlocksOfAll(fitted(64, 32, 4), fitted(32, 32, 4), fitted(32, 32, 4))
 
 
 def _smaller(block, length):
@@ -163,7 +173,9 @@ def _fitted_mask(mask, num_answering, asking_step, answering_step):
     """int8, (B or 1, N or 1, F or 1, T), F and T in whole blocks."""
     mask = jnp.reshape(mask, (1,) * (4 - mask.ndim) + mask.shape)
     mask = jnp.broadcast_to(mask, (*mask.shape[:3], num_answering)).astype("int8")
-    return _filled(mask, {3: answering_step} if mask.shape[2] == 1 else {2: asking_step, 3: answering_step})
+    return _filled(
+        mask, {3: answering_step} if mask.shape[2] == 1 else {2: asking_step, 3: answering_step}
+    )
 
 
 def _filled(x, steps):
