@@ -11,18 +11,19 @@ jax-cuda12-plugin and jax-cuda12-pjrt, with nvidia-cuda-nvcc-cu12's `ptxas` on t
 """
 
 import argparse
+import importlib.metadata
 import math
 import re
+from datetime import UTC, datetime
 
 import jax
-import keras
 from jax import numpy as jnp
 from jax.experimental import topologies
 
 from benchmarks.jax_step import initial_state, make_model, make_step
 from benchmarks.workload import POLICIES, make_batch
 from bert_tf.config import ModelConfig, OptimizerConfig
-from bert_tf.layers.jax.attention import attention_kernel
+from bert_tf.layers.jax.attention import Use, attention_kernel
 
 # XLA's description of the device, as it writes it for a real one.
 H200 = """
@@ -60,11 +61,13 @@ INSTRUCTION = re.compile(r"\s+(?:ROOT )?%([\w.-]+) = (\(.*?\)|\S+) ([\w-]+)\((.*
 def main() -> None:
     """Compile both and print a Markdown table."""
     arguments = _parse()
-    print(f"{arguments.precision}; jax {jax.__version__}, keras {keras.__version__}\n")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("jax", "keras"))
+    print(f"{arguments.precision}; {versions}; {datetime.now(UTC):%Y-%m-%d}\n")
     print("| model | batch | attention | kernels | memory of a step, GiB | read and written, GB |")
     print("|---" * 6 + "|")
-    for attention, use in (("plain", "never"), ("one kernel", "always")):
-        with attention_kernel(use):  # type: ignore[arg-type]
+    sides: dict[str, Use] = {"plain": "never", "one kernel": "always"}
+    for attention, use in sides.items():
+        with attention_kernel(use):
             compiled = _compile(arguments)
         memory = compiled.memory_analysis()
         size = memory.argument_size_in_bytes + memory.output_size_in_bytes

@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax import numpy as jnp
+from jax.extend import core as jax_core
 
 from benchmarks.jax_step import initial_state, make_loss, make_model
 from bert_tf.config import ModelConfig
@@ -149,7 +150,7 @@ def equations_outside_of_kernels(jaxpr: Any) -> Iterator[Any]:
     for equation in jaxpr.eqns:
         yield equation
         if equation.primitive.name != "pallas_call":
-            for inner in jax.core.jaxprs_in_params(equation.params):
+            for inner in jax_core.jaxprs_in_params(equation.params):
                 yield from equations_outside_of_kernels(inner)
 
 
@@ -165,7 +166,7 @@ def model_gradients(
     rng = np.random.default_rng(0)
     for variable in model.trainable_variables:
         centre = 1.0 if variable.path.endswith("gamma") else 0.0
-        variable.assign(rng.normal(centre, 0.3, variable.shape))
+        variable.assign(rng.normal(centre, 0.1, variable.shape))
     with attention_kernel(use):
         compute = jax.jit(jax.value_and_grad(make_loss(model)))
         loss, gradients = compute(initial_state(model).weights, batch, SEED)
