@@ -1,12 +1,17 @@
 """How long is one pretraining step on Keras' JAX backend, and how much of the machine does it use?
 
     python -m benchmarks.jax_step [--size base --batch-size 256 --precision bfloat16] [--peers]
+        [--attention both]
 
 Needs the layers of this package, keras, jax, numpy, ml_dtypes, pydantic and pyyaml, but not
 TensorFlow. A whole step (forward with dropout 0.1, both losses, backward, clipping by the global
 norm, AdamW) on one random batch, compiled as one program, its buffers donated; the median over
 rounds of several steps. A large matrix product of the same type takes turns with it: what the
 machine gives. Both are at jax's default precision, which for float32 may be less on a GPU.
+
+Attention is one kernel on a GPU. `--attention plain` is the step without it, `--attention both` a
+row of the table for either, which take turns. The memory of a step is the compiled program's:
+weights, moments, batch, and what is kept in between.
 
 MFU (model FLOPs utilisation) is the rate of the model's own arithmetic, counted as in
 `bert_tf.models.flops`, as a share of the matrix product's.
@@ -31,11 +36,18 @@ from benchmarks.machine import describe_machine
 from benchmarks.workload import POLICIES, make_batch, model_flops
 from bert_tf.config import ModelConfig, OptimizerConfig
 from bert_tf.layers.dropout import dropout_seed
+from bert_tf.layers.jax.attention import Use, attention_kernel, takes_kernel
 from bert_tf.models.pretrainer import BertPretrainer
 
 MATRIX_PRODUCTS = 8  # one after another, so that starting them costs nothing
 # Google's own guard against a batch without predictions (run_pretraining.py).
 EMPTY_GUARD = 1e-5
+
+USES: dict[str, tuple[Use, ...]] = {
+    "kernel": ("on_gpu",),
+    "plain": ("never",),
+    "both": ("on_gpu", "never"),
+}
 
 Batch = Mapping[str, Any]
 
@@ -49,35 +61,46 @@ class State(NamedTuple):
     num_updates: jax.Array
 
 
+class Program(NamedTuple):
+    """A compiled step of ours."""
+
+    attention: str
+    run: Callable[[int], jax.Array]  # takes so many steps, gives the last loss
+    gibibytes: float  # arguments, results and what is between them
+    first: float  # seconds to compile it and take a step
+
+
 def main() -> None:
-    """Time step and matrix product in turn and print a Markdown table."""
+    """Time steps and matrix product in turn and print a Markdown table."""
     arguments = _parse()
     config = ModelConfig(size=arguments.size, vocab_size=30522)
     batch = make_batch(config, batch_size=arguments.batch_size, length=arguments.length, seed=0)
-    run_steps = _steps_runner(config, batch, arguments)
+    uses: tuple[Use, ...] = USES[arguments.attention]
+    programs = [_program(config, batch, arguments, use) for use in uses]
     multiply, matrix_flops = _matrix_product(arguments)
-    first = _time(run_steps, 1)
     _time(multiply)
     peers = _peers(config, batch, arguments) if arguments.peers else {}
-    steps, products = [], []
+    steps: list[list[float]] = [[] for _ in programs]
+    products: list[float] = []
     of_peers: dict[str, list[float]] = {name: [] for name in peers}
     for _ in range(arguments.rounds):
-        steps.append(_time(run_steps, arguments.steps) / arguments.steps)
+        for program, times in zip(programs, steps, strict=True):
+            times.append(_time(program.run, arguments.steps) / arguments.steps)
         products.append(_time(multiply))
         for name, run_peer in peers.items():
             of_peers[name].append(_time(run_peer, arguments.steps) / arguments.steps)
-    _print(
-        arguments,
-        seconds=statistics.median(steps),
-        first=first,
-        flops=model_flops(config, batch),
-        matrix_rate=matrix_flops / statistics.median(products),
-    )
+    medians = [statistics.median(times) for times in steps]
+    matrix_rate = matrix_flops / statistics.median(products)
+    _print_table(arguments, programs, medians, model_flops(config, batch), matrix_rate)
     for name, times in of_peers.items():
         peer = statistics.median(times)
+        faster = ", ".join(
+            f"{peer / seconds:.2f} ({program.attention})"
+            for program, seconds in zip(programs, medians, strict=True)
+        )
         print(
             f"{name}: {peer:.4f} s a step, {arguments.batch_size / peer:,.1f} sequences/s; ours is "
-            f"{peer / statistics.median(steps):.2f} times as fast"
+            f"so many times as fast: {faster}"
         )
 
 
@@ -187,22 +210,29 @@ def _mean_loss(logits: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.
     return jnp.sum(losses * weights) / (jnp.sum(weights) + EMPTY_GUARD)
 
 
-def _steps_runner(
-    config: ModelConfig, batch: Batch, arguments: argparse.Namespace
-) -> Callable[[int], jax.Array]:
-    """A function that takes so many steps and gives the loss of the last."""
+def _program(config: ModelConfig, batch: Batch, arguments: argparse.Namespace, use: Use) -> Program:
+    """A step whose attention is that of `use`, compiled, and taken once."""
     keras.utils.set_random_seed(0)
     model = make_model(config, precision=arguments.precision, rematerialize=arguments.rematerialize)
     step, state = make_step(model, OptimizerConfig()), initial_state(model)
     batch = jax.device_put(dict(batch))
+    head_size = config.hidden_size // config.num_attention_heads
+    started_at = time.perf_counter()
+    with attention_kernel(use):
+        attention = "one kernel" if takes_kernel(head_size=head_size) else "plain"
+        compiled = step.lower(state, batch, jnp.zeros(2, jnp.int32)).compile()
 
     def run(num_steps: int) -> jax.Array:
         nonlocal state
         for _ in range(num_steps):
-            state, loss = step(state, batch, jnp.stack([0, state.num_updates]))
+            state, loss = compiled(state, batch, jnp.stack([0, state.num_updates]))
         return jax.block_until_ready((state, loss))[1]
 
-    return run
+    run(1)
+    memory = compiled.memory_analysis()
+    size = memory.argument_size_in_bytes + memory.output_size_in_bytes
+    size += memory.temp_size_in_bytes - memory.alias_size_in_bytes
+    return Program(attention, run, size / 2**30, time.perf_counter() - started_at)
 
 
 def _matrix_product(arguments: argparse.Namespace) -> tuple[Callable[[], jax.Array], int]:
@@ -226,36 +256,35 @@ def _time(run: Callable[..., Any], *arguments: Any) -> float:
     return time.perf_counter() - started_at
 
 
-def _print(
+def _print_table(
     arguments: argparse.Namespace,
-    *,
-    seconds: float,
-    first: float,
+    programs: list[Program],
+    medians: list[float],
     flops: int,
     matrix_rate: float,
 ) -> None:
     device = jax.devices()[0]
-    peak = (device.memory_stats() or {}).get("peak_bytes_in_use")
-    sequences = arguments.batch_size / seconds
     print(
         f"{arguments.precision}, median of {arguments.rounds} rounds of {arguments.steps} steps; "
         f"{device.device_kind} ({device.platform}), {describe_machine()}; jax {jax.__version__}, "
         f"keras {keras.__version__}; {datetime.now(UTC):%Y-%m-%d}\n"
     )
     print(
-        "| model | batch | layers' values | seconds a step | sequences/s | tokens/s "
-        "| model TFLOP a step | TFLOP/s | matrix product, TFLOP/s | MFU | peak GiB "
+        "| model | batch | attention | layers' values | seconds a step | sequences/s | tokens/s "
+        "| model TFLOP a step | TFLOP/s | matrix product, TFLOP/s | MFU | memory of a step, GiB "
         "| first step, s |"
     )
-    print("|---" * 12 + "|")
-    print(
-        f"| {arguments.size} | {arguments.batch_size} x {arguments.length} "
-        f"| {'recomputed' if arguments.rematerialize else 'kept'} | {seconds:.4f} "
-        f"| {sequences:,.1f} | {sequences * arguments.length:,.0f} | {flops / 1e12:.4f} "
-        f"| {flops / seconds / 1e12:.3f} | {matrix_rate / 1e12:.3f} "
-        f"| {flops / seconds / matrix_rate:.1%} | {f'{peak / 2**30:.1f}' if peak else '–'} "
-        f"| {first:.1f} |"
-    )
+    print("|---" * 13 + "|")
+    for program, seconds in zip(programs, medians, strict=True):
+        sequences = arguments.batch_size / seconds
+        print(
+            f"| {arguments.size} | {arguments.batch_size} x {arguments.length} "
+            f"| {program.attention} | {'recomputed' if arguments.rematerialize else 'kept'} "
+            f"| {seconds:.4f} | {sequences:,.1f} | {sequences * arguments.length:,.0f} "
+            f"| {flops / 1e12:.4f} | {flops / seconds / 1e12:.3f} | {matrix_rate / 1e12:.3f} "
+            f"| {flops / seconds / matrix_rate:.1%} | {program.gibibytes:.1f} "
+            f"| {program.first:.1f} |"
+        )
 
 
 def _parse() -> argparse.Namespace:
@@ -269,8 +298,14 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=1 if on_cpu else 10, help="in a round")
     parser.add_argument("--matrix-size", type=int, default=1024 if on_cpu else 8192)
     parser.add_argument("--rematerialize", action="store_true")
+    parser.add_argument("--attention", choices=tuple(USES), default="kernel")
     parser.add_argument("--peers", action="store_true", help="PyTorch and transformers, in turn")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.attention == "both" and on_cpu:
+        parser.error(
+            "--attention both needs a GPU, for which the kernel is. Received: a CPU. Leave it out."
+        )
+    return arguments
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from bert_tf.layers.projection import biased_product, dense, matmul
 # Finite, so that a row with nothing to attend to gives equal weights instead of NaN.
 MASKED_SCORE = -1e9
 LARGEST_FLOAT16 = 65504.0
+# Of Q, K and V in the arrays of a projection: in one for self-attention, else in two.
+PARTS = {1: (3,), 2: (1, 2)}
 
 
 def padding_mask(input_mask):
@@ -125,8 +127,10 @@ class MultiHeadAttention(keras.layers.Layer):
 
         With a `layout` (see `tensorflow.padding`) query and output are tokens only.
         """
-        # (B, N, F, H), 2 x (B, N, T, H)
-        query, key, value = self._project(query, memory, training, layout)
+        projected = self._project(query, memory, training)
+        if not return_weights and self._has_kernel():
+            return self._attend_in_one_kernel(projected, attention_mask, training), None
+        query, key, value = self._heads(projected, layout)  # (B, N, F, H), 2 x (B, N, T, H)
         weights = None
         if layout is not None and not return_weights and self.compute_dtype == "float32":
             dropped = self._inferred_weights(query, key, attention_mask)
@@ -174,27 +178,51 @@ class MultiHeadAttention(keras.layers.Layer):
             **self.dropout.settings,
         )
 
-    def _project(self, query, memory, training, layout):
+    def _has_kernel(self):
+        if keras.backend.backend() != "jax":
+            return False
+        from bert_tf.layers.jax.attention import takes_kernel
+
+        return takes_kernel(head_size=self.hidden_size // self.num_heads)
+
+    def _attend_in_one_kernel(self, projected, attention_mask, training):
+        from bert_tf.layers.jax.attention import attend
+
+        return attend(
+            projected,
+            attention_mask,
+            self.dropout.next_seed() if training and self.dropout_rate > 0.0 else None,
+            num_heads=self.num_heads,
+            factor=self._factor,
+            masked_score=MASKED_SCORE,
+            **self.dropout.settings,
+        )
+
+    def _project(self, query, memory, training):
+        """Q, K and V side by side, (B, T, 3 * W); with a memory (B, F, W) and (B, T, 2 * W)."""
         if memory is None:
             projected = biased_product(query, self.query_key_value, training=training)
-            if layout is not None:
-                return layout.heads(projected, parts=3, num_heads=self.num_heads)
-            return self._heads(projected, parts=3)
+            return (projected,)
         kernel = ops.cast(self.query_key_value.kernel, self.compute_dtype)
         bias = ops.cast(self.query_key_value.bias, self.compute_dtype)
         width = self.hidden_size
         asked = matmul(query, kernel[:, :width]) + bias[:width]
         answers = matmul(memory, kernel[:, width:]) + bias[width:]
-        return self._heads(asked, parts=1) + self._heads(answers, parts=2)
+        return asked, answers
 
-    def _heads(self, projected, *, parts):
-        """(B, T, parts * W) -> `parts` times (B, N, T, H)."""
-        batch, length = ops.shape(projected)[:2]
-        head_size = self.hidden_size // self.num_heads
-        heads = ops.reshape(projected, (batch, length, parts, self.num_heads, head_size))
-        heads = ops.transpose(heads, (2, 0, 3, 1, 4))
-        # Along the first axis: a part is a piece of memory, and nothing is copied.
-        return [ops.squeeze(part, 0) for part in ops.split(heads, parts, axis=0)]
+    def _heads(self, projected, layout):
+        """Each part of what `_project` gives, (B, N, length, H)."""
+        if layout is not None:
+            return layout.heads(projected[0], parts=3, num_heads=self.num_heads)
+        heads = []
+        for array, num_parts in zip(projected, PARTS[len(projected)], strict=True):
+            batch, length = ops.shape(array)[:2]
+            head_size = self.hidden_size // self.num_heads
+            array = ops.reshape(array, (batch, length, num_parts, self.num_heads, head_size))
+            array = ops.transpose(array, (2, 0, 3, 1, 4))
+            # Along the first axis: a part is a piece of memory, and nothing is copied.
+            heads += [ops.squeeze(part, 0) for part in ops.split(array, num_parts, axis=0)]
+        return heads
 
     def get_config(self):
         return {

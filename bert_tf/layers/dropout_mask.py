@@ -19,9 +19,13 @@ def dropout_mask(shape: Any, seed: Any, *, rate: float, scale: float) -> Any:
     # JAX must know the number when it compiles; TensorFlow may give a tensor for the whole shape.
     num_places = math.prod(shape) if isinstance(shape, tuple) else ops.prod(shape)
     places = ops.cast(ops.reshape(ops.arange(num_places, dtype="int32"), shape), "uint32")
+    return ops.cast(is_kept(places, keys, rate=rate), "float32") * scale
+
+
+def is_kept(places: Any, keys: Any, *, rate: float) -> Any:
+    """Whether units are kept, by their flat places and the halves of the seed, all uint32."""
     bits = _mix(_mix(places ^ keys[0]) ^ keys[1])
-    is_kept = bits >= _uint32(min(round(rate * 2**32), 2**32 - 1))
-    return ops.cast(is_kept, "float32") * scale
+    return bits >= _uint32(min(round(rate * 2**32), 2**32 - 1))
 
 
 def _mix(bits: Any) -> Any:

@@ -1,0 +1,1 @@
+"""The fast paths of layers that need JAX itself."""
