@@ -149,9 +149,19 @@ class _ExportedModel(LoadedModel):
 
     @cached_property
     def model(self) -> "keras.Model":
-        """Built anew, with the SavedModel's weights."""
+        """Built anew, with the SavedModel's weights.
+
+        Raises:
+            ValueError: it is an export of int8, which has no others.
+        """
         from bert_tf.tasks.models import build_model
 
+        if not self._loaded.weights:
+            raise ValueError(
+                f"{self.folder}: an export must have the weights of the model it was made of. "
+                "Received: one of int8, which has rounded ones alone. Load the trained model's "
+                "folder instead; texts are answered all the same."
+            )
         network = build_model(self.description)
         for weight, stored in zip(network.weights, self._loaded.weights, strict=True):
             weight.assign(stored.numpy())

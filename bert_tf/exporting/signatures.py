@@ -43,6 +43,7 @@ class ServingModel(tf.Module):
         description: ModelDescription,
         *,
         top_k: int = 5,
+        is_int8: bool = False,
     ):
         super().__init__(name="serving_model")
         self.text_inputs = text_inputs
@@ -53,13 +54,16 @@ class ServingModel(tf.Module):
         task = task_of(description)
         own = BUILDERS[description.kind](parts) if task is None else _of_task(task, parts)
         self.answers = {DEFAULT: common["embed"], **common, **own}
-        self.weights = _variables(self.answers)  # tracked, so they are saved
+        # Tracked, so they are saved: the model's, of which it can be built anew; or where forms
+        # stand in for them what the signatures read, and nothing else.
+        self.weights = [weight.value for weight in model.weights if not is_int8]
+        self.read = _variables(self.answers) if is_int8 else []
         declared = {} if task is None else task.signatures(description)
         self.methods = {name: signature.method for name, signature in declared.items()}
 
 
 def _variables(answers: Signatures) -> list[tf.Variable]:
-    """What the signatures read, and nothing else that the model has."""
+    """What the signatures read."""
     found = {id(it): it for function in answers.values() for it in function.variables}
     return list(found.values())
 

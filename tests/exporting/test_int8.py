@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bert_tf.api.loading import load
 from bert_tf.exporting.accuracy import check_metrics
 from bert_tf.exporting.closeness import ROUNDED
 from bert_tf.exporting.graph_ops import GraphOps
@@ -84,6 +85,8 @@ def test_an_export_is_checked_told_and_smaller(folder, calibration, tmp_path):
     assert "accuracy" in checks["metrics"]["detail"]
     assert "float32" in checks["metrics"]["detail"]
     assert "answers agree" in checks["precision"]["detail"]
+    with pytest.raises(ValueError, match="one of int8, which has rounded ones alone"):
+        _ = load(version).model
     operations = {node.op for node in GraphOps(read_graph(version)).nodes()}
     assert "_QuantizedMatMul" in operations
 
