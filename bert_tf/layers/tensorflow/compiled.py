@@ -50,9 +50,11 @@ def with_gradient(
                 inputs = [None if x is None else next(remaining) for x in given]
                 output, computed = forward(*inputs, **settings)
                 kept = (*(inputs[index] for index in reads), *computed)
+                scope = f"gradient_tape/{tf.get_current_name_scope()}/"
 
                 def gradient(*upstream: tf.Tensor) -> Any:
-                    found = backward(*kept, *upstream, **settings)
+                    with tf.name_scope(scope):  # by which the profiler finds the layer
+                        found = backward(*kept, *upstream, **settings)
                     return [g for g, x in zip(found, given, strict=True) if x is not None]
 
                 return output, gradient

@@ -88,8 +88,11 @@ class TrainStep:
 
     def graph(self, iterator: Any, step: tf.Tensor) -> Any:
         """What is computed, as a GraphDef; names are those in the profiler's traces."""
-        concrete = self._traced_step.get_concrete_function(iterator, step, tf.constant(False))
-        return concrete.graph.as_graph_def()
+        return self.concrete(iterator, step).graph.as_graph_def()
+
+    def concrete(self, iterator: Any, step: tf.Tensor) -> Any:
+        """The traced function."""
+        return self._traced_step.get_concrete_function(iterator, step, tf.constant(False))
 
 
 def make_eval_step(

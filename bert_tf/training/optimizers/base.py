@@ -85,11 +85,11 @@ class Optimizer(tf.Module):
         config = self.config
         rate = self.schedule(step)
         count = tf.cast(self.num_updates + 1, tf.float32)
-        powers = [
+        power_1, power_2 = (
             tf.pow(beta, count) if config.bias_correction else tf.zeros_like(count)
             for beta in (config.beta_1, config.beta_2)
-        ]
-        scalars = Scalars(rate, *powers, tf.convert_to_tensor(factor, tf.float32))
+        )
+        scalars = Scalars(rate, power_1, power_2, tf.convert_to_tensor(factor, tf.float32))
         tf.distribute.get_replica_context().merge_call(
             self._update_all, args=(list(gradients), scalars, is_finite)
         )
