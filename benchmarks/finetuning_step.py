@@ -124,6 +124,7 @@ def _our_step(arguments: argparse.Namespace, config: ModelConfig, names: list[st
         Classification().objective(description),
         policy=POLICIES[arguments.precision],
         learning_rate=LEARNING_RATE,
+        head_flops=Classification().head_flops(description),
     )
 
 

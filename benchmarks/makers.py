@@ -32,6 +32,7 @@ def our_train_step(
     *,
     policy: str,
     learning_rate: float,
+    head_flops: float,
     rematerialize: bool = False,
 ) -> OurStep:
     """The step as the commands run it; its strategy splits the batches."""
@@ -49,7 +50,7 @@ def our_train_step(
         num_parts=1,
         max_grad_norm=1.0,
         seed=0,
-        measure=functools.partial(workload, model),
+        measure=functools.partial(workload, model, head_flops=head_flops),
     )
     return OurStep(step, strategy, model, optimizer)
 

@@ -33,6 +33,7 @@ from benchmarks.step_products import products_step
 from benchmarks.workload import POLICIES, make_batch, model_flops
 from bert_tf.config import ModelConfig
 from bert_tf.models.description import ModelDescription
+from bert_tf.models.flops import classifier_flops
 from bert_tf.training.engine.objective import PretrainingObjective
 from bert_tf.training.engine.strategy import split_batches
 
@@ -85,6 +86,7 @@ def make_our_step(
         PretrainingObjective(),
         policy=policy,
         learning_rate=LEARNING_RATE,
+        head_flops=classifier_flops(config, num_outputs=2),
         rematerialize=rematerialize,
     )
 

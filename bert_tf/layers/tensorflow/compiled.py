@@ -32,14 +32,13 @@ def with_gradient(
     """Decorates a kernel of tensors (or None) and keyword settings: compiled, with a gradient.
 
     The kernel returns its output and, in a tuple, what it computed that the gradient needs.
-    `backward(kept, *upstream gradients, **settings)`, compiled too, returns a gradient for each
-    input, None where there is none; it must not return what it was given. `kept` are the inputs
-    numbered in `reads`, then the kernel's tuple: nothing else is held for it.
+    `backward(*kept, *upstream gradients, **settings)` returns a gradient for each input, None where
+    there is none; its chains are compiled by themselves. `kept` are the inputs numbered in
+    `reads`, then the kernel's tuple: nothing else is held for it.
     """
 
     def decorate(kernel: Callable[..., Any]) -> Callable[..., Any]:
         forward = tf.function(kernel, jit_compile=True, autograph=False)
-        gradients = tf.function(backward, jit_compile=True, autograph=False)
 
         @functools.wraps(kernel)
         def call(*tensors: Any, **settings: float) -> Any:
@@ -51,9 +50,11 @@ def with_gradient(
                 inputs = [None if x is None else next(remaining) for x in given]
                 output, computed = forward(*inputs, **settings)
                 kept = (*(inputs[index] for index in reads), *computed)
+                scope = f"gradient_tape/{tf.get_current_name_scope()}/"
 
                 def gradient(*upstream: tf.Tensor) -> Any:
-                    found = gradients(kept, *upstream, **settings)
+                    with tf.name_scope(scope):  # by which the profiler finds the layer
+                        found = backward(*kept, *upstream, **settings)
                     return [g for g, x in zip(found, given, strict=True) if x is not None]
 
                 return output, gradient

@@ -2,17 +2,18 @@
 
 Each chain is float32 inside, whatever the type of its input, and has its derivative written out:
 dropout's mask is drawn again instead of kept, and what autodiff would store is computed anew.
+Sums over rows, the gradients of biases, are products with ones of what a chain has written.
 
 Serving does not come here: a SavedModel must not ask TF Serving to compile anything.
 """
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from bert_tf.layers.dropout_mask import dropout_mask
+from bert_tf.layers.projection import matmul
 from bert_tf.layers.tensorflow.compiled import Kept, compiled, with_gradient
 
 _ROOT = math.sqrt(2.0 / math.pi)
@@ -25,13 +26,17 @@ def _gelu_parts(x: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf
     return wide, square, tf.tanh(_ROOT * wide * (1.0 + _CUBIC * square))
 
 
-def _gelu_gradient(kept: Kept, upstream: tf.Tensor) -> Any:
-    x, bias = kept
+@compiled
+def _gelu_gradient_of_x(x: tf.Tensor, bias: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
     wide, square, tanh = _gelu_parts(x, bias)
     slope = _ROOT * (1.0 + 3.0 * _CUBIC * square)
     derivative = 0.5 * (1.0 + tanh) + 0.5 * wide * (1.0 - tanh * tanh) * slope
-    of_x = _wide(upstream) * derivative
-    return tf.cast(of_x, x.dtype), tf.cast(_sum_of_rows(of_x), bias.dtype)
+    return tf.cast(_wide(upstream) * derivative, x.dtype)
+
+
+def _gelu_gradient(x: tf.Tensor, bias: tf.Tensor, upstream: tf.Tensor) -> Any:
+    of_x = _gelu_gradient_of_x(x, bias, upstream)
+    return of_x, _sum_of_rows(of_x, dtype=bias.dtype)
 
 
 @with_gradient(_gelu_gradient, reads=(0, 1))
@@ -51,8 +56,8 @@ def _drop(values: tf.Tensor, seed: tf.Tensor, *, rate: float, scale: float) -> t
     return values * dropout_mask(tf.shape(values), seed, rate=rate, scale=scale)
 
 
-def _dropout_gradient(kept: Kept, upstream: tf.Tensor, **rates: float) -> Any:
-    (seed,) = kept
+@compiled
+def _dropout_gradient(seed: tf.Tensor, upstream: tf.Tensor, **rates: float) -> Any:
     return tf.cast(_drop(_wide(upstream), seed, **rates), upstream.dtype), None
 
 
@@ -62,9 +67,24 @@ def dropout(x: tf.Tensor, seed: tf.Tensor, *, rate: float, scale: float) -> tupl
     return tf.cast(_drop(_wide(x), seed, rate=rate, scale=scale), x.dtype), ()
 
 
-def _layer_norm_gradient(kept: Kept, upstream: tf.Tensor, *, epsilon: float) -> Any:
-    of_x, of_gamma, of_beta = _normalize_gradient(kept, upstream)
-    return tf.cast(of_x, upstream.dtype), of_gamma, of_beta
+@compiled
+def _layer_norm_gradients(
+    gamma: tf.Tensor, normal: tf.Tensor, inverse: tf.Tensor, upstream: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Of the input, and of gamma before it is summed."""
+    of_x, of_gamma = _normalize_gradients(gamma, normal, inverse, upstream)
+    return tf.cast(of_x, upstream.dtype), of_gamma
+
+
+def _layer_norm_gradient(
+    gamma: tf.Tensor, normal: tf.Tensor, inverse: tf.Tensor, upstream: tf.Tensor, *, epsilon: float
+) -> Any:
+    of_x, of_gamma = _layer_norm_gradients(gamma, normal, inverse, upstream)
+    return (
+        of_x,
+        _sum_of_rows(of_gamma, dtype=gamma.dtype),
+        _sum_of_rows(upstream, dtype=gamma.dtype),
+    )
 
 
 @with_gradient(_layer_norm_gradient, reads=(1,))
@@ -73,18 +93,41 @@ def layer_norm(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, *, epsilon: floa
     return _normalize(_wide(x), gamma, beta, x.dtype, epsilon)
 
 
-def _drop_add_norm_gradient(
-    kept: Kept, upstream: tf.Tensor, *, epsilon: float, **rates: float
-) -> Any:
-    bias, gamma, seed, normal, inverse = kept
-    of_total, of_gamma, of_beta = _normalize_gradient((gamma, normal, inverse), upstream)
+@compiled
+def _drop_add_norm_gradients(
+    gamma: tf.Tensor,
+    seed: tf.Tensor,
+    normal: tf.Tensor,
+    inverse: tf.Tensor,
+    upstream: tf.Tensor,
+    **rates: float,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Of the update and the residual, and of gamma before it is summed."""
+    of_total, of_gamma = _normalize_gradients(gamma, normal, inverse, upstream)
     of_update = _drop(of_total, seed, **rates)
+    return tf.cast(of_update, upstream.dtype), tf.cast(of_total, upstream.dtype), of_gamma
+
+
+def _drop_add_norm_gradient(
+    bias: tf.Tensor,
+    gamma: tf.Tensor,
+    seed: tf.Tensor,
+    normal: tf.Tensor,
+    inverse: tf.Tensor,
+    upstream: tf.Tensor,
+    *,
+    epsilon: float,
+    **rates: float,
+) -> Any:
+    of_update, of_residual, of_gamma = _drop_add_norm_gradients(
+        gamma, seed, normal, inverse, upstream, **rates
+    )
     return (
-        tf.cast(of_update, upstream.dtype),
-        tf.cast(_sum_of_rows(of_update), bias.dtype),
-        tf.cast(of_total, upstream.dtype),
-        of_gamma,
-        of_beta,
+        of_update,
+        _sum_of_rows(of_update, dtype=bias.dtype),
+        of_residual,
+        _sum_of_rows(of_gamma, dtype=gamma.dtype),
+        _sum_of_rows(upstream, dtype=gamma.dtype),
         None,
     )
 
@@ -117,15 +160,19 @@ def _masked_scores(
     return wide if mask is None else tf.where(mask, wide, masked_score)
 
 
+@compiled
 def _attention_weights_gradient(
-    kept: Any,
+    scores: tf.Tensor,
+    mask: tf.Tensor | None,
+    seed: tf.Tensor,
+    highest: tf.Tensor,
+    inverse: tf.Tensor,
     upstream: tf.Tensor,
     *,
     factor: float,
     masked_score: float,
     **rates: float,
 ) -> Any:
-    scores, mask, seed, highest, inverse = kept
     again = _masked_scores(scores, mask, factor=factor, masked_score=masked_score)
     weights = tf.exp(again - highest) * inverse
     of_weights = _drop(_wide(upstream), seed, **rates)
@@ -160,8 +207,14 @@ def attention_weights(
     return tf.cast(dropped, scores.dtype), (highest, inverse)
 
 
-def _cross_entropy_gradient(kept: Kept, upstream: tf.Tensor, of_correct: tf.Tensor) -> Any:
-    logits, labels, logarithm = kept
+@compiled
+def _cross_entropy_gradient(
+    logits: tf.Tensor,
+    labels: tf.Tensor,
+    logarithm: tf.Tensor,
+    upstream: tf.Tensor,
+    of_correct: tf.Tensor,
+) -> Any:
     is_label = tf.equal(tf.range(tf.shape(logits)[-1]), labels[..., tf.newaxis])
     difference = tf.exp(logits - logarithm) - tf.cast(is_label, tf.float32)
     return difference * upstream[..., tf.newaxis], None
@@ -201,9 +254,7 @@ def _add_bias(x: tf.Tensor, bias: tf.Tensor, *, dtype: tf.DType) -> tf.Tensor:
     @tf.custom_gradient
     def compute(x: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, Any]:
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            if x.dtype == dtype:
-                return upstream, _bias_gradient(upstream, dtype=bias.dtype)
-            return _wide_bias_gradients(upstream, dtypes=(x.dtype, bias.dtype))
+            return tf.cast(upstream, x.dtype), _sum_of_rows(upstream, dtype=bias.dtype)
 
         return _biased(x, bias, dtype=dtype), gradient
 
@@ -213,19 +264,6 @@ def _add_bias(x: tf.Tensor, bias: tf.Tensor, *, dtype: tf.DType) -> tf.Tensor:
 @compiled
 def _biased(x: tf.Tensor, bias: tf.Tensor, *, dtype: tf.DType) -> tf.Tensor:
     return tf.cast(_wide(x) + _wide(bias), dtype)
-
-
-@compiled
-def _bias_gradient(upstream: tf.Tensor, *, dtype: tf.DType) -> tf.Tensor:
-    return tf.cast(_sum_of_rows(_wide(upstream)), dtype)
-
-
-@compiled
-def _wide_bias_gradients(
-    upstream: tf.Tensor, *, dtypes: tuple[tf.DType, tf.DType]
-) -> tuple[tf.Tensor, tf.Tensor]:
-    of_x, of_bias = dtypes
-    return tf.cast(upstream, of_x), tf.cast(_sum_of_rows(upstream), of_bias)
 
 
 def _normalize(
@@ -240,30 +278,32 @@ def _normalize(
     return output, (tf.cast(normal, dtype), inverse)
 
 
-def _normalize_gradient(
-    kept: Sequence[tf.Tensor], upstream: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Of the total (float32), gamma and beta."""
-    gamma, normal, inverse = kept
+def _normalize_gradients(
+    gamma: tf.Tensor, normal: tf.Tensor, inverse: tf.Tensor, upstream: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Of the total, float32, and of gamma before it is summed over rows."""
     wide, normal = _wide(upstream), _wide(normal)
     scaled = wide * _wide(gamma)
     mean = tf.reduce_mean(scaled, axis=-1, keepdims=True)
     along = tf.reduce_mean(scaled * normal, axis=-1, keepdims=True)
-    return (
-        inverse * (scaled - mean - normal * along),
-        tf.cast(_sum_of_rows(wide * normal), gamma.dtype),
-        tf.cast(_sum_of_rows(wide), gamma.dtype),
-    )
+    # In float16 a product of two may overflow where none of them does.
+    is_half = upstream.dtype == tf.float16
+    of_gamma = tf.cast(wide * normal, tf.float32 if is_half else upstream.dtype)
+    return inverse * (scaled - mean - normal * along), of_gamma
 
 
 def _wide(x: tf.Tensor) -> tf.Tensor:
     return tf.cast(x, tf.float32)
 
 
-def _sum_of_rows(x: tf.Tensor) -> tf.Tensor:
-    """(…, width) -> (width).
+def _sum_of_rows(x: tf.Tensor, *, dtype: tf.DType) -> tf.Tensor:
+    """(…, width) -> (width), added in float32. Outside of compiled functions.
 
-    As a product with ones: on a CPU the compiler's own sum over rows takes as long as all else.
+    As a product with ones, of a tensor that lies in memory: inside of a compiled chain the compiler
+    puts the chain into the sum's loop, and computes it again there, one number at a time.
     """
     rows = tf.reshape(x, [-1, x.shape[-1]])
-    return tf.linalg.matvec(rows, tf.ones([tf.shape(rows)[0]]), transpose_a=True)
+    if rows.dtype == tf.float16:
+        rows = _wide(rows)
+    ones = tf.ones([1, tf.shape(rows)[0]], rows.dtype)
+    return tf.cast(matmul(ones, rows)[0], dtype)

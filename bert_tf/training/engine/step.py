@@ -1,8 +1,8 @@
 """One training step, whatever it is computed on.
 
 Take the batch, give each replica its rows, cut those into micro-batches, sum the gradients of
-loss / (weight of the whole batch), reduce them over the replicas once, clip once by their global
-norm, update once. Where loss or gradient is not finite, nothing is updated.
+loss / (weight of the whole batch), reduce them over the replicas once, take their global norm, and
+update once, clipped in the same pass. Where loss or gradient is not finite, nothing is updated.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from bert_tf.layers.dropout import dropout_seed
 from bert_tf.models.objective import Objective, Sums
+from bert_tf.training.engine.gradients import before_widening, global_norm
 from bert_tf.training.engine.loss_scale import LossScale
 from bert_tf.training.engine.objective import total_loss
 from bert_tf.training.optimizers import Optimizer
@@ -43,7 +44,8 @@ def make_train_step(
     `learning_rate`, `gradient_norm` (before clipping), `is_skipped` (loss or gradient was not
     finite), `is_overflow` (skipped, but a lower scale may mend it) and, with one, `loss_scale`.
     """
-    part_of_step = _make_part_of_step(model, objective, loss_scale)
+    is_summed = num_parts > 1 or strategy.num_replicas_in_sync > 1
+    part_of_step = _make_part_of_step(model, objective, loss_scale, is_summed=is_summed)
 
     def replica_step(batch: Any, step: tf.Tensor, is_dry: tf.Tensor) -> tuple[Sums, Any, Any]:
         weights, extras = _reduce((objective.weights(batch), measure(batch) if measure else {}))
@@ -54,13 +56,14 @@ def make_train_step(
             gradients, sums = _accumulate(part_of_step, batch, weights, step_seed, num_parts)
         gradients, sums = _reduce((gradients, sums))
         is_overflow = tf.constant(False)
+        scale = tf.constant(1.0)
         if loss_scale is not None:
-            extras["loss_scale"] = loss_scale.scale.read_value()
-            gradients = [gradient / extras["loss_scale"] for gradient in gradients]
-        norm = tf.linalg.global_norm(gradients)
+            extras["loss_scale"] = scale = loss_scale.scale.read_value()
+        norm = global_norm(gradients) / scale
         is_finite = tf.math.is_finite(norm) & tf.math.is_finite(total_loss(sums.loss, weights))
-        gradients, _ = tf.clip_by_global_norm(gradients, max_grad_norm, use_norm=norm)
-        rate = optimizer.apply(gradients, step=step, is_finite=is_finite & ~is_dry)
+        factor = max_grad_norm / tf.maximum(norm, max_grad_norm) / scale
+        may_update = is_finite & ~is_dry
+        rate = optimizer.apply(gradients, step=step, factor=factor, is_finite=may_update)
         if loss_scale is not None:
             is_overflow = loss_scale.update(is_finite, is_dry=is_dry)
         extras |= {"learning_rate": rate, "gradient_norm": norm}
@@ -85,8 +88,11 @@ class TrainStep:
 
     def graph(self, iterator: Any, step: tf.Tensor) -> Any:
         """What is computed, as a GraphDef; names are those in the profiler's traces."""
-        concrete = self._traced_step.get_concrete_function(iterator, step, tf.constant(False))
-        return concrete.graph.as_graph_def()
+        return self.concrete(iterator, step).graph.as_graph_def()
+
+    def concrete(self, iterator: Any, step: tf.Tensor) -> Any:
+        """The traced function."""
+        return self._traced_step.get_concrete_function(iterator, step, tf.constant(False))
 
 
 def make_eval_step(
@@ -129,12 +135,19 @@ def _gathered(strategy: tf.distribute.Strategy, structure: Any) -> Any:
 
 
 def _make_part_of_step(
-    model: keras.Model, objective: Objective, loss_scale: LossScale | None
+    model: keras.Model,
+    objective: Objective,
+    loss_scale: LossScale | None,
+    *,
+    is_summed: bool,
 ) -> Callable[[Any, Any, tf.Tensor], tuple[list[tf.Tensor], Sums]]:
     variables = model.trainable_variables
 
     def part_of_step(batch: Any, weights: Any, seed: tf.Tensor) -> tuple[list[tf.Tensor], Sums]:
-        """Gradients (dense, times the loss scale) and sums of one micro-batch."""
+        """Gradients (dense, times the loss scale) and sums of one micro-batch.
+
+        Gradients to be summed are float32, others as they were computed.
+        """
         with dropout_seed(seed), tf.GradientTape() as tape:
             sums = objective.sums(model(batch, training=True), batch)
             loss = total_loss(sums.loss, weights)
@@ -145,7 +158,7 @@ def _make_part_of_step(
             tf.zeros(variable.shape) if gradient is None else tf.convert_to_tensor(gradient)
             for gradient, variable in zip(gradients, variables, strict=True)
         ]
-        return dense, sums
+        return (dense if is_summed else [before_widening(gradient) for gradient in dense]), sums
 
     return part_of_step
 
@@ -188,8 +201,10 @@ def _step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
 
 
 def _reduce(structure: Any) -> Any:
-    """Sum over replicas, in replica context."""
+    """Sum over replicas, in replica context; of one nothing is summed or copied."""
     context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return structure
     flat = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.nest.flatten(structure))
     return tf.nest.pack_sequence_as(structure, flat)
 

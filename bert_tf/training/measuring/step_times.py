@@ -68,6 +68,20 @@ def read_step_times(directory: str | Path, *, names: Mapping[str, str] | None = 
     Raises:
         ValueError: there is no trace of a step.
     """
+    whole, seconds = read_operation_seconds(directory)
+    by_row: dict[tuple[str, bool], float] = defaultdict(float)
+    for name, time in seconds.items():
+        known = (names or {}).get(without_branch(name or ""), name)
+        by_row[row_of(known)] += time
+    return StepTimes(whole, dict(by_row))
+
+
+def read_operation_seconds(directory: str | Path) -> tuple[float, dict[str | None, float]]:
+    """Seconds of the mean step, and of each of its operations, of the newest trace.
+
+    Raises:
+        ValueError: there is no trace of a step.
+    """
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
     paths = sorted(Path(directory).glob("plugins/profile/*/*.xplane.pb"))
@@ -86,12 +100,9 @@ def read_step_times(directory: str | Path, *, names: Mapping[str, str] | None = 
     devices = [plane for plane in planes if plane.name.startswith("/device:GPU")]
     threads = [line for plane in devices or planes for line in _operations(plane, bool(devices))]
     shares = share_time(threads, steps)
-    by_row: dict[tuple[str, bool], float] = defaultdict(float)
-    for name, time in shares.items():
-        known = (names or {}).get(_without_branch(name or ""), name)
-        by_row[row_of(known)] += time / 1e12 / len(steps)
-    whole = sum(step.end - step.start for step in steps) / 1e12 / len(steps)
-    return StepTimes(whole, dict(by_row))
+    unit = 1e12 * len(steps)
+    whole = sum(step.end - step.start for step in steps) / unit
+    return whole, {name: time / unit for name, time in shares.items()}
 
 
 def names_of_calls(graph: Any) -> dict[str, str]:
@@ -114,7 +125,7 @@ def names_of_calls(graph: Any) -> dict[str, str]:
                 name for name in inputs if kinds.get(name) in _CALLS and row_of(name)[0] != REST
             ]
             if kernels:
-                names[_without_branch(node.name)] = f"gradient_tape/{kernels[0]}"
+                names[without_branch(node.name)] = f"gradient_tape/{kernels[0]}"
     return names
 
 
@@ -219,7 +230,7 @@ def _spans(plane: Any, line: Any) -> Iterator[Span]:
         yield Span(start, start + event.duration_ps, name)
 
 
-def _without_branch(name: str) -> str:
+def without_branch(name: str) -> str:
     """A name in the body of a loop or branch, as it is there: without what leads to it."""
     return re.sub(r"^.*/_\d+/", "", name)
 

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from bert_tf.layers.tensorflow.compiled import compiled
 from bert_tf.training.optimizers.base import Optimizer, Scalars, Slots
 from bert_tf.training.optimizers.parameters import Parameter
 
@@ -22,11 +23,11 @@ class AdamW(Optimizer):
         *,
         scalars: Scalars,
         parameter: Parameter,
-    ) -> None:
+    ) -> tf.Operation:
         config = self.config
         if parameter.decays and config.weight_decay_rate:
             weight.assign_sub(scalars.rate * config.weight_decay_rate * weight)
-        tf.raw_ops.ResourceApplyAdam(
+        return tf.raw_ops.ResourceApplyAdam(
             var=weight.handle,
             m=slots["first_moment"].handle,
             v=slots["second_moment"].handle,
@@ -36,5 +37,10 @@ class AdamW(Optimizer):
             beta1=config.beta_1,
             beta2=config.beta_2,
             epsilon=config.epsilon,
-            grad=gradient,
+            grad=_scaled(gradient, scalars.factor),
         )
+
+
+@compiled
+def _scaled(gradient: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    return tf.cast(gradient, tf.float32) * factor

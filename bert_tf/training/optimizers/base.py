@@ -16,6 +16,10 @@ from bert_tf.training.optimizers.schedules import Schedule
 
 Slots = dict[str, tf.Variable]
 
+UPDATES_AT_ONCE = 2
+"""Variables whose updates may overlap: what one is computed with stays in cache, and its tensors
+are there for two variables, not for all."""
+
 
 class Scalars(NamedTuple):
     """What one update is computed with, float32."""
@@ -24,6 +28,8 @@ class Scalars(NamedTuple):
     power_1: tf.Tensor
     """beta_1 ** (number of the update, from 1), or 0 without bias correction."""
     power_2: tf.Tensor
+    factor: tf.Tensor
+    """Of the gradient: what clips it, and takes a scale of the loss away."""
 
 
 class Optimizer(tf.Module):
@@ -58,13 +64,16 @@ class Optimizer(tf.Module):
         gradients: Sequence[tf.Tensor],
         *,
         step: tf.Tensor,
+        factor: float | tf.Tensor = 1.0,
         is_finite: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """Update every variable from dense float32 gradients, the same on all replicas.
+        """Update every variable from dense gradients, the same on all replicas.
 
-        Called in replica context.
+        They may be of a narrower type than float32: the update reads them as they are. Called in
+        replica context.
 
         Args:
+            factor: float32 scalar, of all gradients.
             step: int64, from 0; the learning rate is a function of it. Bias correction counts the
                 updates made.
             is_finite: bool, the same on all replicas. Where it is false nothing changes: no weight,
@@ -76,12 +85,13 @@ class Optimizer(tf.Module):
         config = self.config
         rate = self.schedule(step)
         count = tf.cast(self.num_updates + 1, tf.float32)
-        powers = [
+        power_1, power_2 = (
             tf.pow(beta, count) if config.bias_correction else tf.zeros_like(count)
             for beta in (config.beta_1, config.beta_2)
-        ]
+        )
+        scalars = Scalars(rate, power_1, power_2, tf.convert_to_tensor(factor, tf.float32))
         tf.distribute.get_replica_context().merge_call(
-            self._update_all, args=(list(gradients), Scalars(rate, *powers), is_finite)
+            self._update_all, args=(list(gradients), scalars, is_finite)
         )
         return rate
 
@@ -107,13 +117,15 @@ class Optimizer(tf.Module):
         self, strategy: Any, gradients: Any, scalars: Any, is_finite: Any | None
     ) -> None:
         def update() -> None:
+            ended: list[tf.Operation] = []
             for index, gradient in enumerate(gradients):
-                strategy.extended.update(
-                    self.weights[index],
-                    self._update_one(self.parameters[index]),
-                    args=(dict(self.slots[index]), gradient, scalars),
-                    group=False,
-                )
+                with tf.control_dependencies(ended[-UPDATES_AT_ONCE:][:1]):
+                    is_done = strategy.extended.update(
+                        self.weights[index],
+                        self._update_one(self.parameters[index]),
+                        args=(dict(self.slots[index]), gradient, scalars),
+                    )
+                ended.append(is_done)
             strategy.extended.update(
                 self.num_updates, lambda count: count.assign_add(1), group=False
             )
@@ -124,16 +136,17 @@ class Optimizer(tf.Module):
             else:
                 tf.cond(strategy.experimental_local_results(is_finite)[0], update, lambda: None)
 
-    def _update_one(self, parameter: Parameter) -> Callable[..., None]:
-        """The update of one replica's copy of a variable."""
+    def _update_one(self, parameter: Parameter) -> Callable[..., Any]:
+        """The update of one replica's copy of a variable, as an operation."""
 
-        def update(weight: tf.Variable, slots: Slots, gradient: Any, scalars: Scalars) -> None:
+        def update(weight: tf.Variable, slots: Slots, gradient: Any, scalars: Scalars) -> Any:
             if parameter.rate_factor != 1.0:
                 scalars = scalars._replace(rate=scalars.rate * parameter.rate_factor)
-            self._move(weight, slots, gradient, scalars=scalars, parameter=parameter)
+            last = self._move(weight, slots, gradient, scalars=scalars, parameter=parameter)
             if self.config.ema_decay is not None:
                 average = slots["average"]
                 average.assign_sub((1.0 - self.config.ema_decay) * (average - weight))
+            return last
 
         return update
 
@@ -145,8 +158,8 @@ class Optimizer(tf.Module):
         *,
         scalars: Scalars,
         parameter: Parameter,
-    ) -> None:
-        """Update the weight and its moments: what an optimizer is."""
+    ) -> tf.Operation:
+        """Update the weight and its moments, what an optimizer is; returns the last operation."""
         raise NotImplementedError
 
     def _for_each_average(self, act: Callable[[tf.Variable, tf.Variable], Any]) -> None:

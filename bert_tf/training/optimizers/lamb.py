@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from bert_tf.layers.tensorflow.compiled import compiled
 from bert_tf.training.optimizers.base import Optimizer, Scalars, Slots
 from bert_tf.training.optimizers.parameters import Parameter
 
@@ -25,7 +26,7 @@ class Lamb(Optimizer):
         *,
         scalars: Scalars,
         parameter: Parameter,
-    ) -> None:
+    ) -> tf.Operation:
         config = self.config
         first, second, update = _adam_step(
             weight.read_value(),
@@ -34,10 +35,11 @@ class Lamb(Optimizer):
             gradient,
             scalars.power_1,
             scalars.power_2,
-            config.beta_1,
-            config.beta_2,
-            config.epsilon,
+            scalars.factor,
             config.weight_decay_rate if parameter.decays else 0.0,
+            beta_1=config.beta_1,
+            beta_2=config.beta_2,
+            epsilon=config.epsilon,
         )
         slots["first_moment"].assign(first)
         slots["second_moment"].assign(second)
@@ -49,14 +51,11 @@ class Lamb(Optimizer):
                 rate *= ratios[0]
             else:
                 update *= tf.repeat(tf.stack(ratios), weight.shape[-1] // len(ratios))
-        tf.raw_ops.ResourceApplyGradientDescent(var=weight.handle, alpha=rate, delta=update)
-
-
-_TENSOR, _SCALAR = tf.TensorSpec(None, tf.float32), tf.TensorSpec((), tf.float32)
+        return tf.raw_ops.ResourceApplyGradientDescent(var=weight.handle, alpha=rate, delta=update)
 
 
 # One kernel instead of a dozen passes over memory: on a CPU half the time.
-@tf.function(jit_compile=True, input_signature=[_TENSOR] * 4 + [_SCALAR] * 6)
+@compiled
 def _adam_step(
     weight: tf.Tensor,
     first: tf.Tensor,
@@ -64,12 +63,15 @@ def _adam_step(
     gradient: tf.Tensor,
     power_1: tf.Tensor,
     power_2: tf.Tensor,
-    beta_1: tf.Tensor,
-    beta_2: tf.Tensor,
-    epsilon: tf.Tensor,
+    factor: tf.Tensor,
     weight_decay_rate: tf.Tensor,
+    *,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """The next moments, and Adam's step plus weight decay."""
+    gradient = tf.cast(gradient, tf.float32) * factor
     first = beta_1 * first + (1.0 - beta_1) * gradient
     second = beta_2 * second + (1.0 - beta_2) * gradient * gradient
     denominator = tf.sqrt(second / (1.0 - power_2)) + epsilon
