@@ -4,6 +4,7 @@ It ends when its standard input does: that is, when the runner has gone, however
 has to say beside its log stands in `outcome.json` in the step's folder.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -29,13 +30,22 @@ _LINE_EVERY_SECONDS = 5.0
 
 
 def main() -> None:
-    """The plan is the first line of standard input: JSON, see `attempts.plan_of`."""
-    plan = json.loads(sys.stdin.readline())
+    """The plan is the first line of standard input: JSON, see `attempts.plan_of`.
+
+    The modules that arguments name are imported while it is waited for.
+    """
+    set_up_process()
+    for module in sys.argv[1:]:
+        with contextlib.suppress(ImportError):  # The step that needs it says so, in its log.
+            importlib.import_module(module)
+    line = sys.stdin.readline()
+    if not line:
+        return  # The runner has gone.
+    plan = json.loads(line)
     stop = _StopRequest()
     signal.signal(signal.SIGTERM, stop.note)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The runner says when to stop.
     threading.Thread(target=_watch_runner, daemon=True).start()
-    set_up_process()
     with ProgressDisplay(is_terminal=False, line_every_seconds=_LINE_EVERY_SECONDS) as display:
         outcome = do(plan, show=display.update, is_stop_requested=stop.is_made)
     write_whole(Path(plan["directory"]) / OUTCOME_FILE, json.dumps(outcome, ensure_ascii=False))
