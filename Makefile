@@ -12,7 +12,8 @@ OUTPUT ?= runs/flows
 TEST_PROCESSES ?= 2
 # Says what it does while it lasts.
 INSTALL := $(BIN)/python install.py --constraint constraints.txt
-PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
+PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile \
+	--no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-flows test-all check format bench serve schedule pipelines-ui clean
@@ -41,8 +42,7 @@ test: $(STAMP) ## the default tests, under 15 minutes on 2 cores
 test-flows: $(STAMP) ## each way that a user goes from end to end, with real processes: under half an hour on 2 cores
 	@$(INSTALL) --editable '.[serving,dev,orchestrate,cluster,datasets]'
 	@echo "Running the flows from end to end ..."
-	@# In the order of their names: the longest would come last otherwise.
-	@$(PYTEST) --no-loadscope-reorder -m flows
+	@$(PYTEST) -m flows
 
 test-all: $(STAMP) ## the flows and the slow tests, too, with PyTorch for those that compare: an hour or more
 	@$(INSTALL) --editable '.[serving,dev,orchestrate,bench,cluster,datasets]'
