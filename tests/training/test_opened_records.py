@@ -85,7 +85,6 @@ def test_static_records_are_trained_on_and_evaluated(static: Path, tmp_path: Pat
     assert again["next_sentence_majority"] == metrics["next_sentence_majority"]
 
 
-@pytest.mark.slow
 def test_an_id_outside_the_vocabulary_stops_training_with_file_and_record(
     static: Path, tmp_path: Path
 ) -> None:
@@ -181,7 +180,6 @@ def test_an_id_outside_the_vocabulary_is_named_whatever_is_masked(
         read_some(batches)
 
 
-@pytest.mark.slow
 def test_a_shard_damaged_while_training_reads_it_is_named(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
