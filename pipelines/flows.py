@@ -203,15 +203,24 @@ NEW_TEXT = tuple(map(_only_with_new_text, (PREPARE, CONTINUE, EXPORT_ENCODER, RE
 
 # --- the flows
 
+IMPORTS = (
+    "bert_tf.training.stages.finetuning",
+    "bert_tf.exporting.saved_model",
+    "bert_tf.registry.judging",
+    "mlflow",
+)
+"""TensorFlow, Keras and what is slow beside them."""
 PRETRAINING = Flow(
     "pretraining",
     "a corpus becomes a registered encoder",
     (INGEST, VOCABULARY, PREPARE, PRETRAIN, EXPORT_ENCODER, REGISTER_ENCODER),
+    IMPORTS,
 )
 FINETUNING = Flow(
     "finetuning",
     "labelled texts and a registered encoder become a served classifier",
     (FETCH_ENCODER, *TO_THE_SERVER),
+    IMPORTS,
 )
 DOMAIN_ADAPTATION = Flow(
     "domain_adaptation",
@@ -220,11 +229,13 @@ DOMAIN_ADAPTATION = Flow(
         *(IMPORT_CHECKPOINT, INGEST, PREPARE, CONTINUE, EXPORT_ENCODER, REGISTER_ENCODER),
         *TO_THE_SERVER,
     ),
+    IMPORTS,
 )
 REFRESH = Flow(
     "refresh",
     "what is new since last time goes into encoder and classifier; to be run by a schedule",
     (FETCH_ENCODER, INGEST, *NEW_TEXT, *TO_THE_SERVER),
+    IMPORTS,
 )
 FLOWS = {flow.name: flow for flow in (PRETRAINING, FINETUNING, DOMAIN_ADAPTATION, REFRESH)}
 

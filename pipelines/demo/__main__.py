@@ -75,6 +75,7 @@ FLOW = Flow(
         *(flows.FINETUNE, FROM_SCRATCH, flows.EVALUATE, flows.EXPORT, EXPORT_FROM_SCRATCH),
         *(flows.REGISTER, flows.GATE, flows.PUBLISH, ANSWERS),
     ),
+    flows.IMPORTS,
 )
 
 

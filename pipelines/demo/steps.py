@@ -1,5 +1,6 @@
 """The demo's own steps: its texts, the classifier from scratch, the questions at the end."""
 
+import os
 from pathlib import Path
 
 from bert_tf.exporting.version_folders import newest_version
@@ -15,7 +16,11 @@ ANSWERS_FILE = "answers.json"
 
 def text(context: Context) -> None:
     """Documentation of installed packages: a corpus and labelled texts."""
-    write_documentation_corpus(context.directory, max_examples_per_label=_MAX_EXAMPLES_PER_LABEL)
+    write_documentation_corpus(
+        context.directory,
+        max_examples_per_label=_MAX_EXAMPLES_PER_LABEL,
+        num_workers=len(os.sched_getaffinity(0)),
+    )
 
 
 def finetune_from_scratch(context: Context) -> None:

@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 
 from bert_tf.config import FlowConfig
 from pipelines.engine.json_files import read_json
-from pipelines.engine.processes import end, python_command, python_path
+from pipelines.engine.processes import end
 from pipelines.engine.redaction import redact
+from pipelines.engine.spare_process import SpareProcess
 from pipelines.engine.step import Context, Step, Stop
 from pipelines.engine.step_process import OUTCOME_FILE, TRANSIENT
 from pipelines.engine.step_state import work_address
@@ -47,8 +48,9 @@ class Attempts:
     """How a step's processes are run."""
 
     log_path: Path
-    lock_fd: int
-    """Inherited, so that a folder stays locked while a process still works on it."""
+    processes: SpareProcess
+    is_last: bool
+    """No step comes after it."""
     is_stop_requested: Callable[[], bool]
     on_line: Callable[[str], None]
 
@@ -100,21 +102,15 @@ class Attempts:
 
     @contextlib.contextmanager
     def _process(self, plan: dict[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
-        process = subprocess.Popen(
-            python_command("pipelines.engine.step_process"),
-            env={**os.environ, "MLFLOW_TRACKING_URI": plan["tracking_uri"], **python_path()},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=(self.lock_fd,),
-            start_new_session=True,
-        )
+        process = self.processes.take()
         assert process.stdin is not None
         reader = threading.Thread(target=self._read, args=(process,), daemon=True)
         reader.start()
         try:
             process.stdin.write(json.dumps(plan).encode() + b"\n")
             process.stdin.flush()
+            if not self.is_last:
+                self.processes.prepare()
             yield process
         finally:
             end(process, grace_seconds=GRACE_SECONDS)

@@ -28,6 +28,7 @@ from pipelines.engine import history
 from pipelines.engine.attempts import Attempts, InterruptedFlowError, Result, StepError, retried
 from pipelines.engine.history import RunRecord, StepRecord
 from pipelines.engine.redaction import redact
+from pipelines.engine.spare_process import SpareProcess
 from pipelines.engine.step import Context, Flow, Step, Stop, names_in
 from pipelines.engine.step_state import (
     State,
@@ -52,7 +53,7 @@ class FlowRun:
     config: Config
     flow_dir: Path
     tracking_uri: str
-    lock_fd: int
+    processes: SpareProcess
     record: RunRecord
     is_stop_requested: Callable[[], bool]
     on_change: Callable[[RunRecord, str], None]
@@ -104,7 +105,8 @@ class FlowRun:
         log.info("%s: running in %s", step.name, context.directory)
         attempts = Attempts(
             log_path=self.flow_dir / "logs" / f"{step.name}.log",
-            lock_fd=self.lock_fd,
+            processes=self.processes,
+            is_last=step is self.flow.steps[-1],
             is_stop_requested=self.is_stop_requested,
             on_line=lambda line: self.on_change(self.record, line),
         )
@@ -200,7 +202,9 @@ def open_run(
             config=config,
             flow_dir=flow_dir,
             tracking_uri=tracking_uri,
-            lock_fd=lock_fd,
+            processes=SpareProcess(
+                lock_fd=lock_fd, tracking_uri=tracking_uri, imports=flow.imports
+            ),
             record=record,
             is_stop_requested=is_stop_requested,
             on_change=on_change,
@@ -217,6 +221,7 @@ def open_run(
             record.status, record.reason = history.FAILED, redact(str(error))
             raise
         finally:
+            run.processes.close()
             _close(run)
 
 

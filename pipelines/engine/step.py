@@ -111,6 +111,9 @@ class Flow:
     name: str
     purpose: str
     steps: tuple[Step, ...] = field(repr=False)
+    imports: tuple[str, ...] = ()
+    """Modules that take long to import and that most steps need: the next step's process imports
+    them while a step is at work."""
 
     def step(self, name: str) -> Step:
         """Raises ValueError where the flow has no such step."""

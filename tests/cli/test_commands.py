@@ -472,7 +472,7 @@ def test_registered_promoted_published_and_served_in_hangul(work, tmp_path, monk
         assert [answer["label"] for answer in answers[:2]] == expected == ["긍정", "other"]
 
 
-@pytest.mark.slow
+@pytest.mark.flows
 def test_logical_devices_on_request(work, tmp_path):
     process = _start_pretraining(work, tmp_path, 4, "pretraining.training.num_logical_devices=2")
     _, log = process.communicate(timeout=240)

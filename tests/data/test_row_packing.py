@@ -179,7 +179,6 @@ def test_packed_batches_have_static_widths_and_can_be_positioned(records_dir: Pa
             np.testing.assert_array_equal(left[name], right[name], err_msg=name)
 
 
-@pytest.mark.slow
 def test_workers_pack_their_own_sequences(records_dir: Path) -> None:
     whole = next(packed(records_dir).as_numpy_iterator())
     parts = [

@@ -148,7 +148,7 @@ def test_signatures_that_rows_cannot_ask_are_found(tmp_path, function, message):
     assert message in faults(check_file(save(tmp_path / "1", function)), "signatures")
 
 
-@pytest.mark.slow
+@pytest.mark.flows
 def test_other_answers_and_failing_requests_are_found(tmp_path):
     folder = save(tmp_path / "1", length)
     good = [{"n": np.array([1, 3], np.int32)}]

@@ -152,8 +152,9 @@ class Site:
         while time.monotonic() < end:
             state = history.read_state(self.out / flow)
             if state and state.status == "running" and state.step(name).status == "running":
-                for process in step_processes(self):
-                    return process
+                processes = step_processes(self)
+                if processes:  # The other one stands by for the next step.
+                    return min(processes, key=lambda process: process.create_time())
             time.sleep(0.1)
         raise AssertionError(f"{name} never ran")
 

@@ -285,7 +285,7 @@ def test_same_seed_gives_same_bytes_and_another_seed_another_split(
     packages: tuple[DocumentedPackage, ...], tmp_path: Path
 ) -> None:
     first = write_documentation_corpus(tmp_path / "a", packages=packages)
-    second = write_documentation_corpus(tmp_path / "b", packages=packages)
+    second = write_documentation_corpus(tmp_path / "b", packages=packages, num_workers=2)
     other = write_documentation_corpus(tmp_path / "c", packages=packages, seed=1)
     assert read_bytes(first) == read_bytes(second)
     assert all(a != b for a, b in zip(read_bytes(first), read_bytes(other), strict=True))

@@ -10,6 +10,7 @@ from bert_tf.system import pictures as drawing
 from pipelines.engine.display import describe
 from pipelines.engine.history import RunRecord, StepRecord, now
 from pipelines.engine.runner import FlowRun
+from pipelines.engine.spare_process import SpareProcess
 from pipelines.report import flow_report, pictures
 from pipelines.report.flow_report import write_flow_report
 from pipelines.report.pictures import make_figure, plot, save
@@ -56,7 +57,7 @@ def test_a_page_is_whole_without_its_picture(
             config=validate_config({"tracking": {"enabled": False}}),
             flow_dir=tmp_path / str(has_picture),
             tracking_uri="",
-            lock_fd=0,
+            processes=SpareProcess(lock_fd=0, tracking_uri="", imports=()),
             record=make_record(set_aside=files),
             is_stop_requested=lambda: False,
             on_change=lambda record, line: None,

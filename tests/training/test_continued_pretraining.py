@@ -115,7 +115,6 @@ def test_records_must_be_made_with_its_vocabulary(work, first, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.slow
 def test_a_run_goes_on_from_the_same_model_only(work, first, tmp_path):
     pretrain(configure(work, pretrained=str(first)), tmp_path)
     with pytest.raises(ValueError, match="pretrained_sha256: was '"):

@@ -121,7 +121,7 @@ def test_what_no_scale_mends_is_no_overflow_for_long():
     assert [step["is_overflow"] for step in seen] == 15 * [True] + 2 * [False]
 
 
-@pytest.mark.slow
+@pytest.mark.flows
 def test_bert_in_float16_is_the_same_on_two_replicas_and_close_to_float32(tmp_path):
     runs = [
         train_and_read(make_run(tmp_path / f"{dtype}{count}", num_replicas=count, dtype=dtype))[0]

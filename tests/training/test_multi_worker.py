@@ -87,8 +87,10 @@ def test_finetuning_on_two_workers_is_that_on_one(cluster_data: Path, tmp_path: 
     assert metrics == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("stopped", [0, 1])
+@pytest.mark.parametrize(
+    "stopped",
+    [pytest.param(0, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.flows)],
+)
 def test_a_stop_of_one_worker_stops_all_at_one_step_and_the_run_goes_on(
     cluster_data: Path, tmp_path: Path, stopped: int
 ) -> None:

@@ -90,7 +90,6 @@ def test_static_records_are_trained_on_and_evaluated(static: Path, tmp_path: Pat
         pretrain(other, tmp_path / "encoder")
 
 
-@pytest.mark.slow
 def test_an_id_outside_the_vocabulary_stops_training_with_file_and_record(
     static: Path, tmp_path: Path
 ) -> None:
@@ -186,7 +185,6 @@ def test_an_id_outside_the_vocabulary_is_named_whatever_is_masked(
         read_some(batches)
 
 
-@pytest.mark.slow
 def test_a_shard_damaged_while_training_reads_it_is_named(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

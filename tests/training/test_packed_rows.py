@@ -128,7 +128,7 @@ def test_a_packed_step_does_not_depend_on_how_it_is_split(
         assert rate == pytest.approx(8)
 
 
-@pytest.mark.slow
+@pytest.mark.flows
 def test_pretraining_with_packed_rows_is_pretraining_with_padded_ones(tmp_path: Path) -> None:
     """On static records; the packed run on two replicas."""
     (tmp_path / "vocab.txt").write_text("\n".join(TOKENS) + "\n", encoding="utf-8")

@@ -136,7 +136,7 @@ def test_each_phase_has_its_own_size_draws_and_predictions(work: Path) -> None:
     assert [batch["masked_lm_ids"].shape[1] for batch in batches] == [3, 5]
 
 
-@pytest.mark.slow
+@pytest.mark.flows
 def test_only_the_last_phase_may_grow(work: Path, tmp_path: Path) -> None:
     pretrain(make_config(work), tmp_path)
     short, long = make_config(work).pretraining.phases
