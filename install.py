@@ -6,12 +6,13 @@ A line for each package that is fetched or built, and every 15 seconds one that 
 since pip is silent for minutes. Errors are pip's own, and so is the exit code.
 """
 
-import importlib.metadata
 import re
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
+from pathlib import Path
 
 LINE_EVERY_SECONDS = 15.0
 _FOUND = re.compile(r"\s*(?:Collecting|Obtaining) ")
@@ -73,7 +74,9 @@ class Progress:
         """In numbers of packages."""
         if not self._to_install:
             return f"{self._num_found} packages found, {self._num_fetched} of them fetched"
-        there = {_plain(one.name) for one in importlib.metadata.distributions()}
+        # By their folders: a package that is just being written cannot tell its name yet.
+        folders = Path(sysconfig.get_path("purelib")).glob("*.dist-info")
+        there = {_plain(folder.name.partition("-")[0]) for folder in folders}
         return f"{len(self._to_install & there)} of {len(self._to_install)} packages installed"
 
 

@@ -47,4 +47,4 @@ ROUNDED = Closeness(of_largest=1 / 8, compares_texts=False)
 QUANTIZED = Closeness(of_largest=1 / 2, compares_texts=False)
 """int8: a number between two steps is rounded to either by the least difference before."""
 CLOSENESS = {"float32": EXACT, "bfloat16": ROUNDED, "int8": QUANTIZED}
-"""By `export.precision`: of answers to float32's, and of a row alone to itself in a batch."""
+"""By `export.precision`: of a row alone to itself in a batch."""

@@ -2,7 +2,7 @@
 
 float32         served graph = model in memory, alone = in a batch
 bfloat16, int8  the same of the graph in float32, which is written for that; then the export
-                beside float32: labels, numbers within `CLOSENESS`, metrics if there is a table
+                beside float32: labels, numbers within `BOUNDS`, metrics if there is a table
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ import tensorflow as tf
 from bert_tf.exporting.accuracy import check_metrics, measure
 from bert_tf.exporting.batching_check import Batch, make_batches
 from bert_tf.exporting.closeness import CLOSENESS
-from bert_tf.exporting.precision import compare_with_float32
+from bert_tf.exporting.precision import BOUNDS, compare_with_float32
 from bert_tf.exporting.servability import Answers, Check, Report, check_servability
 from bert_tf.exporting.signatures import ServingModel
 from bert_tf.exporting.source import Source
@@ -92,7 +92,11 @@ class ExportChecker:
             batches=batches,
             closeness=CLOSENESS[self.source.section.precision],
             serving_version=self.serving_version,
-            compare=functools.partial(compare_with_float32, task=task_of(self.source.description)),
+            compare=functools.partial(
+                compare_with_float32,
+                bound=BOUNDS[self.source.section.precision],
+                task=task_of(self.source.description),
+            ),
         )
         detail = "in float32 it answers as the model in memory, alone and in batches"
         return report.with_check(Check("graph", tuple(in_float32.faults), detail))

@@ -86,9 +86,9 @@ def quantize(
         simulated[name].told(effect=effects[name], is_float32=name in kept) for name in simulated
     ]
     table = _set_table(model) if WORD_EMBEDDINGS not in kept else None
-    for name, form in simulated.items():
-        if name not in kept:
-            set_served_form(form.product.layer, form.as_int8(table))
+    int8 = {name: form for name, form in simulated.items() if name not in kept}
+    for name, form in int8.items():
+        set_served_form(form.product.layer, form.as_int8(table, before=int8.get(_next(name))))
     return sorted(report, key=lambda layer: -layer.effect)
 
 
@@ -207,7 +207,8 @@ class _Simulated:
             is_float32=is_float32,
         )
 
-    def as_int8(self, table: Int8Table | None) -> Int8Product:
+    def as_int8(self, table: Int8Table | None, *, before: "_Simulated | None") -> Int8Product:
+        """`before`: the product whose input this one's output is."""
         if table is not None and self.product.name == MASKED_LM:
             return Int8Product(table.weights, self.product.bias, limits=self.limits)
         return Int8Product(
@@ -215,7 +216,14 @@ class _Simulated:
             self.product.bias,
             limits=self.limits,
             smoothing=self.smoothing,
+            output_limits=None if before is None or before.smoothing is not None else before.limits,
         )
+
+
+def _next(name: str) -> str:
+    """The product that reads the output of another as it is; none of other names."""
+    layer, _, part = name.rpartition(".")
+    return f"{layer}.output" if part == "intermediate" else ""
 
 
 def _watch(

@@ -115,14 +115,19 @@ def test_an_export_that_loses_too_much_is_refused():
 
 
 def test_answers_beyond_the_bound_of_a_precision_are_faults():
-    exact = [{"score": np.array([0.5, -2.0], np.float32), "label": np.array([b"a", b"b"])}]
-    near = [{"score": exact[0]["score"] + 0.2, "label": np.array([b"a", b"a"])}]
-    check = compare_with_float32(exact, near, ROUNDED)
-    assert not check.faults
-    assert "at most 0.1 of the largest number" in check.detail
-    far = [{"score": exact[0]["score"] + 0.3, "label": exact[0]["label"]}]
-    assert "not float32's to within 0.125" in compare_with_float32(exact, far, ROUNDED).faults[0]
-    assert "0 answers to 1 requests" in compare_with_float32(exact, [], ROUNDED).faults
+    def check(*found):
+        compared = compare_with_float32([{"score": exact, "label": b}], found, ROUNDED, bound=0.1)
+        return compared.faults, compared.detail
+
+    exact, b = np.array([3.0, -4.0, np.nan], np.float32), np.array([b"a", b"b", b""])
+    faults, detail = check({"score": exact + np.array([0.3, 0.4, 0], np.float32), "label": b[::-1]})
+    assert not faults
+    assert "by 0.1 of their size at most" in detail
+    faults, _ = check({"score": exact + np.array([0.4, 0.4, 0], np.float32), "label": b})
+    assert faults[0].startswith("output score: further from float32's than 0.1 of their size: 0.11")
+    faults, _ = check({"score": np.zeros_like(exact), "label": b})
+    assert "output score: other values than float32's" in faults[0]
+    assert check()[0] == ("0 answers, not 1",)
 
 
 def test_an_unknown_layer_is_refused_with_the_nearest():

@@ -52,6 +52,27 @@ def test_a_smoothed_input_gives_the_same_product_of_other_steps():
     assert 0 < np.abs(found - exact).max() < 0.1 * np.abs(exact).max()
 
 
+@pytest.mark.parametrize("shape", [(16, 48), (2, 5, 48), (0, 48)])
+def test_a_product_may_hand_its_steps_to_the_next(shape):
+    x = RANDOM.normal(size=shape).astype(np.float32)
+    between = Range(-0.2, 3.0)
+    first = Int8Product(Int8Weights(KERNEL), BIAS, limits=LIMITS, output_limits=between)
+    plain = Int8Product(Int8Weights(KERNEL), BIAS, limits=LIMITS)
+    second = Int8Product(Int8Weights(KERNEL.T), np.zeros(48, np.float32), limits=between)
+
+    @tf.function
+    def both(x):
+        steps = first(x, activation="gelu")
+        return steps, second(steps), second(plain(x, activation="gelu"))
+
+    steps, found, wanted = both(x)
+    assert steps.dtype == tf.quint8
+    assert found.shape == wanted.shape == shape
+    # A number in the middle of two steps may go to either.
+    largest_step = between.scale * np.abs(KERNEL).max()
+    np.testing.assert_allclose(found, wanted, atol=1.01 * largest_step)
+
+
 def test_the_largest_numbers_do_not_overflow():
     weights = Int8Weights(np.ones([512, 16], np.float32))
     product = Int8Product(weights, np.zeros(16, np.float32), limits=Range(0.0, 1.0))

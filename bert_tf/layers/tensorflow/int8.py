@@ -72,12 +72,14 @@ class Int8Weights(tf.Module):
 class Int8Product(tf.Module):
     """activation(x W + b) of a dense layer.
 
-    Input: (…, rows of W), float32. Output: (…, columns of W), float32.
+    Input: (…, rows of W), float32, or steps of `limits`, quint8. Output: (…, columns of W),
+    float32, or steps of `output_limits`, quint8: then the product after it rounds nothing anew.
 
     Args:
         bias: float32, (columns).
         limits: of its input, or of that by `smoothing`.
         smoothing: what the input is divided by, a number a column; W is multiplied with it already.
+        output_limits: of the input of the next product; None: the output is float32.
     """
 
     def __init__(
@@ -87,10 +89,12 @@ class Int8Product(tf.Module):
         *,
         limits: Range,
         smoothing: np.ndarray | None = None,
+        output_limits: Range | None = None,
     ):
         super().__init__(name="int8_product")
         self.weights = weights
         self.limits = limits
+        self.output_limits = output_limits
         self.factors = None
         if smoothing is not None:
             self.factors = tf.Variable((1.0 / smoothing).astype(np.float32), trainable=False)
@@ -104,24 +108,28 @@ class Int8Product(tf.Module):
 
     def __call__(self, x: tf.Tensor, *, activation: str | None = None) -> tf.Tensor:
         """In a graph only. Raises KeyError for an activation that has no kernel."""
-        rows = tf.reshape(x, [-1, x.shape[-1]])
-        steps = tf.raw_ops.QuantizeV2(
+        product = _quantized_matmul(
+            self._steps(tf.reshape(x, [-1, x.shape[-1]])),
+            tf.bitcast(self.weights.stored.read_value(), tf.qint8),
+            self.bias.read_value(),
+            self.ranges.read_value(),
+            fused=["BiasAdd", *_ACTIVATIONS[activation]],
+            is_transposed=self.weights.is_transposed,
+            output_limits=self.output_limits,
+        )
+        product = tf.ensure_shape(product, [None, self.bias.shape[0]])
+        return product if x.shape.rank == 2 else _with_leading(product, x)
+
+    def _steps(self, rows: tf.Tensor) -> tf.Tensor:
+        if rows.dtype == tf.quint8:
+            return rows
+        return tf.raw_ops.QuantizeV2(
             input=rows if self.factors is None else rows * self.factors,
             min_range=self.limits.low,
             max_range=self.limits.high,
             T=tf.quint8,
             mode="MIN_FIRST",
         ).output
-        product = _quantized_matmul(
-            steps,
-            tf.bitcast(self.weights.stored.read_value(), tf.qint8),
-            self.bias.read_value(),
-            self.ranges.read_value(),
-            fused=["BiasAdd", *_ACTIVATIONS[activation], "Dequantize"],
-            is_transposed=self.weights.is_transposed,
-        )
-        product = tf.ensure_shape(product, [None, self.bias.shape[0]])
-        return product if x.shape.rank == 2 else _with_leading(product, x)
 
 
 def _with_leading(product: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
@@ -137,28 +145,35 @@ def _quantized_matmul(
     *,
     fused: list[str],
     is_transposed: bool,
+    output_limits: Range | None,
 ) -> tf.Tensor:
-    # The operation has no public wrapper; made as the wrappers of others are.
     whole = tf.constant(float(LARGEST_ACTIVATION))
+    host_inputs = [tf.zeros_like(whole), whole, ranges, ranges]
+    if output_limits is None:
+        output, host_outputs, last = tf.float32, [], "Dequantize"
+    else:  # the operation tells the range of its output, too
+        output, host_outputs, last = tf.quint8, [tf.float32, tf.float32], "Requantize"
+        host_inputs += [tf.constant(limit, tf.float32) for limit in output_limits]
+    # It has no public wrapper; made as the wrappers of others are.
     *_, outputs = op_def_library._apply_op_helper(
         "_QuantizedMatMul",
         name="quantized_matmul",
         device_inputs=[steps, weights, bias],
-        host_inputs=[tf.zeros_like(whole), whole, ranges, ranges],
-        Tdevice_outputs=[tf.float32],
-        Thost_outputs=[],
+        host_inputs=host_inputs,
+        Tdevice_outputs=[output],
+        Thost_outputs=host_outputs,
         T1=tf.quint8,
         T2=tf.qint8,
         Tbias=tf.float32,
-        Tout=tf.float32,
+        Tout=output,
         U=tf.float32,
         transpose_a=False,
         transpose_b=is_transposed,
         is_weight_const=True,
         is_bias_const=True,
-        fused_ops=fused,
+        fused_ops=[*fused, last],
         input_quant_mode="SCALED",
-        output_quant_mode="SCALED",
+        output_quant_mode="MIN_FIRST",
         leakyrelu_alpha=0.2,
     )
     return outputs[0]

@@ -158,7 +158,10 @@ def _make_part_of_step(
             tf.zeros(variable.shape) if gradient is None else tf.convert_to_tensor(gradient)
             for gradient, variable in zip(gradients, variables, strict=True)
         ]
-        return (dense if is_summed else [before_widening(gradient) for gradient in dense]), sums
+        found = dense if is_summed else [before_widening(gradient) for gradient in dense]
+        for gradient, variable in zip(found, variables, strict=True):
+            gradient.set_shape(variable.shape)  # that of a slice of a table is not known
+        return found, sums
 
     return part_of_step
 
