@@ -120,7 +120,9 @@ def test_answers_beyond_the_bound_of_a_precision_are_faults():
         return compared.faults, compared.detail
 
     exact, b = np.array([3.0, -4.0, np.nan], np.float32), np.array([b"a", b"b", b""])
-    faults, detail = check({"score": exact + np.array([0.27, 0.36, 0], np.float32), "label": b[::-1]})
+    faults, detail = check(
+        {"score": exact + np.array([0.27, 0.36, 0], np.float32), "label": b[::-1]}
+    )
     assert not faults
     assert "by 0.09 of their size at most" in detail
     faults, _ = check({"score": exact + np.array([0.4, 0.4, 0], np.float32), "label": b})
