@@ -33,13 +33,7 @@ def read_evaluation(config: Config, description: ModelDescription) -> tuple[Task
             f"{path!r}, and a model of the kind {description.kind}. Take it out."
         )
     table = read_table(path, config=config.finetuning.table, key="export.evaluation_data")
-    examples = task.read(table, config.finetuning)
-    wanted = task.input_names(description)
-    if tuple(examples.inputs) != wanted:
-        raise ValueError(
-            "finetuning.text_pair_field must be set exactly for a model of pairs. Received: "
-            f"{config.finetuning.text_pair_field!r}, and a model that takes {', '.join(wanted)}."
-        )
+    examples = task.read_for(description, table, config.finetuning)
     task.check(examples, description)
     return task, examples
 

@@ -130,6 +130,23 @@ class Task(abc.ABC):
             ValueError: the place of what is wrong.
         """
 
+    def read_for(
+        self, description: ModelDescription, table: Table, section: FinetuningConfig
+    ) -> Examples:
+        """The examples in a table for a model that is there.
+
+        Raises:
+            ValueError: as of `read`, or there are pairs for a model of single texts, or reverse.
+        """
+        examples = self.read(table, section)
+        wanted = self.input_names(description)
+        if tuple(examples.inputs) != wanted:
+            raise ValueError(
+                "finetuning.text_pair_field must be set exactly for a model of pairs. Received: "
+                f"{section.text_pair_field!r}, and a model that takes {', '.join(wanted)}."
+            )
+        return examples
+
     def strata(self, examples: Examples) -> Sequence[Sequence[Any]] | None:
         """Of each example what a split must leave some of for training, such as its class."""
         return None

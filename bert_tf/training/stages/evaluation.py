@@ -74,13 +74,7 @@ def _evaluate_task(
 ) -> dict[str, float]:
     section = config.evaluation
     table = read_table(data, config=config.finetuning.table, key="evaluation.data")
-    examples = task.read(table, config.finetuning)
-    wanted = task.input_names(description)
-    if tuple(examples.inputs) != wanted:
-        raise ValueError(
-            "finetuning.text_pair_field must be set exactly for a model of pairs. Received: "
-            f"{config.finetuning.text_pair_field!r}, and a model that takes {', '.join(wanted)}."
-        )
+    examples = task.read_for(description, table, config.finetuning)
     if section.max_steps is not None:
         num_examples = min(len(examples), section.max_steps * section.batch_size)
         examples = examples.take(range(num_examples))
