@@ -21,6 +21,7 @@ from bert_tf.exporting.length_groups import by_length
 from bert_tf.exporting.row_status import OK, STATUS, blanked, first_fault, not_a_number
 from bert_tf.exporting.texts import TextInputs
 from bert_tf.exporting.token_rows import TokenRowChecker
+from bert_tf.layers.served_form import served_form
 from bert_tf.models.bert import ENCODER_INPUTS, vocab_size
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.embedder import normalized, pool_tokens
@@ -43,7 +44,6 @@ class ServingModel(tf.Module):
         description: ModelDescription,
         *,
         top_k: int = 5,
-        is_int8: bool = False,
     ):
         super().__init__(name="serving_model")
         self.text_inputs = text_inputs
@@ -56,8 +56,9 @@ class ServingModel(tf.Module):
         self.answers = {DEFAULT: common["embed"], **common, **own}
         # Tracked, so they are saved: the model's, of which it can be built anew; or where forms
         # stand in for them what the signatures read, and nothing else.
-        self.weights = [weight.value for weight in model.weights if not is_int8]
-        self.read = _variables(self.answers) if is_int8 else []
+        has_forms = any(served_form(layer) is not None for layer in model._flatten_layers())
+        self.weights = [] if has_forms else [weight.value for weight in model.weights]
+        self.read = _variables(self.answers) if has_forms else []
         declared = {} if task is None else task.signatures(description)
         self.methods = {name: signature.method for name, signature in declared.items()}
 

@@ -73,14 +73,7 @@ class Source:
         with load_for_serving(self.folder, precision=precision) as model:
             if precision == "int8":
                 layers = self._quantize(model, text_inputs)
-            made = ServingModel(
-                model,
-                text_inputs,
-                self.description,
-                top_k=section.top_k,
-                is_int8=precision == "int8",
-            )
-        return made, layers
+            return ServingModel(model, text_inputs, self.description, top_k=section.top_k), layers
 
     def _quantize(self, model: keras.Model, text_inputs: TextInputs) -> list[QuantizedLayer]:
         section = self.section

@@ -62,9 +62,7 @@ def serving_models():
             if precision == "int8":
                 quantize(model, [calibration_inputs(texts, description)])
             with units_assumed() if rounds else contextlib.nullcontext():  # as an export does
-                made[name, precision] = ServingModel(
-                    model, texts, description, top_k=3, is_int8=precision == "int8"
-                )
+                made[name, precision] = ServingModel(model, texts, description, top_k=3)
         return made[name, precision]
 
     return make
