@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bert_tf.exporting.closeness import relative_error
 from bert_tf.layers.activations import ACTIVATIONS
 from bert_tf.layers.tensorflow.int8 import Range, quantized, quantized_columns
 
@@ -84,7 +85,7 @@ class Simulated:
         self.clipped = float(np.mean((smooth < limits.low) | (smooth > limits.high)))
         exact = sample @ product.kernel
         errors = quantized(smooth, limits) @ self.kernel - exact
-        self.error = size(errors) / max(size(exact), 1e-30)
+        self.error = relative_error(errors, exact)
 
     def __call__(self, x: tf.Tensor, *, activation: str | None = None) -> tf.Tensor:
         rounded = quantized(self._smooth(x.numpy()), self.limits)
@@ -145,8 +146,3 @@ def _ranges(low: float, high: float) -> Iterator[Range]:
         cut_low = low * share if -low > high / 4 else low
         cut_high = high * share if high > -low / 4 else high
         yield Range(cut_low, max(cut_high, cut_low + _LEAST_WIDTH))
-
-
-def size(values: np.ndarray) -> float:
-    """Root mean square."""
-    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))

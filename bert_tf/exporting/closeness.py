@@ -40,6 +40,12 @@ class Closeness:
         )
 
 
+def relative_error(difference: np.ndarray, exact: np.ndarray) -> float:
+    """Root mean square of a difference, by that of what is exact."""
+    size, of_exact = (float(np.linalg.norm(x.astype(np.float64))) for x in (difference, exact))
+    return size / (of_exact or 1.0)
+
+
 EXACT = Closeness()
 """float32."""
 ROUNDED = Closeness(of_largest=1 / 8, compares_texts=False)

@@ -14,7 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bert_tf.exporting.calibration import Product, Simulated, Watch, least_costly, size
+from bert_tf.exporting.calibration import Product, Simulated, Watch, least_costly
+from bert_tf.exporting.closeness import relative_error
 from bert_tf.layers.served_form import set_served_form
 from bert_tf.layers.tensorflow.int8 import Int8Product, Int8Table, Int8Weights
 from bert_tf.system.listing import listed
@@ -164,7 +165,7 @@ def _effects(
     for name, form in simulated.items():
         set_served_form(form.product.layer, form)
         moved = _flat(model(inputs, training=False)) - exact
-        effects[name] = size(moved) / max(size(exact), 1e-30)
+        effects[name] = relative_error(moved, exact)
         set_served_form(form.product.layer, None)
     return effects
 

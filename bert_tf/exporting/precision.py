@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bert_tf.exporting.closeness import Closeness
+from bert_tf.exporting.closeness import relative_error
 from bert_tf.exporting.servability import Answers, Check
 from bert_tf.layers.tensorflow.bfloat16 import units_assumed
 from bert_tf.tasks.base import Task
@@ -38,7 +38,6 @@ def load_for_serving(folder: Path, *, precision: str) -> Iterator[keras.Model]:
 def compare_with_float32(
     exact: Sequence[Answers],
     found: Sequence[Answers],
-    _: Closeness,
     *,
     bound: float,
     task: Task | None = None,
@@ -82,19 +81,18 @@ def _is_comparable(exact: np.ndarray, found: np.ndarray) -> bool:
         return False
     if exact.dtype.kind == "f":
         return bool((np.isfinite(exact) == np.isfinite(found)).all())
-    return exact.dtype.kind in "OS" or bool(
-        (exact == found).all()
-    )  # texts may be decided by numbers
+    if exact.dtype.kind in "OS":
+        return True  # numbers may decide a text, such as a label
+    return bool((exact == found).all())
 
 
 def _difference(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Root mean square of the difference, by that of what is exact."""
+    """Relative, of all pairs together; what is no number in both is left out."""
     exact, found = (
         np.concatenate([side.ravel() for side in sides]) for sides in zip(*pairs, strict=True)
     )
     is_number = np.isfinite(exact)
-    size = float(np.linalg.norm(exact[is_number].astype(np.float64)))
-    return float(np.linalg.norm((exact - found)[is_number].astype(np.float64))) / (size or 1.0)
+    return relative_error((exact - found)[is_number], exact[is_number])
 
 
 def _agreements(task: Task | None, exact: Answers, rounded: Answers) -> list[bool]:

@@ -47,7 +47,7 @@ class Check:
     detail: str = ""
 
 
-Compare = Callable[[Sequence[Answers], Sequence[Answers], Closeness], Check]
+Compare = Callable[[Sequence[Answers], Sequence[Answers]], Check]
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def check_servability(
         expected: the model's own answers to the warm-up requests, to compare with.
         compare: says of expected and received answers whether they are close; default: each number.
         batches: requests to be answered alone and together, see `batching_check`.
-        closeness: of answers.
+        closeness: of a row alone to itself in a batch.
         serving_version: of the TensorFlow Serving that is to take it, such as `2.16`.
 
     Raises:
@@ -119,7 +119,7 @@ def check_servability(
     num_requests = sum(batch.num_requests for batch in batches)
     answers, of_batches = found[: len(found) - num_requests], found[len(found) - num_requests :]
     if facts and expected is not None:
-        checks.append((compare or same_answers)(expected, answers, closeness))
+        checks.append((compare or same_answers)(expected, answers))
     if facts and batches:
         checks.append(
             _check_batches(batches, of_batches, closeness, seconds=facts["requests_seconds"])
@@ -235,9 +235,7 @@ def _replay(directory: Path, batches: Sequence[Batch]) -> tuple[Check, list[Any]
     return Check("warm-up", faults, detail), [found[number] for number in sorted(found)], facts
 
 
-def same_answers(
-    expected: Sequence[Answers], found: Sequence[Answers], closeness: Closeness
-) -> Check:
+def same_answers(expected: Sequence[Answers], found: Sequence[Answers]) -> Check:
     """Whether they are those of the model in memory."""
     faults = []
     largest = 0.0
@@ -246,7 +244,7 @@ def same_answers(
     for number, (wanted, received) in enumerate(zip(expected, found, strict=False)):
         for name, value in wanted.items():
             is_exact = all(other.dtype.kind != "f" for other in wanted.values())
-            if not closeness.holds(value, received[name], is_exact=is_exact):
+            if not EXACT.holds(value, received[name], is_exact=is_exact):
                 faults.append(f"request {number}, output {name}: other values than in memory")
             elif value.dtype.kind == "f" and value.size:
                 largest = max(largest, float(np.abs(value - received[name]).max()))

@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from bert_tf.api.loading import load
 from bert_tf.exporting.accuracy import check_metrics
-from bert_tf.exporting.closeness import ROUNDED
 from bert_tf.exporting.graph_ops import GraphOps
 from bert_tf.exporting.int8 import quantize
 from bert_tf.exporting.loading import read_graph
@@ -116,7 +115,7 @@ def test_an_export_that_loses_too_much_is_refused():
 
 def test_answers_beyond_the_bound_of_a_precision_are_faults():
     def check(*found):
-        compared = compare_with_float32([{"score": exact, "label": b}], found, ROUNDED, bound=0.1)
+        compared = compare_with_float32([{"score": exact, "label": b}], found, bound=0.1)
         return compared.faults, compared.detail
 
     exact, b = np.array([3.0, -4.0, np.nan], np.float32), np.array([b"a", b"b", b""])
