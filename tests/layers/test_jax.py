@@ -5,10 +5,6 @@ The JAX side is one process of its own, for a process has one backend.
 
 import importlib.util
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +17,7 @@ from bert_tf.layers.dropout_mask import dropout_mask
 from bert_tf.models.pretrainer import BertPretrainer
 from bert_tf.training.engine.objective import PretrainingObjective, total_loss
 from bert_tf.training.optimizers import make_optimizer
+from tests.layers.jax.backend_process import assert_same, run_on_jax, under
 from tests.references import ARCHITECTURE, random_batch, randomize
 
 pytestmark = pytest.mark.slow  # needs jax, and its process compiles for half a minute
@@ -159,31 +156,7 @@ def jax_results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarra
         "num_updates": NUM_UPDATES,
     }
     (folder / "given.json").write_text(json.dumps(given), encoding="utf-8")
-    subprocess.run(
-        [sys.executable, "-c", JAX_SIDE, str(folder)],
-        check=True,
-        cwd=Path(__file__).parents[2],
-        # Compiled in haste: what is compared is the numbers.
-        env={
-            **os.environ,
-            "JAX_PLATFORMS": "cpu",
-            "XLA_FLAGS": "--xla_backend_optimization_level=0",
-        },
-    )
-    return dict(np.load(folder / "results.npz"))
-
-
-def under(results: dict[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    prefix = f"{name}/"
-    return {key.removeprefix(prefix): x for key, x in results.items() if key.startswith(prefix)}
-
-
-def assert_same(ours: dict[str, Any], expected: dict[str, Any], *, tolerance: float) -> None:
-    """`tolerance` is of the greatest element where that is above 1."""
-    assert ours.keys() == expected.keys()
-    for name, value in expected.items():
-        limit = tolerance * max(1.0, float(np.abs(value).max()))
-        np.testing.assert_allclose(ours[name], value, rtol=0, atol=limit, err_msg=name)
+    return run_on_jax("-c", JAX_SIDE, folder=folder)
 
 
 @pytest.mark.parametrize("how", ["eager", "compiled"])

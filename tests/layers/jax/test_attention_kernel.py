@@ -7,15 +7,12 @@ tested up to the program that XLA is given. What it takes there is measured by
 
 import importlib.util
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.layers.jax.backend_process import assert_same, run_on_jax, under
 from tests.references import ARCHITECTURE, random_batch
 
 # Needs jax, and its process compiles for two minutes, more on a busy machine.
@@ -103,47 +100,22 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
         "architecture": architecture,
     }
     (folder / "cases.json").write_text(json.dumps(given), encoding="utf-8")
-    subprocess.run(
-        [sys.executable, "-m", "tests.layers.jax.kernel_results", str(folder)],
-        check=True,
-        cwd=Path(__file__).parents[3],
-        # Compiled in haste: what is compared is the numbers.
-        env={
-            **os.environ,
-            "JAX_PLATFORMS": "cpu",
-            "KERAS_BACKEND": "jax",
-            "XLA_FLAGS": "--xla_backend_optimization_level=0",
-        },
-    )
-    return dict(np.load(folder / "results.npz"))
-
-
-def side(results: dict[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    prefix = f"{name}/"
-    return {key.removeprefix(prefix): x for key, x in results.items() if key.startswith(prefix)}
-
-
-def assert_same(ours: dict[str, Any], expected: dict[str, Any], *, tolerance: float) -> None:
-    """`tolerance` is of the greatest element where that is above 1."""
-    assert ours.keys() == expected.keys()
-    for name, value in expected.items():
-        limit = tolerance * max(1.0, float(np.abs(value).max()))
-        np.testing.assert_allclose(ours[name], value, rtol=0, atol=limit, err_msg=name)
+    return run_on_jax("-m", "tests.layers.jax.kernel_results", folder=folder)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_context_and_gradients_are_the_plain_paths(results, name):
     """With dropout, too: both draw the same mask from the same seed."""
-    expected = side(results, f"{name}/plain")
+    expected = under(results, f"{name}/plain")
     assert np.abs(expected["context"]).max() > 0.1
     dtype = CASES[name]["dtype"]
-    assert_same(side(results, f"{name}/kernel"), expected, tolerance=TOLERANCES[dtype])
+    assert_same(under(results, f"{name}/kernel"), expected, tolerance=TOLERANCES[dtype])
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if "/" in name])
 def test_half_precision_is_as_near_to_float32_as_the_plain_path(results, name):
     def distances(of: str) -> dict[str, float]:
-        exact, given = side(results, f"{name}/exact"), side(results, f"{name}/{of}")
+        exact, given = under(results, f"{name}/exact"), under(results, f"{name}/{of}")
         return {key: np.sqrt(np.mean((given[key] - exact[key]) ** 2)) for key in exact}
 
     plain, kernel = distances("plain"), distances("kernel")
@@ -153,7 +125,7 @@ def test_half_precision_is_as_near_to_float32_as_the_plain_path(results, name):
 @pytest.mark.parametrize("name", ["no_mask", "several_blocks_and_a_part", "long"])
 def test_no_array_outside_of_the_kernels_has_the_size_of_the_scores(results, name):
     """Of value and gradient. In these cases Q, K and V together are smaller than the scores."""
-    counts = side(results, f"{name}/arrays")
+    counts = under(results, f"{name}/arrays")
     assert counts["never/largest"] >= counts["scores"]
     assert counts["interpreted/largest"] < counts["scores"]
 
@@ -161,7 +133,7 @@ def test_no_array_outside_of_the_kernels_has_the_size_of_the_scores(results, nam
 @pytest.mark.parametrize("name", CASES)
 def test_kernels_are_taken_on_a_gpu_alone(results, name):
     """Three: forward; keys and values; queries."""
-    counts = side(results, f"{name}/arrays")
+    counts = under(results, f"{name}/arrays")
     assert [counts[f"{use}/kernels"] for use in ("interpreted", "never", "on_gpu")] == [3, 0, 0]
 
 
@@ -178,7 +150,7 @@ def test_kernels_are_lowered_for_a_gpu(results, name):
 
 @pytest.mark.parametrize("name", MODEL_CASES)
 def test_loss_and_gradients_of_a_model_are_those_of_the_plain_path(results, name):
-    expected = side(results, f"model/{name}/plain")
+    expected = under(results, f"model/{name}/plain")
     assert len(expected) > 30
     assert expected["loss"] > 1.0
-    assert_same(side(results, f"model/{name}/kernel"), expected, tolerance=1e-5)
+    assert_same(under(results, f"model/{name}/kernel"), expected, tolerance=1e-5)
