@@ -66,7 +66,9 @@ def make_tokenizer(ours: Tokenizer) -> Any:
             "keras-nlp's tokenizer does not have %s: its ids differ in texts that this changes.",
             " and ".join(lost),
         )
+    # Keras would number the names of a process's tokenizers, and write the number into the preset.
     return keras_nlp.models.BertTokenizer(
+        name="bert_tokenizer",
         vocabulary=list(ours.vocabulary),
         lowercase=settings["lower_case"],
         strip_accents=settings["strip_accents"],
