@@ -132,7 +132,7 @@ class MultiHeadAttention(keras.layers.Layer):
             return self._attend_in_one_kernel(projected, attention_mask, training), None
         query, key, value = self._heads(projected, layout)  # (B, N, F, H), 2 x (B, N, T, H)
         weights = None
-        if layout is not None and not return_weights and self.compute_dtype == "float32":
+        if layout is not None and not return_weights and self.compute_dtype != "float16":
             dropped = self._inferred_weights(query, key, attention_mask)
         else:
             scores, factor = self._scores(query, key)

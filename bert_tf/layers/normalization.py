@@ -19,7 +19,7 @@ def normalize(x: Any, layer_norm: keras.layers.LayerNormalization, *, training: 
             from bert_tf.layers.tensorflow import fused
 
             return fused.layer_norm(x, *weights, epsilon=layer_norm.epsilon)
-        if layer_norm.compute_dtype == "float32":
+        if layer_norm.compute_dtype in ("float32", "bfloat16"):
             from bert_tf.layers.tensorflow import inference
 
             return inference.layer_norm(x, *weights, epsilon=layer_norm.epsilon)
