@@ -7,7 +7,7 @@ random order. Every server is a process of its own on loopback, asked by the sam
 TensorFlow Serving's REST predict path, in turn, all in one run:
 
     bert_tf      `bert-tf export` in float32, bfloat16 and int8, the local server with
-                 serving/production/batching.config
+                 serving/production's settings
     keras-nlp    its BertTextClassifier and preprocessor as a SavedModel, in the same server
     PyTorch      Hugging Face's classifier, float32 and bfloat16, behind benchmarks.serving_peers
     ONNX Runtime the same weights, float32 and int8 (dynamic quantisation), behind the same

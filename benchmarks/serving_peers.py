@@ -1,17 +1,18 @@
 """A model on PyTorch, ONNX Runtime or OpenVINO behind TensorFlow Serving's predict path.
 
-    python -m benchmarks.serving_peers --runtime onnx-int8 --model DIR --port 0
+    python -m benchmarks.serving_peers --runtime onnx-int8 --model DIR --port 0 [--at-once 2]
 
 In: a Hugging Face folder with a classifier; for ONNX Runtime and OpenVINO also `model.onnx`,
 `model.int8.onnx` and `model.int8.xml` in it. Out: a REST server that prints its port. Texts are
 tokenized by the folder's own fast tokenizer and padded to the longest of a batch. Requests that
 wait together run together, as in the local server: the model takes what is there as soon as it is
-free.
+free. `--at-once` says how many batches run at a time; the cores are shared out between them.
 """
 
 import argparse
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ ONNX_INT8_FILE = "model.int8.onnx"
 OPENVINO_INT8_FILE = "model.int8.xml"
 Answer = Callable[[Sequence[str]], np.ndarray]
 """Texts to probabilities (texts, classes)."""
+Make = Callable[[Path, int, int], Answer]
+"""Of a folder, the longest text in tokens, and the threads of one batch."""
 
 
 def main() -> None:
@@ -41,22 +44,30 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--max-length", type=int, default=128)
+    parser.add_argument("--at-once", type=int, default=1)
     arguments = parser.parse_args()
-    answer = RUNTIMES[arguments.runtime](arguments.model, arguments.max_length)
+    num_threads = max(1, (os.cpu_count() or 1) // arguments.at_once)
+    answer = RUNTIMES[arguments.runtime](arguments.model, arguments.max_length, num_threads)
     answer(["warm", "up"])
-    listener = socket.create_server(("127.0.0.1", arguments.port))
-    config = uvicorn.Config(make_app(answer), log_level="warning", access_log=False)
+    # With the protocol named, asyncio sets TCP_NODELAY, as in the local server.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", arguments.port))
+    listener.listen()
+    config = uvicorn.Config(
+        make_app(answer, at_once=arguments.at_once), log_level="warning", access_log=False
+    )
     print(listener.getsockname()[1], flush=True)
     uvicorn.Server(config).run(sockets=[listener])
 
 
-def torch_answer(precision: str) -> Callable[[Path, int], Answer]:
+def torch_answer(precision: str) -> Make:
     """Hugging Face's classifier on PyTorch."""
 
-    def make(folder: Path, max_length: int) -> Answer:
+    def make(folder: Path, max_length: int, num_threads: int) -> Answer:
         import torch
         from transformers import AutoModelForSequenceClassification
 
+        torch.set_num_threads(num_threads)
         model = AutoModelForSequenceClassification.from_pretrained(
             folder, dtype=getattr(torch, precision)
         ).eval()
@@ -73,14 +84,16 @@ def torch_answer(precision: str) -> Callable[[Path, int], Answer]:
     return make
 
 
-def onnx_answer(file_name: str) -> Callable[[Path, int], Answer]:
+def onnx_answer(file_name: str) -> Make:
     """The same weights on ONNX Runtime, with its own optimisations of the graph."""
 
-    def make(folder: Path, max_length: int) -> Answer:
+    def make(folder: Path, max_length: int, num_threads: int) -> Answer:
         import onnxruntime
 
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = num_threads
         session = onnxruntime.InferenceSession(
-            str(folder / file_name), providers=["CPUExecutionProvider"]
+            str(folder / file_name), options, providers=["CPUExecutionProvider"]
         )
         encode = encoder(folder, max_length, tensors="np")
         return lambda texts: _softmax(session.run(None, dict(encode(texts)))[0])
@@ -88,16 +101,22 @@ def onnx_answer(file_name: str) -> Callable[[Path, int], Answer]:
     return make
 
 
-def openvino_answer(file_name: str, precision: str) -> Callable[[Path, int], Answer]:
-    """The same weights on OpenVINO, set to be asked one batch at a time."""
+def openvino_answer(file_name: str, precision: str) -> Make:
+    """The same weights on OpenVINO, a stream for each batch that runs at a time."""
 
-    def make(folder: Path, max_length: int) -> Answer:
+    def make(folder: Path, max_length: int, num_threads: int) -> Answer:
         import openvino
 
-        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+        cores = os.cpu_count() or 1
+        settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": cores}
+        settings |= {"NUM_STREAMS": max(1, cores // num_threads)}
         model = openvino.Core().compile_model(str(folder / file_name), "CPU", settings)
         encode = encoder(folder, max_length, tensors="np")
-        return lambda texts: _softmax(model(dict(encode(texts)))[0])
+
+        def answer(texts: Sequence[str]) -> np.ndarray:
+            return _softmax(model.create_infer_request().infer(dict(encode(texts)))[0])
+
+        return answer
 
     return make
 
@@ -108,7 +127,7 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     return probabilities
 
 
-RUNTIMES: dict[str, Callable[[Path, int], Answer]] = {
+RUNTIMES: dict[str, Make] = {
     "torch-float32": torch_answer("float32"),
     "torch-bfloat16": torch_answer("bfloat16"),
     "onnx-float32": onnx_answer(ONNX_FILE),
@@ -129,7 +148,7 @@ def encoder(folder: Path, max_length: int, *, tensors: str) -> Callable[[Sequenc
     )
 
 
-def make_app(answer: Answer) -> Starlette:
+def make_app(answer: Answer, *, at_once: int) -> Starlette:
     """`POST /v1/models/NAME:predict` with `{"instances": [{"text": …}]}`."""
     waiting: asyncio.Queue[tuple[list[str], asyncio.Future]] = asyncio.Queue()
 
@@ -152,9 +171,10 @@ def make_app(answer: Answer) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        task = asyncio.create_task(run_batches())
+        tasks = [asyncio.create_task(run_batches()) for _ in range(at_once)]
         yield
-        task.cancel()
+        for task in tasks:
+            task.cancel()
 
     route = Route("/v1/models/{name}:predict", predict, methods=["POST"])
     return Starlette(routes=[route], lifespan=lifespan)

@@ -1,10 +1,13 @@
 """The servers of the serving benchmark, processes on loopback, and the texts they are asked."""
 
 import contextlib
+import os
 import random
+import re
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,26 +44,40 @@ class Server:
 
 @contextlib.contextmanager
 def serve_saved_model(base: Path, *, batching: bool = True) -> Iterator[Server]:
-    """The local server."""
+    """The local server, set up as serving/production is, for the cores of this machine."""
     port, rest_port = _free_ports()
     command = [
         *("-m", "serving.local_server", f"--model_name={MODEL}", f"--model_base_path={base}"),
         *(f"--port={port}", f"--rest_api_port={rest_port}"),
     ]
-    if batching:
-        command += ["--enable_batching", f"--batching_parameters_file={BATCHING}"]
-    with _process(command) as process:
+    with (
+        tempfile.NamedTemporaryFile("w", suffix=".config") as file,
+        contextlib.ExitStack() as stack,
+    ):
+        if batching:
+            file.write(_with_threads(BATCHING.read_text(encoding="utf-8"), os.cpu_count() or 1))
+            file.flush()
+            command += ["--tensorflow_intra_op_parallelism=1", "--enable_batching"]
+            command += [f"--batching_parameters_file={file.name}"]
+        process = stack.enter_context(_process(command))
         server = Server(f"http://127.0.0.1:{rest_port}", f"127.0.0.1:{port}", process.pid)
         with server.client() as client:
             client.wait_until_available(120)
         yield server
 
 
+def _with_threads(batching: str, num_threads: int) -> str:
+    return re.sub(r"(num_batch_threads \{ value: )\d+", rf"\g<1>{num_threads}", batching)
+
+
 @contextlib.contextmanager
-def serve_peer(folder: Path, runtime: str, *, max_length: int) -> Iterator[Server]:
+def serve_peer(
+    folder: Path, runtime: str, *, max_length: int, at_once: int = 1
+) -> Iterator[Server]:
     """A peer's model."""
     command = ["-m", "benchmarks.serving_peers", "--runtime", runtime, "--model", str(folder)]
-    with _process([*command, "--port", "0", "--max-length", str(max_length)]) as process:
+    command += ["--port", "0", "--max-length", str(max_length), "--at-once", str(at_once)]
+    with _process(command) as process:
         yield Server(f"http://127.0.0.1:{int(process.stdout.readline())}")
 
 
