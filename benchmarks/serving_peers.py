@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import contextlib
 import os
-import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from serving.server.listening import listen
+
 MAX_BATCH_SIZE = 32
 ONNX_FILE = "model.onnx"
 ONNX_INT8_FILE = "model.int8.onnx"
@@ -32,7 +33,7 @@ OPENVINO_INT8_FILE = "model.int8.xml"
 Answer = Callable[[Sequence[str]], np.ndarray]
 """Texts to probabilities (texts, classes)."""
 Make = Callable[[Path, int, int], Answer]
-"""Of a folder, the longest text in tokens, and the threads of one batch."""
+"""Of a folder, the longest text in tokens, and the batches at a time."""
 
 
 def main() -> None:
@@ -46,13 +47,9 @@ def main() -> None:
     parser.add_argument("--max-length", type=int, default=128)
     parser.add_argument("--at-once", type=int, default=1)
     arguments = parser.parse_args()
-    num_threads = max(1, (os.cpu_count() or 1) // arguments.at_once)
-    answer = RUNTIMES[arguments.runtime](arguments.model, arguments.max_length, num_threads)
+    answer = RUNTIMES[arguments.runtime](arguments.model, arguments.max_length, arguments.at_once)
     answer(["warm", "up"])
-    # With the protocol named, asyncio sets TCP_NODELAY, as in the local server.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.bind(("127.0.0.1", arguments.port))
-    listener.listen()
+    listener = listen("127.0.0.1", arguments.port)
     config = uvicorn.Config(
         make_app(answer, at_once=arguments.at_once), log_level="warning", access_log=False
     )
@@ -63,11 +60,11 @@ def main() -> None:
 def torch_answer(precision: str) -> Make:
     """Hugging Face's classifier on PyTorch."""
 
-    def make(folder: Path, max_length: int, num_threads: int) -> Answer:
+    def make(folder: Path, max_length: int, at_once: int) -> Answer:
         import torch
         from transformers import AutoModelForSequenceClassification
 
-        torch.set_num_threads(num_threads)
+        torch.set_num_threads(_num_threads(at_once))
         model = AutoModelForSequenceClassification.from_pretrained(
             folder, dtype=getattr(torch, precision)
         ).eval()
@@ -87,11 +84,11 @@ def torch_answer(precision: str) -> Make:
 def onnx_answer(file_name: str) -> Make:
     """The same weights on ONNX Runtime, with its own optimisations of the graph."""
 
-    def make(folder: Path, max_length: int, num_threads: int) -> Answer:
+    def make(folder: Path, max_length: int, at_once: int) -> Answer:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = num_threads
+        options.intra_op_num_threads = _num_threads(at_once)
         session = onnxruntime.InferenceSession(
             str(folder / file_name), options, providers=["CPUExecutionProvider"]
         )
@@ -104,12 +101,14 @@ def onnx_answer(file_name: str) -> Make:
 def openvino_answer(file_name: str, precision: str) -> Make:
     """The same weights on OpenVINO, a stream for each batch that runs at a time."""
 
-    def make(folder: Path, max_length: int, num_threads: int) -> Answer:
+    def make(folder: Path, max_length: int, at_once: int) -> Answer:
         import openvino
 
-        cores = os.cpu_count() or 1
-        settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": cores}
-        settings |= {"NUM_STREAMS": max(1, cores // num_threads)}
+        settings = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_NUM_THREADS": _num_threads(1),
+            "NUM_STREAMS": at_once,
+        }
         model = openvino.Core().compile_model(str(folder / file_name), "CPU", settings)
         encode = encoder(folder, max_length, tensors="np")
 
@@ -119,6 +118,11 @@ def openvino_answer(file_name: str, precision: str) -> Make:
         return answer
 
     return make
+
+
+def _num_threads(at_once: int) -> int:
+    """Of one batch."""
+    return max(1, (os.cpu_count() or 1) // at_once)
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

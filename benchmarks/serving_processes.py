@@ -3,7 +3,6 @@
 import contextlib
 import os
 import random
-import re
 import socket
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from serving.client import RestClient
+from serving.server.config_messages import BatchingParameters, read_message
 
 ROOT = Path(__file__).parents[1]
 BATCHING = ROOT / "serving" / "production" / "batching.config"
@@ -50,34 +50,33 @@ def serve_saved_model(base: Path, *, batching: bool = True) -> Iterator[Server]:
         *("-m", "serving.local_server", f"--model_name={MODEL}", f"--model_base_path={base}"),
         *(f"--port={port}", f"--rest_api_port={rest_port}"),
     ]
-    with (
-        tempfile.NamedTemporaryFile("w", suffix=".config") as file,
-        contextlib.ExitStack() as stack,
-    ):
-        if batching:
-            file.write(_with_threads(BATCHING.read_text(encoding="utf-8"), os.cpu_count() or 1))
-            file.flush()
-            command += ["--tensorflow_intra_op_parallelism=1", "--enable_batching"]
-            command += [f"--batching_parameters_file={file.name}"]
-        process = stack.enter_context(_process(command))
+    flags = _a_batch_a_core() if batching else contextlib.nullcontext([])
+    with flags as own, _process([*command, *own]) as process:
         server = Server(f"http://127.0.0.1:{rest_port}", f"127.0.0.1:{port}", process.pid)
         with server.client() as client:
             client.wait_until_available(120)
         yield server
 
 
-def _with_threads(batching: str, num_threads: int) -> str:
-    return re.sub(r"(num_batch_threads \{ value: )\d+", rf"\g<1>{num_threads}", batching)
+@contextlib.contextmanager
+def _a_batch_a_core() -> Iterator[list[str]]:
+    """Flags of the local server; the file that they name is there in the block."""
+    settings = read_message(BATCHING, BatchingParameters, flag="--batching_parameters_file")
+    settings.num_batch_threads.value = os.cpu_count() or 1
+    with tempfile.NamedTemporaryFile("w", suffix=".config") as file:
+        file.write(str(settings))
+        file.flush()
+        yield [
+            *("--tensorflow_intra_op_parallelism=1", "--enable_batching"),
+            f"--batching_parameters_file={file.name}",
+        ]
 
 
 @contextlib.contextmanager
-def serve_peer(
-    folder: Path, runtime: str, *, max_length: int, at_once: int = 1
-) -> Iterator[Server]:
+def serve_peer(folder: Path, runtime: str, *, max_length: int) -> Iterator[Server]:
     """A peer's model."""
     command = ["-m", "benchmarks.serving_peers", "--runtime", runtime, "--model", str(folder)]
-    command += ["--port", "0", "--max-length", str(max_length), "--at-once", str(at_once)]
-    with _process(command) as process:
+    with _process([*command, "--port", "0", "--max-length", str(max_length)]) as process:
         yield Server(f"http://127.0.0.1:{int(process.stdout.readline())}")
 
 

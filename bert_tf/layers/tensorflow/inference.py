@@ -26,7 +26,7 @@ def layer_norm(x: tf.Tensor, gamma: Any, beta: Any, *, epsilon: float) -> tf.Ten
     wide = tf.cast(x, tf.float32)
     centred = wide - tf.reduce_mean(wide, axis=-1, keepdims=True)
     variance = tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True)
-    gamma, beta = (tf.cast(tf.convert_to_tensor(it), tf.float32) for it in (gamma, beta))
+    gamma, beta = tf.cast(gamma, tf.float32), tf.cast(beta, tf.float32)
     return tf.cast(centred * tf.math.rsqrt(variance + epsilon) * gamma + beta, x.dtype)
 
 
