@@ -1,12 +1,14 @@
 """The section `finetuning.table`: how tables are read, their encoding, quotes and header."""
 
-from typing import Literal
+from typing import Literal, Self
+
+import pydantic
 
 from bert_tf.config.section import Section, TextEncoding
 
 
 class TableConfig(Section):
-    """How .csv, .tsv, .jsonl and .json files are read; .parquet files say it themselves."""
+    """How .csv, .tsv, .jsonl, .json and column files are read; .parquet files say it themselves."""
 
     encoding: TextEncoding = "utf-8"
     """Any text encoding of Python's: `cp949` and `cp1252` are those of Korean and Western European
@@ -24,3 +26,24 @@ class TableConfig(Section):
     check_header: bool = True
     """Whether names of columns that look like a record, of a .csv or .tsv without a header or of a
     DataFrame, are refused. `false` takes them for names."""
+    layout: Literal["auto", "table", "token_columns"] = "auto"
+    """What a line of a text file is. `token_columns`: a token with its tag, as CoNLL has it, and a
+    blank line ends a sentence; so are .tsv and .txt files read. `table`: a record. `auto`: .conll,
+    .bio, .iob and .iob2 have token columns, all others records."""
+    token_column: pydantic.PositiveInt | None = None
+    """Of token columns, that of the tokens, from 1. Default: the first, or the second behind one
+    that counts the tokens of a sentence."""
+    tag_column: pydantic.PositiveInt | None = None
+    """Of token columns, that of the tags, from 1. Default: the last."""
+    joined: Literal["auto", "space", "nothing"] = "auto"
+    """What stands between tokens in the text that they make. `auto`: nothing where nine tokens of
+    ten are one character, else a space."""
+
+    @pydantic.model_validator(mode="after")
+    def _columns_differ(self) -> Self:
+        if self.token_column is not None and self.token_column == self.tag_column:
+            raise ValueError(
+                "token_column and tag_column must be two columns. Received: "
+                f"{self.token_column} for both. Set one to another column."
+            )
+        return self

@@ -104,7 +104,8 @@ class FinetuningConfig(Section):
     """Keep the architecture and tokenizer of `pretrained`, but start from random weights."""
     train_path: str | tuple[str, ...] | None = None
     eval_path: str | tuple[str, ...] | None = None
-    """Tables: files (.csv, .tsv, .jsonl, .json, .parquet, packed or not), globs, `hub:` names."""
+    """Tables: files (.csv, .tsv, .jsonl, .json, .parquet, .conll, packed or not), globs, `hub:`
+    names."""
     table: TableConfig = TableConfig()
     text_field: ColumnName = "text"
     text_pair_field: ColumnName | None = None

@@ -12,9 +12,11 @@ from pathlib import Path
 from bert_tf.config import TableConfig
 from bert_tf.data.corpora.files import COMPRESSIONS, damage_named, open_bytes
 from bert_tf.data.tables.decoding import open_text
-from bert_tf.data.tables.finding import DELIMITED
+from bert_tf.data.tables.finding import DELIMITED, TOKEN_COLUMNS
 from bert_tf.data.tables.quoting import DELIMITER_NAMES
+from bert_tf.data.tables.settings import table_setting, token_columns_question
 from bert_tf.system.json_files import JsonError, decode_json
+from bert_tf.system.listing import shortened
 
 MAGIC = {
     b"PAR1": "a .parquet file",
@@ -36,6 +38,11 @@ LONGEST_LINE = 1 << 20
 WEB_PAGE = re.compile(r"<(!doctype|html|\?xml)\b", re.IGNORECASE)
 NAME = re.compile(r'"?[^\W\d][\w.\-/#()&:]*( [\w.\-/#()&:]+)?"?')
 """What a cell of a header may be: a word or two."""
+NUM_TOKENS = 1000
+"""Lines that are looked at to see whether each has a token and its tag."""
+PREFIXED = re.compile(r"[BIESLU][-_]\S+|\S+[-_][BIESLU]")
+OUTSIDE = ("O", "-")
+"""Tags."""
 OTHER_DELIMITERS = {"|": "Bars"}
 
 
@@ -46,7 +53,7 @@ def check_content(path: Path, *, kind: str, config: TableConfig, key: str) -> No
         kind: what its name says: one of `finding.KINDS`.
     """
     found = _kind_by_magic(path)
-    if found is None and kind != ".parquet":
+    if found is None and kind not in (".parquet", *TOKEN_COLUMNS):
         with open_text(path, config=config, key=key) as lines:
             first = [line[:LONGEST_LINE] for line in itertools.islice(lines, NUM_LINES)]
         found = _kind_by_lines(
@@ -75,6 +82,43 @@ def check_parted(names: Sequence[str], *, place: str) -> None:
                 f"{names[0]!r}, the names of {len(parts)} between {delimiter!r}. Read its file "
                 f"with sep={delimiter!r}."
             )
+
+
+def check_no_token_columns(path: Path, *, kind: str, config: TableConfig, key: str) -> None:
+    """Raise ValueError if a file that is read as a table looks like one of token columns.
+
+    Args:
+        kind: what its name says: one of `finding.KINDS`.
+    """
+    layout = table_setting("layout", key=key)
+    if kind in TOKEN_COLUMNS:
+        raise ValueError(
+            f"{path}: a {kind} file must be read as token columns. Received: {layout}=table. "
+            f"Set {layout}=auto, or give a table the ending .tsv."
+        )
+    if kind != ".tsv" or config.layout == "table":
+        return
+    with open_text(path, config=config, key=key) as lines:
+        numbered = [*enumerate(itertools.islice(lines, NUM_TOKENS), start=1)]
+    tokens = [
+        (number, line.rstrip("\r\n").split("\t" if "\t" in line else None))
+        for number, line in numbered
+        if line.strip() and not re.match("#+ |#+[^\t]*$", line)
+    ]
+    tags = [cells[-1] for _, cells in tokens if len(cells) > 1]
+    is_told = any(map(PREFIXED.fullmatch, tags))
+    if is_told and len(tags) == len(tokens) and all(map(_is_tag, tags)):
+        number, cells = next(line for line in tokens if PREFIXED.fullmatch(line[1][-1]))
+        other = "" if key.startswith("--") else f" If it is a table, set {layout}=table."
+        raise ValueError(
+            f"{path}:{number}: a line of a table must be a record. Received: what looks like a "
+            f"token and its tag, {shortened(cells[0])!r} and {shortened(cells[-1])!r}. "
+            f"{token_columns_question(key)}{other}"
+        )
+
+
+def _is_tag(text: str) -> bool:
+    return text in OUTSIDE or PREFIXED.fullmatch(text) is not None
 
 
 def _advice(found: str) -> str:

@@ -16,9 +16,22 @@ from bert_tf.data.corpora.files import COMPRESSIONS
 from bert_tf.data.corpora.folders import file_key
 from bert_tf.data.corpora.hub import PREFIX, read_hub_records
 from bert_tf.data.tables.column_names import check_names
-from bert_tf.data.tables.content_kind import check_content, check_parted
+from bert_tf.data.tables.content_kind import (
+    check_content,
+    check_no_token_columns,
+    check_parted,
+)
 from bert_tf.data.tables.delimited import read_records
-from bert_tf.data.tables.finding import check_kind, is_delimited, missing, table_files, table_kind
+from bert_tf.data.tables.finding import (
+    TOKEN_COLUMNS,
+    check_kind,
+    has_token_columns,
+    is_delimited,
+    is_text,
+    missing,
+    table_files,
+    table_kind,
+)
 from bert_tf.data.tables.frames import FRAME, is_dataset, is_frame, read_dataset, read_frame
 from bert_tf.data.tables.header import MEMORY_ADVICE, check_header, check_no_header
 from bert_tf.data.tables.json_rows import (
@@ -31,6 +44,7 @@ from bert_tf.data.tables.origins import Origins, Source
 from bert_tf.data.tables.parquet import read_parquet
 from bert_tf.data.tables.settings import header_advice
 from bert_tf.data.tables.table import Table
+from bert_tf.data.tables.token_columns import read_token_columns
 
 __all__ = ["check_frame", "iter_tables", "named_files", "read_table", "table_files"]
 
@@ -41,7 +55,8 @@ def read_table(source: Any, *, config: TableConfig | None = None, key: str) -> T
     """All rows of a source.
 
     Args:
-        source: a file (.csv, .tsv, .jsonl, .json, .parquet, each also .gz or .zst), a glob, a
+        source: a file (.csv, .tsv, .jsonl, .json, .parquet, .conll, .bio, .iob, .iob2, each also
+            .gz or .zst; .txt with the layout `token_columns`), a glob, a
             `hub:NAME[@REVISION][:CONFIG[:SPLIT]]` (extra `datasets`), several of these; a pandas
             DataFrame, a `datasets.Dataset`, a `Table`, or a list of dicts.
         config: how text files are read. Default: as `TableConfig` has it.
@@ -64,8 +79,8 @@ def iter_tables(
 ) -> Iterator[Table]:
     """The rows of `read_table`, at most `batch_rows` at a time, all with the same columns.
 
-    Memory is that of a batch, but a .json file is held whole. A .jsonl file is read twice, and a
-    .tsv whose quoting is "auto".
+    Memory is that of a batch, but a .json file and token columns are held whole. A .jsonl file is
+    read twice, and a .tsv whose quoting is "auto".
 
     Raises:
         See `read_table`, when the row at fault is reached.
@@ -136,7 +151,7 @@ def _named_parts(name: str | Path, *, key: str) -> list[str | Path]:
         return [name]
     path = Path(name)
     if path.is_file():
-        return [check_kind(path, key=key)]
+        return [path if is_text(path) else check_kind(path, key=key)]
     if path.is_dir():
         raise ValueError(
             f"{path}: {key} must name a file or a glob. Received: a folder. Set it to "
@@ -144,7 +159,7 @@ def _named_parts(name: str | Path, *, key: str) -> list[str | Path]:
         )
     if not has_magic(str(path)):
         raise missing(path, key=key)
-    return list(table_files([path], key=key))
+    return list(table_files([path], key=key, with_text=is_text(path)))
 
 
 def _read(part: Any, *, config: TableConfig, key: str, batch_rows: int) -> Iterator[Table]:
@@ -168,7 +183,11 @@ def _read_file(path: Path, *, config: TableConfig, key: str, batch_rows: int) ->
             f"{path}: a table needs at least one record. Received: a file of 0 bytes. Write it "
             f"again, or set {key} to another."
         )
-    kind = table_kind(path)
+    if has_token_columns(path, layout=config.layout):
+        check_content(path, kind=TOKEN_COLUMNS[0], config=config, key=key)
+        return read_token_columns(path, config=config, key=key)
+    kind = table_kind(check_kind(path, key=key))
+    check_no_token_columns(path, kind=str(kind), config=config, key=key)
     check_content(path, kind=str(kind), config=config, key=key)
     if kind == ".parquet":
         return read_parquet(path, batch_rows=batch_rows)
@@ -202,7 +221,11 @@ def _check_header(part: Any, table: Table, *, config: TableConfig, key: str) -> 
     if is_frame(part) or is_dataset(part):
         if config.check_header:
             _check_names_in_memory(part, table, place=type(part).__name__)
-    elif isinstance(part, Path) and is_delimited(part):
+    elif (
+        isinstance(part, Path)
+        and is_delimited(part)
+        and not has_token_columns(part, layout=config.layout)
+    ):
         if not config.has_header:
             check_no_header(table, place=f"{part}:1", key=key)
         elif config.check_header:

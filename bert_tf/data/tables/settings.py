@@ -1,11 +1,12 @@
 """Names the setting of `TableConfig` in an error, for a table that an option or a setting named."""
 
 HEADER_OPTIONS = {"has_header": "--header/--no-header", "check_header": "--header"}
+WITHOUT_OPTION = ("layout", "token_column", "tag_column", "joined")
 
 
 def table_setting(name: str, *, key: str) -> str:
     """`--encoding` beside the command's option `--file`, else `finetuning.table.encoding`."""
-    if key != "--file":
+    if key != "--file" or name in WITHOUT_OPTION:
         return f"finetuning.table.{name}"
     return HEADER_OPTIONS.get(name, f"--{name}")
 
@@ -28,3 +29,11 @@ def header_advice(key: str) -> str:
         f"If that line is a record, set {no_header(key)}: columns are 1, 2, … from the left; if it "
         f"holds names, set {names}."
     )
+
+
+def token_columns_question(key: str) -> str:
+    """How to say that a file has a token and its tag a line, for one that may have them."""
+    advice = f"set {table_setting('layout', key=key)}=token_columns"
+    if key.startswith("--"):
+        advice = "give it the ending .conll"
+    return f"If each of its lines has a token and its tag, {advice}."

@@ -134,7 +134,9 @@ class Table:
         """What may be wrong with names that a file's first line gave."""
         sources = self.origins.sources
         are_numbers = self.names == tuple(str(place + 1) for place in range(len(self.names)))
-        if are_numbers or not any(is_delimited(source.name) for source in sources):
+        are_token_columns = {"text", "tokens", "tags"} <= set(self.names)
+        are_named = are_numbers or are_token_columns
+        if are_named or not any(is_delimited(source.name) for source in sources):
             return ""
         table_key = "--file" if key.startswith("--") else key
         return f" If the first line is a record, set {no_header(table_key)}."
