@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     "--file",
     "source",
     type=click.Path(),
-    help="A text a line, UTF-8; or a table: .csv, .tsv, .jsonl, .json, .parquet (.gz, .zst), a "
-    "glob of these in quotes, or hub:NAME.",
+    help="A text a line, UTF-8; or a table: .csv, .tsv, .jsonl, .json, .parquet, .conll (.gz, "
+    ".zst), a glob of these in quotes, or hub:NAME.",
 )
 @click.option("--signature", default="serving_default", show_default=True)
 @click.option("--output", type=click.Path(), help="Of a table: .csv, .jsonl or .parquet.")
@@ -66,7 +66,7 @@ def predict(
     if not is_table and (output or text_field or text_pair_field or settings):
         raise click.UsageError(
             "--output, --text-field, --text-pair-field, --encoding, --quoting and --header need "
-            "--file with a table (.csv, .tsv, .jsonl, .json, .parquet)."
+            "--file with a table (.csv, .tsv, .jsonl, .json, .parquet, .conll)."
         )
     fields = {
         "text_field": text_field,

@@ -49,10 +49,14 @@ OTHER_DELIMITERS = {"|": "Bars"}
 def check_content(path: Path, *, kind: str, config: TableConfig, key: str) -> None:
     """Raise ValueError if the first bytes or lines are those of another kind of file.
 
+    So are those of token columns in a file that is read as a table.
+
     Args:
         kind: what its name says: one of `finding.KINDS`.
     """
     found = _kind_by_magic(path)
+    if found is None:
+        _check_layout(path, kind=kind, config=config, key=key)
     if found is None and kind not in (".parquet", *TOKEN_COLUMNS):
         with open_text(path, config=config, key=key) as lines:
             first = [line[:LONGEST_LINE] for line in itertools.islice(lines, NUM_LINES)]
@@ -84,14 +88,10 @@ def check_parted(names: Sequence[str], *, place: str) -> None:
             )
 
 
-def check_no_token_columns(path: Path, *, kind: str, config: TableConfig, key: str) -> None:
-    """Raise ValueError if a file that is read as a table looks like one of token columns.
-
-    Args:
-        kind: what its name says: one of `finding.KINDS`.
-    """
+def _check_layout(path: Path, *, kind: str, config: TableConfig, key: str) -> None:
+    """Raise ValueError if a file that is read as a table looks like one of token columns."""
     layout = table_setting("layout", key=key)
-    if kind in TOKEN_COLUMNS:
+    if kind in TOKEN_COLUMNS and config.layout == "table":
         raise ValueError(
             f"{path}: a {kind} file must be read as token columns. Received: {layout}=table. "
             f"Set {layout}=auto, or give a table the ending .tsv."

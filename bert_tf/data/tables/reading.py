@@ -16,11 +16,7 @@ from bert_tf.data.corpora.files import COMPRESSIONS
 from bert_tf.data.corpora.folders import file_key
 from bert_tf.data.corpora.hub import PREFIX, read_hub_records
 from bert_tf.data.tables.column_names import check_names
-from bert_tf.data.tables.content_kind import (
-    check_content,
-    check_no_token_columns,
-    check_parted,
-)
+from bert_tf.data.tables.content_kind import check_content, check_parted
 from bert_tf.data.tables.delimited import read_records
 from bert_tf.data.tables.finding import (
     TOKEN_COLUMNS,
@@ -187,7 +183,6 @@ def _read_file(path: Path, *, config: TableConfig, key: str, batch_rows: int) ->
         check_content(path, kind=TOKEN_COLUMNS[0], config=config, key=key)
         return read_token_columns(path, config=config, key=key)
     kind = table_kind(check_kind(path, key=key))
-    check_no_token_columns(path, kind=str(kind), config=config, key=key)
     check_content(path, kind=str(kind), config=config, key=key)
     if kind == ".parquet":
         return read_parquet(path, batch_rows=batch_rows)

@@ -59,9 +59,8 @@ def read_token_columns(path: Path, *, config: TableConfig, key: str) -> Iterator
             are in, or how they are joined; or see `open_text`.
     """
     with open_text(path, config=config, key=key) as lines:
-        numbered = [(number, line.rstrip("\r\n")) for number, line in enumerate(lines, start=1)]
-    num_lines = sum(not _ends_sentence(line) for _, line in numbered)
-    sentences = _sentences(numbered, path, config=config, key=key)
+        contents = [_content(line) for line in lines]
+    sentences = _sentences(contents, path, config=config, key=key)
     if not sentences:
         return
     token_place, tag_place = _places(sentences, path, config=config, key=key)
@@ -69,7 +68,7 @@ def read_token_columns(path: Path, *, config: TableConfig, key: str) -> Iterator
         [[_cell(line, place, path, what=what) for line in part.lines] for part in sentences]
         for place, what in ((token_place, "token"), (tag_place, "tag"))
     ]
-    num_tokens = sum(map(len, columns[0]))
+    num_comments = sum(map(bool, contents)) - sum(map(len, columns[0]))
     joint = joint_of(
         columns[0], joined=config.joined, place=str(path), setting=table_setting("joined", key=key)
     )
@@ -77,25 +76,27 @@ def read_token_columns(path: Path, *, config: TableConfig, key: str) -> Iterator
         "%s: %s sentences of token columns; tokens in column %d, tags in column %d, %s in between; "
         "comments left out: %s lines.",
         *(path, f"{len(sentences):,}", token_place + 1, tag_place + 1),
-        *("a space" if joint else "nothing", f"{num_lines - num_tokens:,}"),
+        *("a space" if joint else "nothing", f"{num_comments:,}"),
     )
     yield from _tables(sentences, *columns, joint=joint, source=Source(str(path), has_lines=True))
 
 
 def _sentences(
-    numbered: Sequence[tuple[int, str]], path: Path, *, config: TableConfig, key: str
+    contents: Sequence[str], path: Path, *, config: TableConfig, key: str
 ) -> list[Sentence]:
     """What the lines of a file hold; all tokens have the same number of columns, two at least."""
-    contents = [line for _, line in numbered if not _ends_sentence(line)]
-    first = next((line for line in contents if not line.startswith("#")), (*contents, "")[0])
+    filled = [line for line in contents if line]
+    first = next((line for line in filled if not line.startswith("#")), (*filled, "")[0])
     delimiter = "\t" if "\t" in first else None
     width = len(_split(first, delimiter))
     tag_place = (config.tag_column or width) - 1
-    tags = frozenset(_tags(contents, place=tag_place)) if delimiter is None else frozenset()
+    tags: frozenset[str] = frozenset()
+    if delimiter is None and any(line.startswith("#") for line in filled):
+        tags = frozenset(_tags(filled, place=tag_place))
     sentences = [Sentence(None, [])]
     comment_id: str | None = None
-    for number, line in numbered:
-        if _ends_sentence(line):
+    for number, line in enumerate(contents, start=1):
+        if not line:
             sentences.append(Sentence(None, []))
         elif line.startswith("#") and _is_comment(
             line, delimiter, width=width, tag_place=tag_place, tags=tags
@@ -113,15 +114,21 @@ def _sentences(
     return [sentence for sentence in sentences if sentence.lines]
 
 
-def _ends_sentence(line: str) -> bool:
-    return not line.strip(" ") or not line.strip("\t") or line.startswith(DOCUMENT_START)
+def _content(line: str) -> str:
+    """A line without its end; nothing of one that ends a sentence."""
+    line = line.rstrip("\r\n")
+    if line[:1] in (" ", "\t", "-"):
+        is_blank = not line.strip(" ") or not line.strip("\t")
+        return "" if is_blank or line.startswith(DOCUMENT_START) else line
+    return line
 
 
 def _split(line: str, delimiter: str | None) -> list[str]:
     """Cells between tabs, or between runs of spaces and tabs."""
     if delimiter is not None:
         return line.split(delimiter)
-    return SEPARATOR.split(line.strip(" \t"))
+    line = line.strip(" \t")
+    return SEPARATOR.split(line) if "\t" in line or "  " in line else line.split(" ")
 
 
 def _tags(lines: Iterable[str], *, place: int) -> Iterator[str]:

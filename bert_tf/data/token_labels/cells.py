@@ -75,13 +75,14 @@ def _items(value: Any, *, field: str, what: str) -> list[Any]:
 
 
 def _span(item: Any, *, place: int, text: str) -> Span:
+    start: Any = None
+    end: Any = None
+    label: Any = None
     if isinstance(item, dict):
         label = next((item[key] for key in LABEL_KEYS if key in item), None)
         start, end = (item.get(key) for key in BOUNDS)
     elif isinstance(item, list | tuple) and len(item) == 3:
         start, end, label = item
-    else:
-        start = end = label = None
     are_whole = all(
         isinstance(bound, int) and not isinstance(bound, bool) for bound in (start, end)
     )

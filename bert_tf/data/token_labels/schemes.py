@@ -108,7 +108,7 @@ class TagForm:
         return self.separator.join(parts)
 
 
-def runs_of(tags: Iterable[str], *, form: TagForm) -> list[Run]:
+def runs_of(tags: Sequence[str], *, form: TagForm) -> list[Run]:
     """The runs of words that tags stand for, also where they are not as the scheme has them.
 
     A word belongs to the run before it if its letter is I or E, its label the same, and the word
@@ -120,7 +120,8 @@ def runs_of(tags: Iterable[str], *, form: TagForm) -> list[Run]:
 
     Source: Tjong Kim Sang and Buchholz 2000, `conlleval`; as `seqeval` 1.2.2 in its default mode.
     """
-    parsed = [form.parse(tag) for tag in tags]
+    known = {tag: form.parse(tag) for tag in dict.fromkeys(tags)}
+    parsed = [known[tag] for tag in tags]
     if form.scheme == "plain":
         return [Run(place, place + 1, label) for place, (_, label) in enumerate(parsed)]
     runs: list[Run] = []

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 ZERO_WIDTH_JOINER = "\u200d"
+VIRAMA = 9
+"""Canonical_Combining_Class of Unicode."""
 
 
 class Span(NamedTuple):
@@ -49,9 +51,9 @@ def check_spans(spans: Iterable[Span], *, text: str) -> tuple[Span, ...]:
 def parts_character(text: str, position: int) -> bool:
     """Whether one character, as people see it, goes on at `position`.
 
-    It does at a combining mark, a variation selector, a modifier of an emoji, on both sides of a
-    zero-width joiner, inside of a flag of two letters, of a Hangul syllable that is written in
-    letters (NFD), and between a carriage return and its line feed.
+    It does at a combining mark, a variation selector, a modifier of an emoji, a zero-width joiner
+    and the emoji or the Indic letter that it joins, inside of a flag of two letters, of a Hangul
+    syllable that is written in letters (NFD), and between a carriage return and its line feed.
 
     Source: Unicode Standard Annex 29, section 3.1.1, without what people's spans do part: the
     zero-width non-joiner between parts of a Persian word, prepended marks, and letters of Hangul
@@ -64,8 +66,10 @@ def parts_character(text: str, position: int) -> bool:
         return (before, after) == ("\r", "\n")
     if unicodedata.category(before) in ("Cc", "Zl", "Zp"):
         return False
-    if _is_extending(after) or before == ZERO_WIDTH_JOINER:
+    if _is_extending(after):
         return True
+    if before == ZERO_WIDTH_JOINER:
+        return _is_joined(text[position - 2 : position - 1], after)
     if _is_flag_letter(before) and _is_flag_letter(after):
         letters = text[:position]
         return (len(letters) - len(letters.rstrip(_FLAG_LETTERS))) % 2 == 1
@@ -100,10 +104,16 @@ def _shown(span: Span, text: str) -> str:
     return f"{text[span.start : span.end]!r:.60} at {span.start} to {span.end} ({span.label})"
 
 
+def _is_joined(before: str, after: str) -> bool:
+    """Whether a joiner joins two emoji, or a letter to one with a virama: Persian ends with one."""
+    is_virama = bool(before) and unicodedata.combining(before) == VIRAMA
+    return unicodedata.category(after) == "So" or (is_virama and after.isalpha())
+
+
 def _is_extending(character: str) -> bool:
     return (
         unicodedata.category(character) in ("Mn", "Mc", "Me")
-        or character == ZERO_WIDTH_JOINER
+        or character in (ZERO_WIDTH_JOINER, "\u0e33", "\u0eb3")  # vowels of Thai and Lao
         or "\U0001f3fb" <= character <= "\U0001f3ff"  # tones of skin
         or "\U000e0020" <= character <= "\U000e007f"  # letters of flags of regions
     )

@@ -204,6 +204,9 @@ def test_a_tsv_that_looks_like_token_columns_is_not_read_as_a_table(tmp_path: Pa
         read(tmp_path / "b.tsv")
     with pytest.raises(ValueError, match=r"b\.tsv:1: .*give it the ending \.conll\.$"):
         read_table(tmp_path / "b.tsv", key="--file")
+    (tmp_path / "d.tsv").write_bytes(gzip.compress(KLUE.encode()))
+    with pytest.raises(ValueError, match=r"d\.tsv:1: .*looks like a \.gz file"):
+        read(tmp_path / "d.tsv")
     assert read(tmp_path / "b.tsv", layout="table").names == ("EU", "B-ORG")
     assert len(read(write(tmp_path / "c.tsv", "text\tlabel\na b\tB-1\n"))) == 1
 

@@ -53,6 +53,8 @@ def test_a_span_without_a_label_is_refused() -> None:
         "\U0001f1f0\U0001f1f7",
         "\U0001f3f4\U000e0067\U000e0062\U000e007f",
         "\u0915\u093f",  # a consonant of Devanagari with a vowel sign
+        "\u0d9a\u0dca\u200d\u0dbb",  # two consonants of Sinhala that are joined
+        "\u0e19\u0e49\u0e33",
         "葛\U000e0100",
         "\r\n",
     ],
@@ -78,6 +80,7 @@ def test_no_span_parts_what_is_one_character_to_the_eye(character: str) -> None:
         ("한글", 1),
         ("می\u200cخواهم", 2),  # the zero-width non-joiner parts words
         ("می\u200cخواهم", 3),
+        ("ه\u200d بود", 2),
         ("\n\u0301", 1),
         ("e\u0301a", 2),
     ],
