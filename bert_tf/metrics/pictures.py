@@ -52,8 +52,17 @@ def draw_confusion_matrix(
     save_figure(figure, path)
 
 
-def draw_label_bars(rows: Sequence[Mapping[str, Any]], path: str | Path, *, title: str) -> None:
-    """F1 and support of the 40 most frequent of `rows`, which have `name`, `f1` and `support`."""
+def draw_label_bars(
+    rows: Sequence[Mapping[str, Any]],
+    path: str | Path,
+    *,
+    title: str,
+    counted: str = "examples that have it",
+) -> None:
+    """F1 and support of the 40 most frequent of `rows`, which have `name`, `f1` and `support`.
+
+    `counted`: what the support is a number of.
+    """
     order = sorted(range(len(rows)), key=lambda index: -rows[index]["support"])[:MAX_LABELS]
     shown = [rows[index] for index in order]
     names, fonts = drawable([row["name"] for row in shown], [f"label {index}" for index in order])
@@ -66,7 +75,7 @@ def draw_label_bars(rows: Sequence[Mapping[str, Any]], path: str | Path, *, titl
     left.set_xlim(0.0, 1.12)
     left.set_xticks(np.linspace(0.0, 1.0, 6))
     left.set_xlabel("F1")
-    right.set_xlabel("examples that have it")
+    right.set_xlabel(counted)
     right.margins(x=0.2)
     right.locator_params(axis="x", nbins=4)
     right.xaxis.set_major_formatter("{x:,.0f}")
