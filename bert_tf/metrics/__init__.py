@@ -3,8 +3,11 @@
     outcomes.py      targets, predictions and scores of a model: what every metric reads
     metric.py        a metric: its name, its direction, how it is computed
     resampling.py    bootstrap intervals of one model, and of two on the same examples
-    classification.py, multi_label.py, regression.py    the metrics of each kind of target
-    pictures.py, tables.py                              what people look at
+    spans.py         labelled spans of texts as outcomes
+    classification.py, multi_label.py, regression.py, entities.py
+                     the metrics of each kind of target
+    pictures.py, tables.py
+                     what people look at
 
 NumPy, SciPy, scikit-learn and Matplotlib: a metric is computed without TensorFlow.
 """

@@ -20,6 +20,8 @@ class Outcomes:
 
     Classification: `targets` and `predictions` (E,) int, ids in `names`. Several labels at once:
     both (E, L) bool, one column for each of `names`. Regression: both (E,) float, no names.
+    Labelled spans: both (E,) object, of each example a tuple of `(start, end, label)`, of which the
+    labels are among `names`, and the texts (made by `spans.span_outcomes`).
 
     Raises:
         ValueError: the arrays are not about the same examples, or the scores not about `names`.
@@ -33,6 +35,8 @@ class Outcomes:
     """Probabilities of the classes, (E, C), or of the labels, (E, L)."""
     names: tuple[str, ...] = ()
     """Of the classes or labels."""
+    texts: np.ndarray | None = None
+    """(E,) object, str each, where metrics count characters."""
     _derived: dict[Callable, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -42,6 +46,11 @@ class Outcomes:
                 "Predictions must have the shape of the targets, or be one for each example. "
                 f"Received: targets {shape}, predictions {self.predictions.shape}. Make both from "
                 "the same examples."
+            )
+        if self.texts is not None and self.texts.shape != shape[:1]:
+            raise ValueError(
+                "There must be a text for each example. Received: "
+                f"texts {self.texts.shape}, {len(self)} examples. Take the texts of the same ones."
             )
         if self.scores is None:
             return
@@ -73,6 +82,7 @@ class Outcomes:
             predictions=self.predictions[rows],
             scores=None if self.scores is None else self.scores[rows],
             names=self.names,
+            texts=None if self.texts is None else self.texts[rows],
         )
 
     def derive(self, function: Callable[[Outcomes], T]) -> T:
@@ -82,7 +92,7 @@ class Outcomes:
         return self._derived[function]
 
     def is_discrete(self, *others: Outcomes) -> bool:
-        """Whether examples can have the same outcome: none of the arrays is of real numbers."""
+        """Whether examples can have the same outcome: no array is of real numbers or of spans."""
         arrays = (self.targets, self.predictions, *(other.predictions for other in others))
         return all(array.dtype.kind in "biuSU" for array in arrays)
 
@@ -91,7 +101,7 @@ class Outcomes:
 
         Rows with the same target and prediction, and the same predictions of `others`, have the
         same outcome; outcomes of classes are in the order of these. Scores are not looked at. Each
-        row of real numbers is an outcome of its own.
+        row of real numbers or of spans is an outcome of its own.
         """
         if not self.is_discrete(*others):
             rows = np.arange(len(self))

@@ -4,15 +4,11 @@ import dataclasses
 
 import pytest
 
-from bert_tf.metrics import classification, multi_label, regression
+from bert_tf.metrics import classification, entities, multi_label, regression
 from bert_tf.metrics.metric import Metric
 
-ALL = [
-    value
-    for module in (classification, multi_label, regression)
-    for value in vars(module).values()
-    if isinstance(value, Metric)
-]
+MODULES = (classification, multi_label, regression, entities)
+ALL = [value for module in MODULES for value in vars(module).values() if isinstance(value, Metric)]
 
 
 def test_better_is_positive_in_the_direction_of_the_metric():
@@ -32,7 +28,7 @@ def test_errors_alone_are_better_when_lower(metric):
 
 
 def test_metrics_of_a_kind_of_target_have_names_of_their_own():
-    assert len(ALL) == 12
-    for module in (classification, multi_label, regression):
+    assert len(ALL) == 20
+    for module in MODULES:
         names = [value.name for value in vars(module).values() if isinstance(value, Metric)]
         assert len(names) == len(set(names))
