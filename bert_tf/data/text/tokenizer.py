@@ -12,15 +12,17 @@ holds it. A lookup table would be an untracked resource there; nothing here make
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
 
 from bert_tf.config import TokenizerConfig
-from bert_tf.data.text import sentences, vocabulary
+from bert_tf.data.text import offsets, sentences, vocabulary
 from bert_tf.data.text.vocabulary_case import warn_of_lower_cased_hangul
 from bert_tf.system.files import write_whole
 from bert_tf.system.json_files import read_json, validated
@@ -185,17 +187,51 @@ class Tokenizer(tf.Module):
             ids.values, tf.gather(ids.row_splits, pieces.row_splits)
         )
 
+    def tokenize_with_offsets(self, texts: tf.Tensor) -> offsets.TokenOffsets:
+        """As `tokenize`, and where each token stands in the user's text.
+
+        `texts`: string, (batch). Result: ragged, (batch, (tokens)).
+
+        Of "don't" with the tokens `don`, `'`, `t`: starts 0, 3, 4 and ends 3, 4, 5. A token has all
+        code points that it was made of, of a letter taken apart the whole letter, and the accents
+        that were stripped from it; never white space at its ends.
+        """
+        texts = offsets.with_ends(sentences.replace_invalid_utf8(texts))
+        stages = list(self._stages(texts))
+        normalized = stages[-1].texts
+        given_up = tf.cond(
+            tf.reduce_any(self._may_have_long_words(normalized)),
+            lambda: offsets.give_up_long_words(
+                normalized, limit=self._settings.max_word_characters, word_breaks=WORD_BREAKS
+            ),
+            lambda: normalized,
+        )
+        stages.append(offsets.Stage("given up", given_up))
+        ids, starts, ends = self._word_pieces.tokenize_with_offsets(given_up)
+        starts, ends = offsets.find_sources((starts, ends), texts=texts, stages=stages)
+        begins_word = tf.gather(~self._is_continuation, ids.values)
+        return offsets.TokenOffsets(ids, starts, ends, ids.with_values(begins_word))
+
     def normalize(self, texts: tf.Tensor) -> tf.Tensor:
         """Texts as they are before they are split into words: string, (batch), in and out."""
-        texts = sentences.replace_invalid_utf8(texts)
+        *_, last = self._stages(sentences.replace_invalid_utf8(texts))
+        return last.texts
+
+    def _stages(self, texts: tf.Tensor) -> Iterator[offsets.Stage]:
+        """What `normalize` does with valid UTF-8, one after the other."""
         if self._settings.unicode_normalization != "none":
             texts = tf_text.normalize_utf8(texts, self._settings.unicode_normalization)
+            yield offsets.Stage(self._settings.unicode_normalization, texts)
         texts = tf.strings.regex_replace(texts, vocabulary.CONTROL_CHARACTERS, "")
+        yield offsets.Stage("control", texts)
         if self._settings.lower_case:
             texts = tf.strings.lower(texts, encoding="utf-8")
+            yield offsets.Stage("lower", texts)
         if self._settings.strip_accents:
-            texts = tf.strings.regex_replace(tf_text.normalize_utf8(texts, "NFD"), r"\p{Mn}+", "")
-        return texts
+            texts = tf_text.normalize_utf8(texts, "NFD")
+            yield offsets.Stage("NFD", texts)
+            texts = tf.strings.regex_replace(texts, offsets.MARKS, "")
+            yield offsets.Stage("marks", texts)
 
     def split_sentences(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """Sentences of each text: string (batch) to string (batch, (sentences))."""
@@ -208,14 +244,11 @@ class Tokenizer(tf.Module):
     def _give_up_long_words(self, texts: tf.Tensor) -> tf.Tensor:
         """Each word of more than `max_word_characters` as one that is too long in bytes, too.
 
-        The texts with such words are few, and a first look, which knows few breaks and so never
-        misses one, costs little. RE2 cannot count to 200 with all of `WORD_BREAKS` in a class:
-        so the breaks get spaces around them, which change no token, and these part the words.
+        The texts with such words are few. RE2 cannot count to 200 with all of `WORD_BREAKS` in a
+        class: so the breaks get spaces around them, which change no token and part the words.
         """
         limit = self._settings.max_word_characters
-        breaks = rf"{ASCII_BREAKS}\x{{4e00}}-\x{{9fff}}"
-        may_have = rf"(?s)(?:.*[{breaks}])?[^{breaks}]{{{limit}}}[^{breaks}].*"
-        is_candidate = tf.strings.regex_full_match(texts, may_have)
+        is_candidate = self._may_have_long_words(texts)
         candidates = tf.boolean_mask(texts, is_candidate)
         candidates = tf.strings.regex_replace(candidates, f"([{WORD_BREAKS}])", r" \1 ")
         long_word = rf"(?:^| )[^ ]{{{limit}}}[^ ]+"
@@ -223,6 +256,18 @@ class Tokenizer(tf.Module):
             candidates, long_word, " " + "x" * (self._max_word_bytes + 1)
         )
         return tf.tensor_scatter_nd_update(texts, tf.where(is_candidate), candidates)
+
+    def _may_have_long_words(self, texts: tf.Tensor) -> tf.Tensor:
+        """A first look, which knows few breaks: it costs little and misses none. bool, (batch)."""
+        limit = self._settings.max_word_characters
+        breaks = rf"{ASCII_BREAKS}\x{{4e00}}-\x{{9fff}}"
+        may_have = rf"(?s)(?:.*[{breaks}])?[^{breaks}]{{{limit}}}[^{breaks}].*"
+        return tf.strings.regex_full_match(texts, may_have)
+
+    @cached_property
+    def _is_continuation(self) -> np.ndarray:
+        """bool, (tokens): which are pieces that go on with a word."""
+        return np.array([token.startswith("##") for token in self._tokens])
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

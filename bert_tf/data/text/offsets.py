@@ -1,0 +1,215 @@
+"""Where in the user's text each token comes from, in the graph.
+
+In: texts, what each stage of normalisation makes of them, and the places of tokens in the last
+stage's texts, in bytes. Out: places in the user's texts, in code points. Each code point is
+followed through the stages with its range, the user's code points that it was made of:
+
+    text   C a f e U+0301 , ﬁ n       after NFKC   C   a   f   é   ,   f   i   n
+    place  0 1 2 3    4   5 6 7       range        0-1 1-2 2-3 3-5 5-6 6-7 6-7 7-8
+
+The code points of a batch are one vector, text after text. Every text has `END` at its end, so that
+none is empty and no mark at the beginning of a text joins the text before.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+from bert_tf.data.text.packing import pack
+from bert_tf.data.text.vocabulary import CONTROL_CHARACTERS
+
+END = "\n"
+"""White space: it belongs to no token, and no stage changes or removes it."""
+MARKS = r"\p{Mn}+"
+MARKER = "\x01"
+"""Stands for one character that a pattern matches; a control character, so in no text but for the
+stage that removes these."""
+LONGER_IN_LOWER_CASE = "İ"
+"""Becomes two code points: "i" and U+0307. Any other stays one (Unicode, SpecialCasing.txt)."""
+DECOMPOSITION = {"NFC": "NFD", "NFKC": "NFKD", "NFD": "NFD"}
+GIVEN_UP = 0x10000
+"""LINEAR B SYLLABLE B008 A: a letter of four bytes, the most that a code point takes."""
+
+
+class TokenOffsets(NamedTuple):
+    """Tokens of texts and their places: each ragged, (batch, (tokens)).
+
+    `starts` and `ends` are half-open and count code points of the text as it was given; a sequence
+    that is no UTF-8 counts as the U+FFFD that stand for it. Starts never fall.
+    """
+
+    ids: tf.RaggedTensor
+    """int32, those of `Tokenizer.tokenize`."""
+    starts: tf.RaggedTensor
+    """int32."""
+    ends: tf.RaggedTensor
+    """int32."""
+    begins_word: tf.RaggedTensor
+    """bool: no `##` continuation. An unknown word is one token."""
+
+
+class Stage(NamedTuple):
+    """What a stage of normalisation did, and the texts after it: string, (batch)."""
+
+    change: Literal["NFC", "NFKC", "NFD", "control", "lower", "marks", "given up"]
+    texts: tf.Tensor
+
+
+def packed_offsets(first: TokenOffsets, *, max_seq_length: int) -> dict[str, tf.Tensor]:
+    """Offsets beside the columns of `pack(first.ids, …)`: [CLS] first [SEP], cut to fit.
+
+    Result: `starts` and `ends`, int32, and `begins_word`, bool: (batch, longest in the batch). At
+    [CLS], at [SEP] and in the padding they are 0 and False.
+
+        starts [[0, 2, 5]]  ->  [[0, 0, 2, 5, 0]]
+    """
+
+    def packed(values: tf.RaggedTensor) -> tf.Tensor:
+        return pack(values, max_seq_length=max_seq_length, cls_id=0, sep_id=0)["input_ids"]
+
+    begins_word = first.begins_word.with_values(tf.cast(first.begins_word.values, tf.int32))
+    return {
+        "starts": packed(first.starts),
+        "ends": packed(first.ends),
+        "begins_word": tf.cast(packed(begins_word), tf.bool),
+    }
+
+
+def with_ends(texts: tf.Tensor) -> tf.Tensor:
+    """The texts, valid UTF-8, as they are followed: string, (batch), in and out."""
+    return tf.strings.join([texts, END])
+
+
+def find_sources(
+    places: tuple[tf.RaggedTensor, tf.RaggedTensor], *, texts: tf.Tensor, stages: Sequence[Stage]
+) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
+    """Starts and ends in the user's `texts` of starts and ends in the texts of the last stage.
+
+    `places`: bytes, (batch, (tokens)), none empty. `texts`: string, (batch), of `with_ends`.
+    Result: int32, code points, (batch, (tokens)).
+    """
+    num_code_points = tf.strings.length(texts, unit="UTF8_CHAR")
+    everything = tf.range(tf.reduce_sum(num_code_points))
+    ranges, before = _Ranges(everything, everything + 1), texts
+    for stage in stages:
+        ranges, before = _follow(ranges, before=before, stage=stage), stage.texts
+    starts, ends = places
+    row = starts.value_rowids()
+    code_point = tf.cumsum(tf.cast(_begins_code_point(_octets(before)), tf.int32)) - 1
+    first_octet = tf.gather(tf.cumsum(tf.strings.length(before), exclusive=True), row)
+    first_code_point = tf.gather(tf.cumsum(num_code_points, exclusive=True), row)
+    first = tf.gather(code_point, first_octet + tf.cast(starts.values, tf.int32))
+    last = tf.gather(code_point, first_octet + tf.cast(ends.values, tf.int32) - 1)
+    return (
+        starts.with_values(tf.gather(ranges.starts, first) - first_code_point),
+        starts.with_values(tf.gather(ranges.ends, last) - first_code_point),
+    )
+
+
+def give_up_long_words(texts: tf.Tensor, *, limit: int, word_breaks: str) -> tf.Tensor:
+    """`texts` of as many code points, in which words beyond `limit` have more than 4 `limit` bytes.
+
+    `texts`: string, (batch), of `with_ends`; `word_breaks`: the inside of a class of RE2.
+    """
+    is_break = _is_match(texts, f"[{word_breaks}]")
+    word = tf.cumsum(tf.cast(is_break, tf.int32))  # a break, and what follows up to the next
+    length = tf.math.segment_sum(tf.cast(~is_break, tf.int32), word)
+    is_given_up = ~is_break & (tf.gather(length, word) > limit)
+    code_points = tf.strings.unicode_decode(texts, "UTF-8")
+    code_points = code_points.with_values(tf.where(is_given_up, GIVEN_UP, code_points.values))
+    return tf.strings.unicode_encode(code_points, "UTF-8")
+
+
+class _Ranges(NamedTuple):
+    """The user's code points that each code point was made of, counted over all texts."""
+
+    starts: tf.Tensor
+    """int32, (code points). They never fall, nor do the ends."""
+    ends: tf.Tensor
+    """int32, (code points)."""
+
+
+def _follow(ranges: _Ranges, *, before: tf.Tensor, stage: Stage) -> _Ranges:
+    if stage.change == "control":
+        is_kept = ~_is_match(before, CONTROL_CHARACTERS.removesuffix("+"))
+        return _Ranges(*(tf.boolean_mask(values, is_kept) for values in ranges))
+    if stage.change == "lower":
+        number = 1 + tf.cast(_is_match(before, LONGER_IN_LOWER_CASE), tf.int32)
+        return _Ranges(*(tf.repeat(values, number) for values in ranges))
+    if stage.change == "marks":
+        return _without_marks(ranges, before=before)
+    if stage.change == "given up":
+        return ranges
+    form = DECOMPOSITION[stage.change]
+    return tf.cond(
+        tf.reduce_all(tf.equal(before, stage.texts)),  # as most texts are
+        lambda: ranges,
+        lambda: _in_form(ranges, before=before, after=stage.texts, decomposition=form),
+    )
+
+
+def _without_marks(ranges: _Ranges, *, before: tf.Tensor) -> _Ranges:
+    """A mark that is removed goes to the code point before: its range ends behind the mark."""
+    is_kept = ~_is_match(before, MARKS.removesuffix("+"))
+    kept = tf.where(is_kept)[:, 0]
+    next_kept = tf.concat([kept, [tf.size(is_kept, tf.int64)]], axis=0)[1:]
+    return _Ranges(tf.gather(ranges.starts, kept), tf.gather(ranges.ends, next_kept - 1))
+
+
+def _in_form(
+    ranges: _Ranges, *, before: tf.Tensor, after: tf.Tensor, decomposition: str
+) -> _Ranges:
+    """_Ranges of the code points of `after`, which is `before` in a Unicode form.
+
+    A text and its form, each code point decomposed, are the same but for the order of marks. Where
+    as much of both has the same parts, and both have a code point's end, they can be cut: what is
+    between two such cuts was made of what is between them. The parts are compared by sums of their
+    hashes.
+    """
+    old, new = (_decompose(texts, decomposition) for texts in (before, after))
+    is_cut = tf.equal(tf.cumsum(old.hashes - new.hashes), 0) & old.is_last & new.is_last
+    zone = tf.cumsum(tf.cast(is_cut, tf.int32), exclusive=True)
+    zone_before, zone_after = (tf.boolean_mask(zone, parts.is_last) for parts in (old, new))
+    return _Ranges(
+        tf.gather(tf.math.segment_min(ranges.starts, zone_before), zone_after),
+        tf.gather(tf.math.segment_max(ranges.ends, zone_before), zone_after),
+    )
+
+
+class _Parts(NamedTuple):
+    """What the code points of texts decompose into, in their order: (parts)."""
+
+    hashes: tf.Tensor
+    """int64."""
+    is_last: tf.Tensor
+    """bool: of a code point's parts."""
+
+
+def _decompose(texts: tf.Tensor, form: str) -> _Parts:
+    code_points = tf.strings.unicode_decode(texts, "UTF-8").values
+    different, index = tf.unique(code_points)
+    characters = tf.strings.unicode_encode(different[:, tf.newaxis], "UTF-8")
+    parts = tf.strings.unicode_split(tf_text.normalize_utf8(characters, form), "UTF-8")
+    hashes = tf.strings.to_hash_bucket_fast(parts.values, 1 << 40)
+    of_each = tf.gather(parts.with_values(hashes), index)
+    owner = of_each.value_rowids()
+    return _Parts(of_each.values, tf.concat([tf.not_equal(owner[1:], owner[:-1]), [True]], axis=0))
+
+
+def _is_match(texts: tf.Tensor, pattern: str) -> tf.Tensor:
+    """Of each code point whether `pattern`, which matches one, matches it: bool, (code points)."""
+    octets = _octets(tf.strings.regex_replace(texts, pattern, MARKER))
+    first_octets = tf.boolean_mask(octets, _begins_code_point(octets))
+    return tf.equal(first_octets, ord(MARKER))
+
+
+def _octets(texts: tf.Tensor) -> tf.Tensor:
+    """All bytes of all texts: int8, (bytes)."""
+    return tf.io.decode_raw(tf.strings.reduce_join(texts), tf.int8)
+
+
+def _begins_code_point(octets: tf.Tensor) -> tf.Tensor:
+    """The other bytes of UTF-8 are 0x80 to 0xBF, which are below -64 as int8."""
+    return octets >= -64
