@@ -1,11 +1,14 @@
 """Token offsets, one character after the other, with Python's own Unicode tables; hostile texts."""
 
+import functools
 import itertools
 import unicodedata
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
 
+from bert_tf.data.text.offsets import TokenOffsets
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
 
@@ -39,7 +42,7 @@ CASES = [
     for form in FORMS
     for lower_case, strip_accents in ((False, False), (True, False), (True, True))
 ]
-CASED, UNCASED, CASED_NFKC, UNCASED_NFKC, UNCASED_AS_IS = (CASES[i] for i in (0, 2, 3, 5, 8))
+CASED, UNCASED, CASED_NFKC, UNCASED_NFKC = (CASES[i] for i in (0, 2, 3, 5))
 LIMIT = 8
 """Characters of a word, in place of 200."""
 
@@ -184,19 +187,35 @@ def make_tokens(texts: list[str]) -> list[str]:
     return [*CONTROL_TOKENS, *found, *(f"##{piece}" for piece in found)]
 
 
+@functools.cache
+def hostile_tokenizer(number: int) -> Tokenizer:
+    """Of a number of `CASES`."""
+    return make_tokenizer(CASES[number], tokens=HOSTILE_TOKENS)
+
+
 def make_tokenizer(case: dict, *, tokens: list[str], limit: int = LIMIT) -> Tokenizer:
     return Tokenizer(tokens, max_word_characters=limit, **case)
 
 
 def tokens_of(tokenizer: Tokenizer, texts: list[str] | list[bytes]) -> list[list[Token]]:
-    found = tokenizer.tokenize_with_offsets(tf.constant(texts, tf.string))
-    assert found.ids.to_list() == tokenizer.tokenize(tf.constant(texts, tf.string)).to_list()
+    """What the tokenizer gives; its ids are those of `tokenize`."""
+    found, ids = graph_of(tokenizer)(tf.constant(texts, tf.string))
+    assert found.ids.to_list() == ids.to_list()
     assert [values.dtype for values in found] == [tf.int32, tf.int32, tf.int32, tf.bool]
     rows = zip(*(values.to_list() for values in found), strict=True)
     return [
         [Token(tokenizer.vocabulary[token[0]], *token[1:]) for token in zip(*row, strict=True)]
         for row in rows
     ]
+
+
+@functools.cache
+def graph_of(tokenizer: Tokenizer) -> Callable:
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def both(texts: tf.Tensor) -> tuple[TokenOffsets, tf.RaggedTensor]:
+        return tokenizer.tokenize_with_offsets(texts), tokenizer.tokenize(texts)
+
+    return both
 
 
 HOSTILE_TOKENS = make_tokens(HOSTILE)

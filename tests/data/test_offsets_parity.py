@@ -51,17 +51,28 @@ def check_against_hugging_face(texts: list[str], *, tokens: list[str], case: dic
 
 
 def is_joining(character: str) -> bool:
-    is_jamo = "\u1161" <= character <= "\u11ff"
-    return is_jamo or unicodedata.category(character) in ("Mn", "Mc", "Cf")
+    """Composed or removed after another: marks, jamo behind the first, characters of no width."""
+    return all(
+        "\u1161" <= part <= "\u11ff" or unicodedata.category(part) in ("Mn", "Mc", "Cf")
+        for part in unicodedata.normalize("NFKD", character)
+    )
 
 
 @pytest.mark.parametrize("case", [CASED, UNCASED, CASED_NFKC], ids=["cased", "uncased", "NFKC"])
 def test_hostile_texts_have_hugging_faces_places(case):
-    texts = [text for text in HOSTILE if text not in ORDERED_OTHERWISE]
+    """But for marks that the Unicode form reorders, to which it gives places in their new order,
+    and a word's last sigma, which its lower case does not know."""
+    texts = [text for text in HOSTILE if "Σ" not in text and not has_reordered_marks(text)]
+    assert len(HOSTILE) - len(texts) == NUM_LEFT_OUT
     assert check_against_hugging_face(texts, tokens=HOSTILE_TOKENS, case=case) > 3
 
 
-ORDERED_OTHERWISE: set[str] = set()
+NUM_LEFT_OUT = 11
+
+
+def has_reordered_marks(text: str) -> bool:
+    decomposed = "".join(unicodedata.normalize("NFD", character) for character in text)
+    return decomposed != unicodedata.normalize("NFD", text)
 
 
 @pytest.mark.parametrize("case", [CASED, UNCASED], ids=["cased", "uncased"])
@@ -69,7 +80,7 @@ def test_real_texts_have_hugging_faces_places(shared_data, case):
     texts = []
     for path in sorted(path for path in shared_data.rglob("*") if path.suffix in (".txt", ".tsv")):
         lines = path.read_text(encoding="utf-8").split("\n")
-        texts += lines[:: max(1, len(lines) // 12)]
+        texts += lines[:: max(1, len(lines) // 5)]
     tokens = learn_vocabulary(
         iter(texts), config=VocabularyConfig(size=6000), tokenizer=TokenizerConfig(**case)
     )
