@@ -84,6 +84,17 @@ def test_a_text_has_the_same_places_alone_as_in_a_batch(number):
     assert tokens_of(tokenizer, HOSTILE) == [tokens_of(tokenizer, [text])[0] for text in HOSTILE]
 
 
+def test_what_is_no_utf8_counts_as_the_characters_that_replace_it():
+    draw = random.Random(0)
+    octets = "aé각 ,".encode() + b"\xf0\x9f\xc0\x80\xed\xa0\xff\xfe"
+    texts = [bytes(draw.choices(octets, k=draw.randrange(12))) for _ in range(1000)]
+    replaced = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
+    tokenizer = hostile_tokenizer(0)
+    found = tokens_of(tokenizer, texts)
+    assert found == tokens_of(tokenizer, [text.decode() for text in replaced.numpy()])
+    assert sum(map(len, found)) > 500
+
+
 @pytest.mark.parametrize(
     "texts", [[], [""], ["", ""], [" "], ["\u200b\x00"], [b"\xff"], ["\u0301"]]
 )
