@@ -38,6 +38,7 @@ from bert_tf.system.files import appearing, write_whole
 from bert_tf.system.json_files import read_json
 from bert_tf.system.listing import listed
 from bert_tf.tasks.table import find_task, task_names, task_of
+from bert_tf.tasks.tag_set import scheme_of
 
 logger = logging.getLogger(__name__)
 
@@ -351,7 +352,15 @@ def _describe_classes(
     labels = config.get("id2label") or {}
     num_classes = sizes[0] if sizes else len(labels)
     is_of_tokens = "BertForTokenClassification" in (config.get("architectures") or ())
-    kind = "token_classification" if is_of_tokens else _kind(path, config, num_classes)
+    class_names = [labels.get(str(index), f"LABEL_{index}") for index in range(num_classes)]
+    scheme = scheme_of(class_names) if is_of_tokens else None
+    kind = (
+        _kind(path, config, num_classes)
+        if not is_of_tokens
+        else "token_labels"
+        if scheme
+        else "token_classification"
+    )
     if labels and set(labels) != {str(index) for index in range(num_classes)}:
         raise ValueError(
             f"{path / CONFIG_FILE}: id2label must name the {num_classes} outputs. Received: "
@@ -362,11 +371,8 @@ def _describe_classes(
         "kind": kind,
         # Missing tensors are told with all others.
         "has_pooler": not is_of_tokens or POOLER_NAMES["encoder/pooler/dense/kernel"] in names,
-        "class_names": (
-            [labels.get(str(index), f"LABEL_{index}") for index in range(num_classes)]
-            if is_of_tokens or find_task(kind).has_class_names
-            else []
-        ),
+        "class_names": (class_names if is_of_tokens or find_task(kind).has_class_names else []),
+        "task_state": {"settings": {"model_scheme": scheme}} if scheme == "iobes" else {},
         "classifier_dropout_prob": (
             config.get("hidden_dropout_prob", 0.1) if dropout is None else dropout
         ),
@@ -381,10 +387,14 @@ def _kind(path: Path, config: Mapping[str, Any], num_outputs: int) -> str:
     given = config.get("problem_type")
     guessed = "regression" if num_outputs == 1 else USUAL_PROBLEM
     heads = {name: find_task(name).foreign_head for name in task_names()}
-    for name, head in heads.items():
-        if head is not None and head.problem_type == (given or guessed):
-            return name
-    known = sorted(str(head.problem_type) for head in heads.values() if head is not None)
+    kinds = {
+        head.problem_type: name
+        for name, head in heads.items()
+        if head is not None and head.problem_type is not None
+    }
+    if (given or guessed) in kinds:
+        return kinds[given or guessed]
+    known = sorted(kinds)
     raise ValueError(
         f"{path}: problem_type must be one of {', '.join(known)}. Received: "
         f"problem_type={given!r}, {num_outputs} outputs."
@@ -417,7 +427,7 @@ def _config(description: ModelDescription, *, pad_id: int) -> dict[str, Any]:
     task = task_of(description)
     names = description.class_names
     if task is not None and task.foreign_head is not None:
-        if task.foreign_head.problem_type != USUAL_PROBLEM:
+        if task.foreign_head.problem_type not in (None, USUAL_PROBLEM):
             config["problem_type"] = task.foreign_head.problem_type
         names = names or tuple(f"LABEL_{index}" for index in range(task.num_outputs(description)))
     if names:

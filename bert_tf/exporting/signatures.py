@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from bert_tf.data.text.sentences import replace_invalid_utf8
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.exporting.example_texts import texts_of_examples
 from bert_tf.exporting.length_groups import by_length
@@ -23,6 +24,7 @@ from bert_tf.exporting.texts import TextInputs
 from bert_tf.exporting.token_rows import TokenRowChecker
 from bert_tf.layers.served_form import served_form
 from bert_tf.models.bert import ENCODER_INPUTS, vocab_size
+from bert_tf.models.classifier import OFFSETS
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.embedder import normalized, pool_tokens
 from bert_tf.tasks.base import Signature, Task
@@ -119,19 +121,23 @@ def _of_task(task: Task, parts: Parts) -> Signatures:
     """What the task says that its answers are given as, all of them of one graph."""
     names = task.input_names(parts.description)
 
-    @_shared
     def answer(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return task.decode(parts.model(inputs, training=False), parts.description)
+
+    answer = _shared(answer, names=(*ENCODER_INPUTS, *(OFFSETS if task.reads_offsets else ())))
 
     def make(signature: Signature) -> Any:
         def of_inputs(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
             return _without_padding(signature.gives(answer(inputs)), inputs, signature.per_token)
 
         def of_texts(*texts: tf.Tensor) -> dict[str, tf.Tensor]:
-            return of_inputs(parts.text_inputs(*texts))
+            outputs = of_inputs(parts.text_inputs(*texts, with_offsets=task.reads_offsets))
+            valid = map(replace_invalid_utf8, texts)
+            return task.about_texts(outputs, dict(zip(names, valid, strict=True)))
 
         if signature.takes == "token_ids":
-            return _with_token_ids(parts, of_inputs)
+            offsets = _offsets_of_ids(parts.tokenizer) if task.reads_offsets else dict
+            return _with_token_ids(parts, lambda inputs: of_inputs(inputs | offsets(inputs)))
         if signature.takes == "examples":
             return _with_examples(of_texts, names=names, method=signature.method)
         return _with_texts(of_texts, names=names)
@@ -214,13 +220,13 @@ BUILDERS: dict[str, Callable[[Parts], Signatures]] = {
 """A kind of model that is no task's -> its own signatures."""
 
 
-def _shared(function: Callable) -> Any:
+def _shared(function: Callable, *, names: Sequence[str] = ENCODER_INPUTS) -> Any:
     """A function of the encoder's inputs that several signatures call: one graph for all."""
     return tf.function(
         by_length(function),
         autograph=False,
         input_signature=[
-            {name: tf.TensorSpec([None, None], tf.int32, name=name) for name in ENCODER_INPUTS}
+            {name: tf.TensorSpec([None, None], tf.int32, name=name) for name in names}
         ],
     )
 
@@ -286,3 +292,16 @@ def _without_padding(
     is_token = tf.cast(inputs["input_mask"], tf.bool)
     found = {name: value for name, value in outputs.items() if name in per_token}
     return {**outputs, **blanked(found, is_token)}
+
+
+def _offsets_of_ids(tokenizer: Tokenizer) -> Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]:
+    """For token ids, which have no text: a token's place is its position, and each is a word."""
+
+    def offsets(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        ids = inputs["input_ids"]
+        starts = tf.broadcast_to(tf.range(tf.shape(ids)[1]), tf.shape(ids))
+        is_special = tf.reduce_any(ids[..., tf.newaxis] == tokenizer.special_ids, axis=-1)
+        is_text = tf.cast(~is_special, tf.int32) * inputs["input_mask"]
+        return {"token_starts": starts, "token_ends": starts + is_text, "begins_word": is_text}
+
+    return offsets

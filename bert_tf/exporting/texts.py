@@ -8,14 +8,12 @@ that are no UTF-8 become U+FFFD; an empty text is [CLS] [SEP].
 
 import tensorflow as tf
 
+from bert_tf.data.text.offsets import few_marks, packed_offsets
 from bert_tf.data.text.packing import bucket_length, pack, pad_to
 from bert_tf.data.text.tokenizer import Tokenizer
 
 BYTES_A_TOKEN = 64
 """More than a token of any language takes, white space around it included."""
-MAX_MARKS = 30
-"""Combining marks in a row, as Unicode's stream-safe text has them at most (UAX 15, section 13):
-normalisation sorts such marks, and of thousands takes longer than a model does."""
 
 
 class TextInputs:
@@ -43,15 +41,25 @@ class TextInputs:
 
     @tf.function(autograph=False)  # one graph for all signatures that it is part of
     def __call__(
-        self, text: tf.Tensor, text_pair: tf.Tensor | None = None, *, with_masks: bool = False
+        self,
+        text: tf.Tensor,
+        text_pair: tf.Tensor | None = None,
+        *,
+        with_masks: bool = False,
+        with_offsets: bool = False,
     ) -> dict[str, tf.Tensor]:
-        """`input_ids`, `input_mask`, `segment_ids`, int32 (batch, length), of strings (batch)."""
+        """`input_ids`, `input_mask`, `segment_ids`, int32 (batch, length), of strings (batch).
+
+        `with_offsets`: of single texts, `packed_offsets` as well.
+        """
         tokenize = self.tokenizer.tokenize_with_masks if with_masks else self.tokenizer.tokenize
+        offsets = {}
+        if with_offsets:
+            tokens = self.tokenizer.tokenize_with_offsets(self._cut(text), with_few_marks=True)
+            offsets = packed_offsets(tokens, max_seq_length=self.max_seq_length)
         inputs = pack(
-            tokenize(_few_marks(self._cut(text))),
-            None
-            if text_pair is None
-            else self.tokenizer.tokenize(_few_marks(self._cut(text_pair))),
+            tokens.ids if with_offsets else tokenize(few_marks(self._cut(text))),
+            None if text_pair is None else self.tokenizer.tokenize(few_marks(self._cut(text_pair))),
             max_seq_length=self.max_seq_length,
             cls_id=self.tokenizer.cls_id,
             sep_id=self.tokenizer.sep_id,
@@ -62,7 +70,7 @@ class TextInputs:
             max_seq_length=self.max_seq_length,
             multiple=self.pad_to_multiple_of,
         )
-        return pad_to(inputs, length, pad_id=self.tokenizer.pad_id)
+        return pad_to({**inputs, **offsets}, length, pad_id=self.tokenizer.pad_id)
 
     def _cut(self, text: tf.Tensor) -> tf.Tensor:
         text = tf.convert_to_tensor(text)
@@ -72,10 +80,6 @@ class TextInputs:
             lambda: tf.where(is_long, _first_bytes(text, self.max_bytes), text),
             lambda: text,
         )
-
-
-def _few_marks(texts: tf.Tensor) -> tf.Tensor:
-    return tf.strings.regex_replace(texts, rf"(\p{{M}}{{{MAX_MARKS}}})\p{{M}}+", r"\1")
 
 
 def _first_bytes(texts: tf.Tensor, number: int) -> tf.Tensor:

@@ -6,6 +6,9 @@ from bert_tf.config import ModelConfig
 from bert_tf.layers.heads import ClassificationHead
 from bert_tf.models.bert import ModelWithEncoder
 
+OFFSETS = ("token_starts", "token_ends", "begins_word")
+"""What a batch has of its tokens' places beside the encoder's inputs, int32 (batch, length)."""
+
 
 class BertClassifier(ModelWithEncoder):
     """Scores of the classes of a text, or of a pair of texts.
@@ -72,6 +75,18 @@ class BertTokenClassifier(BertClassifier):
     def call(self, inputs, training=False):
         encoded = self.encoder(inputs, training=training)
         return self.head(encoded["sequence_output"], training=training)
+
+
+class BertTokenLabeler(BertTokenClassifier):
+    """Scores of the classes of every token, and where the tokens stand in the text.
+
+    Inputs: the encoder's, and `OFFSETS` where answers are made of the scores. Output: a dict of
+    `logits` (batch, length, classes), float32, and of the offsets as they came.
+    """
+
+    def call(self, inputs, training=False):
+        logits = super().call(inputs, training=training)
+        return {"logits": logits, **{name: inputs[name] for name in OFFSETS if name in inputs}}
 
 
 class BertQuestionAnswerer(BertTokenClassifier):

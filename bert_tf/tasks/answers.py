@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from bert_tf.data.batches.labelled import concatenated
 from bert_tf.models.description import ModelDescription
 from bert_tf.tasks.base import Answers, Task
 
@@ -37,4 +38,4 @@ def gathered(task: Task, batches: Iterable[Mapping[str, tf.Tensor]]) -> Answers:
             if is_constant and name in parts:
                 continue
             parts.setdefault(name, []).append((value[:1] if is_constant else value).numpy())
-    return {name: np.concatenate(values) for name, values in parts.items()}
+    return {name: concatenated(values) for name, values in parts.items()}

@@ -95,6 +95,8 @@ class Task(abc.ABC):
     """Answers that are the same for every example, such as the names of all classes."""
     has_class_names: ClassVar[bool] = True
     """Whether a description's `class_names` are its outputs."""
+    reads_offsets: ClassVar[bool] = False
+    """Whether its model is given where tokens stand in the text (`models.classifier.OFFSETS`)."""
     head_layout: ClassVar[str | None] = None
     """The kind in `models.folder.HEADED` whose weights' names the task's model has; such a model
     can be converted. None: the task's model is all its own."""
@@ -213,6 +215,15 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def decode(self, outputs: Any, description: ModelDescription) -> dict[str, "tf.Tensor"]:
         """The model's outputs as answers, (batch, ...): in evaluation and in the served graph."""
+
+    def about_texts(
+        self, answers: dict[str, Any], texts: Mapping[str, "tf.Tensor"]
+    ) -> dict[str, Any]:
+        """Answers with what they say of the texts themselves, string (batch), in the served graph.
+
+        `texts`: by the names that the signatures take, of valid UTF-8.
+        """
+        return answers
 
     @abc.abstractmethod
     def outcomes(self, examples: Examples, answers: Answers) -> Outcomes:

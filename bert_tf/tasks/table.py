@@ -20,6 +20,7 @@ TASKS = {
     "classification": "bert_tf.tasks.classification:Classification",
     "multi_label": "bert_tf.tasks.multi_label:MultiLabel",
     "regression": "bert_tf.tasks.regression:Regression",
+    "token_labels": "bert_tf.tasks.token_labels:TokenLabels",
 }
 """Name -> where the task is."""
 ENTRY_POINTS = "bert_tf.tasks"

@@ -49,6 +49,27 @@ class LabelSet:
 
 
 @dataclasses.dataclass(frozen=True)
+class Entity:
+    """A labelled part of a text."""
+
+    text: str
+    start: int
+    """Code points of the text that was sent, as Python counts them."""
+    end: int
+    """Behind the last one."""
+    label: str
+    score: float
+    """The mean probability of its words' or pieces' labels."""
+
+    @classmethod
+    def from_outputs(cls, outputs: Mapping[str, Any]) -> list[Self]:
+        """Of a row of `serving_default` of a `token_labels` model, in the order of the text."""
+        columns = (outputs[f"entity_{field.name}s"] for field in dataclasses.fields(cls))
+        rows = zip(*columns, strict=True)
+        return [cls(*row) for row, _ in zip(rows, range(outputs["num_entities"]), strict=False)]
+
+
+@dataclasses.dataclass(frozen=True)
 class MaskFilling:
     """What may stand for the first [MASK] of a text."""
 

@@ -44,6 +44,7 @@ class AsyncClient:
     predict_texts = _awaited(ModelClient.predict_texts)
     classify = _awaited(ModelClient.classify)
     predict_labels = _awaited(ModelClient.predict_labels)
+    label_tokens = _awaited(ModelClient.label_tokens)
     predict_scores = _awaited(ModelClient.predict_scores)
     fill_mask = _awaited(ModelClient.fill_mask)
     embed = _awaited(ModelClient.embed)

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Required, Self, TypedDict, TypeVar
 
 from serving import errors
-from serving.client.answers import Classification, LabelSet, MaskFilling
+from serving.client.answers import Classification, Entity, LabelSet, MaskFilling
 
 _POLL_SECONDS = 0.2
 _FIRST_BACKOFF_SECONDS = 0.1
@@ -129,6 +129,10 @@ class ModelClient(abc.ABC):
         """The score of each text, or pair, of a model of the task `regression`."""
         answers = self.predict_texts(texts, text_pairs=text_pairs)
         return [float(answer) for answer in answers]
+
+    def label_tokens(self, texts: Sequence[str]) -> list[list[Entity]]:
+        """The labelled parts of each text, of a model of the task `token_labels`."""
+        return [Entity.from_outputs(outputs) for outputs in self.predict_texts(texts)]
 
     def fill_mask(self, texts: Sequence[str]) -> list[list[MaskFilling]]:
         """The likeliest tokens for the first [MASK] of each text.

@@ -161,6 +161,25 @@ def test_a_saved_model_answers_as_the_tokenizer_with_operations_that_serving_has
             tf.debugging.assert_equal(answers[name], values, message=name)
 
 
+def test_few_marks_keep_the_places_of_all_that_is_behind_them():
+    tokenizer = make_tokenizer(CASED, tokens=HOSTILE_TOKENS)
+    marks = "\u0301"
+    texts = ["a" + marks * 90 + " b" + marks * 31 + "c d", marks * 33 + "b c", "", "a" + marks * 30]
+    found = tokenizer.tokenize_with_offsets(tf.constant(texts), with_few_marks=True)
+    few = offsets.few_marks(tf.constant(texts))
+    assert found.ids.to_list() == tokenizer.tokenize(few).to_list()
+    places = zip(found.starts.to_list(), found.ends.to_list(), strict=True)
+    shown = [
+        [text[start:end].replace(marks, "") for start, end in zip(*of_text, strict=True)]
+        for text, of_text in zip(texts, places, strict=True)
+    ]
+    assert shown[0][-1] == "d"
+    assert shown[1][-1] == "c"
+    plain = tokenizer.tokenize_with_offsets(tf.constant(texts[3:]))
+    same = tokenizer.tokenize_with_offsets(tf.constant(texts[3:]), with_few_marks=True)
+    assert [it.to_list() for it in plain] == [it.to_list() for it in same]
+
+
 @pytest.mark.parametrize("max_seq_length", [3, 6, 40])
 @pytest.mark.parametrize("texts", [HOSTILE, [""], []], ids=["hostile", "empty", "none"])
 def test_packed_places_stand_beside_packed_ids(texts, max_seq_length):
@@ -170,11 +189,11 @@ def test_packed_places_stand_beside_packed_ids(texts, max_seq_length):
     sizes = {"max_seq_length": max_seq_length, "cls_id": 2, "sep_id": 3, "pad_id": 0}
     ids = pack(found.ids, **sizes)["input_ids"]
     assert {values.shape for values in packed.values()} == {ids.shape}
-    assert packed["begins_word"].dtype == tf.bool
-    assert packed["starts"].dtype == packed["ends"].dtype == tf.int32
+    assert {values.dtype for values in packed.values()} == {tf.int32}
     for row, row_ids in enumerate(ids.numpy().tolist()):
         for name, values in packed.items():
-            kept = getattr(found, name)[row].numpy().tolist()[: max_seq_length - 2]
+            kept = getattr(found, name.removeprefix("token_"))[row].numpy().tolist()
+            kept = [int(value) for value in kept[: max_seq_length - 2]]
             padding = [0] * (len(row_ids) - len(kept) - 1)
             assert values[row].numpy().tolist() == [0, *kept, *padding], name
 

@@ -38,6 +38,7 @@ class Case:
 
     task: Any
     header: str
+    """Of a .csv; empty of a .jsonl with a text and its entities."""
     row: Callable[[list[str]], tuple[Any, ...]]
     """Words of a text -> the cells of its row."""
     metric: str
@@ -50,6 +51,21 @@ class Case:
 
 def share(words: list[str]) -> float:
     return words.count("good") / len(words)
+
+
+def labelled_words(words: list[str]) -> tuple[Any, ...]:
+    """A text, and what is labelled in it: good things, and what they are about."""
+    text, entities, start = " ".join(words), [], 0
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        end = start + len(word)
+        if word == "good":
+            # "good film" is one thing.
+            end += (1 + len(after)) * (after in ("film", "plot"))
+            entities.append({"start": start, "end": end, "label": "PRAISE"})
+        elif word == "long":
+            entities.append({"start": start, "end": end, "label": "LENGTH"})
+        start += len(word) + 1
+    return (text, entities)
 
 
 CASES = {
@@ -81,6 +97,19 @@ CASES = {
         finetuning={"text_pair_field": "other"},
         picture="scatter.png",
     ),
+    "token_labels": Case(
+        task={"name": "token_labels"},
+        header="",
+        row=labelled_words,
+        metric="micro_f1",
+        least=0.9,
+        answers={
+            *("entity_starts", "entity_ends", "entity_labels", "entity_scores", "entity_texts"),
+            *("num_entities", "labels"),
+        },
+        finetuning={},
+        picture="labels.png",
+    ),
     "outside": Case(
         task={"name": "tests.tasks.agreement:Agreement", "percent": True},
         header="text,label",
@@ -107,16 +136,19 @@ class Work:
         draw = random.Random(1)
         for name, count in (("train", 400), ("eval", 80)):
             rows = [case.row(draw.choices(WORDS, k=6)) for _ in range(count)]
-            lines = [case.header, *(",".join(map(str, row)) for row in rows)]
-            (folder / f"{name}.csv").write_text("\r\n".join(lines) + "\r\n", encoding="utf-8-sig")
+            if case.header:
+                lines = [case.header, *(",".join(map(str, row)) for row in rows)]
+            else:
+                lines = [json.dumps({"text": text, "entities": it}) for text, it in rows]
+            self.table(name).write_text("\r\n".join(lines) + "\r\n", encoding="utf-8-sig")
         tree = {
             "model": SHAPE,
             "tokenizer": {"vocabulary": str(folder / "vocab")},
             "finetuning": {
                 "task": case.task,
                 "from_scratch": True,
-                "train_path": str(folder / "train.csv"),
-                "eval_path": str(folder / "eval.csv"),
+                "train_path": str(self.table("train")),
+                "eval_path": str(self.table("eval")),
                 "max_seq_length": 16,
                 "num_epochs": 12,
                 "training": {
@@ -126,7 +158,7 @@ class Work:
                 },
                 **case.finetuning,
             },
-            "evaluation": {"model": str(folder / "model"), "data": str(folder / "eval.csv")},
+            "evaluation": {"model": str(folder / "model"), "data": str(self.table("eval"))},
             "export": {"model": str(folder / "model")},
             "gate": {"max_latency_ratio": None, "min_slice_size": 10},
             "tracking": {"enabled": False},
@@ -134,6 +166,9 @@ class Work:
         (folder / "config.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
         for command, target in (("finetune", "model"), ("export", "served/texts")):
             self.run(command, "--output-dir", str(folder / target))
+
+    def table(self, name: str) -> Path:
+        return self.folder / f"{name}.{'csv' if self.case.header else 'jsonl'}"
 
     def run(self, *arguments: str) -> str:
         return run(*arguments, "--config", str(self.folder / "config.yaml"))
@@ -204,11 +239,13 @@ def _typed(client: RestClient, case: Case, columns: dict[str, list[str]]) -> Any
         "classification": (client.classify, lambda found: found.label),
         "multi_label": (client.predict_labels, lambda found: found.labels),
         "regression": (client.predict_scores, lambda found: found),
+        "token_labels": (client.label_tokens, lambda found: [it.text for it in found]),
     }
     if case.task["name"] not in methods:
         return None
     ask, told = methods[case.task["name"]]
-    return [told(found) for found in ask(columns["text"], text_pairs=columns.get("text_pair"))]
+    pairs = {"text_pairs": columns["text_pair"]} if "text_pair" in columns else {}
+    return [told(found) for found in ask(columns["text"], **pairs)]
 
 
 def _told(answer: Any) -> Any:
@@ -217,6 +254,8 @@ def _told(answer: Any) -> Any:
         return answer
     if "label" in answer:
         return answer["label"]
+    if "entity_texts" in answer:
+        return answer["entity_texts"][: answer["num_entities"]]
     pairs = zip(answer["labels"], answer["predicted"], strict=True)
     return tuple(name for name, holds in pairs if holds)
 
@@ -228,7 +267,7 @@ def test_a_version_is_registered_with_its_card_judged_and_a_worse_one_refused(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     served, model = str(work.folder / "served" / "texts"), str(work.folder / "model")
     run("registry", "register", "--model", served, "--name", "texts", "--run-dir", model)
-    judged = ["registry", "gate", "--name", "texts", "--data", str(work.folder / "eval.csv")]
+    judged = ["registry", "gate", "--name", "texts", "--data", str(work.table("eval"))]
     work.run(*judged, "--version", "1", "--promote")
     untrained = ["--set", "finetuning.num_epochs=0.05", "--output-dir", str(tmp_path / "worse")]
     work.run("finetune", *untrained)
@@ -255,7 +294,7 @@ def test_a_flow_takes_labelled_tables_to_a_server(work, tmp_path, monkeypatch):
         "finetuning.from_scratch=false",
         "finetuning.train_path=null",
         "finetuning.eval_path=null",
-        f"flow.labelled_paths=[{work.folder / 'train.csv'}]",
+        f"flow.labelled_paths=[{work.table('train')}]",
         f"flow.serving_dir={tmp_path / 'serving'}",
         "flow.model_name=texts",
         "flow.min_free_disk_gb=0.1",
@@ -285,7 +324,9 @@ def test_hugging_face_s_format_holds_the_model(work, tmp_path):
         "input_mask": np.ones((1, 4), np.int32),
         "segment_ids": np.zeros((1, 4), np.int32),
     }
-    ours, theirs = (np.asarray(load_model(folder)(tokens)) for folder in (source, back))
-    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    ours, theirs = (load_model(folder)(tokens) for folder in (source, back))
+    if isinstance(ours, dict):
+        ours, theirs = ours["logits"], theirs["logits"]
+    np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), atol=1e-6)
     kinds = [json.loads((Path(f) / "model.json").read_text())["kind"] for f in (source, back)]
     assert kinds[0] == kinds[1]

@@ -6,7 +6,7 @@ which of them make a batch.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -86,6 +86,22 @@ def labelled_batches(
 
     batches = batches.map(make_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def concatenated(batches: Sequence[np.ndarray]) -> np.ndarray:
+    """Arrays (batch, …) as one; the second dimension is filled up with 0, or empty texts, to the
+    longest: batches have rows of different lengths."""
+    if batches[0].ndim < 2:
+        return np.concatenate(batches)
+    width = max(batch.shape[1] for batch in batches)
+    return np.concatenate([_of_width(batch, width) for batch in batches])
+
+
+def _of_width(batch: np.ndarray, width: int) -> np.ndarray:
+    missing = [(0, 0)] * batch.ndim
+    missing[1] = (0, width - batch.shape[1])
+    fill: Any = b"" if batch.dtype.kind in "OS" else 0
+    return np.pad(batch, missing, constant_values=fill) if missing[1][1] else batch
 
 
 @dataclass(frozen=True, eq=False)

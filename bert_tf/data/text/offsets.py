@@ -23,6 +23,9 @@ from bert_tf.data.text.vocabulary import CONTROL_CHARACTERS
 END = "\n"
 """White space: it belongs to no token, and no stage changes or removes it."""
 MARKS = r"\p{Mn}+"
+MAX_MARKS = 30
+"""Combining marks in a row, as Unicode's stream-safe text has them at most (UAX 15, section 13):
+normalisation sorts such marks, and of thousands takes longer than a model does."""
 MARKER = "\x01"
 """Stands for one character that a pattern matches; a control character, so in no text but for the
 stage that removes these."""
@@ -53,15 +56,15 @@ class TokenOffsets(NamedTuple):
 class Stage(NamedTuple):
     """What a stage of normalisation did, and the texts after it: string, (batch)."""
 
-    change: Literal["NFC", "NFKC", "NFD", "control", "lower", "marks", "given up"]
+    change: Literal["few marks", "NFC", "NFKC", "NFD", "control", "lower", "marks", "given up"]
     texts: tf.Tensor
 
 
 def packed_offsets(first: TokenOffsets, *, max_seq_length: int) -> dict[str, tf.Tensor]:
     """Offsets beside the columns of `pack(first.ids, …)`: [CLS] first [SEP], cut to fit.
 
-    Result: `starts` and `ends`, int32, and `begins_word`, bool: (batch, longest in the batch). At
-    [CLS], at [SEP] and in the padding they are 0 and False.
+    Result: `token_starts`, `token_ends`, `begins_word`, int32 (batch, longest in the batch): 0 at
+    [CLS], at [SEP] and in the padding.
 
         starts [[0, 2, 5]]  ->  [[0, 0, 2, 5, 0]]
     """
@@ -71,10 +74,15 @@ def packed_offsets(first: TokenOffsets, *, max_seq_length: int) -> dict[str, tf.
 
     begins_word = first.begins_word.with_values(tf.cast(first.begins_word.values, tf.int32))
     return {
-        "starts": packed(first.starts),
-        "ends": packed(first.ends),
-        "begins_word": tf.cast(packed(begins_word), tf.bool),
+        "token_starts": packed(first.starts),
+        "token_ends": packed(first.ends),
+        "begins_word": packed(begins_word),
     }
+
+
+def few_marks(texts: tf.Tensor) -> tf.Tensor:
+    """Texts with at most `MAX_MARKS` combining marks in a row: string, (batch), in and out."""
+    return tf.strings.regex_replace(texts, rf"(\p{{M}}{{{MAX_MARKS}}})\p{{M}}+", r"\1")
 
 
 def with_ends(texts: tf.Tensor) -> tf.Tensor:
@@ -132,9 +140,10 @@ class _Ranges(NamedTuple):
 
 
 def _follow(ranges: _Ranges, *, before: tf.Tensor, stage: Stage) -> _Ranges:
+    if stage.change == "few marks":
+        return _where(ranges, ~_is_excess(before))
     if stage.change == "control":
-        is_kept = ~_is_match(before, CONTROL_CHARACTERS.removesuffix("+"))
-        return _Ranges(*(tf.boolean_mask(values, is_kept) for values in ranges))
+        return _where(ranges, ~_is_match(before, CONTROL_CHARACTERS.removesuffix("+")))
     if stage.change == "lower":
         number = 1 + tf.cast(_is_match(before, LONGER_IN_LOWER_CASE), tf.int32)
         return _Ranges(*(tf.repeat(values, number) for values in ranges))
@@ -148,6 +157,19 @@ def _follow(ranges: _Ranges, *, before: tf.Tensor, stage: Stage) -> _Ranges:
         lambda: ranges,
         lambda: _in_form(ranges, before=before, after=stage.texts, decomposition=form),
     )
+
+
+def _where(ranges: _Ranges, is_kept: tf.Tensor) -> _Ranges:
+    return _Ranges(*(tf.boolean_mask(values, is_kept) for values in ranges))
+
+
+def _is_excess(texts: tf.Tensor) -> tf.Tensor:
+    """What `few_marks` leaves out: bool, (code points)."""
+    is_mark = tf.cast(_is_match(texts, r"\p{M}"), tf.int32)
+    number = tf.cumsum(is_mark)
+    run = tf.cumsum(1 - is_mark)  # a code point that is no mark, and the marks behind it
+    before = tf.gather(tf.math.segment_min(number - is_mark, run), run)
+    return (is_mark > 0) & (number - before > MAX_MARKS)
 
 
 def _without_marks(ranges: _Ranges, *, before: tf.Tensor) -> _Ranges:

@@ -187,17 +187,21 @@ class Tokenizer(tf.Module):
             ids.values, tf.gather(ids.row_splits, pieces.row_splits)
         )
 
-    def tokenize_with_offsets(self, texts: tf.Tensor) -> offsets.TokenOffsets:
+    def tokenize_with_offsets(
+        self, texts: tf.Tensor, *, with_few_marks: bool = False
+    ) -> offsets.TokenOffsets:
         """As `tokenize`, and where each token stands in the user's text.
 
-        `texts`: string, (batch). Result: ragged, (batch, (tokens)).
+        `texts`: string, (batch). Result: ragged, (batch, (tokens)). `with_few_marks`: the tokens
+        are those of `offsets.few_marks(texts)`.
 
         Of "don't" with the tokens `don`, `'`, `t`: starts 0, 3, 4 and ends 3, 4, 5. A token has all
         code points that it was made of, of a letter taken apart the whole letter, and the accents
         that were stripped from it; never white space at its ends.
         """
         texts = offsets.with_ends(sentences.replace_invalid_utf8(texts))
-        stages = list(self._stages(texts))
+        stages = [offsets.Stage("few marks", offsets.few_marks(texts))] if with_few_marks else []
+        stages += self._stages(stages[-1].texts if stages else texts)
         normalized = stages[-1].texts
         given_up = tf.cond(
             tf.reduce_any(self._may_have_long_words(normalized)),

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bert_tf.data.batches.labelled import concatenated
 from bert_tf.data.batches.ranges import faults_named
 from bert_tf.models.objective import Objective
 from bert_tf.training.engine.checked_batches import checked
@@ -68,4 +69,4 @@ def _in_order(kept: list[Any]) -> Any:
     real = np.flatnonzero(weights > 0)
     order = real[np.argsort(rows[real], kind="stable")]
     parts = [of_batch["outputs"] for of_batch in kept]
-    return tf.nest.map_structure(lambda *values: np.concatenate(values)[order], *parts)
+    return tf.nest.map_structure(lambda *values: concatenated(values)[order], *parts)

@@ -128,10 +128,21 @@ def _gathered(strategy: tf.distribute.Strategy, structure: Any) -> Any:
     """The rows of all replicas, in their order, which is that of the global batch."""
     if strategy.num_replicas_in_sync == 1:
         return _local(strategy, structure)
-    return tf.nest.map_structure(
-        lambda value: strategy.gather(value, axis=0),
-        structure,
-    )
+    return tf.nest.map_structure(lambda value: _gathered_tensor(strategy, value), structure)
+
+
+def _gathered_tensor(strategy: tf.distribute.Strategy, value: Any) -> tf.Tensor:
+    """Of values a token the second dimension is that of the replica with the longest rows."""
+    shape = strategy.experimental_local_results(value)[0].shape
+    if len(shape) > 1 and shape[1] is None:
+        width = tf.reduce_max(
+            strategy.gather(strategy.run(lambda it: tf.shape(it)[1:2], args=(value,)), axis=0)
+        )
+        missing = [[0, 0]] * (len(shape) - 2)
+        value = strategy.run(
+            lambda it: tf.pad(it, [[0, 0], [0, width - tf.shape(it)[1]], *missing]), args=(value,)
+        )
+    return strategy.gather(value, axis=0)
 
 
 def _make_part_of_step(
