@@ -354,13 +354,10 @@ def _describe_classes(
     is_of_tokens = "BertForTokenClassification" in (config.get("architectures") or ())
     class_names = [labels.get(str(index), f"LABEL_{index}") for index in range(num_classes)]
     scheme = scheme_of(class_names) if is_of_tokens else None
-    kind = (
-        _kind(path, config, num_classes)
-        if not is_of_tokens
-        else "token_labels"
-        if scheme
-        else "token_classification"
-    )
+    if is_of_tokens:
+        kind = "token_labels" if scheme else "token_classification"
+    else:
+        kind = _kind(path, config, num_classes)
     if labels and set(labels) != {str(index) for index in range(num_classes)}:
         raise ValueError(
             f"{path / CONFIG_FILE}: id2label must name the {num_classes} outputs. Received: "

@@ -1,10 +1,12 @@
 """Token labels: what the words or parts of a text are, such as names, places, parts of speech."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import tensorflow as tf
 
 from bert_tf.config import FinetuningConfig, Section
@@ -33,7 +35,7 @@ from bert_tf.tasks.entities import (
     texts_of_entities,
     units_of,
 )
-from bert_tf.tasks.examples import TEXT, Examples, check_targets, sorted_names
+from bert_tf.tasks.examples import NO_LABEL, TEXT, Examples, check_targets, sorted_names
 from bert_tf.tasks.tag_set import Scheme, TagSet
 from bert_tf.tasks.texts import name_order
 from bert_tf.tasks.unit_tags import tag_units
@@ -223,11 +225,19 @@ class TokenLabels(Task):
         )
 
     def aligned(self, outcomes: Outcomes, other: Outcomes) -> Outcomes:
-        """`outcomes`, which have labels by name: their order does not matter."""
-        name_order(outcomes, other, what="labels")
-        return outcomes
+        name_order(outcomes, other, what="labels")  # raises
+        return dataclasses.replace(outcomes, names=other.names)
 
     # --- how good they are
+
+    def target_slices(self, outcomes: Outcomes) -> Mapping[str, np.ndarray]:
+        """Texts with at least one part of a label; of those without any."""
+        rows: dict[str, list[int]] = {f"label {name}": [] for name in outcomes.names}
+        rows[NO_LABEL] = []
+        for row, spans in enumerate(outcomes.targets):
+            for name in {f"label {label}" for _, _, label in spans} or {NO_LABEL}:
+                rows[name].append(row)
+        return {name: np.array(own, int) for name, own in rows.items()}
 
     def report(self, outcomes: Outcomes, directory: Path) -> Report:
         """Each label's F1, and which are taken for which, as pictures and as tables."""
@@ -313,4 +323,4 @@ def _labels(examples: Examples) -> list[list[str]]:
 
 
 def _described(spans: Iterable[Span]) -> str:
-    return listed(f"{label} {start}-{end}" for start, end, label in spans) or "no entity"
+    return listed(map(str, spans)) or "no entity"

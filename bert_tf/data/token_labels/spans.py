@@ -22,6 +22,9 @@ class Span(NamedTuple):
     end: int
     label: str
 
+    def __str__(self) -> str:
+        return f"{self.label} {self.start}-{self.end}"
+
 
 class ExampleError(ValueError):
     """What is wrong with an example, without its place."""
