@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,14 +44,16 @@ class Server:
 
 @contextlib.contextmanager
 def serve_saved_model(base: Path, *, batching: bool = True) -> Iterator[Server]:
-    """The local server, set up as serving/production is, for the cores of this machine."""
+    """The local server, set up as serving/production is, for the cores of this machine; a folder
+    called `bfloat16` as docs/serving.md has it of such models."""
     port, rest_port = _free_ports()
     command = [
         *("-m", "serving.local_server", f"--model_name={MODEL}", f"--model_base_path={base}"),
         *(f"--port={port}", f"--rest_api_port={rest_port}"),
     ]
     flags = _a_batch_a_core() if batching else contextlib.nullcontext([])
-    with flags as own, _process([*command, *own]) as process:
+    environment = {"TF_ONEDNN_ASSUME_FROZEN_WEIGHTS": str(int(base.name == "bfloat16"))}
+    with flags as own, _process([*command, *own], environment=environment) as process:
         server = Server(f"http://127.0.0.1:{rest_port}", f"127.0.0.1:{port}", process.pid)
         with server.client() as client:
             client.wait_until_available(120)
@@ -89,9 +91,12 @@ def _free_ports() -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _process(command: list[str]) -> Iterator[subprocess.Popen]:
+def _process(
+    command: list[str], *, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen]:
     process = subprocess.Popen(
         [sys.executable, *command],
+        env=os.environ | (environment or {}),
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -246,8 +246,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _logger.info(_DEVELOPMENT_NOTICE)
     # TensorFlow's notes about CPU features and its old loader say nothing about the models.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # As in production. Here alone: a process that trains, too, must not have it.
-    os.environ.setdefault("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "1")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     stop_requested = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

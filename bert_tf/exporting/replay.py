@@ -25,7 +25,6 @@ BARRED = ("bert_tf", "serving", "keras", "tf_keras")
 def main(saved_model_dir: str, result: str, requests: str | None = None) -> None:
     """Load, replay, write what came."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "1")  # as servers have it
     for name in BARRED:
         sys.modules[name] = None  # type: ignore[assignment]  # TensorFlow does without Keras then
     gc.disable()  # what is imported stays: to look through it while it grows is a third of the time

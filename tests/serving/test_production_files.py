@@ -97,12 +97,6 @@ def test_no_request_ends_a_server_that_batches() -> None:
             assert "ends the server" not in str(refused.value)
 
 
-def test_servers_know_that_the_weights_of_a_version_do_not_change() -> None:
-    name = "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"
-    assert f"\nENV {name}=1\n" in (FOLDER / "Dockerfile").read_text()
-    assert {"name": name, "value": "1"} in server()["env"]
-
-
 @pytest.mark.parametrize("source", ["image", "deployment"])
 def test_the_arguments_are_flags_that_tensorflow_model_server_has(source, tmp_path) -> None:
     arguments = image_arguments() if source == "image" else server()["args"]
