@@ -55,6 +55,8 @@ def compare_with_float32(
     agreements: list[bool] = []
     for number, (wanted, received) in enumerate(zip(exact, found, strict=False)):
         for name, value in wanted.items():
+            if task is not None and name in task.rounded_answers:
+                continue
             if not _is_comparable(value, received[name]):
                 faults.append(f"request {number}, output {name}: other values than float32's")
             elif value.dtype.kind == "f":

@@ -93,6 +93,9 @@ class Task(abc.ABC):
     """What `decode` gives at least: by these outputs a model of the task is known."""
     constant_answers: ClassVar[tuple[str, ...]] = ()
     """Answers that are the same for every example, such as the names of all classes."""
+    rounded_answers: ClassVar[tuple[str, ...]] = ()
+    """Answers whose whole numbers and widths are decided by numbers that bfloat16 and int8 round,
+    such as where a name begins: `disagreement` alone compares them then."""
     has_class_names: ClassVar[bool] = True
     """Whether a description's `class_names` are its outputs."""
     reads_offsets: ClassVar[bool] = False

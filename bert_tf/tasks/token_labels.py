@@ -97,6 +97,7 @@ class TokenLabels(Task):
     slice_metric = scores.EXACT_MATCH
     answer_names = (*NAMES, "num_entities", "labels")
     constant_answers = ("labels",)
+    rounded_answers = (*NAMES, "num_entities", "entity_texts")
     reads_offsets = True
     head_layout = "token_classification"
     foreign_head = ForeignHead("BertForTokenClassification", None)

@@ -33,6 +33,7 @@ KINDS = {
     "pretraining": {},
     "token_classification": {"class_names": ("O", "B", "I")},
     "question_answering": {},
+    "token_labels": {"class_names": ("O", "B-A", "I-A", "B-B", "I-B")},
 }
 
 
@@ -124,6 +125,7 @@ def test_every_signature_answers_alone_as_in_a_batch_with_hostile_rows(serving_m
     [
         *((kind, "float32") for kind in KINDS),
         *((kind, "bfloat16") for kind in ("regression", "encoder", "token_classification")),
+        ("token_labels", "bfloat16"),
         *((kind, "int8") for kind in ("regression", "pretraining")),
     ],
 )

@@ -25,6 +25,8 @@ def random_tokens(seed: int, *, num_texts: int = 5, length: int = 7, num_tags: i
             starts[row, token] = place
             place += draw.integers(1, 4)
             ends[row, token] = place
+    # Where there is no text both are the same number, whatever it is.
+    starts[ends == 0] = ends[ends == 0] = 99
     logits = draw.normal(size=(num_texts, length, num_tags)).astype(np.float32) * 2
     return logits, starts, ends, begins
 

@@ -48,6 +48,7 @@ def mark_units(
             have the label of their first piece; of `pieces` each has its own.
     """
     is_text = starts < ends
+    ends = tf.where(is_text, ends, 0)
     if kind == "pieces":
         return is_text, ends
     is_first = begins_word > 0
