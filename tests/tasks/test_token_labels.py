@@ -1,5 +1,6 @@
 """The task `token_labels`: labels of tokens from labelled parts of texts, loss, answers."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,6 +12,9 @@ from bert_tf.data.text.vocabulary import CONTROL_TOKENS
 from bert_tf.models.description import ModelDescription
 from bert_tf.tasks.table import find_task
 from bert_tf.tasks.token_labels import TokenLabels
+from bert_tf.training.engine.evaluation_pass import Evaluation
+from bert_tf.training.engine.strategy import make_strategy
+from bert_tf.training.stages.held_out import HeldOut
 
 WORDS = ["ada", "love", "##lace", "wrote", "경찰", "##은", "조사", "##했다", ".", "-"]
 SHAPE = {
@@ -130,6 +134,34 @@ def test_the_loss_is_a_mean_over_labelled_tokens(tokenizer):
     assert counted.sum() == 3
     assert float(objective.weights(batch)["token_labels"]) == 3
     assert float(sums.loss["token_labels"]) == pytest.approx(losses[counted].sum(), rel=1e-5)
+
+
+def test_replicas_measure_together_what_one_does(tokenizer):
+    task = make_task()
+    texts = ["ada wrote", "lovelace .", "ada - " * 4, "wrote", "ada ada", "경찰은 - 조사했다 . ada"]
+    entities = [[(0, 3, "PER")], [(0, 8, "PER")], [(6, 9, "PER")], [], [], [(13, 16, "PER")]]
+    examples = read(task, texts, entities)
+    description = describe(task, examples)
+    held_out = HeldOut(task, examples, description, tokenizer=tokenizer, batch_size=4)
+    measured, answers = [], []
+    for num_replicas in (1, 2):
+        strategy = make_strategy(num_logical_devices=num_replicas)
+        with strategy.scope():
+            keras.utils.set_random_seed(1)
+            model = task.make_model(description, dtype="float32", rematerialize=False)
+        evaluation = Evaluation(
+            model,
+            task.objective(description),
+            held_out.batches,
+            strategy=strategy,
+            rate=lambda outputs: answers.append(outputs) or held_out.rate(outputs),
+        )
+        measured.append(evaluation())
+    assert measured[1] == pytest.approx(measured[0], rel=1e-5)
+    assert {name: it.shape for name, it in answers[0].items()} == {
+        name: it.shape for name, it in answers[1].items()
+    }
+    assert answers[0]["logits"].shape[:2] == (6, 16)
 
 
 def test_a_label_that_the_training_data_has_not_is_refused(tokenizer):
