@@ -307,6 +307,8 @@ def test_a_flow_takes_labelled_tables_to_a_server(work, tmp_path, monkeypatch):
     assert (tmp_path / "serving" / "texts" / "1" / "saved_model.pb").is_file()
     again = json.loads(run(*flow, *config, "--json"))
     assert again["status"] == "nothing_new"
+    if work.case is not CASES["token_labels"]:
+        return  # what a flow does with a gate's refusal is the same for all
     worse = ["--set", "finetuning.from_scratch=true", "--set", "finetuning.num_epochs=0.05"]
     refused = run(*flow, *config, *worse, "--json", exit_code=3)
     assert json.loads(refused)["status"] == "refused"
