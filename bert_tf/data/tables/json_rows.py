@@ -1,4 +1,7 @@
-"""Objects in, tables out: a .jsonl file, a .json file with a list of objects, a list of dicts."""
+"""Objects in, tables out: a .jsonl file, a .json file with a list of objects, a list of dicts.
+
+A .json file of articles with questions has a row a question, see `nested_questions`.
+"""
 
 import itertools
 import json
@@ -11,6 +14,7 @@ from bert_tf.data.corpora.lines import Lines
 from bert_tf.data.corpora.rows import LONE_SURROGATE, SURROGATE_ESCAPE, parse_lines
 from bert_tf.data.tables.column_names import check_names
 from bert_tf.data.tables.decoding import open_text
+from bert_tf.data.tables.nested_questions import are_nested_questions, questions_of
 from bert_tf.data.tables.origins import Origins, Source
 from bert_tf.data.tables.table import Table
 from bert_tf.system.json_files import JsonError, decode_json
@@ -42,8 +46,11 @@ def read_json_lines(path: Path, *, config: TableConfig, key: str) -> Iterator[Ta
 def read_json_list(path: Path, *, config: TableConfig, key: str) -> Iterator[Table]:
     """The objects of a .json file, which is held whole: a list, or an object with it under `data`.
 
+    Of articles with questions, the questions.
+
     Raises:
-        ValueError: path and line or row of what is no such list; or see `open_text`.
+        ValueError: path and line or row of what is no such list; or see `open_text` and
+            `questions_of`.
     """
     with open_text(path, config=config, key=key) as lines:
         text = "".join(lines)
@@ -76,6 +83,11 @@ def read_json_list(path: Path, *, config: TableConfig, key: str) -> Iterator[Tab
                 f"{path}:row {number}: text must be Unicode. Received: half a surrogate pair, "
                 f"{lone[0]!a}. Write the whole character."
             )
+    if are_nested_questions(rows):
+        names, source, questions = questions_of(rows, path=path)
+        check_names(names, place=str(path))
+        yield from tables_of(enumerate(questions, start=1), names=names, source=source)
+        return
     yield from tables_of_records(rows, source=Source(str(path), has_lines=False))
 
 

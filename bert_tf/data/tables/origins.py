@@ -7,6 +7,21 @@ from typing import NamedTuple
 import numpy as np
 
 
+@dataclass(frozen=True, eq=False)
+class RecordNames:
+    """What the records of a file are called in it."""
+
+    kind: str
+    """What each is, such as "question"."""
+    names: Sequence[str | None]
+    """Of each record; None of one without a name."""
+
+    def describe(self, number: int) -> str:
+        """`question NAME` of a record, by its number from 1; `row N` of one without a name."""
+        name = self.names[number - 1]
+        return f"row {number}" if name is None else f"{self.kind} {name}"
+
+
 class Source(NamedTuple):
     """What rows come from."""
 
@@ -14,6 +29,8 @@ class Source(NamedTuple):
     """A path, or a hub name; empty for what is in memory."""
     has_lines: bool
     """Whether a row's number is that of the line on which it begins."""
+    record_names: RecordNames | None = None
+    """Where rows are named instead of their numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +49,13 @@ class Origins:
         return cls((source,), np.fromiter(numbers, np.uint64))
 
     def describe(self, row: int) -> str:
-        """`path:line`, `path:row N`, or `row N` of what is no file."""
+        """`path:line`, `path:row N`, `path:question NAME`, or `row N` of what is no file."""
         source = self.sources[0 if self.source_ids is None else int(self.source_ids[row])]
         number = int(self.numbers[row])
         if not source.name:
             return f"row {number}"
+        if source.record_names is not None:
+            return f"{source.name}:{source.record_names.describe(number)}"
         return f"{source.name}:{number}" if source.has_lines else f"{source.name}:row {number}"
 
     def take(self, rows: Sequence[int] | np.ndarray) -> "Origins":

@@ -52,7 +52,8 @@ def read_table(source: Any, *, config: TableConfig | None = None, key: str) -> T
 
     Args:
         source: a file (.csv, .tsv, .jsonl, .json, .parquet, .conll, .bio, .iob, .iob2, each also
-            .gz or .zst; .txt with the layout `token_columns`), a glob, a
+            .gz or .zst; .txt with the layout `token_columns`; a .json of SQuAD's form has a row a
+            question, see `nested_questions`), a glob, a
             `hub:NAME[@REVISION][:CONFIG[:SPLIT]]` (extra `datasets`), several of these; a pandas
             DataFrame, a `datasets.Dataset`, a `Table`, or a list of dicts.
         config: how text files are read. Default: as `TableConfig` has it.

@@ -90,7 +90,10 @@ class Table:
         return tuple(self.columns)
 
     def where(self, row: int) -> str:
-        """`path:line` on which a record begins; `path:row N` where there are no lines."""
+        """`path:line` on which a record begins; `path:row N` where there are no lines.
+
+        `path:question ID` of a file of questions.
+        """
         return self.origins.describe(row)
 
     def take(self, rows: Sequence[int] | np.ndarray) -> "Table":
