@@ -50,13 +50,18 @@ class Origins:
 
     def describe(self, row: int) -> str:
         """`path:line`, `path:row N`, `path:question NAME`, or `row N` of what is no file."""
-        source = self.sources[0 if self.source_ids is None else int(self.source_ids[row])]
+        source = self._source(row)
         number = int(self.numbers[row])
         if not source.name:
             return f"row {number}"
         if source.record_names is not None:
             return f"{source.name}:{source.record_names.describe(number)}"
         return f"{source.name}:{number}" if source.has_lines else f"{source.name}:row {number}"
+
+    def is_named(self, row: int) -> bool:
+        """Whether `describe` says a name that the file itself has for the record."""
+        names = self._source(row).record_names
+        return names is not None and names.names[int(self.numbers[row]) - 1] is not None
 
     def take(self, rows: Sequence[int] | np.ndarray) -> "Origins":
         """Of some rows, in their order."""
@@ -78,3 +83,6 @@ class Origins:
             of_rows = part.source_ids
             ids.append(own[np.zeros(len(part.numbers), np.int64) if of_rows is None else of_rows])
         return Origins(tuple(sources), numbers, np.concatenate(ids))
+
+    def _source(self, row: int) -> Source:
+        return self.sources[0 if self.source_ids is None else int(self.source_ids[row])]

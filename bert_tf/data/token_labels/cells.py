@@ -1,4 +1,4 @@
-"""Cells of a table in; the text, the entities, the tokens or the tags of an example out.
+"""Cells of a table in; the entities, the tokens or the tags of an example out.
 
 All raise `ExampleError` with what is wrong with the cell.
 """
@@ -6,32 +6,19 @@ All raise `ExampleError` with what is wrong with the cell.
 from typing import Any
 
 from bert_tf.data.tables.canonical import canonical_text
+from bert_tf.data.tables.cells import list_of
+from bert_tf.data.tables.faults import ExampleError
 from bert_tf.data.tables.values import MISSING
-from bert_tf.data.token_labels.spans import ExampleError, Span
-from bert_tf.system.json_files import JsonError, decode_json
+from bert_tf.data.token_labels.spans import Span
 
 LABEL_KEYS = ("label", "type")
 """Of an entity's label; the first that is there."""
 BOUNDS = ("start", "end")
 
 
-def text_of(value: Any, *, field: str) -> str:
-    """A text with something to read in it."""
-    if not isinstance(value, str):
-        raise ExampleError(
-            f"an example needs a text in {field!r}. Received: {value!r:.80}. Fill it in."
-        )
-    if not canonical_text(value):
-        raise ExampleError(
-            f"an example needs a text in {field!r}. Received: {value!r:.80}, nothing to read. Fill "
-            "it in, or take the example out."
-        )
-    return value
-
-
 def words_of(value: Any, *, field: str, what: str) -> list[str]:
     """A list of tokens or tags, also one that is JSON as text; none is empty."""
-    items = _items(value, field=field, what=what)
+    items = list_of(value, field=field, what=what)
     for place, item in enumerate(items, start=1):
         if not isinstance(item, str):
             names = ""
@@ -54,24 +41,8 @@ def entities_of(value: Any, *, field: str, text: str) -> list[Span]:
 
     The label may be called `type`. An object that has a `text`, too, must have that of its span.
     """
-    items = _items(value, field=field, what="entities")
+    items = list_of(value, field=field, what="entities", none=" ([] for none)")
     return [_span(item, place=place, text=text) for place, item in enumerate(items, start=1)]
-
-
-def _items(value: Any, *, field: str, what: str) -> list[Any]:
-    items = value
-    if isinstance(value, str):
-        try:
-            items = decode_json(value)
-        except JsonError:
-            items = None
-    if not isinstance(items, list):
-        none = " ([] for none)" if what == "entities" else ""
-        raise ExampleError(
-            f"{what} in {field!r} must be a list{none}. Received: {value!r:.80}. Write a list, or "
-            "one as JSON."
-        )
-    return items
 
 
 def _span(item: Any, *, place: int, text: str) -> Span:

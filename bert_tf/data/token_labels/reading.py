@@ -9,14 +9,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from bert_tf.data.tables.cells import text_of
+from bert_tf.data.tables.faults import Counted, ExampleError, Faults
 from bert_tf.data.tables.table import Table
 from bert_tf.data.tables.values import unify_labels
-from bert_tf.data.token_labels.cells import entities_of, text_of
-from bert_tf.data.token_labels.faults import BROKEN_TAGS_SETTING, Counted, Faults
+from bert_tf.data.token_labels.cells import entities_of
 from bert_tf.data.token_labels.rows import Rows, Words
 from bert_tf.data.token_labels.schemes import Scheme, TagForm
-from bert_tf.data.token_labels.spans import ExampleError, Span, check_spans
-from bert_tf.data.token_labels.tagged import TAGS_KEY, TEXT_KEY, TOKENS_KEY, read_tagged
+from bert_tf.data.token_labels.spans import Span, check_spans
+from bert_tf.data.token_labels.tagged import (
+    BROKEN_TAGS_SETTING,
+    TAGS_KEY,
+    TEXT_KEY,
+    TOKENS_KEY,
+    read_tagged,
+)
 from bert_tf.system.listing import listed
 
 logger = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from bert_tf.data.token_labels.faults import NOTHING, Counted
+from bert_tf.data.tables.faults import NOTHING, Counted
 from bert_tf.data.token_labels.schemes import TagForm
 from bert_tf.data.token_labels.spans import Span
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
-from bert_tf.data.token_labels.spans import ExampleError
+from bert_tf.data.tables.faults import ExampleError
 
 Scheme = Literal["BIO", "IOB1", "BIOES", "BILOU", "IO", "plain"]
 

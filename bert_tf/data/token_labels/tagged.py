@@ -8,19 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from bert_tf.data.tables.cells import text_of
+from bert_tf.data.tables.faults import NUM_FIRST, Counted, ExampleError, Faults
 from bert_tf.data.tables.joining import joint_of
 from bert_tf.data.tables.values import unify_labels
-from bert_tf.data.token_labels.cells import text_of, words_of
+from bert_tf.data.token_labels.cells import words_of
 from bert_tf.data.token_labels.detection import detect_form
-from bert_tf.data.token_labels.faults import BROKEN_TAGS_SETTING, NUM_FIRST, Counted, Faults
 from bert_tf.data.token_labels.rows import Rows, Words
 from bert_tf.data.token_labels.schemes import PREFIXED, Run, Scheme, TagForm, runs_of
-from bert_tf.data.token_labels.spans import ExampleError, Span, check_spans
+from bert_tf.data.token_labels.spans import Span, check_spans
 from bert_tf.system.listing import listed
 
 TEXT_KEY = "finetuning.text_field"
 TOKENS_KEY = "finetuning.task.tokens_field"
 TAGS_KEY = "finetuning.task.tags_field"
+BROKEN_TAGS_SETTING = "finetuning.task.broken_tags"
 WITHOUT_LABEL = re.compile(r"[BIESLU][-_]\s*|\s*[-_][BIESLU]")
 NUM_SHOWN = 5
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import BILOU, IOB2, IOBES, Entities
 
+from bert_tf.data.tables.faults import ExampleError
 from bert_tf.data.token_labels.schemes import Run, TagForm, runs_of, tags_of
-from bert_tf.data.token_labels.spans import ExampleError
 
 WITH_LETTERS = ["BIO", "IOB1", "BIOES", "BILOU"]
 LABELS = ["PER", "LOC", "B", "I-PER", "인명"]

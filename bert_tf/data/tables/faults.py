@@ -3,14 +3,16 @@
 from dataclasses import dataclass, field
 
 from bert_tf.data.tables.table import Table
-from bert_tf.data.token_labels.spans import ExampleError
 from bert_tf.system.listing import listed
 
 FAULTS_SETTING = "finetuning.task.faults"
-BROKEN_TAGS_SETTING = "finetuning.task.broken_tags"
 ID_FIELDS = ("id", "guid")
 """Columns of which the first that is there names an example."""
 NUM_FIRST = 5
+
+
+class ExampleError(ValueError):
+    """What is wrong with an example, without its place."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +37,20 @@ NOTHING = Counted(0)
 
 @dataclass
 class Faults:
-    """What is done with rows at fault: `error` raises for the first, `skip` counts them."""
+    """What is done with rows at fault: `error` raises for the first, others count them."""
 
     table: Table
     policy: str
+    what: str = "rows"
+    """What each of them is, for messages."""
     num: int = 0
     first: list[str] = field(default_factory=list)
 
     def where(self, row: int) -> str:
-        """`path:line` of a row, with its id if there is one."""
+        """`path:line` of a row, with its id if there is one and the place does not have it."""
         place = self.table.where(row)
+        if self.table.origins.is_named(row):
+            return place
         for name in ID_FIELDS:
             if name in self.table.columns and self.table.columns[name][row] is not None:
                 return f"{place} ({name} {self.table.columns[name][row]!s:.60})"
@@ -54,7 +60,9 @@ class Faults:
         """Count a row. Raises ValueError with its place under the policy `error`."""
         message = f"{self.where(row)}: {fault}"
         if self.policy == "error":
-            raise ValueError(f"{message} {FAULTS_SETTING}=skip leaves out such rows.") from fault
+            raise ValueError(
+                f"{message} {FAULTS_SETTING}=skip leaves out such {self.what}."
+            ) from fault
         self.num += 1
         if len(self.first) < NUM_FIRST:
             self.first.append(message)
