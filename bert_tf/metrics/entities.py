@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.metrics.counts import Counts
-from bert_tf.metrics.metric import Metric
+from bert_tf.metrics.metric import Metric, weighted_mean
 from bert_tf.metrics.outcomes import Outcomes
 from bert_tf.metrics.spans import (
     Spans,
@@ -99,10 +99,7 @@ def _macro_f1(outcomes: Outcomes, weights: np.ndarray | None) -> float:
 
 
 def _exact_match(outcomes: Outcomes, weights: np.ndarray | None) -> float:
-    is_exact = outcomes.derive(_is_exact)
-    total = len(is_exact) if weights is None else weights.sum()
-    hits = is_exact.sum() if weights is None else is_exact @ weights
-    return float(hits / total) if total else float("nan")
+    return weighted_mean(outcomes.derive(_is_exact), weights)
 
 
 def _token_accuracy(outcomes: Outcomes, weights: np.ndarray | None) -> float:

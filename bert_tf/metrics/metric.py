@@ -1,5 +1,6 @@
 """A metric: its name, its direction, and how it is computed from outcomes."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -33,3 +34,11 @@ class Metric:
     def better(self, new: float, old: float) -> float:
         """By how much `new` is better than `old`; negative where it is worse."""
         return new - old if self.is_higher_better else old - new
+
+
+def weighted_mean(values: np.ndarray, weights: np.ndarray | None) -> float:
+    """Mean of values that count as often as their weights say, (E,) each; NaN of none."""
+    total = len(values) if weights is None else weights.sum()
+    if not total:
+        return math.nan
+    return float((values.sum() if weights is None else values @ weights) / total)

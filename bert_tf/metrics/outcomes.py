@@ -5,7 +5,7 @@ Letters in shapes: E examples, C classes, L labels, U different outcomes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -21,7 +21,10 @@ class Outcomes:
     Classification: `targets` and `predictions` (E,) int, ids in `names`. Several labels at once:
     both (E, L) bool, one column for each of `names`. Regression: both (E,) float, no names.
     Labelled spans: both (E,) object, of each example a tuple of `(start, end, label)`, of which the
-    labels are among `names`, and the texts (made by `spans.span_outcomes`).
+    labels are among `names`, and the texts (made by `spans.span_outcomes`). Answers to questions:
+    both (E,) object, of each question a tuple of the texts of its answers, empty where it has none,
+    and the predicted text, empty for no answer; the texts are the questions, and the scores how
+    much better no answer is (made by `answers.answer_outcomes`).
 
     Raises:
         ValueError: the arrays are not about the same examples, or the scores not about `names`.
@@ -32,11 +35,11 @@ class Outcomes:
     predictions: np.ndarray
     """Of the same shape as the targets, or (E,)."""
     scores: np.ndarray | None = None
-    """Probabilities of the classes, (E, C), or of the labels, (E, L)."""
+    """Probabilities of the classes, (E, C), or of the labels, (E, L), or one number each, (E,)."""
     names: tuple[str, ...] = ()
     """Of the classes or labels."""
     texts: np.ndarray | None = None
-    """(E,) object, str each, where metrics count characters."""
+    """(E,) object, str each, where metrics count characters or slices ask for them."""
     _derived: dict[Callable, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -92,7 +95,7 @@ class Outcomes:
         return self._derived[function]
 
     def is_discrete(self, *others: Outcomes) -> bool:
-        """Whether examples can have the same outcome: no array is of real numbers or of spans."""
+        """Whether examples can have the same outcome: no array is of real numbers or objects."""
         arrays = (self.targets, self.predictions, *(other.predictions for other in others))
         return all(array.dtype.kind in "biuSU" for array in arrays)
 
@@ -101,7 +104,7 @@ class Outcomes:
 
         Rows with the same target and prediction, and the same predictions of `others`, have the
         same outcome; outcomes of classes are in the order of these. Scores are not looked at. Each
-        row of real numbers or of spans is an outcome of its own.
+        row of real numbers or objects is an outcome of its own.
         """
         if not self.is_discrete(*others):
             rows = np.arange(len(self))
@@ -111,6 +114,11 @@ class Outcomes:
             numbers = _numbered(outcomes.predictions)
             codes = _numbered(codes * (numbers.max(initial=0) + 1) + numbers)
         return np.unique(codes, return_index=True)[1], codes
+
+
+def object_array(values: Sequence[Any]) -> np.ndarray:
+    """(E,) object; tuples of the same length are no second dimension."""
+    return np.fromiter(values, object, len(values))
 
 
 def grouped_rows(groups: np.ndarray, *, num_groups: int) -> list[np.ndarray]:

@@ -1,14 +1,16 @@
-"""Pictures of predictions for people, as PNG: confusion matrix, bars of labels, scatter.
+"""Pictures of predictions for people, as PNG: confusion matrix, bars of labels, scatter, curve.
 
 The time and the size of a picture are bounded, however many classes and examples there are.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bert_tf.metrics.answer_thresholds import LARGEST, ThresholdCurve
 from bert_tf.metrics.fonts import drawable
 from bert_tf.system.pictures import make_figure, save_figure
 
@@ -117,6 +119,36 @@ def draw_scatter(
     axes.set_xlabel("true")
     axes.set_ylabel("predicted")
     axes.set_title(title)
+    save_figure(figure, path)
+
+
+def draw_threshold_curve(
+    curve: ThresholdCurve, path: str | Path, *, threshold: float, title: str, label: str
+) -> None:
+    """A metric over the threshold of no answer: of all questions, and of those with and without.
+
+    Args:
+        label: what the metric is called.
+    """
+    shown = np.flatnonzero(np.abs(curve.thresholds) < LARGEST)
+    rows = shown[:: max(1, math.ceil(len(shown) / MAX_POINTS))]
+    figure = make_figure(7, 4.5)
+    axes = figure.add_subplot()
+    for values, name in (
+        (curve.values, "all questions"),
+        (curve.has_answer, "with an answer"),
+        (curve.no_answer, "without"),
+    ):
+        if not np.isnan(values).any():
+            axes.plot(curve.thresholds[rows], values[rows], drawstyle="steps-post", label=name)
+    axes.axvline(
+        threshold, color="grey", linewidth=1, linestyle="--", label=f"threshold {threshold:.3g}"
+    )
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_xlabel("no answer is given above this margin")
+    axes.set_ylabel(label)
+    axes.set_title(title)
+    axes.legend()
     save_figure(figure, path)
 
 

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from bert_tf.metrics.metric import Metric
+from bert_tf.metrics.metric import Metric, weighted_mean
 from bert_tf.metrics.outcomes import Outcomes
 
 
@@ -25,12 +25,12 @@ def _spearman(outcomes: Outcomes, weights: np.ndarray | None) -> float:
 
 def _mse(outcomes: Outcomes, weights: np.ndarray | None) -> float:
     targets, predictions = _numbers(outcomes)
-    return _mean((predictions - targets) ** 2, weights)
+    return weighted_mean((predictions - targets) ** 2, weights)
 
 
 def _mae(outcomes: Outcomes, weights: np.ndarray | None) -> float:
     targets, predictions = _numbers(outcomes)
-    return _mean(np.abs(predictions - targets), weights)
+    return weighted_mean(np.abs(predictions - targets), weights)
 
 
 PEARSON = Metric(name="pearson", title="Pearson correlation", is_higher_better=True, score=_pearson)
@@ -99,10 +99,3 @@ def _ranks(groups: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
     sizes = np.bincount(groups, weights)
     last = np.cumsum(sizes)
     return (last - (sizes - 1) / 2)[groups]
-
-
-def _mean(values: np.ndarray, weights: np.ndarray | None) -> float:
-    total = len(values) if weights is None else weights.sum()
-    if not total:
-        return math.nan
-    return float((values.sum() if weights is None else values @ weights) / total)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bert_tf.metrics.outcomes import Outcomes
+from bert_tf.metrics.outcomes import Outcomes, object_array
 from bert_tf.system.listing import listed
 from bert_tf.system.lookalikes import alike_hint
 
@@ -66,7 +66,7 @@ def span_outcomes(
         targets=_checked(targets, what="true", texts=texts, names=names),
         predictions=_checked(predictions, what="predicted", texts=texts, names=names),
         names=tuple(names),
-        texts=_objects(texts),
+        texts=object_array(texts),
     )
 
 
@@ -177,9 +177,4 @@ def _checked(
                 )
             last = end
         checked.append(spans)
-    return _objects(checked)
-
-
-def _objects(values: Sequence[Any]) -> np.ndarray:
-    """(E,) object; tuples of the same length are no second dimension."""
-    return np.fromiter(values, object, len(values))
+    return object_array(checked)

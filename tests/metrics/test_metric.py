@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from bert_tf.metrics import classification, entities, multi_label, regression
+from bert_tf.metrics import answers, classification, entities, multi_label, regression
 from bert_tf.metrics.metric import Metric
 
-MODULES = (classification, multi_label, regression, entities)
+MODULES = (classification, multi_label, regression, entities, answers)
 ALL = [value for module in MODULES for value in vars(module).values() if isinstance(value, Metric)]
 
 
@@ -28,7 +28,7 @@ def test_errors_alone_are_better_when_lower(metric):
 
 
 def test_metrics_of_a_kind_of_target_have_names_of_their_own():
-    assert len(ALL) == 20
+    assert len(ALL) == 27
     for module in MODULES:
         names = [value.name for value in vars(module).values() if isinstance(value, Metric)]
         assert len(names) == len(set(names))
