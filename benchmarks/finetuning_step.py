@@ -33,6 +33,7 @@ from bert_tf.data.batches.labelled import encode_texts, labelled_batches
 from bert_tf.data.tables.reading import read_table
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import learn_vocabulary
+from bert_tf.data.text.windows import TextLimits
 from bert_tf.models.description import ModelDescription
 from bert_tf.tasks.classification import Classification
 from bert_tf.tasks.examples import Examples, sorted_names
@@ -90,7 +91,7 @@ def our_steps(
         data.inputs["text"],
         targets={"labels": np.array([names.index(name) for name in data.targets], np.int32)},
         tokenizer=Tokenizer(tokens),
-        max_seq_length=arguments.length,
+        limits=TextLimits(arguments.length),
     )
     batches = labelled_batches(
         encoded,

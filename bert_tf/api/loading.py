@@ -122,9 +122,9 @@ class _FolderModel(LoadedModel):
         """The very functions that an export would have."""
         from bert_tf.exporting.signatures import ServingModel
         from bert_tf.exporting.texts import TextInputs
+        from bert_tf.tasks.texts import limits_of
 
-        length = self.description.max_seq_length
-        inputs = TextInputs(self.tokenizer, max_seq_length=length, pad_to_multiple_of=8)
+        inputs = TextInputs(self.tokenizer, limits_of(self.description), pad_to_multiple_of=8)
         return ServingModel(self.model, inputs, self.description).answers
 
 

@@ -112,6 +112,15 @@ class FinetuningConfig(Section):
     label_field: ColumnName = "label"
     """Columns; of JSON also dotted (`labels.label`), without a header numbers from 1."""
     max_seq_length: int = pydantic.Field(default=128, ge=8)
+    max_windows: pydantic.PositiveInt | None = None
+    """Rows of `max_seq_length` tokens that a longer text, of a pair the second, is read in at most;
+    what is beyond is cut. Default: the task's, 1 of most."""
+    window_stride: pydantic.PositiveInt | None = None
+    """Tokens from the start of a window to the start of the next, so that they overlap. Default:
+    half of `max_seq_length`."""
+    window_join: Literal["mean", "max"] = "mean"
+    """How scores of windows become those of their text. Tasks that score tokens have each token's
+    scores from the window where it has the most text around it."""
     num_epochs: pydantic.PositiveFloat = 3.0
     group_by_length: bool = False
     """Batches grouped by length: little padding is computed, and a step takes a third of the time

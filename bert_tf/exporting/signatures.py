@@ -15,12 +15,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from bert_tf.data.text.sentences import replace_invalid_utf8
 from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.exporting import token_rows
 from bert_tf.exporting.example_texts import texts_of_examples
 from bert_tf.exporting.length_groups import by_length
 from bert_tf.exporting.row_status import OK, STATUS, blanked, first_fault, not_a_number
-from bert_tf.exporting.texts import TextInputs
+from bert_tf.exporting.texts import TextInputs, TextWindows
 from bert_tf.exporting.token_rows import TokenRowChecker
 from bert_tf.layers.served_form import served_form
 from bert_tf.models.bert import ENCODER_INPUTS, vocab_size
@@ -119,30 +119,59 @@ def _embedding(parts: Parts, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
 
 def _of_task(task: Task, parts: Parts) -> Signatures:
     """What the task says that its answers are given as, all of them of one graph."""
-    names = task.input_names(parts.description)
-
-    def answer(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return task.decode(parts.model(inputs, training=False), parts.description)
-
-    answer = _shared(answer, names=(*ENCODER_INPUTS, *(OFFSETS if task.reads_offsets else ())))
+    description, offset_names = parts.description, OFFSETS if task.reads_offsets else ()
+    names = task.input_names(description)
+    is_windowed = task.is_windowed(description)
+    answer_rows = _shared(
+        lambda inputs: task.decode(parts.model(inputs, training=False), description),
+        names=(*ENCODER_INPUTS, *offset_names),
+    )
+    answer_windows = _answer_windows(task, parts) if is_windowed else None
 
     def make(signature: Signature) -> Any:
-        def of_inputs(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            return _without_padding(signature.gives(answer(inputs)), inputs, signature.per_token)
+        def of_rows(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            outputs = answer_rows(inputs)
+            return _without_padding(signature.gives(outputs), inputs, signature.per_token)
+
+        def of_ids(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            offsets = token_rows.with_offsets(inputs, special_ids=parts.tokenizer.special_ids)
+            if not task.is_always_windowed:
+                return of_rows(offsets if task.reads_offsets else inputs)
+            return signature.gives(answer_windows(token_rows.as_windows(offsets)))
 
         def of_texts(*texts: tf.Tensor) -> dict[str, tf.Tensor]:
-            outputs = of_inputs(parts.text_inputs(*texts, with_offsets=task.reads_offsets))
-            valid = map(replace_invalid_utf8, texts)
-            return task.about_texts(outputs, dict(zip(names, valid, strict=True)))
+            if is_windowed:
+                windows = parts.text_inputs.windows(*texts, with_offsets=task.reads_offsets)
+                outputs = signature.gives(answer_windows(windows))
+            else:
+                outputs = of_rows(parts.text_inputs(*texts, with_offsets=task.reads_offsets))
+            return task.about_texts(outputs, dict(zip(names, texts, strict=True)))
 
         if signature.takes == "token_ids":
-            offsets = _offsets_of_ids(parts.tokenizer) if task.reads_offsets else dict
-            return _with_token_ids(parts, lambda inputs: of_inputs(inputs | offsets(inputs)))
+            return _with_token_ids(parts, of_ids)
         if signature.takes == "examples":
             return _with_examples(of_texts, names=names, method=signature.method)
         return _with_texts(of_texts, names=names)
 
-    return {name: make(signature) for name, signature in task.signatures(parts.description).items()}
+    return {name: make(signature) for name, signature in task.signatures(description).items()}
+
+
+def _answer_windows(task: Task, parts: Parts) -> Callable[[TextWindows], dict[str, tf.Tensor]]:
+    """Answers to texts, of what the model says of each window."""
+    score = _shared(lambda inputs: parts.model.of_rows(inputs, training=False))
+
+    def answer(windows: TextWindows) -> dict[str, tf.Tensor]:
+        inputs, owners = windows.rows
+        outputs = parts.model.join(
+            score({name: inputs[name] for name in ENCODER_INPUTS}),
+            windows.offsets,
+            document_columns=inputs["document_columns"],
+            owners=owners,
+            num_texts=windows.num_texts,
+        )
+        return task.decode(outputs, parts.description)
+
+    return answer
 
 
 def _encoder(parts: Parts) -> Signatures:
@@ -183,7 +212,7 @@ def _pretraining(parts: Parts) -> Signatures:
 
 
 def _mask_filler(parts: Parts) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    mask_id, max_seq_length = parts.tokenizer.mask_id, parts.text_inputs.max_seq_length
+    mask_id, max_seq_length = parts.tokenizer.mask_id, parts.text_inputs.limits.max_seq_length
     top_k = min(parts.top_k, parts.tokenizer.vocab_size)
 
     def fill_mask(text: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -292,16 +321,3 @@ def _without_padding(
     is_token = tf.cast(inputs["input_mask"], tf.bool)
     found = {name: value for name, value in outputs.items() if name in per_token}
     return {**outputs, **blanked(found, is_token)}
-
-
-def _offsets_of_ids(tokenizer: Tokenizer) -> Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]:
-    """For token ids, which have no text: a token's place is its position, and each is a word."""
-
-    def offsets(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        ids = inputs["input_ids"]
-        starts = tf.broadcast_to(tf.range(tf.shape(ids)[1]), tf.shape(ids))
-        is_special = tf.reduce_any(ids[..., tf.newaxis] == tokenizer.special_ids, axis=-1)
-        is_text = tf.cast(~is_special, tf.int32) * inputs["input_mask"]
-        return {"token_starts": starts, "token_ends": starts + is_text, "begins_word": is_text}
-
-    return offsets

@@ -18,6 +18,7 @@ from bert_tf.exporting.texts import TextInputs
 from bert_tf.exporting.warmup import as_pairs, read_texts
 from bert_tf.models.description import ModelDescription, load_description
 from bert_tf.tasks.table import task_of
+from bert_tf.tasks.texts import limits_of
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +65,10 @@ class Source:
         """
         section, layers = self.section, []
         precision = precision or section.precision
+        limits = limits_of(self.description)
         text_inputs = TextInputs(
             Tokenizer.load(self.folder),
-            max_seq_length=section.max_seq_length or self.description.max_seq_length,
+            limits._replace(max_seq_length=section.max_seq_length or limits.max_seq_length),
             max_bytes=section.max_text_bytes,
             pad_to_multiple_of=section.pad_to_multiple_of,
         )

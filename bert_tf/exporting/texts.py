@@ -1,26 +1,39 @@
 """Turns a client's texts into the encoder's inputs, in the graph.
 
     bytes -> cut at limits -> tokens -> [CLS] text [SEP] trimmed -> padded to a few lengths
+                                     -> [CLS] window [SEP] ...   -> likewise
 
 Text never becomes [CLS], [SEP], [PAD] or [MASK], but for [MASK] where masks are asked for; bytes
 that are no UTF-8 become U+FFFD; an empty text is [CLS] [SEP].
 """
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
-from bert_tf.data.text.offsets import few_marks, packed_offsets
+from bert_tf.data.text.offsets import TokenOffsets, few_marks, packed_offsets
 from bert_tf.data.text.packing import bucket_length, pack, pad_to
 from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.windows import PackedWindows, TextLimits, pack_windows
 
 BYTES_A_TOKEN = 64
 """More than a token of any language takes, white space around it included."""
+
+
+class TextWindows(NamedTuple):
+    """Texts in windows, (windows, length) each, and what there is of whole texts."""
+
+    rows: PackedWindows
+    offsets: dict[str, tf.Tensor]
+    """Of `[CLS] text [SEP]`, int32 (batch, tokens), if asked for; of a pair of the second text."""
+    num_texts: tf.Tensor
 
 
 class TextInputs:
     """Texts, or texts and their seconds, to the encoder's inputs.
 
     Args:
-        max_seq_length: longer ones lose tokens at their ends, of a pair the longer text.
+        limits: longer ones lose tokens at their ends, of a pair the longer text.
         max_bytes: what a text has beyond is left out before it is tokenised, so that no text, of
             whatever length, takes more than so much work. Default: `BYTES_A_TOKEN` a token.
         pad_to_multiple_of: the longest of a batch is padded to such a length, the others with it.
@@ -29,14 +42,14 @@ class TextInputs:
     def __init__(
         self,
         tokenizer: Tokenizer,
+        limits: TextLimits,
         *,
-        max_seq_length: int,
         max_bytes: int | None = None,
         pad_to_multiple_of: int = 1,
     ):
         self.tokenizer = tokenizer
-        self.max_seq_length = max_seq_length
-        self.max_bytes = max_bytes or BYTES_A_TOKEN * max_seq_length
+        self.limits = limits
+        self.max_bytes = max_bytes or BYTES_A_TOKEN * limits.document_length
         self.pad_to_multiple_of = pad_to_multiple_of
 
     @tf.function(autograph=False)  # one graph for all signatures that it is part of
@@ -50,27 +63,64 @@ class TextInputs:
     ) -> dict[str, tf.Tensor]:
         """`input_ids`, `input_mask`, `segment_ids`, int32 (batch, length), of strings (batch).
 
-        `with_offsets`: of single texts, `packed_offsets` as well.
+        Of each text as much as a row holds. `with_offsets`: of single texts, `packed_offsets` too.
         """
-        tokenize = self.tokenizer.tokenize_with_masks if with_masks else self.tokenizer.tokenize
-        offsets = {}
+        offsets: dict[str, tf.Tensor] = {}
         if with_offsets:
-            tokens = self.tokenizer.tokenize_with_offsets(self._cut(text), with_few_marks=True)
-            offsets = packed_offsets(tokens, max_seq_length=self.max_seq_length)
+            tokens = self._with_offsets(text)
+            offsets = packed_offsets(tokens, max_seq_length=self.limits.max_seq_length)
+            first = tokens.ids
+        else:
+            first = self._tokens(text, with_masks=with_masks)
         inputs = pack(
-            tokens.ids if with_offsets else tokenize(few_marks(self._cut(text))),
-            None if text_pair is None else self.tokenizer.tokenize(few_marks(self._cut(text_pair))),
-            max_seq_length=self.max_seq_length,
+            first,
+            None if text_pair is None else self._tokens(text_pair),
+            max_seq_length=self.limits.max_seq_length,
             cls_id=self.tokenizer.cls_id,
             sep_id=self.tokenizer.sep_id,
             pad_id=self.tokenizer.pad_id,
         )
-        length = bucket_length(
+        length = self._padded_length(inputs)
+        return pad_to({**inputs, **offsets}, length, pad_id=self.tokenizer.pad_id)
+
+    @tf.function(autograph=False)
+    def windows(
+        self, text: tf.Tensor, text_pair: tf.Tensor | None = None, *, with_offsets: bool = False
+    ) -> TextWindows:
+        """Windows of strings (batch), of pairs of the second, with the first before each."""
+        last = text if text_pair is None else text_pair
+        offsets: dict[str, tf.Tensor] = {}
+        if with_offsets:
+            tokens = self._with_offsets(last)
+            offsets = packed_offsets(tokens, max_seq_length=self.limits.document_length)
+            ids = tokens.ids
+        else:
+            ids = self._tokens(last)
+        packed = pack_windows(
+            ids,
+            None if text_pair is None else self._tokens(text),
+            limits=self.limits,
+            cls_id=self.tokenizer.cls_id,
+            sep_id=self.tokenizer.sep_id,
+            pad_id=self.tokenizer.pad_id,
+        )
+        length = self._padded_length(packed.inputs)
+        packed = packed.padded(length, pad_id=self.tokenizer.pad_id)
+        return TextWindows(packed, offsets, tf.shape(last)[0])
+
+    def _tokens(self, text: tf.Tensor, *, with_masks: bool = False) -> tf.RaggedTensor:
+        tokenize = self.tokenizer.tokenize_with_masks if with_masks else self.tokenizer.tokenize
+        return tokenize(few_marks(self._cut(text)))
+
+    def _with_offsets(self, text: tf.Tensor) -> TokenOffsets:
+        return self.tokenizer.tokenize_with_offsets(self._cut(text), with_few_marks=True)
+
+    def _padded_length(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        return bucket_length(
             tf.maximum(tf.shape(inputs["input_ids"])[1], 1),  # no text has a column, too
-            max_seq_length=self.max_seq_length,
+            max_seq_length=self.limits.max_seq_length,
             multiple=self.pad_to_multiple_of,
         )
-        return pad_to({**inputs, **offsets}, length, pad_id=self.tokenizer.pad_id)
 
     def _cut(self, text: tf.Tensor) -> tf.Tensor:
         text = tf.convert_to_tensor(text)

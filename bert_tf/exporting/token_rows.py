@@ -9,11 +9,17 @@ What stands at `lengths` and beyond is padding, whatever it is: a server that pu
 lengths together fills them up with numbers of its own.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
+from bert_tf.data.text.windows import PackedWindows
 from bert_tf.exporting.row_status import OK, first_fault
+from bert_tf.exporting.texts import TextWindows
+from bert_tf.layers.tensorflow.windows import join_tokens
+from bert_tf.models.bert import ENCODER_INPUTS
+from bert_tf.models.classifier import OFFSETS
 
 NAMES = ("input_ids", "segment_ids", "lengths")
 
@@ -83,6 +89,38 @@ class TokenRowChecker:
             "segment_ids": tf.where(is_kept, segment_ids[:, :longest], 0),
         }
         return TokenRows(inputs, status)
+
+
+def with_offsets(
+    inputs: dict[str, tf.Tensor], *, special_ids: Sequence[int]
+) -> dict[str, tf.Tensor]:
+    """Inputs with places of tokens, for ids, which have no text: a token's place is its position,
+    and each token is a word."""
+    ids = inputs["input_ids"]
+    starts = tf.broadcast_to(tf.range(tf.shape(ids)[1]), tf.shape(ids))
+    is_special = tf.reduce_any(ids[..., tf.newaxis] == list(special_ids), axis=-1)
+    is_text = tf.cast(~is_special, tf.int32) * inputs["input_mask"]
+    offsets = {"token_starts": starts, "token_ends": starts + is_text, "begins_word": is_text}
+    return {**inputs, **offsets}
+
+
+def as_windows(inputs: dict[str, tf.Tensor]) -> TextWindows:
+    """Rows of pairs, with offsets, as texts of one window each: the tokens of the second segment.
+
+    A row's second text is what is no special token there; of a row without one it has no token.
+    """
+    is_second = (inputs["segment_ids"] > 0) & (inputs["begins_word"] > 0)
+    columns = tf.cast(is_second, tf.int32)
+    columns *= tf.cumsum(columns, axis=1)
+    num_rows = tf.shape(columns)[0]
+    owners = tf.range(num_rows)
+    width = 1 + tf.reduce_max(tf.pad(columns, [[0, 1], [0, 1]]))
+    offsets = {
+        name: join_tokens(inputs[name], columns, owners, num_texts=num_rows, width=width)
+        for name in OFFSETS
+    }
+    rows = {**{name: inputs[name] for name in ENCODER_INPUTS}, "document_columns": columns}
+    return TextWindows(PackedWindows(rows, owners), offsets, num_rows)
 
 
 def _with_columns(x: tf.Tensor) -> tf.Tensor:

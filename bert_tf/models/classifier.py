@@ -1,10 +1,19 @@
-"""BERT with a head for a labelled task."""
+"""BERT with a head for a labelled task.
 
-from typing import Any
+Each takes texts a row, (batch, length), or texts in windows, (batch, windows, length), with
+`document_columns` beside the encoder's inputs (see `data.text.windows`), where what it says of the
+windows is joined. Windows are TensorFlow's alone.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from keras import ops
 
 from bert_tf.config import ModelConfig
 from bert_tf.layers.heads import ClassificationHead
-from bert_tf.models.bert import ModelWithEncoder
+from bert_tf.models.bert import ENCODER_INPUTS, ModelWithEncoder
+from bert_tf.models.description import ModelDescription
 
 OFFSETS = ("token_starts", "token_ends", "begins_word")
 """What a batch has of its tokens' places beside the encoder's inputs, int32 (batch, length)."""
@@ -13,7 +22,8 @@ OFFSETS = ("token_starts", "token_ends", "begins_word")
 class BertClassifier(ModelWithEncoder):
     """Scores of the classes of a text, or of a pair of texts.
 
-    Inputs: the encoder's (see `BertEncoder`). Output: logits (batch, classes), float32.
+    Inputs: the encoder's (see `BertEncoder`). Output: logits (batch, classes), float32; of several
+    windows their mean, or with `window_join="max"` the maximum of each class.
 
     Source: Devlin et al. 2019, section 4.1 and figure 4.
     """
@@ -27,6 +37,7 @@ class BertClassifier(ModelWithEncoder):
         num_classes: int,
         dropout_rate: float,
         has_pooler: bool = True,
+        window_join: Literal["mean", "max"] = "mean",
         **kwargs: Any,
     ):
         super().__init__(config, has_pooler=has_pooler, **{"name": "classifier", **kwargs})
@@ -37,6 +48,7 @@ class BertClassifier(ModelWithEncoder):
             )
         self.num_classes = num_classes
         self.dropout_rate = dropout_rate
+        self.window_join = window_join
         self.head = ClassificationHead(
             config.hidden_size,
             num_classes=num_classes,
@@ -46,35 +58,101 @@ class BertClassifier(ModelWithEncoder):
             dtype=self.dtype_policy,
         )
 
+    @classmethod
+    def from_description(
+        cls,
+        description: ModelDescription,
+        *,
+        num_classes: int,
+        dtype: str,
+        rematerialize: bool,
+    ) -> Self:
+        """The described model with random weights, all of them created."""
+        model = cls(
+            description.architecture,
+            num_classes=num_classes,
+            dropout_rate=description.classifier_dropout_prob,
+            has_pooler=description.has_pooler,
+            window_join=description.window_join,
+            rematerialize=rematerialize,
+            dtype=dtype,
+        )
+        model.build(dict.fromkeys(ENCODER_INPUTS, (None, None)))
+        return model
+
     def build(self, inputs_shape):
         self.encoder.build(inputs_shape)
         self.head.build((None, self.config.hidden_size))
 
     def call(self, inputs, training=False):
+        if len(inputs["input_ids"].shape) == 2:
+            return self.of_rows(inputs, training=training)
+        from bert_tf.layers.tensorflow.windows import window_rows
+
+        names = (*ENCODER_INPUTS, "document_columns")
+        rows = window_rows({name: inputs[name] for name in names})
+        outputs = self.of_rows(rows.inputs, training=training)
+        return self.join(
+            outputs,
+            inputs,
+            document_columns=rows.inputs["document_columns"],
+            owners=rows.owners,
+            num_texts=rows.num_texts,
+        )
+
+    def of_rows(self, inputs, training=False):
+        """Of inputs (rows, length) what is said of each row, or of each token: (rows, ...)."""
         encoded = self.encoder(inputs, training=training)
         return self.head(encoded["pooled_output"], training=training)
+
+    def join(
+        self,
+        outputs: Any,
+        inputs: Mapping[str, Any],
+        *,
+        document_columns: Any,
+        owners: Any,
+        num_texts: Any,
+    ) -> Any:
+        """Of outputs of windows (rows, ...) those of their texts: (texts, ...), as of `call`.
+
+        Args:
+            inputs: what there is of whole texts, (texts, ...), such as `OFFSETS`.
+            document_columns, owners: int32 (rows, length) and (rows), see `data.text.windows`.
+        """
+        from bert_tf.layers.tensorflow.windows import join_rows
+
+        return join_rows(outputs, owners, num_texts=num_texts, how=self.window_join)
 
     def get_config(self):
         return {
             **super().get_config(),
             "num_classes": self.num_classes,
             "dropout_rate": self.dropout_rate,
+            "window_join": self.window_join,
         }
 
 
 class BertTokenClassifier(BertClassifier):
     """Scores of the classes of every token.
 
-    Inputs: the encoder's. Output: logits (batch, length, classes), float32.
+    Inputs: the encoder's. Output: logits (batch, length, classes), float32. Of windows: those of
+    `[CLS] text`, (batch, tokens, classes), as wide as `token_starts`.
 
     Source: Devlin et al. 2019, section 5.3 and figure 4.
     """
 
     _needs_pooler = False
 
-    def call(self, inputs, training=False):
+    def of_rows(self, inputs, training=False):
         encoded = self.encoder(inputs, training=training)
         return self.head(encoded["sequence_output"], training=training)
+
+    def join(self, outputs, inputs, *, document_columns, owners, num_texts):
+        from bert_tf.layers.tensorflow.windows import join_tokens
+
+        width = ops.shape(inputs["token_starts"])[1]
+        return join_tokens(outputs, document_columns, owners, num_texts=num_texts, width=width)
 
 
 class BertTokenLabeler(BertTokenClassifier):
@@ -85,8 +163,7 @@ class BertTokenLabeler(BertTokenClassifier):
     """
 
     def call(self, inputs, training=False):
-        logits = super().call(inputs, training=training)
-        return {"logits": logits, **{name: inputs[name] for name in OFFSETS if name in inputs}}
+        return _with_offsets(super().call(inputs, training=training), inputs)
 
 
 class BertQuestionAnswerer(BertTokenClassifier):
@@ -95,5 +172,21 @@ class BertQuestionAnswerer(BertTokenClassifier):
     Inputs: the encoder's, question and passage as a pair. Output: logits (batch, length, 2),
     float32: column 0 the start, column 1 the end.
 
+    Of windows of the passage, a dict of `logits` and `OFFSETS` of `[CLS] passage`, (batch, tokens,
+    ...). [CLS] stands for no answer: its scores are those of the window that has the least.
+
     Source: Devlin et al. 2019, section 4.2; google-research/bert, run_squad.py.
     """
+
+    def join(self, outputs, inputs, *, document_columns, owners, num_texts):
+        from bert_tf.layers.tensorflow.windows import join_least
+
+        columns = {"document_columns": document_columns, "owners": owners, "num_texts": num_texts}
+        logits = super().join(outputs, inputs, **columns)
+        no_answer = join_least(outputs[:, 0], owners, num_texts=num_texts)
+        logits = ops.concatenate([no_answer[:, None], logits[:, 1:]], axis=1)
+        return _with_offsets(logits, inputs)
+
+
+def _with_offsets(logits, inputs):
+    return {"logits": logits, **{name: inputs[name] for name in OFFSETS if name in inputs}}

@@ -13,6 +13,8 @@ from bert_tf.system.lookalikes import path_hint
 
 DESCRIPTION_FILE = "model.json"
 WEIGHTS_FILE = "model.safetensors"
+LEFT_OUT = ("max_windows", "window_stride", "window_join", "task_state", "files_sha256")
+"""Of `model.json` where they have their defaults."""
 _FOREIGN = {
     "bert_config.json": "a checkpoint of Google's BERT",
     "params.yaml": "a checkpoint of tf-models-official",
@@ -35,6 +37,10 @@ class ModelDescription(pydantic.BaseModel):
     task that it was fine-tuned for (see `tasks.table`)."""
     architecture: ModelConfig
     max_seq_length: pydantic.PositiveInt
+    max_windows: pydantic.PositiveInt = 1
+    """Rows of `max_seq_length` tokens that a text is read in at most (see `data.text.windows`)."""
+    window_stride: pydantic.PositiveInt | None = None
+    window_join: Literal["mean", "max"] = "mean"
     class_names: tuple[str, ...] = ()
     has_text_pairs: bool = False
     has_masked_lm: bool = True
@@ -80,7 +86,12 @@ class ModelDescription(pydantic.BaseModel):
 
     def as_json(self) -> str:
         """What `model.json` holds."""
-        left_out = {name for name in ("task_state", "files_sha256") if not getattr(self, name)}
+        fields = type(self).model_fields
+        left_out = {
+            name
+            for name in LEFT_OUT
+            if getattr(self, name) == fields[name].get_default(call_default_factory=True)
+        }
         return self.model_dump_json(indent=2, exclude=left_out)
 
 

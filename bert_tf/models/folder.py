@@ -77,11 +77,11 @@ def build_model(
         )
     elif description.kind in HEADED:
         headed, num_classes = HEADED[description.kind]
-        model = headed(
-            architecture,
+        return headed.from_description(
+            description,
             num_classes=num_classes or len(description.class_names),
-            dropout_rate=description.classifier_dropout_prob,
-            **common,
+            dtype=dtype,
+            rematerialize=rematerialize,
         )
     else:
         raise ValueError(

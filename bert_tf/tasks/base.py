@@ -100,6 +100,10 @@ class Task(abc.ABC):
     """Whether a description's `class_names` are its outputs."""
     reads_offsets: ClassVar[bool] = False
     """Whether its model is given where tokens stand in the text (`models.classifier.OFFSETS`)."""
+    default_max_windows: ClassVar[int] = 1
+    """Where `finetuning.max_windows` is not set."""
+    is_always_windowed: ClassVar[bool] = False
+    """Whether its model is given windows of texts even if each has one."""
     head_layout: ClassVar[str | None] = None
     """The kind in `models.folder.HEADED` whose weights' names the task's model has; such a model
     can be converted. None: the task's model is all its own."""
@@ -170,6 +174,10 @@ class Task(abc.ABC):
         """How far `target_counts` moved: total variation of the shares, and a chi-square test."""
         return compare_counts(before, now)
 
+    def is_windowed(self, description: ModelDescription) -> bool:
+        """Whether texts are read in windows, (batch, windows, length): see `data.text.windows`."""
+        return self.is_always_windowed or description.max_windows > 1
+
     # --- the model
 
     @abc.abstractmethod
@@ -224,7 +232,7 @@ class Task(abc.ABC):
     ) -> dict[str, Any]:
         """Answers with what they say of the texts themselves, string (batch), in the served graph.
 
-        `texts`: by the names that the signatures take, of valid UTF-8.
+        `texts`: by the names that the signatures take, as they were sent.
         """
         return answers
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from bert_tf.data.batches.labelled import Encoded
     from bert_tf.data.text.tokenizer import Tokenizer
+    from bert_tf.data.text.windows import TextLimits
 
 LABEL_KEY = "finetuning.label_field"
 SEQUENCE_CLASSIFIER = "BertForSequenceClassification"
@@ -79,7 +80,7 @@ class TextTask(Task):
             examples.inputs.get(TEXT_PAIR),
             targets=self.targets(examples, description),
             tokenizer=tokenizer,
-            max_seq_length=description.max_seq_length,
+            limits=limits_of(description),
         )
 
     # --- the model
@@ -87,19 +88,14 @@ class TextTask(Task):
     def make_model(
         self, description: ModelDescription, *, dtype: str, rematerialize: bool
     ) -> "keras.Model":
-        from bert_tf.models.bert import ENCODER_INPUTS
         from bert_tf.models.classifier import BertClassifier
 
-        model = BertClassifier(
-            description.architecture,
+        return BertClassifier.from_description(
+            description,
             num_classes=self.num_outputs(description),
-            dropout_rate=description.classifier_dropout_prob,
-            has_pooler=description.has_pooler,
-            rematerialize=rematerialize,
             dtype=dtype,
+            rematerialize=rematerialize,
         )
-        model.build(dict.fromkeys(ENCODER_INPUTS, (None, None)))
-        return model
 
     def head_flops(self, description: ModelDescription) -> float:
         """Pooler and dense layer."""
@@ -113,6 +109,15 @@ class TextTask(Task):
 
     def signatures(self, description: ModelDescription) -> Mapping[str, Signature]:
         return {"serving_default": Signature(), "token_ids": Signature(takes="token_ids")}
+
+
+def limits_of(description: ModelDescription) -> "TextLimits":
+    """How much of a text a model reads."""
+    from bert_tf.data.text.windows import TextLimits
+
+    return TextLimits(
+        description.max_seq_length, description.max_windows, description.window_stride
+    )
 
 
 def _as_classification(answers: dict[str, Any]) -> dict[str, Any]:

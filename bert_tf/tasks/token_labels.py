@@ -12,6 +12,7 @@ import tensorflow as tf
 from bert_tf.config import FinetuningConfig, Section
 from bert_tf.data.batches.labelled_tokens import UnitKind, encode_tokens
 from bert_tf.data.tables.table import Table
+from bert_tf.data.text.sentences import replace_invalid_utf8
 from bert_tf.data.token_labels.reading import read_labelled_texts
 from bert_tf.data.token_labels.schemes import Scheme as DataScheme
 from bert_tf.data.token_labels.spans import Span
@@ -37,7 +38,7 @@ from bert_tf.tasks.entities import (
 )
 from bert_tf.tasks.examples import NO_LABEL, TEXT, Examples, check_targets, sorted_names
 from bert_tf.tasks.tag_set import Scheme, TagSet
-from bert_tf.tasks.texts import name_order
+from bert_tf.tasks.texts import limits_of, name_order
 from bert_tf.tasks.unit_tags import tag_units
 
 if TYPE_CHECKING:
@@ -131,9 +132,6 @@ class TokenLabels(Task):
         """Labelled parts of each label."""
         return dict(sorted(Counter(span.label for it in examples.targets for span in it).items()))
 
-    def target_numbers(self, examples: Examples) -> None:
-        return None
-
     def learn(self, train: Examples) -> dict[str, Any]:
         labels = sorted_names({span.label for spans in train.targets for span in spans})
         if not labels:
@@ -157,7 +155,7 @@ class TokenLabels(Task):
             lambda units: tag_units(units, examples.targets, self._tag_set(description)),
             kind=self.settings.units,
             tokenizer=tokenizer,
-            max_seq_length=description.max_seq_length,
+            limits=limits_of(description),
         )
 
     # --- the model
@@ -165,19 +163,14 @@ class TokenLabels(Task):
     def make_model(
         self, description: ModelDescription, *, dtype: str, rematerialize: bool
     ) -> "keras.Model":
-        from bert_tf.models.bert import ENCODER_INPUTS
         from bert_tf.models.classifier import BertTokenLabeler
 
-        model = BertTokenLabeler(
-            description.architecture,
+        return BertTokenLabeler.from_description(
+            description,
             num_classes=self.num_outputs(description),
-            dropout_rate=description.classifier_dropout_prob,
-            has_pooler=description.has_pooler,
-            rematerialize=rematerialize,
             dtype=dtype,
+            rematerialize=rematerialize,
         )
-        model.build(dict.fromkeys(ENCODER_INPUTS, (None, None)))
-        return model
 
     def objective(self, description: ModelDescription) -> Objective:
         return TokenLabelsObjective()
@@ -185,7 +178,8 @@ class TokenLabels(Task):
     def head_flops(self, description: ModelDescription) -> float:
         """The dense layer at every position of the longest text."""
         width = description.architecture.hidden_size
-        return 2.0 * width * self.num_outputs(description) * description.max_seq_length
+        length = limits_of(description).document_length
+        return 2.0 * width * self.num_outputs(description) * length
 
     # --- answers
 
@@ -207,7 +201,8 @@ class TokenLabels(Task):
         self, answers: dict[str, tf.Tensor], texts: Mapping[str, tf.Tensor]
     ) -> dict[str, tf.Tensor]:
         """`entity_texts`, string (batch, most of one text), beside the answers."""
-        found = texts_of_entities(texts[TEXT], answers["entity_starts"], answers["entity_ends"])
+        text = replace_invalid_utf8(texts[TEXT])
+        found = texts_of_entities(text, answers["entity_starts"], answers["entity_ends"])
         return {**answers, "entity_texts": found}
 
     def outcomes(self, examples: Examples, answers: Answers) -> Outcomes:

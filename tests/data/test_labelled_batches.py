@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from bert_tf.data.batches.labelled import encode_texts, labelled_batches
 from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.windows import TextLimits
 
 
 def make_texts(num_rows: int) -> list[str]:
@@ -26,7 +27,11 @@ def batches(
     """Of each text the label is its row modulo 3."""
     labels = np.arange(len(texts), dtype=np.int32) % 3
     encoded = encode_texts(
-        texts, pairs, targets={"labels": labels}, tokenizer=tokenizer, max_seq_length=max_seq_length
+        texts,
+        pairs,
+        targets={"labels": labels},
+        tokenizer=tokenizer,
+        limits=TextLimits(max_seq_length),
     )
     options = {"batch_size": 4, "is_training": True, "seed": 5}
     return labelled_batches(encoded, **options | overrides)
@@ -106,7 +111,9 @@ def test_batches_say_which_examples_they_hold(tokenizer: Tokenizer) -> None:
 
 def test_targets_of_any_shape_go_along(tokenizer: Tokenizer) -> None:
     targets = {"labels": np.eye(6, 3, dtype=np.float32)}
-    encoded = encode_texts(make_texts(6), targets=targets, tokenizer=tokenizer, max_seq_length=16)
+    encoded = encode_texts(
+        make_texts(6), targets=targets, tokenizer=tokenizer, limits=TextLimits(16)
+    )
     found = labelled_batches(encoded, batch_size=4, is_training=False)
     assert found.element_spec["labels"].shape.as_list() == [4, 3]
     np.testing.assert_array_equal(next(iter(found))["labels"], targets["labels"][:4])

@@ -8,6 +8,7 @@ import tensorflow as tf
 from bert_tf.data.batches import length_groups
 from bert_tf.data.batches.labelled import encode_texts, labelled_batches
 from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.windows import TextLimits
 
 BATCH = 4
 
@@ -113,7 +114,9 @@ def test_grouped_batches_hold_the_examples_of_plain_ones(
     texts = [" ".join(["cat"] * (1 + row * 17 % 40)) + f" {row}" for row in range(30)]
     pairs = ["dog " * (row % 7) for row in range(30)] if has_pairs else None
     targets = {"labels": np.arange(30, dtype=np.int32) % 3}
-    encoded = encode_texts(texts, pairs, targets=targets, tokenizer=tokenizer, max_seq_length=48)
+    encoded = encode_texts(
+        texts, pairs, targets=targets, tokenizer=tokenizer, limits=TextLimits(48)
+    )
 
     def examples(*, is_training: bool, group_by_length: bool) -> tuple[Counter, int]:
         batches = labelled_batches(
@@ -144,7 +147,7 @@ def test_grouped_batches_hold_the_examples_of_plain_ones(
 
 def test_rows_of_evaluation_need_no_more_than_their_lengths(tokenizer: Tokenizer) -> None:
     texts = ["", "cat " * 100]
-    encoded = encode_texts(texts, targets={}, tokenizer=tokenizer, max_seq_length=20)
+    encoded = encode_texts(texts, targets={}, tokenizer=tokenizer, limits=TextLimits(20))
     batches = labelled_batches(encoded, batch_size=1, is_training=False, group_by_length=True)
     shapes = [tuple(tf.shape(batch["input_ids"]).numpy()) for batch in batches]
     assert shapes == [(1, 20), (1, 8)]

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.windows import TextLimits
 from bert_tf.exporting.batching_check import make_batches
 from bert_tf.exporting.hostile_rows import TEXTS, examples, hostile_request
 from bert_tf.exporting.int8 import quantize
@@ -53,7 +54,7 @@ def serving_models():
             tokenizer = Tokenizer(
                 VOCABULARY, lower_case=False, strip_accents=False, unicode_normalization="NFC"
             )
-            texts = TextInputs(tokenizer, max_seq_length=16, pad_to_multiple_of=8)
+            texts = TextInputs(tokenizer, TextLimits(16), pad_to_multiple_of=8)
             model = build_model(description, dtype=dtype)
             model.encoder.skips_padding = True
             for weight in model.weights:

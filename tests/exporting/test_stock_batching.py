@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.conversion.convert import load_checkpoint
+from bert_tf.data.text.windows import TextLimits
 from bert_tf.exporting.batching_check import Batch
 from bert_tf.exporting.closeness import CLOSENESS, ROUNDED
 from bert_tf.exporting.signatures import ServingModel
@@ -118,7 +119,7 @@ def embedder():
     """MiniLM as it is served."""
     model = load_checkpoint(minilm.folder())
     model.network.encoder.skips_padding = True
-    texts = TextInputs(model.tokenizer, max_seq_length=64, pad_to_multiple_of=8)
+    texts = TextInputs(model.tokenizer, TextLimits(64), pad_to_multiple_of=8)
     return ServingModel(model.network, texts, model.description)
 
 

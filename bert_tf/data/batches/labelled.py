@@ -13,11 +13,9 @@ import tensorflow as tf
 
 from bert_tf.data.batches import length_groups
 from bert_tf.data.batches.epochs import worker_rows
-from bert_tf.data.text import packing
+from bert_tf.data.text import packing, windows
 from bert_tf.data.text.tokenizer import Tokenizer
-
-NUM_SPECIAL_TOKENS = 2
-"""[CLS] and [SEP], which every text has."""
+from bert_tf.data.text.windows import NUM_SPECIAL_TOKENS, TextLimits
 
 
 class Encoded(Protocol):
@@ -116,28 +114,59 @@ class EncodedTexts:
     targets: Mapping[str, tf.Tensor]
     """(examples, ...): a batch has their rows under the same names."""
     tokenizer: Tokenizer
-    max_seq_length: int
+    limits: TextLimits
     lengths: np.ndarray
+    """See `Encoded`; of a text in windows the tokens of all of these, which is more."""
 
     def features(self, rows: tf.Tensor) -> dict[str, tf.Tensor]:
-        """See `Encoded`: `[CLS] first [SEP]`, or both texts, trimmed and padded, and targets."""
+        """See `Encoded`: `[CLS] first [SEP]`, or both texts, trimmed and padded, and targets.
+
+        With `limits.max_windows` over 1 as windows, int32 (B, most of a text, length), with
+        `document_columns` (see `data.text.windows`).
+        """
+        length = tf.reduce_max(tf.gather(self.lengths, rows))
+        first, second = (
+            None if tokens is None else tf.gather(tokens, rows)
+            for tokens in (self.first, self.second)
+        )
+        pack = self.pack_row if self.limits.max_windows == 1 else self.pack_windows
+        features = pack(first, second, tf.minimum(length, self.limits.max_seq_length))
+        return features | {name: tf.gather(values, rows) for name, values in self.targets.items()}
+
+    def pack_row(
+        self, first: tf.RaggedTensor, second: tf.RaggedTensor | None, length: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """The encoder's inputs, int32 (B, length)."""
         tokenizer = self.tokenizer
         features = packing.pack(
-            tf.gather(self.first, rows),
-            None if self.second is None else tf.gather(self.second, rows),
-            max_seq_length=self.max_seq_length,
+            first,
+            second,
+            max_seq_length=self.limits.max_seq_length,
             cls_id=tokenizer.cls_id,
             sep_id=tokenizer.sep_id,
             pad_id=tokenizer.pad_id,
         )
-        length = tf.reduce_max(tf.gather(self.lengths, rows))
         padded = packing.pad_to(features, length, pad_id=tokenizer.pad_id)
-        padded = {name: tf.ensure_shape(value, [None, None]) for name, value in padded.items()}
-        return padded | {name: tf.gather(values, rows) for name, values in self.targets.items()}
+        return {name: tf.ensure_shape(value, [None, None]) for name, value in padded.items()}
+
+    def pack_windows(
+        self, first: tf.RaggedTensor, second: tf.RaggedTensor | None, length: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """The encoder's inputs and `document_columns`, int32 (B, windows, length)."""
+        tokenizer = self.tokenizer
+        packed = windows.pack_windows(
+            *([first] if second is None else [second, first]),
+            limits=self.limits,
+            cls_id=tokenizer.cls_id,
+            sep_id=tokenizer.sep_id,
+            pad_id=tokenizer.pad_id,
+        ).padded(length, pad_id=tokenizer.pad_id)
+        features = packed.of_each(first.nrows(), pad_id=tokenizer.pad_id)
+        return {name: tf.ensure_shape(value, [None] * 3) for name, value in features.items()}
 
     def first_tokens(self) -> tuple[np.ndarray, np.ndarray]:
         """Of each first text, as a model reads it alone: its tokens, and how many are [UNK]."""
-        read = self.first[:, : self.max_seq_length - NUM_SPECIAL_TOKENS]
+        read = self.first[:, : self.limits.document_length - NUM_SPECIAL_TOKENS]
         unknown = tf.cast(read == self.tokenizer.unk_id, tf.int32)
         return read.row_lengths().numpy(), tf.reduce_sum(unknown, axis=1).numpy()
 
@@ -148,27 +177,48 @@ def encode_texts(
     *,
     targets: Mapping[str, np.ndarray],
     tokenizer: Tokenizer,
-    max_seq_length: int,
+    limits: TextLimits,
 ) -> EncodedTexts:
     """All texts tokenised, together; too long ones are cut at the end, of a pair the longer first.
 
     `targets`: names to arrays (texts, ...).
     """
-    first = _tokenize(texts, tokenizer=tokenizer, max_tokens=max_seq_length)
-    packed_lengths = first.row_lengths().numpy() + NUM_SPECIAL_TOKENS
-    second = None
-    if text_pairs is not None:
-        second = _tokenize(text_pairs, tokenizer=tokenizer, max_tokens=max_seq_length)
-        packed_lengths += second.row_lengths().numpy() + 1
-    lengths = np.asarray(length_groups.batch_lengths(max_seq_length), np.int32)
+    first, second = (
+        None
+        if column is None
+        else _tokenize(column, tokenizer=tokenizer, max_tokens=limits.document_length)
+        for column in (texts, text_pairs)
+    )
     return EncodedTexts(
         first,
         second,
         {name: tf.constant(values) for name, values in targets.items()},
         tokenizer,
-        max_seq_length,
-        lengths[np.searchsorted(lengths, np.minimum(packed_lengths, max_seq_length))],
+        limits,
+        batched_lengths(first, second, limits=limits),
     )
+
+
+def batched_lengths(
+    first: tf.RaggedTensor, second: tf.RaggedTensor | None, *, limits: TextLimits
+) -> np.ndarray:
+    """The `Encoded.lengths` of texts: of their rows, or of all windows, rounded up."""
+    texts = first if second is None else second
+    num_tokens, num_lead = texts.row_lengths(), None
+    if second is not None:
+        num_lead = windows.lead_lengths(
+            first.row_lengths(), num_tokens, max_seq_length=limits.max_seq_length
+        )
+    rooms = windows.window_rooms(num_tokens, num_lead, limits)
+    found = windows.find_windows(num_tokens, rooms, limits)
+    num_special = tf.fill([tf.size(num_tokens)], tf.constant(NUM_SPECIAL_TOKENS, tf.int64))
+    if num_lead is not None:
+        num_special += 1 + num_lead
+    of_windows = found.lengths + tf.gather(num_special, found.owners)
+    totals = tf.math.segment_sum(of_windows, found.owners).numpy()
+    steps = length_groups.batch_lengths(limits.max_seq_length)
+    steps += [limits.max_seq_length * number for number in range(2, limits.max_windows + 1)]
+    return np.asarray(steps, np.int32)[np.searchsorted(steps, totals)]
 
 
 def _tokenize(texts: Sequence[str], *, tokenizer: Tokenizer, max_tokens: int) -> tf.RaggedTensor:

@@ -14,11 +14,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from bert_tf.data.batches import length_groups
-from bert_tf.data.batches.labelled import NUM_SPECIAL_TOKENS, EncodedTexts
+from bert_tf.data.batches.labelled import EncodedTexts, batched_lengths
 from bert_tf.data.text import packing
 from bert_tf.data.text.offsets import TokenOffsets, packed_offsets
 from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.windows import NUM_SPECIAL_TOKENS, TextLimits
 
 UnitKind = Literal["words", "spaced_words", "pieces"]
 _TEXTS_A_CALL = 1024
@@ -75,22 +75,26 @@ class EncodedTokens(EncodedTexts):
 
     offsets: TokenOffsets
     labels: tf.RaggedTensor
-    """int32 (texts, (tokens)), of each token; -1 of one that has none."""
+    """int32 (texts, (tokens)): 1 + the label of each token, 0 of one that has none."""
 
     def features(self, rows: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Encoded`: besides `token_starts`, `token_ends`, `begins_word` and `labels`, int32
-        (B, length), and `label_weights`, float32: 0 at tokens that have no label."""
+        (B, length), and `label_weights`, float32: 0 at tokens that have no label. Of windows these
+        are of `[CLS] text [SEP]`, as if a text were one row."""
         features = super().features(rows)
-        width = tf.shape(features["input_ids"])[1]
+        length = self.limits.document_length
         offsets = TokenOffsets(*(tf.gather(it, rows) for it in self.offsets))
-        placed = packed_offsets(offsets, max_seq_length=self.max_seq_length)
-        placed = {name: _to_width(it, width) for name, it in placed.items()}
-        # 0 is no label: [CLS], [SEP] and padding have none.
-        labels = tf.gather(self.labels, rows).to_tensor(-1) + 1
-        labels = _to_width(tf.pad(labels, [[0, 0], [1, 0]]), width)
+        beside = packed_offsets(offsets, max_seq_length=length)
+        beside["labels"] = packing.pack_beside(tf.gather(self.labels, rows), max_seq_length=length)
+        ids = features["input_ids"]
+        if ids.shape.rank == 2:  # as wide as the padded row
+            missing = [[0, 0], [0, tf.shape(ids)[1] - tf.shape(beside["labels"])[1]]]
+            beside = {name: tf.pad(values, missing) for name, values in beside.items()}
+        beside = {name: tf.ensure_shape(values, [None, None]) for name, values in beside.items()}
+        labels = beside.pop("labels")
         return {
             **features,
-            **placed,
+            **beside,
             "labels": tf.maximum(labels - 1, 0),
             "label_weights": tf.cast(labels > 0, tf.float32),
         }
@@ -102,7 +106,7 @@ def encode_tokens(
     *,
     kind: UnitKind,
     tokenizer: Tokenizer,
-    max_seq_length: int,
+    limits: TextLimits,
 ) -> EncodedTokens:
     """All texts tokenised, together; too long ones are cut at the end.
 
@@ -110,32 +114,32 @@ def encode_tokens(
         label: the units of all texts -> int32 (N,), their labels.
         kind: of the units, see `mark_units`.
     """
-    parts = []
-    for start in range(0, len(texts), _TEXTS_A_CALL):
-        some = tf.constant(texts[start : start + _TEXTS_A_CALL], tf.string)
-        parts.append(_tokenize(some, tokenizer=tokenizer, max_seq_length=max_seq_length))
-    offsets = TokenOffsets(*(tf.concat(of_all, axis=0) for of_all in zip(*parts, strict=True)))
+    offsets = tokenize_all(texts, tokenizer=tokenizer, max_length=limits.document_length)
     ids = offsets.ids
-    is_unit, units = _units(offsets, kind=kind, max_seq_length=max_seq_length)
-    labels = np.full(len(is_unit), -1, np.int32)
-    labels[is_unit] = label(units)
-    steps = np.asarray(length_groups.batch_lengths(max_seq_length), np.int32)
+    is_unit, units = _units(offsets, kind=kind, max_seq_length=limits.document_length)
+    labels = np.zeros(len(is_unit), np.int32)
+    labels[is_unit] = 1 + label(units)
     return EncodedTokens(
         first=ids,
         second=None,
         targets={},
         tokenizer=tokenizer,
-        max_seq_length=max_seq_length,
-        lengths=steps[np.searchsorted(steps, ids.row_lengths().numpy() + NUM_SPECIAL_TOKENS)],
+        limits=limits,
+        lengths=batched_lengths(ids, None, limits=limits),
         offsets=offsets,
         labels=ids.with_values(tf.constant(labels)),
     )
 
 
-def _tokenize(texts: tf.Tensor, *, tokenizer: Tokenizer, max_seq_length: int) -> TokenOffsets:
-    found = tokenizer.tokenize_with_offsets(texts)
-    lengths = tf.minimum(found.ids.row_lengths(), max_seq_length - NUM_SPECIAL_TOKENS)
-    return TokenOffsets(*(packing.keep_first(it, lengths=lengths) for it in found))
+def tokenize_all(texts: Sequence[str], *, tokenizer: Tokenizer, max_length: int) -> TokenOffsets:
+    """The tokens of all texts and their places, as many as `[CLS] text [SEP]` has room for."""
+    parts = []
+    for start in range(0, len(texts), _TEXTS_A_CALL):
+        some = tf.constant(texts[start : start + _TEXTS_A_CALL], tf.string)
+        found = tokenizer.tokenize_with_offsets(some)
+        lengths = tf.minimum(found.ids.row_lengths(), max_length - NUM_SPECIAL_TOKENS)
+        parts.append([packing.keep_first(it, lengths=lengths) for it in found])
+    return TokenOffsets(*(tf.concat(of_all, axis=0) for of_all in zip(*parts, strict=True)))
 
 
 def _units(
@@ -160,10 +164,3 @@ def _units(
             )
         )
     return np.concatenate(is_unit), Units(*map(np.concatenate, zip(*found, strict=True)))
-
-
-def _to_width(values: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """int32 (B, width), filled up with 0."""
-    values = tf.cast(values, tf.int32)[:, :width]
-    padded = tf.pad(values, [[0, 0], [0, width - tf.shape(values)[1]]])
-    return tf.ensure_shape(padded, [None, None])

@@ -98,7 +98,7 @@ def faults_named() -> Iterator[None]:
 
 
 def _limits(batch: dict[str, tf.Tensor], sizes: Sizes) -> dict[str, int | tf.Tensor]:
-    length = tf.shape(batch["input_ids"])[1]
+    length = tf.shape(batch["input_ids"])[-1]
     limits: dict[str, int | tf.Tensor | None] = {
         "input_ids": sizes.vocab_size,
         "masked_lm_ids": sizes.vocab_size,

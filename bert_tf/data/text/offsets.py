@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from bert_tf.data.text.packing import pack
+from bert_tf.data.text.packing import pack_beside
 from bert_tf.data.text.vocabulary import CONTROL_CHARACTERS
 
 END = "\n"
@@ -69,15 +69,9 @@ def packed_offsets(first: TokenOffsets, *, max_seq_length: int) -> dict[str, tf.
         starts [[0, 2, 5]]  ->  [[0, 0, 2, 5, 0]]
     """
 
-    def packed(values: tf.RaggedTensor) -> tf.Tensor:
-        return pack(values, max_seq_length=max_seq_length, cls_id=0, sep_id=0)["input_ids"]
-
     begins_word = first.begins_word.with_values(tf.cast(first.begins_word.values, tf.int32))
-    return {
-        "token_starts": packed(first.starts),
-        "token_ends": packed(first.ends),
-        "begins_word": packed(begins_word),
-    }
+    values = {"token_starts": first.starts, "token_ends": first.ends, "begins_word": begins_word}
+    return {name: pack_beside(it, max_seq_length=max_seq_length) for name, it in values.items()}
 
 
 def few_marks(texts: tf.Tensor) -> tf.Tensor:

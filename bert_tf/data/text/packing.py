@@ -61,6 +61,17 @@ def pack(
     }
 
 
+def pack_beside(
+    first: tf.RaggedTensor, second: tf.RaggedTensor | None = None, *, max_seq_length: int
+) -> tf.Tensor:
+    """Values of tokens, int32, beside the columns of their `pack`: 0 at [CLS], [SEP], padding.
+
+    Result: int32, (batch, longest in the batch).
+    """
+    packed = pack(first, second, max_seq_length=max_seq_length, cls_id=0, sep_id=0)
+    return packed["input_ids"]
+
+
 def pad_to(
     features: dict[str, tf.Tensor], length: int | tf.Tensor, *, pad_id: int = 0
 ) -> dict[str, tf.Tensor]:

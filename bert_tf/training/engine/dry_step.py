@@ -8,6 +8,7 @@ dry step.
 import contextlib
 import functools
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -111,7 +112,8 @@ def memory_faults_named(config: TrainingConfig) -> Iterator[None]:
 
 
 def _shape(batch: Mapping[str, tf.Tensor], *, num_parts: int) -> StepShape:
-    num_rows, length = batch["input_ids"].shape
+    *rows, length = batch["input_ids"].shape
+    num_rows = math.prod(rows)  # of texts in windows all of them, as if each had the most
     predictions = batch.get("masked_lm_positions")
     return StepShape(
         num_rows // num_parts, length, 0 if predictions is None else predictions.shape[1]

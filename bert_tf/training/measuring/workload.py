@@ -16,7 +16,10 @@ def workload(
     `num_real_tokens`: without padding. `num_flops`: see `models.flops`, padding included. Where
     shapes are known while the graph is made, the second is a constant.
     """
-    num_rows, length = _sizes(batch["input_ids"])
+    *rows, length = _sizes(batch["input_ids"])
+    num_rows = rows[0]
+    if len(rows) > 1:  # texts in windows: those that there are
+        num_rows = tf.reduce_sum(tf.cast(batch["input_mask"][:, :, 0], tf.float32))
     flops = training_flops(
         model.config,
         num_rows=num_rows,

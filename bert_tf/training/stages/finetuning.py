@@ -218,10 +218,19 @@ def _describe(
             f"Received: {section.max_seq_length} and {architecture.max_position_embeddings}. "
             "Lower finetuning.max_seq_length."
         )
+    if section.window_stride is not None and section.window_stride > section.max_seq_length - 2:
+        raise ValueError(
+            "finetuning.window_stride must be at most the tokens of a window, "
+            f"{section.max_seq_length - 2}: otherwise some would be in none. Received: "
+            f"{section.window_stride}. Lower it, or raise finetuning.max_seq_length."
+        )
     return tokenizer, ModelDescription(
         kind=task.name,
         architecture=architecture,
         max_seq_length=section.max_seq_length,
+        max_windows=section.max_windows or task.default_max_windows,
+        window_stride=section.window_stride,
+        window_join=section.window_join,
         has_text_pairs=len(train_examples.inputs) > 1,
         classifier_dropout_prob=section.classifier_dropout_prob,
         **task.learn(train_examples),
