@@ -10,6 +10,7 @@ from bert_tf.config import read_columns
 from bert_tf.models.description import DESCRIPTION_FILE, ModelDescription
 from bert_tf.system.json_files import read_json
 from bert_tf.system.lookalikes import alike_hint
+from bert_tf.tasks.table import in_order
 
 if TYPE_CHECKING:
     import keras
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
     from bert_tf.data.text.tokenizer import Tokenizer
 
+_FIELDS = ("text_field", "text_pair_field")
+"""What names the columns of the first and of the second text."""
+_EXAMPLES = "inputs"
+"""The one input of signatures that take serialised `tf.Example`s."""
 _ANY_TEXT = "[MASK]"
 """What every signature of texts answers."""
 
@@ -122,15 +127,17 @@ class LoadedModel:
                 f"signature_name must be one of {', '.join(sorted(self.signatures))}. Received: "
                 f"{signature_name!r}.{alike_hint(signature_name, self.signatures)}"
             )
-        names = _inputs_of(self.signatures[signature_name])
-        if not set(names) <= {"text", "text_pair"}:
+        specs = _inputs_of(self.signatures[signature_name])
+        names = in_order([spec.name for spec in specs], self.description)
+        if names == (_EXAMPLES,) or any(spec.dtype.name != "string" for spec in specs):
             raise ValueError(
                 f"signature_name must be one that takes texts. Received: {signature_name!r}, which "
                 f"takes {', '.join(names)}. Call signatures[{signature_name!r}] with tensors."
             )
         given = {name: field for name, field in fields.items() if field is not None}
         known = {**self.training_fields, **given}
-        return as_frame(texts, fields={name: known.get(f"{name}_field", name) for name in names})
+        columns = zip(names, _FIELDS, strict=False)
+        return as_frame(texts, fields={name: known.get(field, name) for name, field in columns})
 
     def _answers(
         self, frame: "pd.DataFrame", signature_name: str, *, batch_size: int
@@ -148,10 +155,10 @@ class LoadedModel:
         return f"<{self.description.kind} model in {self.folder}>"
 
 
-def _inputs_of(function: Any) -> list[str]:
-    """Names of a signature's inputs: traced here they are positional, loaded keywords."""
+def _inputs_of(function: Any) -> list[Any]:
+    """Specs of a signature's inputs: traced here they are positional, loaded keywords."""
     positional, keywords = function.structured_input_signature
-    return sorted(spec.name for spec in positional) or sorted(keywords)
+    return [*positional] or [*keywords.values()]
 
 
 def model_folder(model: str | Path | LoadedModel) -> Path:

@@ -46,11 +46,12 @@ def _of_columns(texts: "pd.DataFrame", fields: Mapping[str, str]) -> "pd.DataFra
     from bert_tf.data.tables.reading import check_frame
 
     check_frame(texts)
-    for name, field in fields.items():
+    settings = ("text_field", "text_pair_field")
+    for field, setting in zip(fields.values(), settings, strict=False):
         if field not in texts.columns:
             raise ValueError(
                 f"the DataFrame must have the column {field!r}. Received: "
-                f"{listed(texts.columns)}. Name the right one with {name}_field."
+                f"{listed(texts.columns)}. Name the right one with {setting}."
                 f"{alike_hint(field, texts.columns)}"
             )
     return pd.DataFrame({name: texts[field] for name, field in fields.items()}, index=texts.index)

@@ -18,6 +18,7 @@ from bert_tf.exporting.stock_batching import BatchRefusedError, StockBatching, T
 from bert_tf.exporting.warmup import WarmupRequest
 from bert_tf.models.bert import vocab_size
 from bert_tf.models.description import ModelDescription
+from bert_tf.tasks.examples import TEXT, TEXT_PAIR
 from bert_tf.tasks.table import task_of
 
 _NUM_FILLED = 2
@@ -103,6 +104,7 @@ def make_batches(
     """
     task = task_of(description)
     rounded = () if task is None else task.rounded_answers
+    names = (TEXT, TEXT_PAIR) if task is None else task.input_names(description)
     calls: dict[str, list[WarmupRequest]] = {}
     for request in requests:
         calls.setdefault(request.signature_name, []).append(request)
@@ -114,6 +116,7 @@ def make_batches(
             list(short),
             vocab_size=vocab_size(description.architecture),
             num_segments=description.architecture.type_vocab_size,
+            example_names=names,
         )
         alone = (short, long, hostile, middling)
         total = sum(map(num_rows, alone))

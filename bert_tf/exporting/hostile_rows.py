@@ -25,13 +25,20 @@ TEXTS: tuple[bytes, ...] = (
 
 
 def hostile_request(
-    names: Sequence[str], *, vocab_size: int, num_segments: int
+    names: Sequence[str],
+    *,
+    vocab_size: int,
+    num_segments: int,
+    example_names: Sequence[str] = (TEXT, TEXT_PAIR),
 ) -> dict[str, np.ndarray]:
-    """Arguments of a signature with these inputs, a row for each thing that may be wrong."""
+    """Arguments of a signature with these inputs, a row for each thing that may be wrong.
+
+    `example_names`: features of the texts in `tf.Example`s, the first text's first.
+    """
     if "lengths" in names:
         return token_rows(vocab_size=vocab_size, num_segments=num_segments)
     if list(names) == ["inputs"]:
-        return {"inputs": np.array(examples(), object)}
+        return {"inputs": np.array(examples(example_names), object)}
     columns = (TEXTS, TEXTS[::-1])
     return {name: np.array(column, object) for name, column in zip(names, columns, strict=False)}
 
@@ -50,7 +57,7 @@ def token_rows(*, vocab_size: int, num_segments: int) -> dict[str, np.ndarray]:
     return {"input_ids": input_ids, "segment_ids": segment_ids, "lengths": lengths}
 
 
-def examples() -> list[bytes]:
+def examples(names: Sequence[str] = (TEXT, TEXT_PAIR)) -> list[bytes]:
     """Serialised `tf.Example`s: without a text, with several, with numbers in its place."""
     strings = [tf.train.Feature(bytes_list=tf.train.BytesList(value=texts)) for texts in _LISTS]
     numbers = [
@@ -60,8 +67,8 @@ def examples() -> list[bytes]:
     ]
     others = {f"other_{number}": numbers[0] for number in range(1000)}
     good = tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"good"]))
-    features = [{}, others, *({TEXT: it, TEXT_PAIR: good} for it in strings + numbers)]
-    features += [{TEXT: good}, {TEXT: good, TEXT_PAIR: numbers[0]}]
+    columns = [*((it, good) for it in strings + numbers), (good,), (good, numbers[0])]
+    features = [{}, others, *(dict(zip(names, it, strict=False)) for it in columns)]
     return [
         tf.train.Example(features=tf.train.Features(feature=it)).SerializeToString()
         for it in features

@@ -25,6 +25,7 @@ _REQUIREMENTS = (
     ("numpy",),
     ("pandas",),
 )
+_EXAMPLES = "inputs"  # of signatures that take serialised `tf.Example`s
 _EXAMPLE_TEXT = "A [MASK] text."  # a model that fills masks needs one; for others it is text
 
 
@@ -131,7 +132,7 @@ def make_signature(saved_model_dir: Path) -> Any:
         key: tensor
         for other in signatures.values()
         for key, tensor in other.inputs.items()
-        if key.startswith("text") and _is_text(tensor) and key not in default.inputs
+        if key != _EXAMPLES and _is_text(tensor) and key not in default.inputs
     }
     return ModelSignature(
         inputs=Schema(

@@ -7,10 +7,13 @@ from typing import Any
 import tensorflow as tf
 
 from bert_tf.exporting.loading import load_saved_model
-from bert_tf.exporting.signatures import DEFAULT
+from bert_tf.exporting.signatures import DEFAULT, EXAMPLES
 from bert_tf.exporting.version_folders import newest_version
+from bert_tf.models.description import DESCRIPTION_FILE, ModelDescription, load_description
 from bert_tf.system.listing import listed
 from bert_tf.system.lookalikes import alike_hint
+from bert_tf.tasks.examples import TEXT, TEXT_PAIR
+from bert_tf.tasks.table import in_order
 
 
 class TextSignature:
@@ -33,11 +36,23 @@ class TextSignature:
                 f"Received: {signature_name!r}.{alike_hint(signature_name, signatures)}"
             )
         self._function = signatures[signature_name]
+        extra = self.directory / "assets.extra"
+        has_description = (extra / DESCRIPTION_FILE).is_file()
+        self.description: ModelDescription | None = (
+            load_description(extra) if has_description else None
+        )
+        """Of the model; None of a SavedModel that another program wrote."""
 
     @property
-    def inputs(self) -> set[str]:
-        """What it takes: `text`, or `text` and `text_pair`."""
-        return set(self._function.structured_input_signature[1])
+    def inputs(self) -> tuple[str, ...]:
+        """What it takes, the first text first: such as `text`, or `text` and `text_pair`."""
+        return in_order(self._function.structured_input_signature[1], self.description)
+
+    @property
+    def takes_texts(self) -> bool:
+        """Whether it is asked with texts: no token ids, no serialised `tf.Example`s."""
+        specs = self._function.structured_input_signature[1]
+        return set(specs) != {EXAMPLES} and all(it.dtype == tf.string for it in specs.values())
 
     def answer(
         self, columns: Mapping[str, Sequence[str]], *, batch_size: int
@@ -92,12 +107,12 @@ def predict_texts(
         FileNotFoundError: `saved_model_dir` is no SavedModel.
         ValueError: no such signature, or pairs where the model takes single texts (or reverse).
     """
-    columns: dict[str, Sequence[str]] = {"text": texts}
-    if text_pairs is not None:
-        columns["text_pair"] = text_pairs
-    return predict_inputs(
-        saved_model_dir, columns, signature_name=signature_name, batch_size=batch_size
-    )
+    columns = [texts] if text_pairs is None else [texts, text_pairs]
+    signature = TextSignature(saved_model_dir, signature_name)
+    names = signature.inputs
+    if len(names) != len(columns):  # told in the names that most signatures have
+        names = (TEXT, TEXT_PAIR)[: len(columns)]
+    return _rows(signature, dict(zip(names, columns, strict=True)), batch_size=batch_size)
 
 
 def predict_inputs(
@@ -109,10 +124,16 @@ def predict_inputs(
 ) -> list[dict[str, Any]]:
     """As `predict_texts`, of a signature's inputs by their names."""
     signature = TextSignature(saved_model_dir, signature_name)
-    if signature.inputs != set(columns):
+    return _rows(signature, columns, batch_size=batch_size)
+
+
+def _rows(
+    signature: TextSignature, columns: Mapping[str, Sequence[str]], *, batch_size: int
+) -> list[dict[str, Any]]:
+    if set(signature.inputs) != set(columns):
         raise ValueError(
-            f"{signature_name} takes {sorted(signature.inputs)}. Received: "
-            f"[{listed(map(repr, sorted(columns)))}]. A tab separates the two texts of a pair."
+            f"{signature.name} takes {list(signature.inputs)}. Received: "
+            f"[{listed(map(repr, columns))}]. A tab separates the two texts of a pair."
         )
     answers = signature.answer(columns, batch_size=batch_size)
     return [dict(zip(answers, row, strict=True)) for row in zip(*answers.values(), strict=True)]

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,12 @@ from bert_tf.config import TRAINING_CONFIG_FILE, TableConfig, read_columns
 from bert_tf.data.corpora.hub import PREFIX
 from bert_tf.data.tables.reading import iter_tables, named_files
 from bert_tf.data.tables.table import Table
-from bert_tf.data.tables.values import texts_of
 from bert_tf.data.tables.writing import TableWriter, output_kind
 from bert_tf.exporting.predict import TextSignature
 from bert_tf.exporting.signatures import DEFAULT
 from bert_tf.exporting.version_folders import SAVED_MODEL_FILE
+from bert_tf.tasks.examples import TEXT, TextFields, read_inputs
+from bert_tf.tasks.table import task_of
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,8 @@ def predict_table(
     Args:
         source, config: see `read_table`.
         output: .csv, .jsonl or .parquet, see `TableWriter`.
-        text_field, text_pair_field: columns. Default: what the model was trained on, else "text".
+        text_field, text_pair_field: columns of the signature's first and second text. Default:
+            what the model was trained on, else "text".
         on_progress: hears of the stage (`check`, `predict`), rows done, all rows (None while they
             are counted, and for a hub name, which is not read before) and the rate.
 
@@ -71,7 +73,7 @@ def predict_table(
         "model": _file_state(predictor.signature.directory / SAVED_MODEL_FILE),
         "signature": signature_name,
         "batch_size": batch_size,
-        "fields": list(predictor.fields.values()),
+        "fields": predictor.named_fields,
         "table": config.model_dump(),
         "files": [_file_state(file) for file in files],
     }
@@ -93,10 +95,7 @@ def predict_table(
 
 
 class TablePredictor:
-    """A SavedModel's signature and the columns that it is asked with.
-
-    `fields`: the signature's inputs -> the columns. See `predict_table` for the rest.
-    """
+    """A SavedModel's signature and the columns that it is asked with. See `predict_table`."""
 
     def __init__(
         self,
@@ -111,22 +110,36 @@ class TablePredictor:
         self.batch_size = batch_size
         extra = self.signature.directory / "assets.extra"
         trained_on = read_columns(extra / TRAINING_CONFIG_FILE)
-        wanted = self.signature.inputs
-        if "text" not in wanted or (text_pair_field is not None and "text_pair" not in wanted):
+        wanted, description = self.signature.inputs, self.signature.description
+        task = None if description is None else task_of(description)
+        if task is not None and description is not None:
+            # Another signature, such as `embed`, is asked as one that is no task's.
+            task = task if wanted == task.input_names(description) else None
+        self._task = task
+        if not self.signature.takes_texts or (text_pair_field is not None and len(wanted) < 2):
             raise ValueError(
-                f"{signature_name} takes {sorted(wanted)}. Received: columns for text"
+                f"{signature_name} takes {list(wanted)}. Received: columns for text"
                 f"{' and text_pair' if text_pair_field is not None else ''}. Give another "
                 f"--signature, or no {TEXT_PAIR_KEY}."
             )
-        self.fields = {"text": text_field or trained_on.get("text_field") or "text"}
-        if "text_pair" in wanted:
-            pair_field = text_pair_field or trained_on.get("text_pair_field")
-            if pair_field is None:
-                raise ValueError(
-                    f"{signature_name} takes {sorted(wanted)}. Received: no column for text_pair. "
-                    f"Set {TEXT_PAIR_KEY} to the column of the second texts."
-                )
-            self.fields["text_pair"] = pair_field
+        pair_field = text_pair_field or trained_on.get("text_pair_field")
+        needs_pair_field = len(wanted) > 1 and (task is None or task.needs_pair_field)
+        if needs_pair_field and pair_field is None:
+            raise ValueError(
+                f"{signature_name} takes {list(wanted)}. Received: no column for {wanted[1]}. "
+                f"Set {TEXT_PAIR_KEY} to the column of the second texts."
+            )
+        self.fields = TextFields(
+            text_field or trained_on.get("text_field") or TEXT,
+            pair_field if len(wanted) > 1 else None,
+            (TEXT_KEY, TEXT_PAIR_KEY),
+        )
+
+    @property
+    def named_fields(self) -> list[str]:
+        """The columns that are named: of the first text, then of the second."""
+        fields = (self.fields.text_field, self.fields.text_pair_field)
+        return [field for field in fields if field is not None]
 
     def count_rows(
         self, source: Any, *, config: TableConfig, on_progress: OnProgress | None = None
@@ -157,9 +170,11 @@ class TablePredictor:
             source, config=config, key=SOURCE_KEY, batch_rows=num_batches * self.batch_size
         )
 
-    def _texts(self, table: Table) -> dict[str, list[str]]:
-        keys = {"text": TEXT_KEY, "text_pair": TEXT_PAIR_KEY}
-        return {name: texts_of(table, field, key=keys[name]) for name, field in self.fields.items()}
+    def _texts(self, table: Table) -> Mapping[str, Sequence[str]]:
+        description = self.signature.description
+        if self._task is None or description is None:
+            return read_inputs(table, self.signature.inputs, self.fields)
+        return self._task.read_inputs(table, description, fields=self.fields)
 
 
 def _without_clashes(answers: dict[str, list[Any]], table: Table) -> dict[str, list[Any]]:

@@ -58,7 +58,13 @@ def export_model(
     evaluation = read_evaluation(config, source.description) if check else None
     model, layers = source.serving_model()
     texts = _warmup_texts(source.section, source.description)
-    requests = make_requests(model.answers, model.text_inputs, texts, methods=model.methods)
+    requests = make_requests(
+        model.answers,
+        model.text_inputs,
+        texts,
+        methods=model.methods,
+        example_names=model.input_names,
+    )
     with (
         owned_folder(output_dir, command="export", is_shared=True) as base,
         hidden_folder(base, prefix=".exporting-") as temporary,

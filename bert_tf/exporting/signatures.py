@@ -34,6 +34,8 @@ from bert_tf.tasks.table import task_of
 Signatures = dict[str, Any]
 DEFAULT = "serving_default"
 FILL_MASK = "fill_mask"
+EXAMPLES = "inputs"
+"""The one input of signatures that take serialised `tf.Example`s."""
 
 
 class ServingModel(tf.Module):
@@ -62,6 +64,8 @@ class ServingModel(tf.Module):
         self.weights = [] if has_forms else [weight.value for weight in model.weights]
         self.read = _variables(self.answers) if has_forms else []
         declared = {} if task is None else task.signatures(description)
+        self.input_names = (TEXT, TEXT_PAIR) if task is None else task.input_names(description)
+        """Of the texts that its own signatures take."""
         self.methods = {name: signature.method for name, signature in declared.items()}
 
 
@@ -280,7 +284,7 @@ def _with_examples(function: Callable, *, names: Sequence[str], method: str) -> 
         return answers if method != "predict" else {**answers, STATUS: status}
 
     return tf.function(from_examples, autograph=False).get_concrete_function(
-        tf.TensorSpec([None], tf.string, name="inputs")
+        tf.TensorSpec([None], tf.string, name=EXAMPLES)
     )
 
 

@@ -16,7 +16,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from bert_tf.data.corpora.lines import decode_lines
 from bert_tf.exporting.replay import WARMUP_FILE
-from bert_tf.exporting.signatures import FILL_MASK
+from bert_tf.exporting.signatures import EXAMPLES, FILL_MASK
 from bert_tf.exporting.texts import TextInputs
 from bert_tf.tasks.examples import TEXT, TEXT_PAIR
 
@@ -87,6 +87,7 @@ def make_requests(
     texts: Sequence[tuple[bytes, ...]],
     *,
     methods: Mapping[str, str] | None = None,
+    example_names: Sequence[str] = (TEXT, TEXT_PAIR),
 ) -> list[WarmupRequest]:
     """Calls of every signature: a short text, a middling and a long one, and all at once.
 
@@ -94,6 +95,7 @@ def make_requests(
         signatures: name -> concrete function, as of `ServingModel`.
         texts: texts, or pairs; what a signature of pairs lacks is another of the texts.
         methods: of the signatures that are not asked by Predict.
+        example_names: features of the texts in `tf.Example`s, the first text's first.
     """
     rows = sorted(as_pairs(texts), key=lambda row: len(row[0]))
     batches = [rows[:1], rows[len(rows) // 2 :][:1], rows[-1:], rows]
@@ -105,6 +107,7 @@ def make_requests(
                 text_inputs,
                 batch,
                 prefix=b"[MASK] " if function is signatures.get(FILL_MASK) else b"",
+                example_names=example_names,
             ),
             (methods or {}).get(name, "predict"),
         )
@@ -129,10 +132,15 @@ def input_names(function: Any) -> list[str]:
 
 
 def _arguments(
-    names: Sequence[str], text_inputs: TextInputs, rows: Sequence[Any], *, prefix: bytes
+    names: Sequence[str],
+    text_inputs: TextInputs,
+    rows: Sequence[Any],
+    *,
+    prefix: bytes,
+    example_names: Sequence[str],
 ) -> dict[str, np.ndarray]:
-    if names == ["inputs"]:
-        return {"inputs": np.array([_example(*row) for row in rows], object)}
+    if names == [EXAMPLES]:
+        return {EXAMPLES: np.array([_example(row, example_names) for row in rows], object)}
     firsts, seconds = zip(*rows, strict=True)
     if "input_ids" in names:
         inputs = text_inputs(tf.constant(firsts))
@@ -142,10 +150,9 @@ def _arguments(
     return {name: np.array(texts, object) for name, texts in zip(names, columns, strict=False)}
 
 
-def _example(text: bytes, text_pair: bytes) -> bytes:
-    """One that has both: what a signature does not read is left aside."""
+def _example(texts: Sequence[bytes], names: Sequence[str]) -> bytes:
     example = tf.train.Example()
-    for name, value in ((TEXT, text), (TEXT_PAIR, text_pair)):
+    for name, value in zip(names, texts, strict=False):
         example.features.feature[name].bytes_list.value.append(value)
     return example.SerializeToString()
 

@@ -80,7 +80,7 @@ def _default_signature(directory: Path, model: Any, examples: Examples, task: Ta
             f"{directory}: a model of the task {task.name} that takes {sorted(wanted)} is needed. "
             f"Received: a model that takes {sorted(taken)} and gives "
             f"{sorted(function.structured_outputs)}. Set finetuning.task and "
-            "finetuning.text_pair_field as they were for it."
+            "finetuning.text_pair_field, or the columns of the task, as they were for it."
         )
     return function
 

@@ -27,7 +27,7 @@ from bert_tf.metrics.outcomes import Outcomes
 from bert_tf.metrics.resampling import bootstrap
 from bert_tf.models.description import ModelDescription
 from bert_tf.system.lookalikes import alike_hint
-from bert_tf.tasks.examples import Examples
+from bert_tf.tasks.examples import Examples, TextFields, read_inputs
 
 if TYPE_CHECKING:
     import keras
@@ -100,6 +100,10 @@ class Task(abc.ABC):
     """Whether a description's `class_names` are its outputs."""
     reads_offsets: ClassVar[bool] = False
     """Whether its model is given where tokens stand in the text (`models.classifier.OFFSETS`)."""
+    default_fields: ClassVar[Mapping[str, str]] = {}
+    """Columns of `finetuning` where they are not set, such as `text_field`."""
+    needs_pair_field: ClassVar[bool] = True
+    """Whether `finetuning.text_pair_field` names the second text, or else the task's settings."""
     default_max_windows: ClassVar[int] = 1
     """Where `finetuning.max_windows` is not set."""
     is_always_windowed: ClassVar[bool] = False
@@ -139,6 +143,21 @@ class Task(abc.ABC):
             ValueError: the place of what is wrong.
         """
 
+    def with_default_fields(self, section: FinetuningConfig) -> FinetuningConfig:
+        """The section with the task's own columns where it names none."""
+        missing = self.default_fields.keys() - section.model_fields_set
+        return section.model_copy(update={name: self.default_fields[name] for name in missing})
+
+    def read_inputs(
+        self, table: Table, description: ModelDescription, *, fields: TextFields
+    ) -> Mapping[str, Sequence[str]]:
+        """What a model is asked about a table's rows, under `input_names`; needs no targets.
+
+        Raises:
+            ValueError: the place of what is wrong.
+        """
+        return read_inputs(table, self.input_names(description), fields)
+
     def read_for(
         self, description: ModelDescription, table: Table, section: FinetuningConfig
     ) -> Examples:
@@ -152,7 +171,8 @@ class Task(abc.ABC):
         if tuple(examples.inputs) != wanted:
             raise ValueError(
                 "finetuning.text_pair_field must be set exactly for a model of pairs. Received: "
-                f"{section.text_pair_field!r}, and a model that takes {', '.join(wanted)}."
+                f"{section.text_pair_field!r}, which gives {', '.join(examples.inputs)}, and a "
+                f"model that takes {', '.join(wanted)}."
             )
         return examples
 
@@ -302,7 +322,10 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def input_names(self, description: ModelDescription) -> tuple[str, ...]:
-        """Texts that the signatures take: `text`, or `text` and `text_pair`."""
+        """Texts that the signatures take, the first one first: `text`, or `text` and `text_pair`.
+
+        `Examples.inputs` has the same names. At most two.
+        """
 
     @abc.abstractmethod
     def signatures(self, description: ModelDescription) -> Mapping[str, Signature]:

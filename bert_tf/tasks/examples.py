@@ -6,12 +6,23 @@ from typing import Any, Self
 
 from bert_tf.data.tables.splitting import text_key
 from bert_tf.data.tables.table import Table
+from bert_tf.data.tables.values import texts_of
 from bert_tf.system.listing import listed
 from bert_tf.system.lookalikes import alike_hints
 
 TEXT, TEXT_PAIR = "text", "text_pair"
 NO_LABEL = "(none)"
 """What is counted for examples that have none of several labels."""
+
+
+@dataclass(frozen=True)
+class TextFields:
+    """The columns of the first and of the second text, as far as they are named."""
+
+    text_field: str | None
+    text_pair_field: str | None = None
+    keys: tuple[str, str] = ("finetuning.text_field", "finetuning.text_pair_field")
+    """The settings that name them, for errors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +53,23 @@ class Examples:
             {name: [texts[row] for row in rows] for name, texts in self.inputs.items()},
             [self.targets[row] for row in rows],
         )
+
+
+def read_inputs(table: Table, names: Sequence[str], fields: TextFields) -> dict[str, Sequence[str]]:
+    """The texts of a table's rows under a signature's `names`: the first text, then the second.
+
+    Raises:
+        ValueError: no column is named for one, or there is no such column, or no text in a row.
+    """
+    found: dict[str, Sequence[str]] = {}
+    columns = (fields.text_field, fields.text_pair_field)
+    for name, field, key in zip(names, columns, fields.keys, strict=False):
+        if field is None:
+            raise ValueError(
+                f"{table.where(0)}: {key} must name the column of {name}. Received: none. Set it."
+            )
+        found[name] = texts_of(table, field, key=key)
+    return found
 
 
 def check_targets(

@@ -8,6 +8,7 @@ import difflib
 import importlib
 import importlib.metadata
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from bert_tf.config import FinetuningConfig
 from bert_tf.models.description import ModelDescription
 from bert_tf.system.lookalikes import alike_hint
 from bert_tf.tasks.base import Task
+from bert_tf.tasks.examples import TEXT, TEXT_PAIR
 
 TASKS = {
     "classification": "bert_tf.tasks.classification:Classification",
@@ -48,6 +50,14 @@ def task_of(description: ModelDescription, section: FinetuningConfig | None = No
     if section is not None and section.task.name == name:
         settings |= section.task.options
     return find_task(name).with_options(settings, name=name)
+
+
+def in_order(names: Iterable[str], description: ModelDescription | None) -> tuple[str, ...]:
+    """Inputs of a signature, the first text first: a SavedModel on disk does not say."""
+    task = None if description is None else task_of(description)
+    known = () if task is None or description is None else task.input_names(description)
+    order = [*dict.fromkeys((*known, TEXT, TEXT_PAIR))]
+    return tuple(sorted(names, key=lambda it: (order.index(it) if it in order else len(order), it)))
 
 
 def task_names() -> list[str]:

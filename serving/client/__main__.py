@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from serving.client.grpc_client import GrpcClient
-from serving.client.model_client import ModelClient
+from serving.client.model_client import PAIR_NAMES, ModelClient
 from serving.client.rest_client import RestClient
 from serving.errors import ServingError
 from serving.formats.arguments import check_utf8
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _make_client(values) as client:
             for batch in _split(lines, _LINES_PER_REQUEST):
-                for answer in _predict_lines(client, batch, values.signature_name):
+                for answer in _predict_lines(client, batch, values):
                     print(json.dumps(answer, ensure_ascii=False), flush=True)
     except ServingError as error:
         print(f"{error.code}: {error.message}", file=sys.stderr)
@@ -64,6 +64,13 @@ def _build_parser() -> argparse.ArgumentParser:
     version = parser.add_mutually_exclusive_group()
     version.add_argument("--version", type=int, help="version to ask (default: the highest)")
     version.add_argument("--label", help="label of the version to ask")
+    parser.add_argument(
+        "--input_names",
+        type=lambda names: names.split(","),
+        default=PAIR_NAMES,
+        metavar="FIRST,SECOND",
+        help="what the signature calls a text and its second (default: text,text_pair)",
+    )
     parser.add_argument("--signature_name", help="signature to call (default: serving_default)")
     parser.add_argument(
         "--timeout_seconds",
@@ -103,7 +110,7 @@ def _split(lines: Iterable[str], num_lines: int) -> Iterator[list[str]]:
 
 
 def _predict_lines(
-    client: ModelClient, lines: Sequence[str], signature_name: str | None
+    client: ModelClient, lines: Sequence[str], values: argparse.Namespace
 ) -> Iterator[dict[str, Any]]:
     """One object a line: its texts, then the model's outputs."""
     fields = [line.split("\t") for line in lines]
@@ -117,10 +124,11 @@ def _predict_lines(
     predictions = client.predict_texts(
         [texts[0] for texts in fields],
         text_pairs=[texts[1] for texts in fields] if num_texts == 2 else None,
-        signature_name=signature_name,
+        signature_name=values.signature_name,
+        input_names=values.input_names,
     )
     for texts, prediction in zip(fields, predictions, strict=True):
-        asked = dict(zip(("text", "text_pair"), texts, strict=False))
+        asked = dict(zip(values.input_names, texts, strict=False))
         outputs = prediction if isinstance(prediction, dict) else {"prediction": prediction}
         yield {**asked, **outputs}
 

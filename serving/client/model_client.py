@@ -13,6 +13,8 @@ from typing import Any, Required, Self, TypedDict, TypeVar
 from serving import errors
 from serving.client.answers import Classification, Entity, LabelSet, MaskFilling
 
+PAIR_NAMES = ("text", "text_pair")
+"""What most signatures call a text and its second."""
 _POLL_SECONDS = 0.2
 _FIRST_BACKOFF_SECONDS = 0.1
 _Answer = TypeVar("_Answer")
@@ -85,10 +87,12 @@ class ModelClient(abc.ABC):
         *,
         text_pairs: Sequence[str] | None = None,
         signature_name: str | None = None,
+        input_names: Sequence[str] = PAIR_NAMES,
     ) -> list[Any]:
         """Returns one prediction a text, or a pair of texts, in their order.
 
         A prediction is a dict of the outputs, or the bare value if there is only one output.
+        `input_names` are the signature's names for a text and for its second.
         """
         if isinstance(texts, str):
             raise ValueError(f"texts must be a list of texts. Received: {texts!r}. Put it in [].")
@@ -99,13 +103,10 @@ class ModelClient(abc.ABC):
             )
         if not texts:
             return []
-        if text_pairs is None:
-            instances = [{"text": text} for text in texts]
-        else:
-            instances = [
-                {"text": text, "text_pair": text_pair}
-                for text, text_pair in zip(texts, text_pairs, strict=True)
-            ]
+        columns = [texts] if text_pairs is None else [texts, text_pairs]
+        instances = [
+            dict(zip(input_names, row, strict=False)) for row in zip(*columns, strict=True)
+        ]
         predictions = self.predict(instances=instances, signature_name=signature_name)
         return list(predictions)
 
