@@ -124,13 +124,20 @@ def threshold_curve(
     )
 
 
-def curve_of(
-    outcomes: Outcomes, texts_if_answered: Sequence[str], metric: Metric
-) -> ThresholdCurve:
-    """`threshold_curve` of outcomes whose scores are the margins."""
+def curve_of(outcomes: Outcomes, metric: Metric = F1) -> ThresholdCurve:
+    """`threshold_curve` of outcomes with margins as scores, and with candidates.
+
+    Raises:
+        ValueError: they have no scores or no candidates, or there is no question.
+    """
+    if outcomes.candidates is None:
+        raise ValueError(
+            "A threshold is chosen from the best answers. Received: outcomes without candidates. "
+            "Keep the best answers of the model beside its predictions."
+        )
     return threshold_curve(
         list(outcomes.targets),
-        texts_if_answered=texts_if_answered,
+        texts_if_answered=list(outcomes.candidates),
         margins=outcomes.required_scores,
         metric=metric,
     )

@@ -29,6 +29,7 @@ def answer_outcomes(
     *,
     predictions: Sequence[str],
     scores: np.ndarray | None = None,
+    candidates: Sequence[str] | None = None,
     questions: Sequence[str] | None = None,
 ) -> Outcomes:
     """True and predicted answers to E questions as outcomes.
@@ -37,6 +38,7 @@ def answer_outcomes(
         targets: of each question the texts of its answers; none if it has no answer.
         predictions: an empty text is no answer.
         scores: (E,), the score of no answer minus that of the best answer.
+        candidates: the best answers, also where none is predicted: what a threshold is chosen from.
         questions: the questions themselves, for slices by what they ask.
 
     Raises:
@@ -64,6 +66,7 @@ def answer_outcomes(
         predictions=object_array(predictions),
         scores=scores,
         texts=None if questions is None else object_array(questions),
+        candidates=None if candidates is None else object_array(candidates),
     )
 
 

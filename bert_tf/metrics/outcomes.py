@@ -23,8 +23,8 @@ class Outcomes:
     Labelled spans: both (E,) object, of each example a tuple of `(start, end, label)`, of which the
     labels are among `names`, and the texts (made by `spans.span_outcomes`). Answers to questions:
     both (E,) object, of each question a tuple of the texts of its answers, empty where it has none,
-    and the predicted text, empty for no answer; the texts are the questions, and the scores how
-    much better no answer is (made by `answers.answer_outcomes`).
+    and the predicted text, empty for no answer; the texts are the questions, the scores how much
+    better no answer is than the best one (made by `answers.answer_outcomes`).
 
     Raises:
         ValueError: the arrays are not about the same examples, or the scores not about `names`.
@@ -40,6 +40,8 @@ class Outcomes:
     """Of the classes or labels."""
     texts: np.ndarray | None = None
     """(E,) object, str each, where metrics count characters or slices ask for them."""
+    candidates: np.ndarray | None = None
+    """(E,) object, the best answer of each question, also where none is predicted."""
     _derived: dict[Callable, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -54,6 +56,11 @@ class Outcomes:
             raise ValueError(
                 "There must be a text for each example. Received: "
                 f"texts {self.texts.shape}, {len(self)} examples. Take the texts of the same ones."
+            )
+        if self.candidates is not None and self.candidates.shape != shape[:1]:
+            raise ValueError(
+                "There must be a best answer for each example. Received: "
+                f"{self.candidates.shape}, {len(self)} examples. Take those of the same ones."
             )
         if self.scores is None:
             return
@@ -86,6 +93,7 @@ class Outcomes:
             scores=None if self.scores is None else self.scores[rows],
             names=self.names,
             texts=None if self.texts is None else self.texts[rows],
+            candidates=None if self.candidates is None else self.candidates[rows],
         )
 
     def derive(self, function: Callable[[Outcomes], T]) -> T:

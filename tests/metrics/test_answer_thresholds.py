@@ -55,8 +55,12 @@ def test_the_curve_has_the_value_at_every_threshold() -> None:
     sums = share * curve.has_answer + (1 - share) * curve.no_answer
     np.testing.assert_allclose(sums, curve.values, atol=1e-12)
     assert (curve.no_answer[0], curve.has_answer[0]) == (1.0, 0.0)
-    outcomes = answer_outcomes(targets, predictions=predictions, scores=margins)
-    np.testing.assert_array_equal(curve_of(outcomes, predictions, F1).values, curve.values)
+    outcomes = answer_outcomes(
+        targets, predictions=[""] * 40, scores=margins, candidates=predictions
+    )
+    np.testing.assert_array_equal(curve_of(outcomes).values, curve.values)
+    with pytest.raises(ValueError, match="Received: outcomes without candidates"):
+        curve_of(answer_outcomes(targets, predictions=predictions, scores=margins))
 
 
 @pytest.mark.parametrize(

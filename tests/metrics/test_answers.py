@@ -195,16 +195,24 @@ def test_scores_of_questions_are_those_that_a_metric_is_the_mean_of() -> None:
 def test_outcomes_keep_texts_margins_and_questions() -> None:
     targets, predictions, margins = draw_answers(seed=0, num_questions=9)
     outcomes = answer_outcomes(
-        targets, predictions=predictions, scores=margins, questions=["왜?"] * 9
+        targets,
+        predictions=[""] * 9,
+        scores=margins,
+        candidates=predictions,
+        questions=["왜?"] * 9,
     )
     part = outcomes.take([3, 1])
     assert part.targets.tolist() == [tuple(targets[3]), tuple(targets[1])]
-    assert part.predictions.tolist() == [predictions[3], predictions[1]]
+    assert part.predictions.tolist() == ["", ""]
+    assert part.candidates is not None
+    assert part.candidates.tolist() == [predictions[3], predictions[1]]
     assert part.required_scores.tolist() == [margins[3], margins[1]]
     assert part.texts is not None
     assert part.texts.tolist() == ["왜?"] * 2
     assert has_answer(outcomes).tolist() == [bool(texts) for texts in targets]
     assert not outcomes.is_discrete()
+    with pytest.raises(ValueError, match=r"a best answer for each example.*\(1,\), 9 examples"):
+        answer_outcomes(targets, predictions=predictions, candidates=["a"])
 
 
 @pytest.mark.parametrize(
