@@ -13,6 +13,7 @@ from bert_tf.data.answer_spans.reading import ReadQuestions, read_questions
 from bert_tf.data.tables.faults import NOTHING
 from bert_tf.data.tables.reading import read_table
 from bert_tf.data.tables.table import Table
+from bert_tf.data.tables.writing import TableWriter
 
 KEY = "finetuning.train_path"
 CONTEXT = "한국의 수도는 서울이다. 서울은 크다."
@@ -77,6 +78,18 @@ def test_every_kind_of_table_has_the_same_answers(tmp_path: Path) -> None:
         found = read_questions(read_table(source, key=KEY))
         assert found.answers == [(Answer(8, 10),), ()]
         assert found.contexts == [CONTEXT] * 2
+
+
+@pytest.mark.parametrize("kind", [".csv", ".jsonl", ".parquet"])
+def test_a_table_that_was_written_has_the_same_answers(tmp_path: Path, kind: str) -> None:
+    rows = [GOOD | {"answers": []}, GOOD, GOOD | {"answers": []}]
+    batches = [read_table(rows[:1], key=KEY), read_table(rows[1:], key=KEY)]
+    with TableWriter(tmp_path / f"a{kind}", settings={}) as writer:
+        for batch in batches:
+            writer.append(batch.columns)
+        writer.finish()
+    table = read_table(tmp_path / f"a{kind}", key=KEY)
+    assert read_questions(table).answers == [(), (Answer(8, 10),), ()]
 
 
 def test_a_fault_of_squads_form_is_named_by_its_question(tmp_path: Path) -> None:
