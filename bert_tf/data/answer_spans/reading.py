@@ -75,7 +75,8 @@ def read_questions(
     """
     columns = _columns(table, question_field, context_field, answers_field)
     found = Faults(table, policy=faults, what="questions")
-    rows = [_parsed(values, columns) for values in zip(*columns.values, strict=True)]
+    readable: set[str] = set()
+    rows = [_parsed(values, columns, readable) for values in zip(*columns.values, strict=True)]
     kept = KeptRows(found, unit=other_unit(rows))
     for number, row in enumerate(rows):
         try:
@@ -125,12 +126,15 @@ def _columns(table: Table, question: str, context: str, answers: str) -> _Column
     return _Columns(question, context, answers, (*values, is_impossible))
 
 
-def _parsed(values: tuple[Any, ...], columns: _Columns) -> Row | ExampleError:
+def _parsed(values: tuple[Any, ...], columns: _Columns, readable: set[str]) -> Row | ExampleError:
+    """A row, or what is wrong with it; `readable` are contexts that were looked at before."""
     question, context, answers, is_impossible = values
     try:
+        if not isinstance(context, str) or context not in readable:
+            readable.add(text_of(context, field=columns.context))
         return Row(
             text_of(question, field=columns.question),
-            text_of(context, field=columns.context),
+            context,
             answers_of(answers, field=columns.answers),
             flag_of(is_impossible, field=IMPOSSIBLE),
         )
