@@ -167,7 +167,7 @@ class ExportConfig(Section):
     pad_to_multiple_of: pydantic.PositiveInt = 8
     """The longest text of a batch is padded to such a length: few lengths, few shapes."""
     max_text_bytes: int | None = pydantic.Field(default=None, ge=64)
-    """What a text has beyond is not looked at. Default: 64 for each token of max_seq_length."""
+    """What a text has beyond is not looked at. Default: 64 for each token that the model reads."""
     warmup_texts: str | None = None
     """A file of real texts, one a line, pairs with a tab: warm-up requests are made of some.
     Default: texts in several languages that come with the package."""

@@ -137,7 +137,17 @@ def load_checkpoint(
     model = checkpoint.build(dtype=dtype)
     if model.tokenizer is not None:
         _warn_of_case(model.tokenizer, source=str(source))
-    return model
+    return _in_windows(model)
+
+
+def _in_windows(model: Model) -> Model:
+    """As many windows as the model's task has by default, of which no other library's files say."""
+    task = task_of(model.description)
+    if task is None or task.default_max_windows == 1:
+        return model
+    update = {"max_windows": task.default_max_windows}
+    description = model.description.model_copy(update=update)
+    return Model(model.network, description, model.tokenizer)
 
 
 def _warn_of_case(tokenizer: Tokenizer, *, source: str) -> None:

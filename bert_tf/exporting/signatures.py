@@ -130,7 +130,7 @@ def _of_task(task: Task, parts: Parts) -> Signatures:
         lambda inputs: task.decode(parts.model(inputs, training=False), description),
         names=(*ENCODER_INPUTS, *offset_names),
     )
-    answer_windows = _answer_windows(task, parts) if is_windowed else None
+    answer_windows = _answer_windows(task, parts)
 
     def make(signature: Signature) -> Any:
         def of_rows(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -162,7 +162,7 @@ def _of_task(task: Task, parts: Parts) -> Signatures:
 
 def _answer_windows(task: Task, parts: Parts) -> Callable[[TextWindows], dict[str, tf.Tensor]]:
     """Answers to texts, of what the model says of each window."""
-    score = _shared(lambda inputs: parts.model.of_rows(inputs, training=False))
+    score = _shared(lambda inputs: parts.model.of_rows(inputs, training=False))  # traced if called
 
     def answer(windows: TextWindows) -> dict[str, tf.Tensor]:
         inputs, owners = windows.rows
@@ -247,7 +247,6 @@ def _mask_filler(parts: Parts) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
 BUILDERS: dict[str, Callable[[Parts], Signatures]] = {
     "encoder": _encoder,
     "pretraining": _pretraining,
-    "question_answering": _tokens,
     "token_classification": _tokens,
 }
 """A kind of model that is no task's -> its own signatures."""

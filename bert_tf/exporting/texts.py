@@ -12,9 +12,9 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from bert_tf.data.text.offsets import TokenOffsets, few_marks, packed_offsets
-from bert_tf.data.text.packing import bucket_length, pack, pad_to
+from bert_tf.data.text.packing import bucket_length, keep_first, pack, pad_to
 from bert_tf.data.text.tokenizer import Tokenizer
-from bert_tf.data.text.windows import PackedWindows, TextLimits, pack_windows
+from bert_tf.data.text.windows import PackedWindows, TextLimits, covered_lengths, pack_windows
 
 BYTES_A_TOKEN = 64
 """More than a token of any language takes, white space around it included."""
@@ -89,16 +89,22 @@ class TextInputs:
     ) -> TextWindows:
         """Windows of strings (batch), of pairs of the second, with the first before each."""
         last = text if text_pair is None else text_pair
-        offsets: dict[str, tf.Tensor] = {}
-        if with_offsets:
-            tokens = self._with_offsets(last)
-            offsets = packed_offsets(tokens, max_seq_length=self.limits.document_length)
-            ids = tokens.ids
-        else:
-            ids = self._tokens(last)
+        lead = None if text_pair is None else self._tokens(text)
+        tokens = self._with_offsets(last) if with_offsets else None
+        ids = self._tokens(last) if tokens is None else tokens.ids
+        read = covered_lengths(
+            ids.row_lengths(), None if lead is None else lead.row_lengths(), self.limits
+        )
+        offsets = {}
+        if tokens is not None:
+            kept = TokenOffsets(*(keep_first(it, lengths=read) for it in tokens))
+            placed = packed_offsets(kept, max_seq_length=self.limits.document_length)
+            # No text has a column, too: that of [CLS].
+            missing = tf.cast(tf.equal(tf.size(placed["token_starts"]), 0), tf.int32)
+            offsets = {name: tf.pad(it, [[0, 0], [0, missing]]) for name, it in placed.items()}
         packed = pack_windows(
-            ids,
-            None if text_pair is None else self._tokens(text),
+            keep_first(ids, lengths=read),
+            lead,
             limits=self.limits,
             cls_id=self.tokenizer.cls_id,
             sep_id=self.tokenizer.sep_id,

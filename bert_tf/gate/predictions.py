@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from bert_tf.data.batches.labelled import NUM_SPECIAL_TOKENS
 from bert_tf.data.inspection.text_profile import TextProfile
+from bert_tf.data.text.windows import NUM_SPECIAL_TOKENS
 from bert_tf.exporting.loading import load_saved_model
 from bert_tf.exporting.predict import text_batches
 from bert_tf.exporting.signatures import DEFAULT

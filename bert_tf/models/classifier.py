@@ -163,7 +163,11 @@ class BertTokenLabeler(BertTokenClassifier):
     """
 
     def call(self, inputs, training=False):
-        return _with_offsets(super().call(inputs, training=training), inputs)
+        outputs = super().call(inputs, training=training)
+        return outputs if isinstance(outputs, dict) else _with_offsets(outputs, inputs)
+
+    def join(self, outputs, inputs, **windows):
+        return _with_offsets(super().join(outputs, inputs, **windows), inputs)
 
 
 class BertQuestionAnswerer(BertTokenClassifier):

@@ -33,8 +33,8 @@ class ModelDescription(pydantic.BaseModel):
 
     format_version: Literal[1] = 1
     kind: str
-    """`encoder`, `pretraining`, `token_classification`, `question_answering`, or the name of the
-    task that it was fine-tuned for (see `tasks.table`)."""
+    """`encoder`, `pretraining`, `token_classification`, or the name of the task that it was
+    fine-tuned for (see `tasks.table`)."""
     architecture: ModelConfig
     max_seq_length: pydantic.PositiveInt
     max_windows: pydantic.PositiveInt = 1

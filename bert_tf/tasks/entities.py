@@ -104,16 +104,6 @@ def entities_of(units: Units, tags: tf.RaggedTensor, tag_set: TagSet) -> dict[st
     }
 
 
-def texts_of_entities(texts: tf.Tensor, starts: tf.Tensor, ends: tf.Tensor) -> tf.Tensor:
-    """string (B, E): the parts of valid UTF-8 texts, string (B); starts and ends (B, E)."""
-    spread = tf.broadcast_to(texts[:, tf.newaxis], tf.shape(starts))
-    # `substr` refuses a start behind the end: an empty text has no entity, and 0 is such a start.
-    found = tf.strings.substr(
-        tf.strings.join([spread, " "]), starts, ends - starts, unit="UTF8_CHAR"
-    )
-    return tf.where(starts < ends, found, "")
-
-
 def spans_of(answers: Mapping[str, np.ndarray]) -> list[tuple[Span, ...]]:
     """The answers to B examples as spans of each."""
     names = (*NAMES, "num_entities")

@@ -33,11 +33,11 @@ from bert_tf.tasks.entities import (
     scored_spans,
     spans_of,
     tags_of,
-    texts_of_entities,
     units_of,
 )
 from bert_tf.tasks.examples import NO_LABEL, TEXT, Examples, check_targets, sorted_names
 from bert_tf.tasks.tag_set import Scheme, TagSet
+from bert_tf.tasks.text_parts import parts_of_texts
 from bert_tf.tasks.texts import limits_of, name_order
 from bert_tf.tasks.unit_tags import tag_units
 
@@ -202,7 +202,7 @@ class TokenLabels(Task):
     ) -> dict[str, tf.Tensor]:
         """`entity_texts`, string (batch, most of one text), beside the answers."""
         text = replace_invalid_utf8(texts[TEXT])
-        found = texts_of_entities(text, answers["entity_starts"], answers["entity_ends"])
+        found = parts_of_texts(text, answers["entity_starts"], answers["entity_ends"])
         return {**answers, "entity_texts": found}
 
     def outcomes(self, examples: Examples, answers: Answers) -> Outcomes:

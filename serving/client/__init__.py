@@ -3,13 +3,21 @@
 Importing this imports no TensorFlow; only making a `GrpcClient` does.
 """
 
-from serving.client.answers import Classification, Entity, LabelSet, MaskFilling
+from serving.client.answers import (
+    Answer,
+    Classification,
+    Entity,
+    LabelSet,
+    MaskFilling,
+    QuestionAnswer,
+)
 from serving.client.async_client import AsyncClient
 from serving.client.grpc_client import GrpcClient
 from serving.client.model_client import ModelClient
 from serving.client.rest_client import RestClient
 
 __all__ = [
+    "Answer",
     "AsyncClient",
     "Classification",
     "Entity",
@@ -17,5 +25,6 @@ __all__ = [
     "LabelSet",
     "MaskFilling",
     "ModelClient",
+    "QuestionAnswer",
     "RestClient",
 ]

@@ -70,6 +70,41 @@ class Entity:
 
 
 @dataclasses.dataclass(frozen=True)
+class Answer:
+    """The part of a context that answers a question."""
+
+    text: str
+    start: int
+    """Code points of the context that was sent, as Python counts them."""
+    end: int
+    """Behind the last one."""
+    score: float
+    """Its probability."""
+
+
+@dataclasses.dataclass(frozen=True)
+class QuestionAnswer:
+    """Of one question and its context."""
+
+    answer: Answer | None
+    """None where the context does not answer the question."""
+    score: float
+    """The probability of the answer, or that there is none."""
+    best: tuple[Answer, ...]
+    """The best answers, also where none of them is given."""
+
+    @classmethod
+    def from_outputs(cls, outputs: Mapping[str, Any]) -> Self:
+        """Of a row of `serving_default` of a `question_answering` model."""
+        names = ("answers", "starts", "ends", "scores")
+        rows = zip(*(outputs[f"n_best_{name}"] for name in names), strict=True)
+        best = tuple(it for it in (Answer(*row) for row in rows) if it.start < it.end)
+        answer = Answer(*(outputs[name] for name in ("answer", "start", "end", "score")))
+        has_answer = answer.start < answer.end
+        return cls(answer if has_answer else None, outputs["score"], best)
+
+
+@dataclasses.dataclass(frozen=True)
 class MaskFilling:
     """What may stand for the first [MASK] of a text."""
 

@@ -45,6 +45,7 @@ class AsyncClient:
     classify = _awaited(ModelClient.classify)
     predict_labels = _awaited(ModelClient.predict_labels)
     label_tokens = _awaited(ModelClient.label_tokens)
+    answer_questions = _awaited(ModelClient.answer_questions)
     predict_scores = _awaited(ModelClient.predict_scores)
     fill_mask = _awaited(ModelClient.fill_mask)
     embed = _awaited(ModelClient.embed)

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Required, Self, TypedDict, TypeVar
 
 from serving import errors
-from serving.client.answers import Classification, Entity, LabelSet, MaskFilling
+from serving.client.answers import Classification, Entity, LabelSet, MaskFilling, QuestionAnswer
 
 PAIR_NAMES = ("text", "text_pair")
 """What most signatures call a text and its second."""
@@ -134,6 +134,14 @@ class ModelClient(abc.ABC):
     def label_tokens(self, texts: Sequence[str]) -> list[list[Entity]]:
         """The labelled parts of each text, of a model of the task `token_labels`."""
         return [Entity.from_outputs(outputs) for outputs in self.predict_texts(texts)]
+
+    def answer_questions(
+        self, questions: Sequence[str], contexts: Sequence[str]
+    ) -> list[QuestionAnswer]:
+        """The answer to each question in its context, of a model of `question_answering`."""
+        names = ("question", "context")
+        answers = self.predict_texts(questions, text_pairs=contexts, input_names=names)
+        return [QuestionAnswer.from_outputs(outputs) for outputs in answers]
 
     def fill_mask(self, texts: Sequence[str]) -> list[list[MaskFilling]]:
         """The likeliest tokens for the first [MASK] of each text.

@@ -25,16 +25,21 @@ from serving.server.servable import Servable
 from tests.exporting.test_saved_model import ARCHITECTURE, ATOL, VOCABULARY
 
 OK = b"OK"
+PAIRS = {"kind": "classification", "class_names": ("bad", "good"), "has_text_pairs": True}
+TOKEN_LABELS = {"kind": "token_labels", "class_names": ("O", "B-A", "I-A", "B-B", "I-B")}
 KINDS = {
     "classification": {"class_names": ("bad", "good")},
-    "pairs": {"kind": "classification", "class_names": ("bad", "good"), "has_text_pairs": True},
+    "pairs": PAIRS,
     "multi_label": {"class_names": ("a", "b", "c")},
     "regression": {},
     "encoder": {"pooling": "mean"},
     "pretraining": {},
     "token_classification": {"class_names": ("O", "B", "I")},
     "question_answering": {},
-    "token_labels": {"class_names": ("O", "B-A", "I-A", "B-B", "I-B")},
+    "questions in windows": {"kind": "question_answering", "max_windows": 3},
+    "token_labels in windows": {**TOKEN_LABELS, "max_windows": 3, "window_stride": 5},
+    "pairs in windows": {**PAIRS, "max_windows": 3},
+    "token_labels": TOKEN_LABELS,
 }
 
 

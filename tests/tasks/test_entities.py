@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.tasks.entities import entities_of, tags_of, texts_of_entities, units_of
+from bert_tf.tasks.entities import entities_of, tags_of, units_of
 from bert_tf.tasks.tag_set import TagSet
+from bert_tf.tasks.text_parts import parts_of_texts
 
 LABELS = ("LOC", "PER")
 SCHEMES = ("bio", "iobes", "plain")
@@ -115,5 +116,5 @@ def test_texts_without_words_have_no_entities(num_texts):
 def test_the_text_of_an_entity_is_cut_out_by_code_points():
     texts = tf.constant(["김연아는 👩‍👩‍👧 봤다", ""])
     starts, ends = tf.constant([[0, 5], [0, 0]]), tf.constant([[3, 10], [0, 0]])
-    found = texts_of_entities(texts, starts, ends).numpy().tolist()
+    found = parts_of_texts(texts, starts, ends).numpy().tolist()
     assert [[it.decode() for it in row] for row in found] == [["김연아", "👩‍👩‍👧"], ["", ""]]

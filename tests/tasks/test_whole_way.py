@@ -38,22 +38,23 @@ class Case:
 
     task: Any
     header: str
-    """Of a .csv; empty of a .jsonl with a text and its entities."""
-    row: Callable[[list[str]], tuple[Any, ...]]
-    """Words of a text -> the cells of its row."""
+    """Of a .csv; empty of a .jsonl."""
+    row: Callable[[list[str]], Any]
+    """Words of a text -> the cells of its row; of a .jsonl the row."""
     metric: str
     least: float
     """What the metric reaches at least, on texts that were not trained on."""
     answers: set[str]
     finetuning: dict[str, Any] = dataclasses.field(default_factory=dict)
     picture: str | None = None
+    input_names: tuple[str, ...] = ("text",)
 
 
 def share(words: list[str]) -> float:
     return words.count("good") / len(words)
 
 
-def labelled_words(words: list[str]) -> tuple[Any, ...]:
+def labelled_words(words: list[str]) -> dict[str, Any]:
     """A text, and what is labelled in it: good things, and what they are about."""
     text, entities, start = " ".join(words), [], 0
     for word, after in zip(words, [*words[1:], ""], strict=True):
@@ -65,7 +66,19 @@ def labelled_words(words: list[str]) -> tuple[Any, ...]:
         elif word == "long":
             entities.append({"start": start, "end": end, "label": "LENGTH"})
         start += len(word) + 1
-    return (text, entities)
+    return {"text": text, "entities": entities}
+
+
+def asked_words(words: list[str]) -> dict[str, Any]:
+    """What is good, in a context of two windows? One in three has nothing good."""
+    context = ["film" if word == "good" else word for word in (*words, *words[::-1], *words[:5])]
+    answers = []
+    if "good" in words:
+        place = 3 * words.index("good")
+        context[place : place + 1] = ["good", "plot"]
+        start = sum(len(word) + 1 for word in context[:place])
+        answers = [{"text": "good plot", "answer_start": start}]
+    return {"question": words[0], "context": " ".join(context), "answers": answers}
 
 
 CASES = {
@@ -96,6 +109,7 @@ CASES = {
         answers={"score"},
         finetuning={"text_pair_field": "other"},
         picture="scatter.png",
+        input_names=("text", "text_pair"),
     ),
     "token_labels": Case(
         task={"name": "token_labels"},
@@ -109,6 +123,19 @@ CASES = {
         },
         finetuning={},
         picture="labels.png",
+    ),
+    "question_answering": Case(
+        task={"name": "question_answering", "n_best": 3},
+        header="",
+        row=asked_words,
+        metric="exact_match",
+        least=0.9,
+        answers={
+            *("answer", "start", "end", "score", "no_answer_margin"),
+            *("n_best_answers", "n_best_starts", "n_best_ends", "n_best_scores"),
+        },
+        picture="thresholds.png",
+        input_names=("question", "context"),
     ),
     "outside": Case(
         task={"name": "tests.tasks.agreement:Agreement", "percent": True},
@@ -139,7 +166,7 @@ class Work:
             if case.header:
                 lines = [case.header, *(",".join(map(str, row)) for row in rows)]
             else:
-                lines = [json.dumps({"text": text, "entities": it}) for text, it in rows]
+                lines = [json.dumps(row) for row in rows]
             self.table(name).write_text("\r\n".join(lines) + "\r\n", encoding="utf-8-sig")
         tree = {
             "model": SHAPE,
@@ -180,9 +207,11 @@ class Work:
     @property
     def rows(self) -> list[dict[str, str]]:
         """Inputs of some signature calls."""
-        names = ["text", "text_pair"] if "text_pair_field" in self.case.finetuning else ["text"]
         texts = ["good good film good plot good", "bad film", "long good plot"]
-        return [dict(zip(names, [text, "good good good"], strict=False)) for text in texts]
+        return [
+            dict(zip(self.case.input_names, [text, "good good good"], strict=False))
+            for text in texts
+        ]
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -240,12 +269,14 @@ def _typed(client: RestClient, case: Case, columns: dict[str, list[str]]) -> Any
         "multi_label": (client.predict_labels, lambda found: found.labels),
         "regression": (client.predict_scores, lambda found: found),
         "token_labels": (client.label_tokens, lambda found: [it.text for it in found]),
+        "question_answering": (client.answer_questions, lambda found: found.answer.text),
     }
     if case.task["name"] not in methods:
         return None
     ask, told = methods[case.task["name"]]
-    pairs = {"text_pairs": columns["text_pair"]} if "text_pair" in columns else {}
-    return [told(found) for found in ask(columns["text"], **pairs)]
+    names = ("texts", "text_pairs") if case.input_names[0] == "text" else ("questions", "contexts")
+    given = dict(zip(names, columns.values(), strict=False))
+    return [told(found) for found in ask(**given)]
 
 
 def _told(answer: Any) -> Any:
@@ -254,6 +285,8 @@ def _told(answer: Any) -> Any:
         return answer
     if "label" in answer:
         return answer["label"]
+    if "answer" in answer:
+        return answer["answer"]
     if "entity_texts" in answer:
         return answer["entity_texts"][: answer["num_entities"]]
     pairs = zip(answer["labels"], answer["predicted"], strict=True)

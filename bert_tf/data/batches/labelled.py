@@ -165,8 +165,8 @@ class EncodedTexts:
         return {name: tf.ensure_shape(value, [None] * 3) for name, value in features.items()}
 
     def first_tokens(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of each first text, as a model reads it alone: its tokens, and how many are [UNK]."""
-        read = self.first[:, : self.limits.document_length - NUM_SPECIAL_TOKENS]
+        """Of each first text, as one row holds it alone: its tokens, and how many are [UNK]."""
+        read = self.first[:, : self.limits.max_seq_length - NUM_SPECIAL_TOKENS]
         unknown = tf.cast(read == self.tokenizer.unk_id, tf.int32)
         return read.row_lengths().numpy(), tf.reduce_sum(unknown, axis=1).numpy()
 

@@ -103,8 +103,13 @@ def window_rooms(
     return room if num_lead is None else room - 1 - num_lead
 
 
-def covered_lengths(num_tokens: tf.Tensor, rooms: tf.Tensor, limits: TextLimits) -> tf.Tensor:
-    """How many tokens of each text its windows hold, int64 (texts)."""
+def covered_lengths(
+    num_tokens: tf.Tensor, num_lead: tf.Tensor | None, limits: TextLimits
+) -> tf.Tensor:
+    """How many tokens of each text its windows hold, int64 (texts), of `num_lead` as they are."""
+    if num_lead is not None:
+        num_lead = lead_lengths(num_lead, num_tokens, max_seq_length=limits.max_seq_length)
+    rooms = window_rooms(num_tokens, num_lead, limits)
     return tf.minimum(num_tokens, rooms + (limits.max_windows - 1) * _strides(rooms, limits))
 
 
@@ -156,7 +161,8 @@ def pack_windows(
 
 
 def _strides(rooms: tf.Tensor, limits: TextLimits) -> tf.Tensor:
-    return tf.minimum(tf.constant(limits.stride, tf.int64), rooms)
+    # Beside an empty text there may be no room.
+    return tf.clip_by_value(rooms, 1, tf.constant(limits.stride, tf.int64))
 
 
 def _document_columns(windows: Windows, tokens: tf.RaggedTensor) -> tf.RaggedTensor:

@@ -246,7 +246,9 @@ def _resolved(
         update={
             "model": description.architecture,
             "tokenizer": config.tokenizer.model_copy(update=tokenizer.settings),
-            "finetuning": config.finetuning.model_copy(update={"task": options}),
+            "finetuning": task.with_default_fields(config.finetuning).model_copy(
+                update={"task": options}
+            ),
         }
     )
 
