@@ -55,7 +55,9 @@ def predict(
 ) -> None:
     """Answer TEXTS (or a file's lines, or standard input's): one JSON object a line.
 
-    A tab separates the two texts of a pair. Of a table every row is answered, all of its columns
+    A tab separates the two texts of a pair, or a text and its choices.
+
+    Of a table every row is answered, all of its columns
     stand before the answers; with --output they are written there, and the same command goes on
     where it was killed.
     """
@@ -91,22 +93,9 @@ def _is_table(source: str) -> bool:
 
 
 def _answer_lines(model: str, lines: list[str], *, signature: str, batch_size: int) -> None:
-    from bert_tf.exporting.predict import predict_texts
+    from bert_tf.exporting.predict import predict_lines
 
-    pairs = [line.split("\t") for line in lines]
-    if len({len(pair) for pair in pairs}) > 1 or any(len(pair) > 2 for pair in pairs):
-        raise ValueError(
-            "Every line must be one text, or every line two texts with one tab between them. "
-            f"Received: lines of {sorted({len(pair) for pair in pairs})} parts."
-        )
-    is_paired = bool(pairs) and len(pairs[0]) == 2
-    answers = predict_texts(
-        model,
-        [pair[0] for pair in pairs],
-        text_pairs=[pair[1] for pair in pairs] if is_paired else None,
-        signature_name=signature,
-        batch_size=batch_size,
-    )
+    answers = predict_lines(model, lines, signature_name=signature, batch_size=batch_size)
     for answer in answers:
         click.echo(json.dumps(answer, ensure_ascii=False))
 

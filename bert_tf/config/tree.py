@@ -155,8 +155,8 @@ class ExportConfig(Section):
     """Of weights and matrix products. `bfloat16` is for hardware with units for it, `int8` for x86
     processors."""
     calibration_texts: str | None = None
-    """For `int8`: a file of texts as the model will be asked, one a line, pairs with a tab. The
-    ranges of its numbers are chosen on some of them."""
+    """For `int8`: a file of texts as the model will be asked, one a line, pairs (and choices behind
+    their text) with tabs. The ranges of its numbers are chosen on some of them."""
     float32_layers: tuple[str, ...] = ()
     """Products that stay float32 in `int8`, by their names in `assets.extra/quantization.json`."""
     evaluation_data: str | None = None

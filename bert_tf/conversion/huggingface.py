@@ -354,11 +354,16 @@ def _describe_classes(
     is_of_tokens = "BertForTokenClassification" in (config.get("architectures") or ())
     class_names = [labels.get(str(index), f"LABEL_{index}") for index in range(num_classes)]
     scheme = scheme_of(class_names) if is_of_tokens else None
-    if is_of_tokens:
+    task = _task_of_class(config)
+    if task is not None:
+        kind = task
+    elif is_of_tokens:
         kind = "token_labels" if scheme else "token_classification"
     else:
         kind = _kind(path, config, num_classes)
-    if labels and set(labels) != {str(index) for index in range(num_classes)}:
+    is_named = is_of_tokens or find_task(kind).has_class_names
+    # Of others it is the default of two names, whatever the outputs.
+    if is_named and labels and set(labels) != {str(index) for index in range(num_classes)}:
         raise ValueError(
             f"{path / CONFIG_FILE}: id2label must name the {num_classes} outputs. Received: "
             f"{listed(f'{index}: {name}' for index, name in labels.items())}."
@@ -368,12 +373,26 @@ def _describe_classes(
         "kind": kind,
         # Missing tensors are told with all others.
         "has_pooler": not is_of_tokens or POOLER_NAMES["encoder/pooler/dense/kernel"] in names,
-        "class_names": (class_names if is_of_tokens or find_task(kind).has_class_names else []),
+        "class_names": class_names if is_named else [],
+        "has_text_pairs": task is not None,
         "task_state": {"settings": {"model_scheme": scheme}} if scheme == "iobes" else {},
         "classifier_dropout_prob": (
             config.get("hidden_dropout_prob", 0.1) if dropout is None else dropout
         ),
     }
+
+
+def _task_of_class(config: Mapping[str, Any]) -> str | None:
+    """The task whose class alone tells its head from others on the pooled output."""
+    known = {
+        head.architecture: name
+        for name in task_names()
+        if (task := find_task(name)).head_layout == "classification"
+        and (head := task.foreign_head) is not None
+        and head.problem_type is None
+    }
+    given = config.get("architectures") or ()
+    return next((known[name] for name in given if name in known), None)
 
 
 def _kind(path: Path, config: Mapping[str, Any], num_outputs: int) -> str:

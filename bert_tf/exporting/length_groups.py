@@ -14,6 +14,8 @@ import tensorflow as tf
 LEAST_TEXTS = 8
 """Of a group: with fewer, products are too small to be fast."""
 MOST_GROUPS = 4
+MOST_TEXTS = 256
+"""Of a group, so that memory is bounded: texts with many choices or windows make more groups."""
 _WIDTH_MULTIPLE = 8
 
 Inputs = dict[str, tf.Tensor]
@@ -34,6 +36,7 @@ def by_length(function: Function) -> Function:
         lengths = tf.reduce_sum(inputs["input_mask"], axis=1)
         width, num_rows = tf.shape(inputs["input_ids"])[1], tf.size(lengths)
         num_groups = tf.clip_by_value(num_rows // LEAST_TEXTS, 1, MOST_GROUPS)
+        num_groups = tf.maximum(num_groups, -(-num_rows // MOST_TEXTS))
         order = tf.argsort(lengths, stable=True)
         specs = tf.nest.flatten(traced.structured_outputs)
         arrays = tuple(

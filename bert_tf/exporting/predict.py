@@ -12,8 +12,9 @@ from bert_tf.exporting.version_folders import newest_version
 from bert_tf.models.description import DESCRIPTION_FILE, ModelDescription, load_description
 from bert_tf.system.listing import listed
 from bert_tf.system.lookalikes import alike_hint
+from bert_tf.tasks.base import Task
 from bert_tf.tasks.examples import TEXT, TEXT_PAIR
-from bert_tf.tasks.table import in_order
+from bert_tf.tasks.table import in_order, task_of
 
 
 class TextSignature:
@@ -47,6 +48,14 @@ class TextSignature:
     def inputs(self) -> tuple[str, ...]:
         """What it takes, the first text first: such as `text`, or `text` and `text_pair`."""
         return in_order(self._function.structured_input_signature[1], self.description)
+
+    @property
+    def task(self) -> Task | None:
+        """That of the model, where this signature takes what the task's own do."""
+        found = None if self.description is None else task_of(self.description)
+        if found is None or self.description is None:
+            return None
+        return found if self.inputs == found.input_names(self.description) else None
 
     @property
     def takes_texts(self) -> bool:
@@ -109,10 +118,33 @@ def predict_texts(
     """
     columns = [texts] if text_pairs is None else [texts, text_pairs]
     signature = TextSignature(saved_model_dir, signature_name)
-    names = signature.inputs
-    if len(names) != len(columns):  # told in the names that most signatures have
-        names = (TEXT, TEXT_PAIR)[: len(columns)]
-    return _rows(signature, dict(zip(names, columns, strict=True)), batch_size=batch_size)
+    return _rows(signature, _named(signature, columns), batch_size=batch_size)
+
+
+def predict_lines(
+    saved_model_dir: str | Path,
+    lines: Sequence[str],
+    *,
+    signature_name: str = DEFAULT,
+    batch_size: int = 32,
+) -> list[dict[str, Any]]:
+    """As `predict_texts`, of lines: a text each, or two with a tab between them; what a line with
+    more of them is, the model's task says (a text and its choices).
+
+    Raises:
+        ValueError: as of `predict_texts`, or lines have different numbers of texts.
+    """
+    signature = TextSignature(saved_model_dir, signature_name)
+    rows = [tuple(line.split("\t")) for line in lines]
+    if (task := signature.task) is not None:
+        rows = [task.texts_of_parts(row) for row in rows]
+    if len({len(row) for row in rows}) > 1 or any(len(row) > 2 for row in rows):
+        raise ValueError(
+            "Every line must be one text, or every line two texts with one tab between them. "
+            f"Received: lines of {sorted({len(row) for row in rows})} parts."
+        )
+    columns = list(zip(*rows, strict=True)) or [()]
+    return _rows(signature, _named(signature, columns), batch_size=batch_size)
 
 
 def predict_inputs(
@@ -125,6 +157,14 @@ def predict_inputs(
     """As `predict_texts`, of a signature's inputs by their names."""
     signature = TextSignature(saved_model_dir, signature_name)
     return _rows(signature, columns, batch_size=batch_size)
+
+
+def _named(signature: TextSignature, columns: Sequence[Sequence[str]]) -> dict[str, Sequence[str]]:
+    """First and second texts by the signature's names; others, to be refused, by usual ones."""
+    names = signature.inputs
+    if len(names) != len(columns):
+        names = (TEXT, TEXT_PAIR)
+    return dict(zip(names, columns, strict=False))
 
 
 def _rows(

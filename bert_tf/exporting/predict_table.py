@@ -15,7 +15,6 @@ from bert_tf.exporting.predict import TextSignature
 from bert_tf.exporting.signatures import DEFAULT
 from bert_tf.exporting.version_folders import SAVED_MODEL_FILE
 from bert_tf.tasks.examples import TEXT, TextFields, read_inputs
-from bert_tf.tasks.table import task_of
 
 logger = logging.getLogger(__name__)
 
@@ -110,12 +109,7 @@ class TablePredictor:
         self.batch_size = batch_size
         extra = self.signature.directory / "assets.extra"
         trained_on = read_columns(extra / TRAINING_CONFIG_FILE)
-        wanted, description = self.signature.inputs, self.signature.description
-        task = None if description is None else task_of(description)
-        if task is not None and description is not None:
-            # Another signature, such as `embed`, is asked as one that is no task's.
-            task = task if wanted == task.input_names(description) else None
-        self._task = task
+        wanted, task = self.signature.inputs, self.signature.task
         if not self.signature.takes_texts or (text_pair_field is not None and len(wanted) < 2):
             raise ValueError(
                 f"{signature_name} takes {list(wanted)}. Received: columns for text"
@@ -171,10 +165,10 @@ class TablePredictor:
         )
 
     def _texts(self, table: Table) -> Mapping[str, Sequence[str]]:
-        description = self.signature.description
-        if self._task is None or description is None:
+        task, description = self.signature.task, self.signature.description
+        if task is None or description is None:
             return read_inputs(table, self.signature.inputs, self.fields)
-        return self._task.read_inputs(table, description, fields=self.fields)
+        return task.read_inputs(table, description, fields=self.fields)
 
 
 def _without_clashes(answers: dict[str, list[Any]], table: Table) -> dict[str, list[Any]]:

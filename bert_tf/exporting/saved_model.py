@@ -84,9 +84,10 @@ def _warmup_texts(
     section: ExportConfig, description: ModelDescription
 ) -> Sequence[tuple[bytes, ...]]:
     """Those that are given, else the task's, else the package's."""
-    if section.warmup_texts:
-        return read_texts(section.warmup_texts)
     task = task_of(description)
+    if section.warmup_texts:
+        rows = read_texts(section.warmup_texts)
+        return rows if task is None else [task.texts_of_parts(parts) for parts in rows]
     return (task.warmup_texts() if task else ()) or [(text,) for text in TEXTS]
 
 

@@ -97,8 +97,10 @@ class Source:
     def _inputs(
         self, text_inputs: TextInputs, texts: Sequence[tuple[bytes, ...]]
     ) -> dict[str, Any]:
-        firsts, seconds = zip(*as_pairs(texts), strict=True)
         task = task_of(self.description)
+        if task is not None and task.max_choices is not None:  # each with its text
+            texts = [(text, choice) for text, *choices in texts for choice in choices or [text]]
+        firsts, seconds = zip(*as_pairs(texts), strict=True)
         takes_pairs = task is not None and len(task.input_names(self.description)) > 1
         takes_pairs |= any(len(row) > 1 for row in texts)
         columns = [firsts, seconds] if takes_pairs else [firsts]

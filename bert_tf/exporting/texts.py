@@ -15,6 +15,8 @@ from bert_tf.data.text.offsets import TokenOffsets, few_marks, packed_offsets
 from bert_tf.data.text.packing import bucket_length, keep_first, pack, pad_to
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.windows import PackedWindows, TextLimits, covered_lengths, pack_windows
+from bert_tf.models.classifier import CHOICE_WINDOWS
+from bert_tf.tasks.choice_lines import split_choices
 
 BYTES_A_TOKEN = 64
 """More than a token of any language takes, white space around it included."""
@@ -25,7 +27,8 @@ class TextWindows(NamedTuple):
 
     rows: PackedWindows
     offsets: dict[str, tf.Tensor]
-    """Of `[CLS] text [SEP]`, int32 (batch, tokens), if asked for; of a pair of the second text."""
+    """Of `[CLS] text [SEP]`, int32 (batch, tokens), if asked for; of a pair of the second text.
+    Of texts with choices: see `TextInputs.choices`."""
     num_texts: tf.Tensor
 
 
@@ -113,6 +116,32 @@ class TextInputs:
         length = self._padded_length(packed.inputs)
         packed = packed.padded(length, pad_id=self.tokenizer.pad_id)
         return TextWindows(packed, offsets, tf.shape(last)[0])
+
+    @tf.function(autograph=False)
+    def choices(self, text: tf.Tensor, choices: tf.Tensor, *, max_choices: int) -> TextWindows:
+        """Windows of strings (batch), with one of the choices of each behind them.
+
+        `choices`: string (batch), see `choice_lines.split_choices`. In the place of offsets there
+        is `CHOICE_WINDOWS`.
+        """
+        found = split_choices(choices, max_choices=max_choices).choices
+        texts = found.value_rowids()
+        packed = pack_windows(
+            tf.gather(self._tokens(text), texts),
+            self._tokens(found.values),
+            limits=self.limits,
+            cls_id=self.tokenizer.cls_id,
+            sep_id=self.tokenizer.sep_id,
+            pad_id=self.tokenizer.pad_id,
+            lead_is_last=True,
+        )
+        packed = packed.padded(self._padded_length(packed.inputs), pad_id=self.tokenizer.pad_id)
+        counts = tf.math.unsorted_segment_sum(
+            tf.ones_like(packed.owners), packed.owners, tf.size(texts)
+        )
+        rows = packed._replace(owners=tf.gather(tf.cast(texts, tf.int32), packed.owners))
+        beside = {CHOICE_WINDOWS: found.with_values(counts).to_tensor()}
+        return TextWindows(rows, beside, tf.shape(text)[0])
 
     def _tokens(self, text: tf.Tensor, *, with_masks: bool = False) -> tf.RaggedTensor:
         tokenize = self.tokenizer.tokenize_with_masks if with_masks else self.tokenizer.tokenize

@@ -60,23 +60,26 @@ def draw_label_bars(
     *,
     title: str,
     counted: str = "examples that have it",
+    rated: tuple[str, str] = ("f1", "F1"),
 ) -> None:
     """F1 and support of the 40 most frequent of `rows`, which have `name`, `f1` and `support`.
 
-    `counted`: what the support is a number of.
+    Args:
+        counted: what the support is a number of.
+        rated: in the place of F1: its key in `rows`, and what it is called.
     """
     order = sorted(range(len(rows)), key=lambda index: -rows[index]["support"])[:MAX_LABELS]
     shown = [rows[index] for index in order]
     names, fonts = drawable([row["name"] for row in shown], [f"label {index}" for index in order])
     figure = make_figure(9 + inches_of_long_names(names), 1.6 + 0.28 * len(shown))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
-    draw_bars(left, [row["f1"] for row in shown], "{:.2f}")
+    draw_bars(left, [row[rated[0]] for row in shown], "{:.2f}")
     draw_bars(right, [row["support"] for row in shown], "{:,}")
     left.set_yticks(range(len(names)), names, family=fonts, parse_math=False)
     left.set_ylim(len(names) - 0.4, -0.6)
     left.set_xlim(0.0, 1.12)
     left.set_xticks(np.linspace(0.0, 1.0, 6))
-    left.set_xlabel("F1")
+    left.set_xlabel(rated[1])
     right.set_xlabel(counted)
     right.margins(x=0.2)
     right.locator_params(axis="x", nbins=4)

@@ -19,6 +19,11 @@ OFFSETS = ("token_starts", "token_ends", "begins_word")
 """What a batch has of its tokens' places beside the encoder's inputs, int32 (batch, length)."""
 
 
+CHOICE_WINDOWS = "choice_windows"
+"""What a batch of texts with choices has besides, int32 (batch, choices): how many of a text's rows
+each of its choices has, in their order; 0 of one that is missing."""
+
+
 class BertClassifier(ModelWithEncoder):
     """Scores of the classes of a text, or of a pair of texts.
 
@@ -190,6 +195,26 @@ class BertQuestionAnswerer(BertTokenClassifier):
         no_answer = join_least(outputs[:, 0], owners, num_texts=num_texts)
         logits = ops.concatenate([no_answer[:, None], logits[:, 1:]], axis=1)
         return _with_offsets(logits, inputs)
+
+
+class BertMultipleChoice(BertClassifier):
+    """Scores of the choices that each text has, any number of them.
+
+    Inputs: those of pairs of a text and one of its choices, a row each; of texts with their
+    choices (texts, rows, length), with `CHOICE_WINDOWS`. Output: of rows logits (rows, 1); of texts
+    a dict of `logits` (texts, choices), float32, 0 where a text has no such choice, and
+    `num_choices`, int32 (texts).
+
+    Source: Devlin et al. 2019, section 4.4: the product with one vector is a choice's score.
+    """
+
+    def join(self, outputs, inputs, *, document_columns, owners, num_texts):
+        from bert_tf.layers.tensorflow.windows import join_choices
+
+        logits, num_choices = join_choices(
+            outputs[:, 0], inputs[CHOICE_WINDOWS], how=self.window_join
+        )
+        return {"logits": logits, "num_choices": num_choices}
 
 
 def _with_offsets(logits, inputs):

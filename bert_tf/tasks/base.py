@@ -118,6 +118,11 @@ class Task(abc.ABC):
         if name is not None:
             self.name = name
 
+    @property
+    def max_choices(self) -> int | None:
+        """The most lines of the second text, where each is a choice (see `choice_lines`)."""
+        return None
+
     @classmethod
     def with_options(cls, options: Mapping[str, Any], *, name: str) -> Self:
         """The task with settings as they stand in a configuration.
@@ -334,6 +339,10 @@ class Task(abc.ABC):
     def warmup_texts(self) -> Sequence[tuple[bytes, ...]]:
         """Rows of texts for warm-up requests in the place of the package's; none: those."""
         return ()
+
+    def texts_of_parts(self, parts: Sequence[Any]) -> tuple[Any, ...]:
+        """A row of texts, of what stands between the tabs of a line: str or bytes, all alike."""
+        return tuple(parts)
 
     def is_answer(self, outputs: Mapping[str, Any]) -> bool:
         """Whether outputs of a signature are whole answers, which `disagreement` can compare."""

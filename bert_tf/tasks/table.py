@@ -21,6 +21,7 @@ from bert_tf.tasks.examples import TEXT, TEXT_PAIR
 TASKS = {
     "classification": "bert_tf.tasks.classification:Classification",
     "multi_label": "bert_tf.tasks.multi_label:MultiLabel",
+    "multiple_choice": "bert_tf.tasks.multiple_choice:MultipleChoice",
     "question_answering": "bert_tf.tasks.question_answering:QuestionAnswering",
     "regression": "bert_tf.tasks.regression:Regression",
     "token_labels": "bert_tf.tasks.token_labels:TokenLabels",

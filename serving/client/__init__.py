@@ -5,6 +5,7 @@ Importing this imports no TensorFlow; only making a `GrpcClient` does.
 
 from serving.client.answers import (
     Answer,
+    Choice,
     Classification,
     Entity,
     LabelSet,
@@ -19,6 +20,7 @@ from serving.client.rest_client import RestClient
 __all__ = [
     "Answer",
     "AsyncClient",
+    "Choice",
     "Classification",
     "Entity",
     "GrpcClient",

@@ -54,7 +54,8 @@ def _build_parser() -> argparse.ArgumentParser:
         "texts",
         nargs="*",
         metavar="TEXT",
-        help="a text, or two with a tab between them; without any, lines of standard input",
+        help="a text, or two with a tab between them, or with --choices a text and its choices; "
+        "without any, lines of standard input",
     )
     parser.add_argument("--url", default=_DEFAULT_URL, help="REST address (default: %(default)s)")
     parser.add_argument(
@@ -70,6 +71,11 @@ def _build_parser() -> argparse.ArgumentParser:
         default=PAIR_NAMES,
         metavar="FIRST,SECOND",
         help="what the signature calls a text and its second (default: text,text_pair)",
+    )
+    parser.add_argument(
+        "--choices",
+        action="store_true",
+        help="what stands behind tabs are choices of the text, of a model of multiple_choice",
     )
     parser.add_argument("--signature_name", help="signature to call (default: serving_default)")
     parser.add_argument(
@@ -114,6 +120,8 @@ def _predict_lines(
 ) -> Iterator[dict[str, Any]]:
     """One object a line: its texts, then the model's outputs."""
     fields = [line.split("\t") for line in lines]
+    if values.choices:
+        fields = [[text, "\n".join(choices)] for text, *choices in fields]
     num_texts = len(fields[0])
     for line, texts in zip(lines, fields, strict=True):
         if len(texts) != num_texts or num_texts > 2:
@@ -121,14 +129,15 @@ def _predict_lines(
                 "every line must hold one text, or every line two with a tab between them. "
                 f"Received: {line!r}. Ask about texts and pairs separately."
             )
+    names = ("text", "choices") if values.choices else values.input_names
     predictions = client.predict_texts(
         [texts[0] for texts in fields],
         text_pairs=[texts[1] for texts in fields] if num_texts == 2 else None,
         signature_name=values.signature_name,
-        input_names=values.input_names,
+        input_names=names,
     )
     for texts, prediction in zip(fields, predictions, strict=True):
-        asked = dict(zip(values.input_names, texts, strict=False))
+        asked = dict(zip(names, texts, strict=False))
         outputs = prediction if isinstance(prediction, dict) else {"prediction": prediction}
         yield {**asked, **outputs}
 

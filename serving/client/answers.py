@@ -105,6 +105,36 @@ class QuestionAnswer:
 
 
 @dataclasses.dataclass(frozen=True)
+class Choice:
+    """The choice that was made among those of a text."""
+
+    number: int
+    """From 0, in the order in which they were sent."""
+    text: str
+    score: float
+    """Its probability."""
+    probabilities: tuple[float, ...]
+    """Of every choice, in the order in which they were sent."""
+
+    @classmethod
+    def from_outputs(cls, outputs: Mapping[str, Any]) -> Self:
+        """Of a row of `serving_default` of a `multiple_choice` model.
+
+        Raises:
+            InvalidArgumentError: the row's `status` says why it has no answer.
+        """
+        status = outputs.get("status", "OK")
+        if status != "OK":
+            raise InvalidArgumentError(status)
+        return cls(
+            number=outputs["choice"],
+            text=outputs["choice_text"],
+            score=outputs["score"],
+            probabilities=tuple(outputs["probabilities"][: outputs["num_choices"]]),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class MaskFilling:
     """What may stand for the first [MASK] of a text."""
 

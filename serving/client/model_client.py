@@ -5,16 +5,25 @@ from __future__ import annotations
 import abc
 import collections
 import itertools
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Required, Self, TypedDict, TypeVar
 
 from serving import errors
-from serving.client.answers import Classification, Entity, LabelSet, MaskFilling, QuestionAnswer
+from serving.client.answers import (
+    Choice,
+    Classification,
+    Entity,
+    LabelSet,
+    MaskFilling,
+    QuestionAnswer,
+)
 
 PAIR_NAMES = ("text", "text_pair")
 """What most signatures call a text and its second."""
+_LINES = re.compile(r"[\r\n]+")
 _POLL_SECONDS = 0.2
 _FIRST_BACKOFF_SECONDS = 0.1
 _Answer = TypeVar("_Answer")
@@ -142,6 +151,18 @@ class ModelClient(abc.ABC):
         names = ("question", "context")
         answers = self.predict_texts(questions, text_pairs=contexts, input_names=names)
         return [QuestionAnswer.from_outputs(outputs) for outputs in answers]
+
+    def choose(self, texts: Sequence[str], choices: Sequence[Sequence[str]]) -> list[Choice]:
+        """The right one of the choices of each text, of a model of the task `multiple_choice`.
+
+        `choices`: those of each text, any number. Line breaks in a choice become spaces.
+
+        Raises `InvalidArgumentError` of a text with fewer than two choices, with more than the
+        model takes, or with an empty one.
+        """
+        lines = ["\n".join(" ".join(_LINES.split(it)) for it in of_text) for of_text in choices]
+        answers = self.predict_texts(texts, text_pairs=lines, input_names=("text", "choices"))
+        return [Choice.from_outputs(outputs) for outputs in answers]
 
     def fill_mask(self, texts: Sequence[str]) -> list[list[MaskFilling]]:
         """The likeliest tokens for the first [MASK] of each text.

@@ -81,6 +81,16 @@ def asked_words(words: list[str]) -> dict[str, Any]:
     return {"question": words[0], "context": " ".join(context), "answers": answers}
 
 
+def choices_row(words: list[str]) -> tuple[Any, ...]:
+    """A text, what all choices begin with, two or three endings, and the place of the good one."""
+    first, second, *others = words
+    others = ["bad" if word == "good" else word for word in others]
+    endings = [f"{others[0]} plot", f"{others[1]} short"][: 1 + (first in ("bad", "film"))]
+    place = WORDS.index(second) % (1 + len(endings))
+    endings.insert(place, f"good {others[2]}")
+    return (first, second, *endings, *[""] * (3 - len(endings)), place)
+
+
 CASES = {
     "classification": Case(
         task={"name": "classification", "class_weights": "balanced", "label_smoothing": 0.1},
@@ -136,6 +146,22 @@ CASES = {
         },
         picture="thresholds.png",
         input_names=("question", "context"),
+    ),
+    "multiple_choice": Case(
+        task={
+            "name": "multiple_choice",
+            "choice_fields": ["ending0", "ending1", "ending2"],
+            "choice_prefix_field": "sent2",
+        },
+        header="sent1,sent2,ending0,ending1,ending2,label",
+        row=choices_row,
+        metric="multiple_choice_accuracy",
+        least=0.9,
+        answers={
+            *("choice", "choice_text", "score", "probabilities", "num_choices", "status"),
+        },
+        finetuning={"text_field": "sent1"},
+        picture="choices.png",
     ),
     "outside": Case(
         task={"name": "tests.tasks.agreement:Agreement", "percent": True},
@@ -207,6 +233,9 @@ class Work:
     @property
     def rows(self) -> list[dict[str, str]]:
         """Inputs of some signature calls."""
+        if self.case.task["name"] == "multiple_choice":
+            choices = ["film bad plot\nfilm good plot", "good\nbad\nlong", "plot\nshort\ngood film"]
+            return [{"text": "film", "choices": lines} for lines in choices]
         texts = ["good good film good plot good", "bad film", "long good plot"]
         return [
             dict(zip(self.case.input_names, [text, "good good good"], strict=False))
@@ -271,6 +300,9 @@ def _typed(client: RestClient, case: Case, columns: dict[str, list[str]]) -> Any
         "token_labels": (client.label_tokens, lambda found: [it.text for it in found]),
         "question_answering": (client.answer_questions, lambda found: found.answer.text),
     }
+    if case.task["name"] == "multiple_choice":
+        choices = [lines.split("\n") for lines in columns["choices"]]
+        return [(found.number, found.text) for found in client.choose(columns["text"], choices)]
     if case.task["name"] not in methods:
         return None
     ask, told = methods[case.task["name"]]
@@ -283,6 +315,8 @@ def _told(answer: Any) -> Any:
     """The same of an answer as REST gives it."""
     if not isinstance(answer, dict):
         return answer
+    if "choice" in answer:
+        return answer["choice"], answer["choice_text"]
     if "label" in answer:
         return answer["label"]
     if "answer" in answer:

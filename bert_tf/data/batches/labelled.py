@@ -186,7 +186,7 @@ def encode_texts(
     first, second = (
         None
         if column is None
-        else _tokenize(column, tokenizer=tokenizer, max_tokens=limits.document_length)
+        else tokenize(column, tokenizer=tokenizer, max_tokens=limits.document_length)
         for column in (texts, text_pairs)
     )
     return EncodedTexts(
@@ -221,6 +221,6 @@ def batched_lengths(
     return np.asarray(steps, np.int32)[np.searchsorted(steps, totals)]
 
 
-def _tokenize(texts: Sequence[str], *, tokenizer: Tokenizer, max_tokens: int) -> tf.RaggedTensor:
+def tokenize(texts: Sequence[str], *, tokenizer: Tokenizer, max_tokens: int) -> tf.RaggedTensor:
     ids = tokenizer.tokenize(tf.constant(texts, tf.string))
     return packing.keep_first(ids, lengths=tf.minimum(ids.row_lengths(), max_tokens))

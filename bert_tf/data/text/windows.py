@@ -83,14 +83,17 @@ class PackedWindows(NamedTuple):
         }
 
 
-def lead_lengths(num_lead: tf.Tensor, num_tokens: tf.Tensor, *, max_seq_length: int) -> tf.Tensor:
+def lead_lengths(
+    num_lead: tf.Tensor, num_tokens: tf.Tensor, *, max_seq_length: int, is_last: bool = False
+) -> tf.Tensor:
     """How many tokens are kept of what stands before each window, such as a question.
 
     All, if one row holds it with the text; at most half of a row otherwise, as `trim_pair` has it.
-    All int64 (texts).
+    All int64 (texts). `is_last`: it stands behind each window, such as a choice.
     """
     room = max_seq_length - NUM_SPECIAL_TOKENS - 1
-    return tf.minimum(num_lead, tf.maximum(room - num_tokens, room - room // 2))
+    half = room // 2 if is_last else room - room // 2
+    return tf.minimum(num_lead, tf.maximum(room - num_tokens, half))
 
 
 def window_rooms(
@@ -136,6 +139,7 @@ def pack_windows(
     cls_id: int,
     sep_id: int,
     pad_id: int = 0,
+    lead_is_last: bool = False,
 ) -> PackedWindows:
     """`[CLS] window [SEP]`, or `[CLS] lead [SEP] window [SEP]`, of each window of each text.
 
@@ -144,18 +148,23 @@ def pack_windows(
     Args:
         tokens: int32 (texts, (tokens)).
         lead: int32 (texts, (tokens)), what stands before each window, see `lead_lengths`.
+        lead_is_last: it stands behind each, `[CLS] window [SEP] lead [SEP]`.
     """
     length, num_tokens = limits.max_seq_length, tokens.row_lengths()
     num_lead = None
     if lead is not None:
-        num_lead = lead_lengths(lead.row_lengths(), num_tokens, max_seq_length=length)
+        num_lead = lead_lengths(
+            lead.row_lengths(), num_tokens, max_seq_length=length, is_last=lead_is_last
+        )
         lead = keep_first(lead, lengths=num_lead)
     windows = find_windows(num_tokens, window_rooms(num_tokens, num_lead, limits), limits)
-    parts = [windows.of(tokens)]
+    parts, columns = [windows.of(tokens)], [_document_columns(windows, tokens)]
     if lead is not None:
-        parts.insert(0, tf.gather(lead, windows.owners))
+        leads = tf.gather(lead, windows.owners)
+        place = 1 if lead_is_last else 0
+        parts.insert(place, leads)
+        columns.insert(place, tf.zeros_like(leads))
     inputs = pack(*parts, max_seq_length=length, cls_id=cls_id, sep_id=sep_id, pad_id=pad_id)
-    columns = [*(tf.zeros_like(part) for part in parts[:-1]), _document_columns(windows, tokens)]
     inputs["document_columns"] = pack_beside(*columns, max_seq_length=length)
     return PackedWindows(inputs, tf.cast(windows.owners, tf.int32))
 

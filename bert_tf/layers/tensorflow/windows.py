@@ -3,6 +3,7 @@
     (texts, windows, length) --window_rows--> (rows, length) --model--> (rows, ...)
         --join_rows--> (texts, ...)              mean or maximum of a text's windows
         --join_tokens--> (texts, tokens, ...)    each token's, from one window
+        --join_choices--> (texts, choices)       of each of a text's choices
 
 A text with one window gets what its row has, bit for bit.
 """
@@ -85,6 +86,27 @@ def join_tokens(
     shape = tf.concat([[num_texts, width], tf.shape(values)[2:]], axis=0)
     joined = tf.scatter_nd(targets, tf.gather_nd(values, places), shape)
     return tf.ensure_shape(joined, [None, None, *values.shape[2:]])
+
+
+def join_choices(
+    values: tf.Tensor, choice_windows: tf.Tensor, *, how: Join
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """(rows) -> scores (texts, choices), float32, and how many choices a text has, int32 (texts).
+
+    Where a text has no such choice there is 0.
+
+    Args:
+        values: of the windows, those of a text in a row, and of these those of a choice.
+        choice_windows: int32 (texts, choices), how many each choice has; 0 of one that is missing.
+    """
+    counts = tf.reshape(choice_windows, [-1])
+    choices = tf.repeat(tf.range(tf.size(counts)), counts)
+    # Rows that are computed for nothing come last.
+    choices = tf.pad(choices, [[0, tf.size(values) - tf.size(choices)]], constant_values=-1)
+    scores = join_rows(values, choices, num_texts=tf.size(counts), how=how)
+    scores = tf.reshape(tf.where(counts > 0, scores, 0.0), tf.shape(choice_windows))
+    is_there = tf.cast(choice_windows > 0, tf.int32)
+    return tf.ensure_shape(scores, [None, None]), tf.reduce_sum(is_there, axis=1)
 
 
 def _bits(number: tf.Tensor) -> tf.Tensor:
