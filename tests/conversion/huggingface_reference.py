@@ -29,6 +29,7 @@ CLASSES = (
     "BertForTokenClassification",
     "BertForQuestionAnswering",
     "BertModel",
+    "BertForMultipleChoice",
 )
 
 
@@ -71,10 +72,20 @@ def random_batch(*, seed: int, batch: int = 4, length: int = 11) -> dict[str, np
     }
 
 
+def of_choices(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The batch as texts with two choices each, (texts, 2, length), of which one is right."""
+    rows = ("input_ids", "input_mask", "segment_ids")
+    shaped = {name: batch[name].reshape(-1, 2, batch[name].shape[1]) for name in rows}
+    right = batch["next_sentence_labels"][: len(batch["input_ids"]) // 2]
+    return {**batch, **shaped, "right_choices": right}
+
+
 def reference_results(model: Any, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """`output/...`, `loss` and, by the names of the model's parameters, `gradient/...`."""
     import torch
 
+    if type(model).__name__ == "BertForMultipleChoice":
+        batch = of_choices(batch)
     tensors = {name: torch.from_numpy(value.astype(np.int64)) for name, value in batch.items()}
     model.zero_grad()
     outputs = model(
@@ -100,6 +111,8 @@ def reference_results(model: Any, batch: dict[str, np.ndarray]) -> dict[str, np.
 def _labels(class_name: str, tensors: dict[str, Any]) -> dict[str, Any]:
     import torch
 
+    if class_name == "BertForMultipleChoice":
+        return {"labels": tensors["right_choices"]}
     masked = torch.full(tensors["input_ids"].shape, -100)
     masked.scatter_(1, tensors["masked_lm_positions"], tensors["masked_lm_ids"])
     not_padding = torch.where(tensors["input_mask"] > 0, tensors["token_labels"], -100)

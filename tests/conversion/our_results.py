@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from bert_tf.conversion.checkpoint import Model
 from bert_tf.models.tensors import weights_by_name
+from bert_tf.tasks.choice_scores import MultipleChoiceObjective
 from bert_tf.tasks.classification import ClassificationObjective
 from bert_tf.training.engine.objective import PretrainingObjective, total_loss
 
@@ -49,6 +50,10 @@ def _loss(kind: str, outputs: Any, batch: dict[str, np.ndarray]) -> tf.Tensor:
         return tf.reduce_mean(losses)
     ones = np.ones(len(batch["input_ids"]), np.float32)
     labels = {"next_sentence_weights": ones, "weights": ones, **batch}
-    objective = PretrainingObjective() if kind == "pretraining" else ClassificationObjective()
+    objectives: dict[str, Any] = {
+        "pretraining": PretrainingObjective,
+        "multiple_choice": MultipleChoiceObjective,
+    }
+    objective = objectives.get(kind, ClassificationObjective)()
     sums = objective.sums(outputs, labels)
     return total_loss(sums.loss, objective.weights(labels))

@@ -11,7 +11,7 @@ import safetensors.numpy
 from bert_tf.conversion import huggingface
 from bert_tf.conversion.convert import convert_checkpoint, detect_format, load_checkpoint
 from bert_tf.models.tensors import stored_tensors, weights_by_name
-from tests.conversion.huggingface_reference import CLASSES
+from tests.conversion.huggingface_reference import CLASSES, of_choices
 from tests.conversion.our_results import our_results
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "huggingface"
@@ -37,11 +37,18 @@ def load_npz(path):
 def our_results_by_their_names(model, batch):
     """As `reference_results`, by the names of Hugging Face's parameters."""
     is_token = batch["input_mask"].astype(np.float32)
+    if model.description.kind == "multiple_choice":
+        batch = of_choices(batch)
+        num_texts = len(batch["input_ids"])
+        batch |= {
+            "document_columns": np.zeros_like(batch["input_ids"]),
+            "choice_windows": np.ones((num_texts, 2), np.int32),
+        }
     is_of_tokens = model.description.kind == "token_classification"
     labels = batch | {
         "masked_lm_weights": np.ones(batch["masked_lm_ids"].shape, np.float32),
         "labels": batch["token_labels" if is_of_tokens else "labels"],
-        "weights": is_token if is_of_tokens else np.ones(len(is_token), np.float32),
+        "weights": is_token if is_of_tokens else np.ones(len(batch["input_ids"]), np.float32),
     }
     outputs, loss, gradients = our_results(model, labels)
     if model.description.kind == "question_answering":

@@ -20,6 +20,7 @@ from bert_tf.exporting.warmup import input_names, make_requests
 from bert_tf.layers.tensorflow.bfloat16 import units_assumed
 from bert_tf.models.description import ModelDescription
 from bert_tf.tasks.models import build_model
+from bert_tf.tasks.table import task_of
 from serving import errors
 from serving.server.servable import Servable
 from tests.exporting.test_saved_model import ARCHITECTURE, ATOL, VOCABULARY
@@ -40,6 +41,8 @@ KINDS = {
     "token_labels in windows": {**TOKEN_LABELS, "max_windows": 3, "window_stride": 5},
     "pairs in windows": {**PAIRS, "max_windows": 3},
     "token_labels": TOKEN_LABELS,
+    "multiple_choice": {},
+    "choices in windows": {"kind": "multiple_choice", "max_windows": 3},
 }
 
 
@@ -109,7 +112,8 @@ def token_rows(*rows, segments=0, width=None):
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_signature_answers_alone_as_in_a_batch_with_hostile_rows(serving_models, kind):
     model, description = serving_models(kind), description_of(kind)
-    texts = [(text,) for text in GOOD_TEXTS]
+    task = task_of(description)
+    texts = (task and task.warmup_texts()) or [(text,) for text in GOOD_TEXTS]
     requests = make_requests(model.answers, model.text_inputs, texts, methods=model.methods)
     batches = make_batches(requests, description, pad_id=model.tokenizer.pad_id)
     assert {batch.signature_name for batch in batches} == set(model.answers)
@@ -132,6 +136,7 @@ def test_every_signature_answers_alone_as_in_a_batch_with_hostile_rows(serving_m
         *((kind, "float32") for kind in KINDS),
         *((kind, "bfloat16") for kind in ("regression", "encoder", "token_classification")),
         ("token_labels", "bfloat16"),
+        ("multiple_choice", "bfloat16"),
         *((kind, "int8") for kind in ("regression", "pretraining")),
     ],
 )
@@ -167,7 +172,7 @@ def test_an_empty_column_of_json_has_an_empty_answer(serving_models, kind, tmp_p
     servable.close()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "multiple_choice"])
 def test_what_fills_rows_up_is_never_read(serving_models, kind):
     """Whatever stands behind a row, in whatever number."""
     model = serving_models(kind)
@@ -260,6 +265,49 @@ def test_a_text_without_a_mask_is_told_beside_one_with_it(serving_models):
     assert set(answer["tokens"][1:].ravel()) == {b""}
 
 
+def test_a_row_without_choices_says_so_beside_rows_with_any_number(serving_models):
+    model = serving_models("multiple_choice")
+    good = [b"good\nbad", b" film \r\nthe\nbad\r\n", b"the\nbroken \xff\xfe bytes"]
+    good.append(b"\n".join(b"good " * number for number in range(1, 101)))
+    number = b"choices must be from 2 to 100 lines. Received: %d."
+    faults = {
+        b"": number % 1,
+        b"only": number % 1,
+        b"only\n": number % 1,
+        b"line\n" * 10_000: number % 10_000,
+        b"\n" * 1_000_000: number % 1_000_000,
+        b"a\n \t\nb": b"every line of choices must hold one. Received: an empty line, number 1.",
+        b"\nfirst": b"every line of choices must hold one. Received: an empty line, number 0.",
+    }
+    rows = [good[0], *faults, *good[1:]]
+    columns = {"text": [b"the film"] * len(rows), "choices": rows}
+    found = ask(model, "serving_default", {k: np.array(v, object) for k, v in columns.items()})
+    is_good = np.array([row in good for row in rows])
+    assert found["status"][is_good].tolist() == [OK] * 4
+    assert found["status"][~is_good].tolist() == list(faults.values())
+    assert found["num_choices"][is_good].tolist() == [2, 3, 2, 100]
+    assert found["choice"][~is_good].tolist() == [-1] * len(faults)
+    assert set(found["choice_text"][~is_good]) == {b""}
+    assert not found["probabilities"][~is_good].any()
+    assert not found["score"][~is_good].any()
+    assert found["probabilities"].shape == (len(rows), 100)
+    np.testing.assert_allclose(found["probabilities"][is_good].sum(axis=1), 1.0, atol=ATOL)
+    for row, lines in enumerate(rows):
+        one = {"text": np.array([b"the film"], object), "choices": np.array([lines], object)}
+        alone = ask(model, "serving_default", one)
+        assert alone["choice"][0] == found["choice"][row]
+        assert alone["choice_text"][0] == found["choice_text"][row]
+        width = alone["probabilities"].shape[1]
+        assert width == found["num_choices"][row]
+        np.testing.assert_allclose(
+            alone["probabilities"][0], found["probabilities"][row, :width], atol=ATOL
+        )
+    texts = {text.decode() for text in found["choice_text"][is_good]}
+    assert texts <= {"good", "bad", "film", "the", "broken \ufffd\ufffd bytes"} | {
+        " ".join(["good"] * number) for number in range(1, 101)
+    }
+
+
 def feature(**lists):
     """A serialised `tf.Example`."""
     kinds = {bytes: "bytes_list", float: "float_list", int: "int64_list"}
@@ -327,7 +375,9 @@ def test_hostile_rows_are_of_all_kinds():
     assert len(set(examples())) == len(examples())
 
 
-@pytest.mark.parametrize("kind", ["pairs", "encoder", "pretraining", "token_classification"])
+@pytest.mark.parametrize(
+    "kind", ["pairs", "encoder", "pretraining", "token_classification", "multiple_choice"]
+)
 def test_no_release_that_is_known_lacks_an_operation(serving_models, kind, tmp_path):
     model = serving_models(kind)
     tf.saved_model.save(model, str(tmp_path), signatures=model.answers)
