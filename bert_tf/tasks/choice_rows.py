@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from bert_tf.data.tables.canonical import canonical_text
+from bert_tf.data.tables.faults import ExampleError, Faults
 from bert_tf.data.tables.table import Table
 from bert_tf.data.tables.values import texts_of
-from bert_tf.data.token_labels.faults import Faults
-from bert_tf.data.token_labels.spans import ExampleError
 from bert_tf.system.json_files import JsonError, decode_json
 from bert_tf.system.listing import listed
 from bert_tf.tasks.choice_lines import LEAST_CHOICES, one_line
