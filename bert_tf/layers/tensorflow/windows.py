@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 import tensorflow as tf
 
-_ROUNDING_SHARE = 8
+_ROUNDING_SHARE = 4
 Join = Literal["mean", "max"]
 
 
@@ -30,7 +30,7 @@ class WindowRows(NamedTuple):
 def window_rows(inputs: Mapping[str, tf.Tensor]) -> WindowRows:
     """Rows of inputs (texts, windows, length), without the windows that are all padding.
 
-    The number of rows is rounded up, by an eighth at most, since kernels are made for each.
+    The number of rows is rounded up, by a quarter at most, since kernels are made for each.
     """
     is_window = inputs["input_mask"][:, :, 0] > 0
     places = tf.where(is_window)  # (rows, 2): text, window
