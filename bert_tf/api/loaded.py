@@ -5,12 +5,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bert_tf.api.texts import as_frame
+from bert_tf.api.texts import as_frame, frame_of_task, with_lines
 from bert_tf.config import read_columns
+from bert_tf.data.tables.frames import is_frame
 from bert_tf.models.description import DESCRIPTION_FILE, ModelDescription
 from bert_tf.system.json_files import read_json
 from bert_tf.system.lookalikes import alike_hint
-from bert_tf.tasks.table import in_order
+from bert_tf.tasks.examples import TextFields
+from bert_tf.tasks.table import in_order, task_of
 
 if TYPE_CHECKING:
     import keras
@@ -83,7 +85,8 @@ class LoadedModel:
 
         Args:
             texts: strings, a Series, or a DataFrame; for a model of pairs tuples of two strings, or
-                a DataFrame.
+                a DataFrame; for one of choices tuples of a string and a list, or a DataFrame with
+                the columns that the task's settings name.
             text_field: column of a DataFrame. Default: the one that the model was trained on, else
                 `text`.
             text_pair_field: of the second texts, likewise; else `text_pair`.
@@ -136,6 +139,13 @@ class LoadedModel:
             )
         given = {name: field for name, field in fields.items() if field is not None}
         known = {**self.training_fields, **given}
+        task = task_of(self.description)
+        if task is not None and names == task.input_names(self.description):
+            if is_frame(texts) and not task.needs_pair_field:
+                named = TextFields(known.get(_FIELDS[0], names[0]), known.get(_FIELDS[1]), _FIELDS)
+                return frame_of_task(texts, task, self.description, fields=named)
+            if task.max_choices is not None and not is_frame(texts):
+                texts = with_lines(texts)
         columns = zip(names, _FIELDS, strict=False)
         return as_frame(texts, fields={name: known.get(field, name) for name, field in columns})
 

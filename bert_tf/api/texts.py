@@ -9,6 +9,10 @@ from bert_tf.system.lookalikes import alike_hint
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bert_tf.models.description import ModelDescription
+    from bert_tf.tasks.base import Task
+    from bert_tf.tasks.examples import TextFields
+
 
 def as_frame(texts: Any, *, fields: Mapping[str, str]) -> "pd.DataFrame":
     """A column for each of a signature's inputs, every cell a string, under the index of `texts`.
@@ -38,6 +42,37 @@ def as_frame(texts: Any, *, fields: Mapping[str, str]) -> "pd.DataFrame":
                     "in or leave the row out."
                 )
     return frame
+
+
+def frame_of_task(
+    texts: "pd.DataFrame", task: "Task", description: "ModelDescription", *, fields: "TextFields"
+) -> "pd.DataFrame":
+    """As `as_frame`, of a DataFrame whose columns the task reads itself, such as some choices.
+
+    Raises:
+        ValueError: as of `Task.read_inputs`.
+    """
+    import pandas as pd
+
+    from bert_tf.data.tables.reading import read_table
+
+    if texts.empty:
+        return pd.DataFrame(columns=list(task.input_names(description)), index=texts.index)
+    table = read_table(texts, key="texts")
+    found = task.read_inputs(table, description, fields=fields)
+    return pd.DataFrame(dict(found), index=texts.index, dtype=object)
+
+
+def with_lines(texts: Any) -> list[Any]:
+    """Tuples of a text and its choices, these as lines where they are a list."""
+    from bert_tf.tasks.choice_lines import join_choices
+
+    return [
+        (row[0], join_choices(row[1]))
+        if isinstance(row, tuple | list) and len(row) == 2 and isinstance(row[1], tuple | list)
+        else row
+        for row in texts
+    ]
 
 
 def _of_columns(texts: "pd.DataFrame", fields: Mapping[str, str]) -> "pd.DataFrame":
