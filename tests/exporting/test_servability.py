@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from bert_tf.cli.main import main
 from bert_tf.config import Config
 from bert_tf.exporting import export_checks, servability
+from bert_tf.exporting.hostile_rows import hostile_request
 from bert_tf.exporting.saved_model import export_model
 from bert_tf.exporting.servability import PROGRAM, REPORT_FILE, check_file, check_servability
 from bert_tf.exporting.serving_ops import (
@@ -270,3 +271,17 @@ def test_pairs_are_made_where_the_texts_are_single(tmp_path):
 
     requests = make_requests({"pair": OfPairs}, None, [(b"a",), (b"bb", b"second"), (b"ccc",)])
     assert requests[-1].arguments["text_pair"].tolist() == [b"ccc", b"second", b"a"]
+
+
+def test_examples_have_the_features_that_the_task_names(tmp_path):
+    class OfExamples:
+        structured_input_signature = ((), {"inputs": None})
+
+    names = ("question", "context")
+    requests = make_requests({"classify": OfExamples}, None, [(b"a", b"b")], example_names=names)
+    example = tf.train.Example.FromString(requests[0].arguments["inputs"][0])
+    values = {name: it.bytes_list.value[:] for name, it in example.features.feature.items()}
+    assert values == {"question": [b"a"], "context": [b"b"]}
+    asked = hostile_request(["inputs"], vocab_size=9, num_segments=2, example_names=names)
+    found = [tf.train.Example.FromString(it).features.feature for it in asked["inputs"]]
+    assert set(found[2]) == {"question", "context"}

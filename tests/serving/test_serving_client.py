@@ -53,6 +53,10 @@ def test_texts_and_pairs(make_client):
     asked = make_client()
     assert [one["score"] for one in asked.predict_texts(["한글", "abcde"])] == [0.2, 0.5]
     pairs = asked.predict_texts(["가", "b"], text_pairs=["c", "나"], signature_name="pair")
+    names = ("text_pair", "text")
+    assert pairs == asked.predict_texts(
+        ["c", "나"], text_pairs=["가", "b"], signature_name="pair", input_names=names
+    )
     assert pairs == ["가|c", "b|나"]
     assert asked.predict_texts([]) == []
 

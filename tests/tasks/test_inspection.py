@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from matplotlib import image
 
-from bert_tf.config import validate_config
+from bert_tf.config import FinetuningConfig, validate_config
 from bert_tf.data.tables.reading import read_table
+from bert_tf.data.tables.table import Table
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.tasks.classification import Classification
 from bert_tf.tasks.inspection.files import write_report
@@ -18,7 +19,7 @@ from bert_tf.tasks.inspection.page import to_markdown
 from bert_tf.tasks.inspection.report import inspect_examples
 from bert_tf.tasks.multi_label import MultiLabel
 from bert_tf.tasks.regression import Regression
-from bert_tf.tasks.table import open_task
+from bert_tf.tasks.table import find_task, open_task
 from tests.labelled import make_examples
 from tests.tasks.agreement import Agreement
 
@@ -64,6 +65,21 @@ def test_of_a_pair_both_texts_and_three_special_tokens_count():
     report = inspect(Regression(), train, tokenizer=Tokenizer(TOKENS))
     assert report.parts[0].lengths.tolist() == [8, 9]
     assert report.parts[0].num_cut == 1
+
+
+def test_of_choices_the_longest_stands_beside_the_text():
+    columns = {
+        "text": ["film", "good"],
+        "choices": [["film", "good good film"], ["a", "good"]],
+        "label": [1, 0],
+    }
+    task = find_task("multiple_choice")(name="multiple_choice")
+    examples = task.read(Table.from_columns(columns), FinetuningConfig())
+    report = inspect(task, examples, tokenizer=Tokenizer(TOKENS), max_seq_length=6)
+    (part,) = report.parts
+    assert part.lengths.tolist() == [1 + 3 + 3, 1 + 1 + 3]
+    assert (part.num_cut, part.num_tokens) == (1, 1 + 1 + 3 + 1 + 1 + 1)
+    assert inspect(task, examples).parts[0].lengths.tolist() == [4 + 14, 4 + 4]
 
 
 def test_without_a_tokenizer_lengths_are_characters_and_the_page_says_so():

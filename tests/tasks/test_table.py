@@ -7,13 +7,23 @@ import pytest
 from bert_tf.config import FinetuningConfig, ModelConfig, load_config
 from bert_tf.models.description import ModelDescription
 from bert_tf.tasks.classification import Classification
-from bert_tf.tasks.table import find_task, open_task, task_names, task_of
+from bert_tf.tasks.table import find_task, in_order, open_task, task_names, task_of
 from tests.tasks.agreement import Agreement
 
 
 def test_a_name_of_the_table_and_a_module_s_class_are_found():
     assert find_task("classification") is Classification
     assert find_task("tests.tasks.agreement:Agreement") is Agreement
+
+
+def test_the_first_text_of_a_signature_is_the_task_s_first():
+    shape = ModelConfig(vocab_size=9)
+    of_choices = ModelDescription(kind="multiple_choice", architecture=shape, max_seq_length=16)
+    assert in_order(["choices", "text"], of_choices) == ("text", "choices")
+    assert in_order(["text"], of_choices) == ("text",)
+    for description in (None, of_choices.model_copy(update={"kind": "regression"})):
+        assert in_order(["text_pair", "text"], description) == ("text", "text_pair")
+        assert in_order(["z", "a"], description) == ("a", "z")
 
 
 def test_a_module_in_the_working_folder_is_found(tmp_path, monkeypatch):

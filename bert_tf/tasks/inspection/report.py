@@ -132,7 +132,12 @@ def inspect_examples(
     keys = {name: of.keys() for name, of in examples.items()}
     counts = {name: count_examples(task, of, keys=keys[name]) for name, of in examples.items()}
     lengths = {
-        name: _measure(of, tokenizer=tokenizer, stage=f"{name} texts", on_progress=on_progress)
+        name: _measure(
+            _parts_of(task, of),
+            tokenizer=tokenizer,
+            stage=f"{name} texts",
+            on_progress=on_progress,
+        )
         for name, of in examples.items()
     }
     numbers = {name: task.target_numbers(of) for name, of in examples.items()}
@@ -170,25 +175,41 @@ class _Lengths(NamedTuple):
     num_unknown: int | None = None
 
 
+def _parts_of(task: Task, examples: Examples) -> list[list[list[str]]]:
+    """Of each input its texts' parts, the longest of which stands in a row with the other inputs:
+    the choices of a text, or the whole text."""
+    columns = [[[text] for text in texts] for texts in examples.inputs.values()]
+    if task.max_choices is not None:
+        columns[-1] = [text.split("\n") for (text,) in columns[-1]]
+    return columns
+
+
 def _measure(
-    examples: Examples, *, tokenizer: "Tokenizer | None", stage: str, on_progress: OnProgress
+    columns: Sequence[Sequence[Sequence[str]]],
+    *,
+    tokenizer: "Tokenizer | None",
+    stage: str,
+    on_progress: OnProgress,
 ) -> _Lengths:
-    lengths = np.zeros(len(examples), np.int64)
+    num_examples = len(columns[0])
+    lengths = np.zeros(num_examples, np.int64)
     if tokenizer is None:
-        for texts in examples.inputs.values():
-            lengths += np.fromiter(map(len, texts), np.int64)
+        for column in columns:
+            lengths += np.fromiter((max(map(len, parts)) for parts in column), np.int64)
         return _Lengths(lengths)
-    num_unknown = 0
-    for start in range(0, len(examples), _BATCH_TEXTS):
+    num_tokens = num_unknown = 0
+    for start in range(0, num_examples, _BATCH_TEXTS):
         batch = slice(start, start + _BATCH_TEXTS)
-        for texts in examples.inputs.values():
-            ids = tokenizer.tokenize(list(texts[batch]))
-            lengths[batch] += ids.row_lengths().numpy()
+        for column in columns:
+            ids = tokenizer.tokenize([part for parts in column[batch] for part in parts])
+            of_parts = ids.row_lengths().numpy()
+            firsts = np.cumsum([0, *(len(parts) for parts in column[batch][:-1])])
+            lengths[batch] += np.maximum.reduceat(of_parts, firsts)
+            num_tokens += int(of_parts.sum())
             num_unknown += int((ids.flat_values.numpy() == tokenizer.unk_id).sum())
-        on_progress(stage, min(start + _BATCH_TEXTS, len(examples)), len(examples))
+        on_progress(stage, min(start + _BATCH_TEXTS, num_examples), num_examples)
     # [CLS], and a [SEP] behind each text.
-    num_special = 1 + len(examples.inputs)
-    return _Lengths(lengths + num_special, int(lengths.sum()), num_unknown)
+    return _Lengths(lengths + 1 + len(columns), num_tokens, num_unknown)
 
 
 def _make_part(
