@@ -285,32 +285,3 @@ def test_a_hundred_choices_are_one_example(tokenizer):
     answers = task.decode(outputs, description)
     assert answers["probabilities"].shape == (1, 100)
     assert int(answers["num_choices"][0]) == 100
-
-
-def test_metrics_are_those_worked_out_by_hand(tokenizer, tmp_path):
-    task = make_task()
-    examples = examples_of(task, [0, 1, 3])
-    answers = {
-        "choice": np.array([0, 3, 0], np.int32),
-        "score": np.array([0.6, 0.4, 0.5]),
-        "num_choices": np.array([2, 4, 3], np.int32),
-        # The right ones: 1, 3, and 2, which is as likely as the first and so behind it.
-        "probabilities": np.array([[0.6, 0.4, 0, 0], [0.3, 0.2, 0.1, 0.4], [0.4, 0.2, 0.4, 0]]),
-    }
-    outcomes = task.outcomes(examples, answers)
-    assert scores.ranks(outcomes).tolist() == [2, 1, 2]
-    measured = task.measure(outcomes)
-    assert measured["multiple_choice_accuracy"] == pytest.approx(1 / 3)
-    assert measured["mean_reciprocal_rank"] == pytest.approx(2 / 3)
-    weights = np.array([0, 3, 1])
-    assert scores.ACCURACY.score(outcomes, weights) == pytest.approx(3 / 4)
-    assert scores.MEAN_RECIPROCAL_RANK.score(outcomes, weights) == pytest.approx(3.5 / 4)
-    assert {"2 choices", "3 choices", "4 choices", "right choice 2"} < set(
-        task.target_slices(outcomes)
-    )
-    report = task.report(outcomes, tmp_path)
-    assert report.files == ("choices.png", "choices.md")
-    table = (tmp_path / "choices.md").read_text()
-    assert "| 4 choices | 1 |" in table
-    with pytest.raises(ValueError, match=r"every choice must be read\. Received: 2, of which"):
-        task.outcomes(examples, answers | {"num_choices": np.array([0, 4, 3])})
