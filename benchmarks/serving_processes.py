@@ -65,11 +65,13 @@ def _a_batch_a_core() -> Iterator[list[str]]:
     """Flags of the local server; the file that they name is there in the block."""
     settings = read_message(BATCHING, BatchingParameters, flag="--batching_parameters_file")
     settings.num_batch_threads.value = os.cpu_count() or 1
+    threads = (settings.num_batch_threads.value + 1) * settings.max_batch_size.value
     with tempfile.NamedTemporaryFile("w", suffix=".config") as file:
         file.write(str(settings))
         file.flush()
         yield [
             *("--tensorflow_intra_op_parallelism=1", "--enable_batching"),
+            *(f"--rest_api_num_threads={threads}", f"--grpc_max_threads={threads}"),
             f"--batching_parameters_file={file.name}",
         ]
 
@@ -79,7 +81,8 @@ def serve_peer(folder: Path, runtime: str, *, max_length: int) -> Iterator[Serve
     """A peer's model."""
     command = ["-m", "benchmarks.serving_peers", "--runtime", runtime, "--model", str(folder)]
     with _process([*command, "--port", "0", "--max-length", str(max_length)]) as process:
-        yield Server(f"http://127.0.0.1:{int(process.stdout.readline())}")
+        url = f"http://127.0.0.1:{int(process.stdout.readline())}"
+        yield Server(url, process_id=process.pid)
 
 
 def _free_ports() -> tuple[int, int]:

@@ -119,6 +119,16 @@ def test_the_arguments_are_flags_that_tensorflow_model_server_has(source, tmp_pa
         assert not value.startswith("/") or f"/{Path(value).parts[1]}" in mounted, argument
 
 
+@pytest.mark.parametrize("source", ["image", "deployment"])
+def test_requests_that_wait_for_a_batch_have_threads_to_fill_it(source) -> None:
+    message = read_message(FOLDER / "batching.config", BatchingParameters, flag="--x")
+    batching = BatchingSettings.from_message(message)
+    needed = (batching.num_batch_threads + 1) * batching.max_batch_size
+    arguments = image_arguments() if source == "image" else server()["args"]
+    assert f"--rest_api_num_threads={needed}" in arguments
+    assert f"--grpc_max_threads={needed}" in arguments
+
+
 def test_labels_stand_on_the_models_volume_alone() -> None:
     path = f"/models/{CONFIG_FOLDER}/{CONFIG_FILE}"
     for arguments in (image_arguments(), server()["args"]):
