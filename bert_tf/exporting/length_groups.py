@@ -3,7 +3,8 @@
     lengths 5 90 7 128 8 6 9 110  ->  5 6 7 8, padded to 8  |  9 90 110 128, padded to 128
 
 Attention costs the square of the length that a row is padded to: it knows rows, not tokens. A batch
-of few texts is one group. The groups are one loop, so the model is in the graph once.
+of few texts, or of short ones, is one group. The groups are one loop, so the model is in the graph
+once.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,9 @@ import tensorflow as tf
 
 LEAST_TEXTS = 8
 """Of a group: with fewer, products are too small to be fast."""
+LEAST_PLACES = 512
+"""Of a group, padding included: of fewer, what padding costs in attention is less than what the
+operations of another group take to start."""
 MOST_GROUPS = 4
 MOST_TEXTS = 256
 """Of a group, so that memory is bounded: texts with many choices or windows make more groups."""
@@ -35,7 +39,8 @@ def by_length(function: Function) -> Function:
         )
         lengths = tf.reduce_sum(inputs["input_mask"], axis=1)
         width, num_rows = tf.shape(inputs["input_ids"])[1], tf.size(lengths)
-        num_groups = tf.clip_by_value(num_rows // LEAST_TEXTS, 1, MOST_GROUPS)
+        most = tf.minimum(num_rows // LEAST_TEXTS, num_rows * width // LEAST_PLACES)
+        num_groups = tf.clip_by_value(most, 1, MOST_GROUPS)
         num_groups = tf.maximum(num_groups, -(-num_rows // MOST_TEXTS))
         order = tf.argsort(lengths, stable=True)
         specs = tf.nest.flatten(traced.structured_outputs)

@@ -114,8 +114,9 @@ def _embedding(parts: Parts, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
     """(batch, hidden), float32: as the model pools, else the pooler's output, else the mean."""
     if parts.description.kind == "encoder":
         return parts.model(inputs, training=False)["embedding"]
-    encoded = parts.model.encoder(inputs, training=False)
-    if parts.description.has_pooler:
+    has_pooler = parts.description.has_pooler
+    encoded = parts.model.encoder(inputs, training=False, reads_tokens=not has_pooler)
+    if has_pooler:
         return tf.cast(encoded["pooled_output"], tf.float32)
     hidden = tf.cast(encoded["sequence_output"], tf.float32)
     return pool_tokens(hidden, inputs["input_mask"], pooling="mean")

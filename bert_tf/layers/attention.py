@@ -125,7 +125,8 @@ class MultiHeadAttention(keras.layers.Layer):
     ):
         """What `call` projects to its output, (B, F, W), and the weights or None.
 
-        With a `layout` (see `tensorflow.padding`) query and output are tokens only.
+        With a `layout` (see `tensorflow.padding`) query and output are tokens only, the output's
+        those asked for.
         """
         projected = self._project(query, memory, training)
         if not return_weights and self._has_kernel():

@@ -16,7 +16,7 @@ class TransformerLayer(keras.layers.Layer):
 
     Inputs: `hidden` (batch, length, width); `attention_mask` bool, broadcastable to
     (batch, heads, length, length), True where attention is allowed. With a `layout` (see
-    `tensorflow.padding`) hidden and output are (tokens, width).
+    `tensorflow.padding`) hidden and output are (tokens, width), the output's tokens those asked for.
     Output: (batch, length, width), compute dtype; with `return_weights` also the attention
     weights (batch, heads, length, length).
 
@@ -111,6 +111,8 @@ class TransformerLayer(keras.layers.Layer):
             layout=layout,
         )
         attended = product(context, self.attention.output_projection)
+        if layout is not None:
+            hidden = layout.asked(hidden)
         if self.norm_first:
             return hidden + self.attention_dropout(add_bias(*attended), training=training), weights
         normal = drop_add_norm(

@@ -31,7 +31,9 @@ class BertEncoder(keras.layers.Layer):
             backward pass: the same numbers in less memory.
 
     `skips_padding`, an attribute (false): outside of training, on TensorFlow, padding is computed
-    in attention only, and `sequence_output` is zero there. For rows of one sequence.
+    in attention only, and `sequence_output` is zero there. For rows of one sequence. Then, where
+    the caller `reads_tokens` not, the last layer computes first tokens alone, and there is no
+    `sequence_output`.
 
     Source: Devlin et al. 2019; google-research/bert, modeling.py.
     """
@@ -74,34 +76,47 @@ class BertEncoder(keras.layers.Layer):
             if layer is not None:
                 layer.build(hidden)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs, training=False, reads_tokens=True):
         hidden = self.embeddings(
             inputs["input_ids"],
             inputs["segment_ids"],
             position_ids=inputs.get("position_ids"),
             training=training,
         )
-        layout = None
-        if self.skips_padding and not training:
-            from bert_tf.layers.tensorflow.padding import TokenLayout
-
-            layout = TokenLayout.of(inputs["input_mask"])
-            hidden = layout.tokens_only(hidden)
         mask = _attention_mask(inputs)
-        hidden = self._transform(hidden, mask=mask, training=training, layout=layout)
-        if self.final_layer_norm is not None:
-            hidden = normalize(hidden, self.final_layer_norm, training=training)
-        if layout is not None:
-            hidden = layout.padded_with_zeros(hidden)
-        outputs = {"sequence_output": hidden}
+        if self.skips_padding and not training:
+            hidden = self._transform_tokens(hidden, inputs["input_mask"], mask, reads_tokens)
+        else:
+            hidden = self._transform(hidden, mask=mask, training=training)
+            hidden = self._normalized(hidden, training)
+            reads_tokens = True
+        outputs = {"sequence_output": hidden} if reads_tokens else {}
         if self.pooler is not None:
             outputs["pooled_output"] = self.pooler(hidden, inputs.get("sequence_positions"))
         return outputs
 
-    def _transform(self, hidden, *, mask, training, layout):
+    def _transform_tokens(self, hidden, input_mask, mask, reads_tokens):
+        """(batch, length, width), or (batch, 1, width) of first tokens; padding is zero."""
+        from bert_tf.layers.tensorflow.padding import FirstTokenLayout, TokenLayout
+
+        layout = TokenLayout.of(input_mask)
+        hidden = layout.tokens_only(hidden)
+        last = layout if reads_tokens else FirstTokenLayout.of(layout)
+        *layers, last_layer = self.transformer_layers
+        for layer in layers:
+            hidden = layer(hidden, attention_mask=mask, layout=layout)
+        hidden = last_layer(hidden, attention_mask=mask, layout=last)
+        return last.padded_with_zeros(self._normalized(hidden, False))
+
+    def _normalized(self, hidden, training):
+        if self.final_layer_norm is None:
+            return hidden
+        return normalize(hidden, self.final_layer_norm, training=training)
+
+    def _transform(self, hidden, *, mask, training):
         if not (self.rematerialize and training):
             for layer in self.transformer_layers:
-                hidden = layer(hidden, attention_mask=mask, training=training, layout=layout)
+                hidden = layer(hidden, attention_mask=mask, training=training)
             return hidden
         seed = current_dropout_seed()
         if seed is None:

@@ -107,7 +107,7 @@ class BertClassifier(ModelWithEncoder):
 
     def of_rows(self, inputs, training=False):
         """Of inputs (rows, length) what is said of each row, or of each token: (rows, ...)."""
-        encoded = self.encoder(inputs, training=training)
+        encoded = self.encoder(inputs, training=training, reads_tokens=False)
         return self.head(encoded["pooled_output"], training=training)
 
     def join(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.exporting.length_groups import LEAST_TEXTS, MOST_GROUPS, by_length
+from bert_tf.exporting.length_groups import LEAST_PLACES, LEAST_TEXTS, MOST_GROUPS, by_length
 
 
 def inputs_of(lengths, *, width):
@@ -29,7 +29,7 @@ def answer(inputs):
     }
 
 
-@pytest.mark.parametrize("num_rows", [0, 1, LEAST_TEXTS, 2 * LEAST_TEXTS + 3, 50])
+@pytest.mark.parametrize("num_rows", [0, 1, LEAST_TEXTS, 4 * LEAST_TEXTS + 3, 50])
 def test_answers_are_those_of_all_rows_at_once(num_rows):
     lengths = np.random.default_rng(num_rows).integers(1, 41, size=num_rows)
     inputs = inputs_of(lengths, width=40)
@@ -46,9 +46,9 @@ def test_short_rows_are_not_padded_to_the_longest():
         width = tf.shape(inputs["input_ids"])[1]
         return tf.repeat(width, tf.shape(inputs["input_ids"])[0])
 
-    lengths = [3, 40, 5, 6, 33, 8, 2, 35, 7, 31, 4, 39, 38, 1, 37, 36]
-    found = tf.function(by_length(widths))(inputs_of(lengths, width=44))
-    assert found.numpy().tolist() == [8 if length <= 8 else 40 for length in lengths]
+    lengths = [3, 80, 5, 6, 73, 8, 2, 75, 7, 71, 4, 79, 78, 1, 77, 76]
+    found = tf.function(by_length(widths))(inputs_of(lengths, width=84))
+    assert found.numpy().tolist() == [8 if length <= 8 else 80 for length in lengths]
 
 
 def test_there_are_so_many_groups_at_most():
@@ -56,5 +56,17 @@ def test_there_are_so_many_groups_at_most():
         number = tf.shape(inputs["input_ids"])[0]
         return tf.repeat(number, number)
 
-    found = tf.function(by_length(size))(inputs_of([4] * 400, width=4))
+    found = tf.function(by_length(size))(inputs_of([4] * 400, width=40))
     assert set(found.numpy()) == {400 // MOST_GROUPS}
+
+
+def test_rows_that_are_all_short_are_one_group():
+    def size(inputs):
+        number = tf.shape(inputs["input_ids"])[0]
+        return tf.repeat(number, number)
+
+    most = LEAST_PLACES // 8
+    found = tf.function(by_length(size))(inputs_of([4] * most, width=8))
+    assert set(found.numpy()) == {most}
+    found = tf.function(by_length(size))(inputs_of([4] * 2 * most, width=8))
+    assert set(found.numpy()) == {most}

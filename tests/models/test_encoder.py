@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.config import ModelConfig
+from bert_tf.layers.tensorflow.padding import TokenLayout
 from bert_tf.models.bert import BertEncoder
 
 CONFIG = ModelConfig(
@@ -160,6 +161,42 @@ def test_without_computing_padding_every_token_has_the_same_vector(mask, norm_fi
     np.testing.assert_allclose(received[is_token], expected[is_token], atol=tolerance)
     assert not received[~is_token].any()
     assert received.shape == expected.shape
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("norm_first", [False, True])
+@pytest.mark.parametrize("num_layers", [1, 2])
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+def test_where_no_tokens_are_read_the_pooled_output_is_the_same(
+    mask, num_layers, norm_first, dtype
+):
+    encoder = make_encoder(norm_first=norm_first, num_hidden_layers=num_layers, dtype=dtype)
+    inputs = random_inputs(batch=3) | {"input_mask": np.array(mask, np.int32)}
+    encoder.skips_padding = True
+    expected = tf.function(encoder)(inputs)["pooled_output"]
+    received = tf.function(lambda x: encoder(x, reads_tokens=False))(inputs)
+    assert list(received) == ["pooled_output"]
+    np.testing.assert_allclose(
+        tf.cast(received["pooled_output"], tf.float32).numpy(),
+        tf.cast(expected, tf.float32).numpy(),
+        atol=1e-5 if dtype == "float32" else 0.02,
+    )
+
+
+def test_no_row_has_no_pooled_output():
+    encoder = make_encoder()
+    encoder.skips_padding = True
+    outputs = tf.function(lambda x: encoder(x, reads_tokens=False))(random_inputs(batch=0))
+    assert outputs["pooled_output"].shape[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "rounded"),
+    [(0, 0), (1, 16), (16, 16), (17, 32), (256, 256), (257, 288), (513, 576), (70_000, 73_728)],
+)
+def test_numbers_of_tokens_are_rounded_up_to_few_sizes(number, rounded):
+    layout = TokenLayout.of(tf.ones([1, number], tf.int32))
+    assert layout.positions.shape == (rounded,)
 
 
 def test_rows_of_nothing_but_padding_are_zeros_and_training_computes_every_position():

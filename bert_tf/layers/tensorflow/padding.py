@@ -4,15 +4,21 @@
     (tokens, parts * width) --heads--> (batch, heads, length, size) --of_heads--> (tokens, width)
 
 Dense layers and LayerNorm take most of an encoder's time and see one token at a time; attention
-alone needs rows. Source of the idea: ByteTransformer (Zhai et al. 2023).
+alone needs rows. Source of the idea: ByteTransformer (Zhai et al. 2023). Where first tokens alone
+are read, the last layer's other tokens are keys and values and nothing else.
 """
 
 from typing import NamedTuple, Self
 
+import numpy as np
 import tensorflow as tf
 
-TOKENS_MULTIPLE = 16
-"""The number of tokens is rounded up to it: kernels are made and kept for each shape."""
+SIZES = np.array(
+    [0, *range(16, 128, 16), *(step << power for power in range(4, 28) for step in range(8, 16))],
+    np.int32,
+)
+"""Numbers of tokens are rounded up to these, 16, 32, ... 256, 288, ... 512, 576, ...: at most an
+eighth more. Few, since kernels are made and kept for each shape, and for each product anew."""
 
 
 class TokenLayout(NamedTuple):
@@ -31,12 +37,14 @@ class TokenLayout(NamedTuple):
         mask = tf.cast(input_mask, tf.bool)
         flat = tf.reshape(mask, [-1])
         positions = tf.cast(tf.where(flat)[:, 0], tf.int32)
-        number = tf.shape(positions)[0]
         # At least one: a batch of nothing but padding has a token, too. One of no row has none.
-        missing = -tf.maximum(number, 1) % TOKENS_MULTIPLE + tf.cast(tf.equal(number, 0), tf.int32)
-        missing = tf.where(tf.equal(tf.size(flat), 0), 0, missing)
+        least = tf.minimum(tf.size(flat), 1)
         rows = tf.maximum(tf.cumsum(tf.cast(flat, tf.int32)) - 1, 0)
-        return cls(mask, tf.pad(positions, [[0, missing]]), rows)
+        return cls(mask, _filled_up(positions, least=least), rows)
+
+    def asked(self, x: tf.Tensor) -> tf.Tensor:
+        """The tokens, of (tokens, width), that `of_heads` gives: all of them."""
+        return x
 
     def tokens_only(self, x: tf.Tensor) -> tf.Tensor:
         """(batch, length, width) -> (tokens, width)."""
@@ -75,3 +83,47 @@ class TokenLayout(NamedTuple):
         """(tokens, width) -> (batch, length, width), zeros at padding."""
         padded = self.padded(x)
         return tf.where(self.mask[..., tf.newaxis], padded, tf.zeros([], padded.dtype))
+
+
+class FirstTokenLayout(NamedTuple):
+    """A layout for the last layer where each row's first token alone is read.
+
+    `heads` are those of all tokens but for the query; from there on a row is one token, and the
+    number of rows is rounded up, too.
+    """
+
+    tokens: TokenLayout
+    numbers: tf.Tensor
+    """(rows,) int32: the number of each row in the batch; what rounds up repeats row 0."""
+
+    @classmethod
+    def of(cls, tokens: TokenLayout) -> Self:
+        """Of the layout that the layer's input has."""
+        return cls(tokens, _filled_up(tf.range(tf.shape(tokens.mask)[0]), least=0))
+
+    def asked(self, x: tf.Tensor) -> tf.Tensor:
+        """(tokens, width) -> (rows, width)."""
+        places = self.numbers * tf.shape(self.tokens.mask)[1]
+        return tf.gather(x, tf.gather(self.tokens.rows, places))
+
+    def heads(self, x: tf.Tensor, *, parts: int, num_heads: int) -> list[tf.Tensor]:
+        """As of all tokens, but the first part is (batch, heads, 1, size)."""
+        query, *others = self.tokens.heads(x, parts=parts, num_heads=num_heads)
+        return [query[:, :, :1], *others]
+
+    def of_heads(self, x: tf.Tensor) -> tf.Tensor:
+        """(batch, heads, 1, size) -> (rows, heads * size)."""
+        return tf.gather(tf.reshape(x, [-1, x.shape[1] * x.shape[3]]), self.numbers)
+
+    def padded_with_zeros(self, x: tf.Tensor) -> tf.Tensor:
+        """(rows, width) -> (batch, 1, width), zeros where a row has no first token."""
+        mask = self.tokens.mask[:, :1]
+        first = x[: tf.shape(mask)[0], tf.newaxis]
+        return tf.where(mask[..., tf.newaxis], first, tf.zeros([], x.dtype))
+
+
+def _filled_up(numbers: tf.Tensor, *, least: int | tf.Tensor) -> tf.Tensor:
+    """int32, with zeros up to the next of `SIZES`; that of `least` if there are fewer."""
+    number = tf.shape(numbers)[0]
+    size = tf.gather(SIZES, tf.searchsorted(SIZES, tf.maximum(number, least)[tf.newaxis]))[0]
+    return tf.pad(numbers, [[0, size - number]])
