@@ -16,7 +16,7 @@ class TransformerLayer(keras.layers.Layer):
 
     Inputs: `hidden` (batch, length, width); `attention_mask` bool, broadcastable to
     (batch, heads, length, length), True where attention is allowed. With a `layout` (see
-    `tensorflow.padding`) hidden and output are (tokens, width), the output's tokens those asked for.
+    `tensorflow.padding`) hidden and output are (tokens, width), the output's of those asked for.
     Output: (batch, length, width), compute dtype; with `return_weights` also the attention
     weights (batch, heads, length, length).
 

@@ -98,12 +98,14 @@ def array_rows_to_json(array: np.ndarray, *, name: str) -> list[str]:
 def decimals_to_json(array: np.ndarray) -> list[str]:
     """Six digits where they give the same number, else as many as do: 0.2 stays 0.2."""
     digits = 9 if array.dtype == np.float32 else 17
-    values = array.ravel().tolist()
+    flat = array.ravel()
+    values = flat.tolist()
     texts = [f"{value:.6g}" for value in values]
     with np.errstate(over="ignore"):
-        differs = np.array(texts, dtype=np.float64).astype(array.dtype) != array.ravel()
-    for index in np.flatnonzero(differs):
-        texts[index] = f"{values[index]:.{digits}g}"
+        same = np.array(list(map(float, texts))).astype(array.dtype) == flat
+    if not same.all():
+        for index in np.flatnonzero(~same):
+            texts[index] = f"{values[index]:.{digits}g}"
     return [
         text if "." in text or "e" in text else _NOT_FINITE.get(text) or f"{text}.0"
         for text in texts

@@ -46,6 +46,7 @@ class Servable:
     ) -> None:
         loading = loading or LoadSettings()
         self.metrics = metrics or ModelMetrics(Metrics(), "")
+        self._found: dict[str, Any] = {}
         self.directory = directory
         self.checks_method_names = loading.checks_method_names
         if not (directory / "saved_model.pb").is_file():
@@ -151,8 +152,17 @@ class Servable:
         return [_as_array(value) for value in values]
 
     def _find_output(self, name: str) -> Any:
+        """Looked up once: TensorFlow reads the name anew each time, which is work for each request.
+
+        Names come from signatures, of which there are few.
+        """
+        found = self._found.get(name)
+        if found is not None:
+            return found
         try:
-            return self._session.graph.get_tensor_by_name(name)._as_tf_output()
+            found = self._session.graph.get_tensor_by_name(name)._as_tf_output()
+            self._found[name] = found
+            return found
         except (KeyError, ValueError) as error:  # such as an operation without outputs
             raise errors.InvalidArgumentError(
                 f"Tried to fetch data for {name!r}, which produces no output."
