@@ -107,7 +107,12 @@ def make_servers(
         folder / "bert_tf" / "model", folder / "keras_nlp", max_length=length
     )
     served = {**ours, "keras-nlp BertTextClassifier": theirs}
-    starts = {name: lambda base=base: serve_saved_model(base) for name, base in served.items()}
+    starts = {
+        name: lambda base=base: serve_saved_model(
+            base, num_batch_threads=arguments.num_batch_threads
+        )
+        for name, base in served.items()
+    }
     starts |= {
         name: lambda runtime=runtime: serve_peer(source, runtime, max_length=length)
         for name, runtime in PEERS.items()
@@ -227,6 +232,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--alone", type=int, default=40, help="texts of one client a round")
     parser.add_argument("--together", type=int, default=320, help="texts of all clients a round")
+    parser.add_argument("--num-batch-threads", type=int, help="of the local server; else the cores")
     parser.add_argument("--only", nargs="+", help="names of servers beside bert_tf float32")
     parser.add_argument("--models", type=Path, help="a folder that keeps the models for next time")
     parser.add_argument("--seed", type=int, default=0)

@@ -43,15 +43,19 @@ class Server:
 
 
 @contextlib.contextmanager
-def serve_saved_model(base: Path, *, batching: bool = True) -> Iterator[Server]:
+def serve_saved_model(
+    base: Path, *, batching: bool = True, num_batch_threads: int | None = None
+) -> Iterator[Server]:
     """The local server, set up as serving/production is, for the cores of this machine; a folder
-    called `bfloat16` as docs/serving.md has it of such models."""
+    called `bfloat16` as docs/serving.md has it of such models.
+
+    `num_batch_threads`: batches at a time; None is as many as there are cores."""
     port, rest_port = _free_ports()
     command = [
         *("-m", "serving.local_server", f"--model_name={MODEL}", f"--model_base_path={base}"),
         *(f"--port={port}", f"--rest_api_port={rest_port}"),
     ]
-    flags = _a_batch_a_core() if batching else contextlib.nullcontext([])
+    flags = _batching_flags(num_batch_threads) if batching else contextlib.nullcontext([])
     environment = {"TF_ONEDNN_ASSUME_FROZEN_WEIGHTS": str(int(base.name == "bfloat16"))}
     with flags as own, _process([*command, *own], environment=environment) as process:
         server = Server(f"http://127.0.0.1:{rest_port}", f"127.0.0.1:{port}", process.pid)
@@ -61,10 +65,10 @@ def serve_saved_model(base: Path, *, batching: bool = True) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def _a_batch_a_core() -> Iterator[list[str]]:
+def _batching_flags(num_batch_threads: int | None) -> Iterator[list[str]]:
     """Flags of the local server; the file that they name is there in the block."""
     settings = read_message(BATCHING, BatchingParameters, flag="--batching_parameters_file")
-    settings.num_batch_threads.value = os.cpu_count() or 1
+    settings.num_batch_threads.value = num_batch_threads or os.cpu_count() or 1
     threads = (settings.num_batch_threads.value + 1) * settings.max_batch_size.value
     with tempfile.NamedTemporaryFile("w", suffix=".config") as file:
         file.write(str(settings))
