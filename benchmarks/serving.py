@@ -40,6 +40,7 @@ from benchmarks.serving_overhead import measure_overhead, seconds_of
 from benchmarks.serving_processes import Server, read_texts, serve_peer, serve_saved_model
 
 OURS = "bert_tf"
+KERAS_NLP = "keras-nlp BertTextClassifier"
 PEERS = {
     "Hugging Face, PyTorch float32": "torch-float32",
     "Hugging Face, PyTorch bfloat16": "torch-bfloat16",
@@ -49,7 +50,7 @@ PEERS = {
     "OpenVINO bfloat16": "openvino-bfloat16",
     "OpenVINO int8": "openvino-int8",
 }
-TOLERANCES = {"bfloat16": 0.05, "keras": 0.05, "int8": 0.2}
+TOLERANCES = {"bfloat16": 0.05, "keras": 0.05, "int8": 0.25}
 """Of probabilities, by what a server's name has; of the others 0.001."""
 NUM_CALIBRATION_TEXTS = 128
 NUM_CLASSIFIED = 32
@@ -103,10 +104,11 @@ def make_servers(
         )
         for precision in ("float32", "bfloat16", "int8")
     }
-    theirs = models.make_keras_nlp(
-        folder / "bert_tf" / "model", folder / "keras_nlp", max_length=length
-    )
-    served = {**ours, "keras-nlp BertTextClassifier": theirs}
+    served = dict(ours)
+    if KERAS_NLP in (arguments.only or [KERAS_NLP]):
+        served[KERAS_NLP] = models.make_keras_nlp(
+            folder / "bert_tf" / "model", folder / "keras_nlp", max_length=length
+        )
     starts = {
         name: lambda base=base: serve_saved_model(
             base, num_batch_threads=arguments.num_batch_threads
