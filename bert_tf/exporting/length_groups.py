@@ -52,7 +52,7 @@ def by_length(function: Function) -> Function:
         )
 
         def answer(group: tf.Tensor, arrays: tuple[tf.TensorArray, ...]) -> Any:
-            start, end = (num_rows * it // num_groups for it in (group, group + 1))
+            start, end = (_part(num_rows, it, num_groups) for it in (group, group + 1))
             rows = order[start:end]
             longest = tf.reduce_max(tf.concat([[1], tf.gather(lengths, rows)], 0))
             own = tf.minimum(-(-longest // _WIDTH_MULTIPLE) * _WIDTH_MULTIPLE, width)
@@ -72,6 +72,12 @@ def by_length(function: Function) -> Function:
         return tf.nest.pack_sequence_as(traced.structured_outputs, outputs)
 
     return grouped
+
+
+def _part(whole: tf.Tensor, number: tf.Tensor, parts: tf.Tensor) -> tf.Tensor:
+    """int32 `whole * number // parts`, whose product may pass what 32 bits hold."""
+    whole, number, parts = (tf.cast(it, tf.int64) for it in (whole, number, parts))
+    return tf.cast(whole * number // parts, tf.int32)
 
 
 def _widened(output: tf.Tensor, width: tf.Tensor) -> tf.Tensor:

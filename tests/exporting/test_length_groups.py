@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.exporting.length_groups import LEAST_PLACES, LEAST_TEXTS, MOST_GROUPS, by_length
+from bert_tf.exporting.length_groups import (
+    LEAST_PLACES,
+    LEAST_TEXTS,
+    MOST_GROUPS,
+    MOST_TEXTS,
+    by_length,
+)
 
 
 def inputs_of(lengths, *, width):
@@ -58,6 +64,8 @@ def test_there_are_so_many_groups_at_most():
 
     found = tf.function(by_length(size))(inputs_of([4] * 400, width=40))
     assert set(found.numpy()) == {400 // MOST_GROUPS}
+    found = tf.function(by_length(size))(inputs_of([4] * 8 * MOST_TEXTS, width=40))
+    assert set(found.numpy()) == {MOST_TEXTS}
 
 
 def test_rows_that_are_all_short_are_one_group():
