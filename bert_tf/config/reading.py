@@ -50,6 +50,18 @@ def load_config(path: str | Path | None = None, *, overrides: Iterable[str] = ()
     return validate_config(tree, origin=str(path) if path else "configuration")
 
 
+def read_overrides(overrides: Iterable[str]) -> dict[str, Any]:
+    """A tree of `a.b=value` alone, its keys unchecked.
+
+    Raises:
+        ValueError: one is no `KEY=VALUE`, or the value no YAML.
+    """
+    tree: dict[str, Any] = {}
+    for override in overrides:
+        _apply_override(tree, override)
+    return tree
+
+
 def validate_config(tree: Mapping[str, Any], *, origin: str = "configuration") -> Config:
     """`tree` as a `Config`. Raises ValueError listing every fault, each with its dotted key.
 

@@ -191,6 +191,8 @@ class TrackingConfig(Section):
     enabled: bool = True
     experiment: str = "bert_tf"
     run_name: str | None = None
+    parent_run_id: str | None = None
+    """The MLflow run that this one is shown below."""
     system_metrics_interval_seconds: pydantic.PositiveFloat = 10.0
 
 

@@ -137,6 +137,16 @@ def _korquad_f1_scores(outcomes: Outcomes) -> np.ndarray:
     return np.array(scores, float)
 
 
+def _klue_exact_matches(outcomes: Outcomes) -> np.ndarray:
+    return np.array(
+        [
+            klue_text(predicted) in map(klue_text, true or ("",))
+            for true, predicted in zip(outcomes.targets, outcomes.predictions, strict=True)
+        ],
+        float,
+    )
+
+
 def _klue_rouge_w_scores(outcomes: Outcomes) -> np.ndarray:
     return np.array(
         [
@@ -198,6 +208,14 @@ A true answer of nothing but punctuation has a score of 0, as there; questions w
 which are not there, have the scores of SQuAD 2.0. NaN of no questions.
 """
 
+KLUE_EXACT_MATCH = Metric(
+    name="klue_exact_match",
+    title="exact match (KLUE)",
+    is_higher_better=True,
+    score=_mean_of(_klue_exact_matches),
+)
+"""As `exact_match`, by the rules of KLUE-baseline. NaN of no questions."""
+
 KLUE_ROUGE_W = Metric(
     name="klue_rouge_w",
     title="ROUGE-W (KLUE)",
@@ -233,5 +251,6 @@ _SCORES = {
     F1.name: _f1_scores,
     KORQUAD_EXACT_MATCH.name: _korquad_exact_matches,
     KORQUAD_F1.name: _korquad_f1_scores,
+    KLUE_EXACT_MATCH.name: _klue_exact_matches,
     KLUE_ROUGE_W.name: _klue_rouge_w_scores,
 }

@@ -1,4 +1,4 @@
-"""Metrics of one class an example: accuracy, F1, calibration.
+"""Metrics of one class an example: accuracy, F1, correlation, areas under curves, calibration.
 
 Letters in shapes: E examples, C classes. Targets and predictions are (E,) int, scores (E, C).
 """
@@ -11,6 +11,7 @@ from bert_tf.metrics.calibration import expected_calibration_error
 from bert_tf.metrics.counts import Counts
 from bert_tf.metrics.metric import Metric
 from bert_tf.metrics.outcomes import Outcomes
+from bert_tf.system.listing import listed
 
 
 def confusion_matrix(outcomes: Outcomes, weights: np.ndarray | None = None) -> np.ndarray:
@@ -69,6 +70,30 @@ def _macro_f1(outcomes: Outcomes, weights: np.ndarray | None) -> float:
     return float(_count(outcomes, weights).f1().mean())
 
 
+def _matthews(outcomes: Outcomes, weights: np.ndarray | None) -> float:
+    counts = _count(outcomes, weights)
+    total = float(counts.support.sum())
+    support, predicted = (values.astype(float) for values in (counts.support, counts.predicted))
+    covariance = float(counts.hits.sum()) * total - support @ predicted
+    spread = (total**2 - support @ support) * (total**2 - predicted @ predicted)
+    if not total:
+        return float("nan")
+    return float(covariance / np.sqrt(spread)) if spread > 0 else 0.0
+
+
+def _macro_average_precision(outcomes: Outcomes, weights: np.ndarray | None) -> float:
+    from sklearn.metrics import auc, precision_recall_curve
+
+    targets, _ = outcomes.derive(_ids)
+    areas = []
+    for place, scores in enumerate(outcomes.required_scores.T):
+        is_true = targets == place
+        if (is_true.sum() if weights is None else weights[is_true].sum()) > 0:
+            curve = precision_recall_curve(is_true, scores, sample_weight=weights)
+            areas.append(auc(curve[1], curve[0]))
+    return float(np.mean(areas)) if areas else float("nan")
+
+
 ACCURACY = Metric(
     name="accuracy",
     title="accuracy",
@@ -80,6 +105,50 @@ ACCURACY = Metric(
 
 MACRO_F1 = Metric(name="macro_f1", title="macro-F1", is_higher_better=True, score=_macro_f1)
 """Mean of the classes' F1 scores; a class that is neither there nor predicted counts as 0."""
+
+
+MATTHEWS = Metric(
+    name="matthews", title="Matthews correlation", is_higher_better=True, score=_matthews
+)
+"""Correlation of true and predicted classes, of any number of them (Gorodkin 2004); 0 where all are
+of one class or all predicted as one. CoLA is measured by it (Warstadt et al. 2019)."""
+
+MACRO_AVERAGE_PRECISION = Metric(
+    name="macro_average_precision",
+    title="macro area under precision and recall",
+    is_higher_better=True,
+    score=_macro_average_precision,
+    uses_scores=True,
+    has_interval=False,
+)
+"""Mean of the classes' areas under the curve of precision over recall, by trapezoids as
+KLUE-baseline's AUPRC; classes that no example has are left out, NaN if all are."""
+
+
+def f1_of_class(name: str) -> Metric:
+    """F1 of one class alone, such as of paraphrases; 0 if it is neither there nor predicted."""
+
+    def score(outcomes: Outcomes, weights: np.ndarray | None) -> float:
+        return float(_count(outcomes, weights).f1()[_place(outcomes, name)])
+
+    return Metric(name="f1", title=f"F1 of {name}", is_higher_better=True, score=score)
+
+
+def micro_f1_without(name: str) -> Metric:
+    """F1 of all classes but one, as if they were one: what is neither true nor predicted as another
+    does not count. TACRED (Zhang et al. 2017) and KLUE-RE are measured by it."""
+
+    def score(outcomes: Outcomes, weights: np.ndarray | None) -> float:
+        counts, place = _count(outcomes, weights), _place(outcomes, name)
+        sums = (
+            np.array([values.sum() - values[place]])
+            for values in (counts.hits, counts.support, counts.predicted)
+        )
+        return float(Counts(*sums).f1()[0])
+
+    return Metric(
+        name="micro_f1", title=f"micro-F1 without {name}", is_higher_better=True, score=score
+    )
 
 
 def _count(outcomes: Outcomes, weights: np.ndarray | None) -> Counts:
@@ -112,3 +181,13 @@ def _ids(outcomes: Outcomes) -> tuple[np.ndarray, np.ndarray]:
                 "class, and leave out examples without one."
             )
     return outcomes.targets.astype(np.int64), outcomes.predictions.astype(np.int64)
+
+
+def _place(outcomes: Outcomes, name: str) -> int:
+    """The id of a class."""
+    if name not in outcomes.names:
+        raise ValueError(
+            f"The class must be one of {listed(outcomes.names)}. Received: {name!r}. Name one of "
+            "these."
+        )
+    return outcomes.names.index(name)

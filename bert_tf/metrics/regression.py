@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from bert_tf.metrics.counts import Counts
 from bert_tf.metrics.metric import Metric, weighted_mean
 from bert_tf.metrics.outcomes import Outcomes
 
@@ -46,6 +47,26 @@ MSE = Metric(name="mse", title="mean squared error", is_higher_better=False, sco
 
 MAE = Metric(name="mae", title="mean absolute error", is_higher_better=False, score=_mae)
 """NaN of no examples."""
+
+
+def f1_of_threshold(threshold: float) -> Metric:
+    """F1 of the scores from `threshold` on, true and predicted; 0 if there are none.
+
+    KLUE-STS takes sentences with at least 3 as alike (Park et al. 2021).
+    """
+
+    def score(outcomes: Outcomes, weights: np.ndarray | None) -> float:
+        targets, predictions = (values >= threshold for values in _numbers(outcomes))
+        counted = np.ones(len(outcomes)) if weights is None else weights
+        sums = ((targets & predictions) @ counted, targets @ counted, predictions @ counted)
+        return float(Counts(*(np.array([value]) for value in sums)).f1()[0])
+
+    return Metric(
+        name="binary_f1",
+        title=f"F1 of scores from {threshold:g} on",
+        is_higher_better=True,
+        score=score,
+    )
 
 
 def _numbers(outcomes: Outcomes) -> tuple[np.ndarray, np.ndarray]:

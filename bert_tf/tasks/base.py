@@ -85,8 +85,9 @@ class Task(abc.ABC):
     """In the configuration and in `model.json`. Set where the task is found."""
     Settings: ClassVar[type[Section]]
     """What may stand in `finetuning.task` beside the name."""
-    metrics: ClassVar[tuple[Metric, ...]]
-    """The first is what the gate judges by unless it is told another."""
+    metrics: tuple[Metric, ...]
+    """Of the class, to which settings may add. The first is what the gate judges by unless it is
+    told another."""
     slice_metric: ClassVar[Metric]
     """What slices are judged by: it must say something of few examples and of one class alone."""
     answer_names: ClassVar[tuple[str, ...]]

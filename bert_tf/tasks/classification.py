@@ -14,6 +14,7 @@ from bert_tf.data.tables.label_kinds import check_classes, check_labels
 from bert_tf.data.tables.table import Table
 from bert_tf.data.tables.values import labels_of
 from bert_tf.metrics import classification as scores
+from bert_tf.metrics.metric import Metric
 from bert_tf.metrics.outcomes import Outcomes, grouped_rows
 from bert_tf.metrics.pictures import draw_confusion_matrix
 from bert_tf.metrics.tables import markdown_table
@@ -21,6 +22,7 @@ from bert_tf.models.description import ModelDescription
 from bert_tf.models.objective import Batch, Objective, Sums, weighted_cross_entropy
 from bert_tf.system.files import write_whole
 from bert_tf.system.listing import listed
+from bert_tf.system.lookalikes import alike_hint
 from bert_tf.system.pictures import try_to_draw
 from bert_tf.tasks.base import Answers, Report, Signature
 from bert_tf.tasks.examples import Examples, check_targets, sorted_names
@@ -47,6 +49,12 @@ class ClassificationSettings(Section):
     """Whether labels that look like texts, ids or scores instead of classes are refused."""
     label_smoothing: float = pydantic.Field(default=0.0, ge=0.0, lt=1.0)
     """Share of each target that is spread over all classes alike (Szegedy et al. 2016)."""
+    positive_class: str | None = None
+    """The class whose F1 is measured beside, as `f1`, such as that of paraphrases. Default: of two
+    classes the second, without an interval."""
+    negative_class: str | None = None
+    """The class of what is none of the others, such as `no_relation`: micro-F1 of the others is
+    measured beside (`micro_f1`), and the mean area under precision and recall."""
 
 
 class Classification(TextTask):
@@ -57,11 +65,19 @@ class Classification(TextTask):
 
     name = "classification"
     Settings = ClassificationSettings
-    metrics = (scores.ACCURACY, scores.MACRO_F1)
+    metrics: tuple[Metric, ...] = (scores.ACCURACY, scores.MACRO_F1, scores.MATTHEWS)
     slice_metric = scores.ACCURACY
     answer_names = ("label", "score", "probabilities", "labels")
     constant_answers = ("labels",)
     foreign_head = sequence_head("single_label_classification")
+
+    def __init__(self, settings: Section | None = None, *, name: str | None = None) -> None:
+        super().__init__(settings, name=name)
+        if (positive := self.settings.positive_class) is not None:
+            self.metrics = (*self.metrics, scores.f1_of_class(positive))
+        if (negative := self.settings.negative_class) is not None:
+            further = (scores.micro_f1_without(negative), scores.MACRO_AVERAGE_PRECISION)
+            self.metrics = (*self.metrics, *further)
 
     # --- examples
 
@@ -83,6 +99,12 @@ class Classification(TextTask):
                 f"{train.where(0)}: a classifier needs two classes or more. Received: {names}. "
                 "Is finetuning.label_field the right column?"
             )
+        for key in ("positive_class", "negative_class"):
+            if (name := getattr(self.settings, key)) not in (None, *names):
+                raise ValueError(
+                    f"finetuning.task.{key} must be a class of the training data: {listed(names)}. "
+                    f"Received: {name!r}. Name one of these.{alike_hint(name, names)}"
+                )
         weights = self._class_weights(train, names)
         learnt = {} if weights is None else {"class_weights": weights}
         return {"class_names": tuple(names), "task_state": self.state(**learnt)}
@@ -177,8 +199,9 @@ class Classification(TextTask):
         )
         rows = scores.class_rows(outcomes)
         write_whole(directory / TABLE_FILE, markdown_table(rows) + "\n")
+        has_second = len(rows) == 2 and self.settings.positive_class is None
         return Report(
-            metrics={"f1": rows[1]["f1"]} if len(rows) == 2 else {},
+            metrics={"f1": rows[1]["f1"]} if has_second else {},
             files=(*([CONFUSION_MATRIX_FILE] if is_drawn else []), TABLE_FILE),
         )
 

@@ -82,6 +82,8 @@ class QuestionAnswering(Task):
         scores.EXACT_MATCH,
         scores.KORQUAD_F1,
         scores.KORQUAD_EXACT_MATCH,
+        scores.KLUE_EXACT_MATCH,
+        scores.KLUE_ROUGE_W,
         scores.HAS_ANSWER_F1,
         scores.NO_ANSWER_ACCURACY,
     )

@@ -14,6 +14,7 @@ from bert_tf.data.inspection.text_profile import Moved, compare_values
 from bert_tf.data.tables.table import Table
 from bert_tf.data.tables.values import numbers_of
 from bert_tf.metrics import regression as scores
+from bert_tf.metrics.metric import Metric
 from bert_tf.metrics.outcomes import Outcomes
 from bert_tf.metrics.pictures import draw_scatter
 from bert_tf.metrics.tables import markdown_table
@@ -37,6 +38,10 @@ class RegressionSettings(Section):
     """The least and the greatest score there is: targets outside are refused, and no answer lies
     outside. Default: any number."""
 
+    threshold: float | None = None
+    """The score from which on texts count as alike: F1 of these is measured beside, as
+    `binary_f1`."""
+
     @pydantic.model_validator(mode="after")
     def _is_a_range(self) -> Self:
         if self.range is not None and not self.range[0] < self.range[1]:
@@ -56,11 +61,16 @@ class Regression(TextTask):
 
     name = "regression"
     Settings = RegressionSettings
-    metrics = (scores.PEARSON, scores.SPEARMAN, scores.MSE, scores.MAE)
+    metrics: tuple[Metric, ...] = (scores.PEARSON, scores.SPEARMAN, scores.MSE, scores.MAE)
     slice_metric = scores.MAE
     answer_names = ("score",)
     has_class_names = False
     foreign_head = sequence_head("regression")
+
+    def __init__(self, settings: Section | None = None, *, name: str | None = None) -> None:
+        super().__init__(settings, name=name)
+        if (threshold := self.settings.threshold) is not None:
+            self.metrics = (*self.metrics, scores.f1_of_threshold(threshold))
 
     # --- examples
 

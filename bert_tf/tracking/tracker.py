@@ -42,6 +42,8 @@ from bert_tf.tracking.journal import (
 from bert_tf.tracking.sender import Sender, describe_error, without_password
 
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
+PARENT_TAG = "mlflow.parentRunId"
+"""By which MLflow shows a run below another."""
 SEND_COMMAND = "bert-tf send-tracking --output-dir"
 
 _log = logging.getLogger(__name__)
@@ -121,6 +123,8 @@ class Tracker:
             journal.before.note({"event": "open", **event})
             opened.pop_all()
         tracker = cls(directory, journal=journal, sender=sender)
+        if config.parent_run_id is not None:
+            tracker.set_tags({PARENT_TAG: config.parent_run_id})
         if sender:
             tracker._start(tracker._send, sender)
             tracker._start(tracker._measure, config.system_metrics_interval_seconds)

@@ -12,6 +12,7 @@ from bert_tf.metrics.answers import (
     EXACT_MATCH,
     F1,
     HAS_ANSWER_F1,
+    KLUE_EXACT_MATCH,
     KLUE_ROUGE_W,
     KORQUAD_EXACT_MATCH,
     KORQUAD_F1,
@@ -242,3 +243,8 @@ def test_a_thousand_resamples_of_five_thousand_questions_take_seconds(
 @pytest.fixture(scope="module")
 def large() -> Outcomes:
     return draw_outcomes(seed=0, num_questions=5000)
+
+
+def test_exact_match_of_klue_drops_punctuation_and_keeps_articles():
+    made = answer_outcomes([["The  Han."], ["Han"], []], predictions=["the han", "The Han", ""])
+    assert KLUE_EXACT_MATCH.score(made, None) == pytest.approx(2 / 3)

@@ -7,12 +7,16 @@ from sklearn import metrics as sklearn_metrics
 from bert_tf.metrics import classification
 from bert_tf.metrics.classification import (
     ACCURACY,
+    MACRO_AVERAGE_PRECISION,
     MACRO_F1,
+    MATTHEWS,
     calibration_error,
     class_rows,
     confusion_matrix,
     confusions,
+    f1_of_class,
     f1_scores,
+    micro_f1_without,
 )
 from bert_tf.metrics.outcomes import Outcomes
 
@@ -103,3 +107,44 @@ def test_calibration_without_scores_is_refused(outcomes):
 def test_targets_that_are_not_classes_are_refused(targets, message):
     with pytest.raises(ValueError, match=message):
         ACCURACY.score(make(targets, [0, 1, 1], num_classes=2), None)
+
+
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_matthews_f1_of_a_class_and_micro_f1_without_one_equal_scikit_learn(outcomes, is_weighted):
+    generator = np.random.default_rng(1)
+    weights = generator.integers(0, 4, len(outcomes)) if is_weighted else None
+    true, predicted = outcomes.targets, outcomes.predictions
+    counted = {"sample_weight": weights}
+    assert MATTHEWS.score(outcomes, weights) == pytest.approx(
+        sklearn_metrics.matthews_corrcoef(true, predicted, **counted)
+    )
+    of_one = sklearn_metrics.f1_score(true, predicted, average=None, **counted)[2]
+    assert f1_of_class("class 2").score(outcomes, weights) == pytest.approx(of_one)
+    others = [0, 1, 3, 4, 5, 6]
+    micro = sklearn_metrics.f1_score(true, predicted, average="micro", labels=others, **counted)
+    assert micro_f1_without("class 2").score(outcomes, weights) == pytest.approx(micro)
+
+
+def test_matthews_of_one_predicted_class_is_0_as_in_scikit_learn():
+    assert MATTHEWS.score(make([0, 1, 1], [1, 1, 1], num_classes=2), None) == 0.0
+
+
+def test_the_area_under_precision_and_recall_is_klue_baseline_s():
+    generator = np.random.default_rng(0)
+    targets = np.concatenate([np.arange(4), generator.integers(0, 4, 60)])
+    scores = generator.dirichlet(np.ones(4), len(targets))
+    areas = []
+    for index in range(4):
+        curve = sklearn_metrics.precision_recall_curve(targets == index, scores[:, index])
+        areas.append(sklearn_metrics.auc(curve[1], curve[0]))
+    made = make(targets, scores.argmax(axis=1), num_classes=4, scores=scores)
+    assert MACRO_AVERAGE_PRECISION.score(made, None) == pytest.approx(np.mean(areas))
+    twice = MACRO_AVERAGE_PRECISION.score(made, np.full(len(targets), 2))
+    assert twice == pytest.approx(np.mean(areas))
+
+
+def test_a_class_that_is_none_is_refused():
+    with pytest.raises(
+        ValueError, match=r"must be one of class 0, class 1. Received: 'no_relation'"
+    ):
+        micro_f1_without("no_relation").score(make([0, 1], [0, 1], num_classes=2), None)

@@ -6,10 +6,10 @@ import warnings
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn.metrics import mean_absolute_error, mean_squared_error
+from sklearn.metrics import f1_score, mean_absolute_error, mean_squared_error
 
 from bert_tf.metrics.outcomes import Outcomes
-from bert_tf.metrics.regression import MAE, MSE, PEARSON, SPEARMAN
+from bert_tf.metrics.regression import MAE, MSE, PEARSON, SPEARMAN, f1_of_threshold
 
 ALL = [PEARSON, SPEARMAN, MSE, MAE]
 CORRELATIONS = [PEARSON, SPEARMAN]
@@ -89,3 +89,12 @@ def test_single_precision_predictions_are_measured_in_double_precision():
 def test_columns_of_numbers_are_refused():
     with pytest.raises(ValueError, match=r"must be one number.*Received: shape \(3, 1\)"):
         MSE.score(make(np.zeros((3, 1)), np.zeros((3, 1))), None)
+
+
+@pytest.mark.parametrize("weights", [None, np.array([0, 2, 1, 3, 1])])
+def test_f1_of_a_threshold_is_scikit_learn_s(weights):
+    outcomes = Outcomes(
+        targets=np.array([1.0, 3.0, 4.5, 2.9, 5.0]), predictions=np.array([3.1, 3.0, 2.0, 1.0, 4.0])
+    )
+    expected = f1_score(outcomes.targets >= 3, outcomes.predictions >= 3, sample_weight=weights)
+    assert f1_of_threshold(3).score(outcomes, weights) == pytest.approx(expected)
