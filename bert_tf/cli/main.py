@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bert_tf.cli import gate, lineage  # noqa: F401  (they add to `registry`)
+from bert_tf.cli.benchmark import benchmark
 from bert_tf.cli.inspect import inspect
 from bert_tf.cli.predict import predict
 from bert_tf.cli.process import CheckedCommand, set_up_process, tracking_uri
@@ -220,7 +221,7 @@ def send_tracking(output_dir: str) -> None:
 
 for _command in (
     *(vocab, prepare, pretrain, finetune, evaluate, export, inspect),
-    *(predict, registry, serving),
+    *(predict, benchmark, registry, serving),
 ):
     main.add_command(_command)
 

@@ -1,0 +1,1 @@
+"""`bert-tf benchmark`: a model and the sets of a benchmark in, the table of the papers out."""
