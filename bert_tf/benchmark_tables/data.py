@@ -121,7 +121,9 @@ def _split(found: FoundSet, tables: dict[str, Table]) -> tuple[dict[str, Table],
         f"a fifth of its texts, chosen by a digest of each, is held out. The numbers are of no "
         "published split."
     )
-    return {**tables, **{name: table.take(own) for name, own in rows.items()}}, note
+    return {name: table.take(own) for name, own in rows.items()} | {
+        name: other for name, other in tables.items() if name not in rows
+    }, note
 
 
 def _write(table: Table, path: Path) -> Path:

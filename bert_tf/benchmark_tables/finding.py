@@ -48,7 +48,8 @@ def find_sets(
     wanted = _wanted(benchmark, names)
     files = _files(folder)
     found = [set_ for spec in wanted if (set_ := _find(spec, files)) is not None]
-    missing = [spec for spec in wanted if spec not in {set_.spec for set_ in found}]
+    there = {it.spec.name for it in found}
+    missing = [spec for spec in wanted if spec.name not in there]
     if not found or (names is not None and missing):
         looked_for = listed((_looked_for(spec) for spec in missing), **AS_LINES)
         raise FileNotFoundError(
