@@ -42,8 +42,8 @@ def texts(count: int, start: int = 0) -> list[str]:
     """All of them different; every second one says "good", the others "bad"."""
     letters = "abcdefghijklmnop"
     return [
-        f"{'bad' if (start + i) % 2 else 'good'} film {letters[i % 16]} {letters[(start + i) // 16]}"
-        for i in range(count)
+        f"{('good', 'bad')[number % 2]} film {letters[(number - start) % 16]} {letters[number // 16]}"
+        for number in range(start, start + count)
     ]
 
 
