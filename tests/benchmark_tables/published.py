@@ -41,9 +41,10 @@ def save_encoder(folder: Path) -> Path:
 def texts(count: int, start: int = 0) -> list[str]:
     """All of them different; every second one says "good", the others "bad"."""
     letters = "abcdefghijklmnop"
+    numbers = range(start, start + count)
     return [
-        f"{('good', 'bad')[number % 2]} film {letters[(number - start) % 16]} {letters[number // 16]}"
-        for number in range(start, start + count)
+        f"{('good', 'bad')[it % 2]} film {letters[(it - start) % 16]} {letters[it // 16]}"
+        for it in numbers
     ]
 
 
