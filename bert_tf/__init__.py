@@ -14,6 +14,7 @@ From Python, as in docs/python.md (the command line is `bert-tf`):
     vocab, prepare, pretrain    text to a vocabulary, to records, to an encoder
     finetune                    labelled examples and an encoder to a model of a task
     evaluate                    a model's metrics on other examples
+    benchmark                   a model on the sets of GLUE or KLUE, as the papers' table
     export                      a model to a SavedModel for TF Serving
     load                        any model, to be asked with texts (LoadedModel)
     Config, load_config         every setting, checked; from a YAML file
@@ -31,7 +32,15 @@ from bert_tf.system.version import __version__
 if TYPE_CHECKING:
     from bert_tf.api.loaded import LoadedModel
     from bert_tf.api.loading import load
-    from bert_tf.api.stages import evaluate, export, finetune, prepare, pretrain, vocab
+    from bert_tf.api.stages import (
+        benchmark,
+        evaluate,
+        export,
+        finetune,
+        prepare,
+        pretrain,
+        vocab,
+    )
     from bert_tf.config import Config, load_config
     from bert_tf.tasks.base import Task
 
@@ -40,6 +49,7 @@ __all__ = [
     "LoadedModel",
     "Task",
     "__version__",
+    "benchmark",
     "evaluate",
     "export",
     "finetune",
@@ -53,7 +63,9 @@ __all__ = [
 _PLACES = {
     "bert_tf.api.loaded": ("LoadedModel",),
     "bert_tf.api.loading": ("load",),
-    "bert_tf.api.stages": ("evaluate", "export", "finetune", "prepare", "pretrain", "vocab"),
+    "bert_tf.api.stages": (
+        *("benchmark", "evaluate", "export", "finetune", "prepare", "pretrain", "vocab"),
+    ),
     "bert_tf.config": ("Config", "load_config"),
     "bert_tf.tasks.base": ("Task",),
 }

@@ -8,7 +8,7 @@ what to do.
 
 import contextlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,6 +177,62 @@ def evaluate(
             output_dir or stack.enter_context(tempfile.TemporaryDirectory(prefix="bert_tf-")),
             data=data if (names := _names(data)) is None else names,
             tracking_uri=_tracking_uri(tracking_uri),
+        )
+
+
+def benchmark(
+    name: str,
+    *,
+    model: str | Path | LoadedModel,
+    data: str | Path,
+    output_dir: str | Path,
+    sets: Sequence[str] | None = None,
+    seeds: Sequence[int] = (42,),
+    learning_rates: Sequence[float] = (),
+    batch_sizes: Sequence[int] = (),
+    epochs: Sequence[float] = (),
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    config: Config | None = None,
+    tracking_uri: str | None = None,
+    show_progress: bool = True,
+    **finetuning: Any,
+) -> dict[str, Any]:
+    """Fine-tune a model on each set of `glue` or `klue`; what `results.json` has.
+
+    The table is `results.md` in `output_dir`. A call that was interrupted goes on with the runs
+    that are not finished.
+
+    Args:
+        data: a folder with the sets' files, as they are published.
+        sets: those to measure. Default: the benchmark's that are there.
+        seeds: a run each; the table has mean and standard deviation.
+        learning_rates, batch_sizes, epochs: to try; each set's best is reported.
+        overrides: of a set by its name, settings that differ from its recipe's.
+        tracking_uri: as of `pretrain`.
+        finetuning: settings of that section for all sets.
+    """
+    prepare_process()
+    from bert_tf.benchmark_tables.benchmark import run_benchmark
+    from bert_tf.benchmark_tables.plan import Options
+
+    options = Options(
+        model=str(model_folder(model)),
+        seeds=seeds,
+        learning_rates=learning_rates,
+        batch_sizes=batch_sizes,
+        epochs=epochs,
+        overrides=overrides or {},
+    )
+    with progress(is_shown=show_progress) as show:
+        return run_benchmark(
+            name,
+            options,
+            data=data,
+            output_dir=output_dir,
+            config=with_settings(config, finetuning=finetuning),
+            sets=sets,
+            tracking_uri=_tracking_uri(tracking_uri),
+            show=show,
         )
 
 

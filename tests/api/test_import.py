@@ -23,7 +23,16 @@ def test_importing_the_package_and_making_settings_imports_no_tensorflow():
 
 def test_help_and_completion_show_everything_that_is_public():
     shown = pydoc.render_doc(bert_tf, renderer=pydoc.plaintext)
-    for name in ("prepare", "pretrain", "finetune", "evaluate", "export", "load", "vocab"):
+    for name in (
+        "benchmark",
+        "prepare",
+        "pretrain",
+        "finetune",
+        "evaluate",
+        "export",
+        "load",
+        "vocab",
+    ):
         assert f"\n    {name}(" in shown, f"{name} is missing in help(bert_tf)"
         assert getattr(bert_tf, name).__doc__, f"{name} has no docstring"
     assert dir(bert_tf) == sorted(bert_tf.__all__)

@@ -41,10 +41,10 @@ def save_encoder(folder: Path) -> Path:
 def texts(count: int, start: int = 0) -> list[str]:
     """All of them different; every second one says "good", the others "bad"."""
     letters = "abcdefghijklmnop"
-    numbers = range(start, start + count)
+    said = ("good", "bad")
     return [
-        f"{('good', 'bad')[it % 2]} film {letters[(it - start) % 16]} {letters[it // 16]}"
-        for it in numbers
+        f"{said[i % 2]} film {letters[i % 16]} {letters[i // 16]}"
+        for i in range(start, start + count)
     ]
 
 

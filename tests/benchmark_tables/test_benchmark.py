@@ -1,5 +1,6 @@
 """The whole way: runs over seeds and settings, interrupted and resumed; table, picture, MLflow."""
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -216,6 +217,6 @@ def test_every_set_of_klue_is_trained_and_has_its_scores(work, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
 def test_runs_on_a_ray_cluster_are_those_of_one_process(work, measured, tmp_path):
-    pytest.importorskip("ray")
     assert measure(work, tmp_path, run=running.run_on_ray) == measured
