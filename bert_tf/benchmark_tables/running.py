@@ -179,8 +179,8 @@ def run_on_ray(
 
 
 def _told(run: Run) -> dict[str, Any]:
-    """A run as a worker is given it."""
-    return {**vars(run), "config": run.config.model_dump(mode="json")}
+    """A run as a worker is given it: what is not set stays so, such as the model's architecture."""
+    return {**vars(run), "config": run.config.model_dump(mode="json", exclude_unset=True)}
 
 
 def _run_on_worker(told: dict[str, Any], output_dir: str, tracking_uri: str | None) -> bool:
