@@ -86,16 +86,23 @@ def run_benchmark(
         with Tracker.open(
             output, config=config.tracking, tracking_uri=tracking_uri, stage="benchmark"
         ) as tracker:
-            runs = _below(tracker, runs, is_enabled=config.tracking.enabled)
             tracker.log_parameters(_told(benchmark, options, found))
-            try:
-                run(runs, work)
-            except TrainingInterruptedError:
-                tracker.close("KILLED")
-                raise
+            runs = _below(tracker, runs, is_enabled=config.tracking.enabled)
+            _run_or_stop(run, runs, work, tracker)
             results = collect_results(benchmark, prepared, runs, work, model=model)
             _write(results, output, tracker)
     return results
+
+
+def _run_or_stop(
+    run: Callable[[Sequence[Run], Work], None], runs: Sequence[Run], work: Work, tracker: Tracker
+) -> None:
+    """A stop is no failure in MLflow."""
+    try:
+        run(runs, work)
+    except TrainingInterruptedError:
+        tracker.close("KILLED")
+        raise
 
 
 def _benchmark(name: str) -> Benchmark:

@@ -5,6 +5,7 @@ that was interrupted goes on from its newest checkpoint.
 """
 
 import contextlib
+import gc
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -90,8 +91,6 @@ def run_here(runs: Sequence[Run], work: Work) -> None:
         TrainingInterruptedError: a stop was requested; the same call goes on from there.
         ValueError: see `finetune`.
     """
-    import keras
-
     advance = Advance(runs, work)
     for run in runs:
         if work.is_finished(run):
@@ -105,7 +104,7 @@ def run_here(runs: Sequence[Run], work: Work) -> None:
             on_progress=advance.within(run),
             is_stop_requested=work.is_stop_requested,
         )
-        keras.utils.clear_session()
+        gc.collect()  # a model and its compiled functions hold one another
         advance.finish(run)
 
 

@@ -91,14 +91,9 @@ def benchmark(name: str, config_path: str | None, overrides: tuple[str, ...], **
         own = read_overrides(of_sets)
     except ValueError as error:
         fail(error, code=2)
-    options = Options(
-        model=given["model"],
-        seeds=given["seeds"] or (config.seed,),
-        learning_rates=given["learning_rates"],
-        batch_sizes=given["batch_sizes"],
-        epochs=given["epochs"],
-        overrides=own,
-    )
+    grid = {key: given[key] for key in ("learning_rates", "batch_sizes", "epochs")}
+    seeds = given["seeds"] or (config.seed,)
+    options = Options(model=given["model"], seeds=seeds, overrides=own, **grid)
     with noted_signals() as received, shown_progress() as show:
         try:
             run_benchmark(
