@@ -2,13 +2,13 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bert_tf.benchmark_tables.finding import HELD_OUT, TRAIN, FoundSet
 from bert_tf.config import Config, TableConfig
+from bert_tf.data.tables.decoding import open_text
 from bert_tf.data.tables.delimited import read_records
 from bert_tf.data.tables.finding import is_text
 from bert_tf.data.tables.origins import Origins, Source
@@ -51,12 +51,17 @@ def prepare_data(found: FoundSet, config: Config, directory: Path) -> SetData:
     """
     section = config.finetuning
     task = open_task(section)
-    paths, note = dict(found.files), None
-    if found.layout.converted or len({TRAIN, HELD_OUT} & paths.keys()) < 2 or _has_text(paths):
-        tables = {part: _read(found, part, section.table) for part in paths}
+    paths, notes = dict(found.files), []
+    if _is_rewritten(found):
+        tables = {}
+        for part in paths:
+            tables[part], num_short = _read(found, part, section.table)
+            if num_short:
+                notes.append(f"{num_short:,} records without all cells are left out of {part}.")
         if found.layout.converted:
             tables = {part: found.layout.converted(table) for part, table in tables.items()}
-        tables, note = _split(found, tables)
+        tables, split_note = _split(found, tables)
+        notes += [split_note] if split_note else []
         paths = {
             part: _write(table, directory / found.spec.name / f"{part}.jsonl")
             for part, table in tables.items()
@@ -69,33 +74,65 @@ def prepare_data(found: FoundSet, config: Config, directory: Path) -> SetData:
         "%s: %s. %s",
         found.spec.name,
         ", ".join(f"{count:,} examples of {part}" for part, count in counts.items()),
-        note or f"Read from {', '.join(str(path) for path in found.files.values())}.",
+        " ".join(notes) or f"Read from {', '.join(map(str, found.files.values()))}.",
     )
-    return SetData(found, paths, counts, note)
+    return SetData(found, paths, counts, " ".join(notes) or None)
 
 
-def _has_text(paths: Mapping[str, Path]) -> bool:
-    return any(is_text(path) for path in paths.values())
+def _is_rewritten(found: FoundSet) -> bool:
+    """Whether a fine-tuning cannot read the files as they are."""
+    layout, files = found.layout, found.files
+    is_split = len({TRAIN, HELD_OUT} & files.keys()) < 2
+    has_text = any(is_text(path) for path in files.values())
+    return is_split or has_text or layout.skips_short_rows or layout.converted is not None
 
 
-def _read(found: FoundSet, part: str, config: TableConfig) -> Table:
-    """A part's rows; a .txt is a .tsv, as MRPC and NSMC are published."""
+def _read(found: FoundSet, part: str, config: TableConfig) -> tuple[Table, int]:
+    """A part's rows, and how many are left out; a .txt is a .tsv, as MRPC and NSMC are published."""
     path = found.files[part]
+    if found.layout.skips_short_rows:
+        return _read_whole_records(path, config)
     if not is_text(path):
-        return read_table(path, config=config, key="--data")
-    columns: dict[str, list[Any]] = {}
-    lines: list[int] = []
-    for header, records in read_records(path, kind=".tsv", config=config, key="--data"):
-        for name, values in zip(
-            header, zip(*(it.cells for it in records), strict=True), strict=bool(records)
-        ):
-            columns.setdefault(name, []).extend(values)
-        lines += [record.line for record in records]
-    if not lines:
+        return read_table(path, config=config, key="--data"), 0
+    records = [
+        (header, record)
+        for header, some in read_records(path, kind=".tsv", config=config, key="--data")
+        for record in some
+    ]
+    header = records[0][0] if records else []
+    return _table(path, header, [(record.line, record.cells) for _, record in records]), 0
+
+
+def _read_whole_records(path: Path, config: TableConfig) -> tuple[Table, int]:
+    """Of a file whose cells tabs part and no quotes protect, the lines that have all of them."""
+    with open_text(path, config=config, key="--data", newline="\n") as lines:
+        records = [
+            (number, cells)
+            for number, line in enumerate(lines, start=1)
+            if (cells := line.rstrip("\r\n").split("\t")) != [""]
+        ]
+    header = records[0][1] if records else []
+    whole = [record for record in records[1:] if len(record[1]) == len(header)]
+    num_short = sum(len(cells) < len(header) for _, cells in records[1:])
+    if num_long := len(records) - 1 - len(whole) - num_short:
+        line = next(line for line, cells in records[1:] if len(cells) > len(header))
+        raise ValueError(
+            f"{path}:{line}: a record must have the header's {len(header)} cells at most. "
+            f"Received: more, in {num_long:,} record(s). Copy the file again."
+        )
+    return _table(path, header, whole), num_short
+
+
+def _table(path: Path, header: Sequence[str], records: Sequence[tuple[int, list[str]]]) -> Table:
+    if not records:
         raise ValueError(
             f"{path}: a table needs at least one record. Received: none. Copy the file again."
         )
-    return Table(columns, Origins.of(Source(str(path), has_lines=True), lines))
+    columns = zip(*(cells for _, cells in records), strict=True)
+    return Table(
+        {name: list(values) for name, values in zip(header, columns, strict=True)},
+        Origins.of(Source(str(path), has_lines=True), (line for line, _ in records)),
+    )
 
 
 def _split(found: FoundSet, tables: dict[str, Table]) -> tuple[dict[str, Table], str | None]:

@@ -92,7 +92,13 @@ GLUE = Benchmark(
         BenchmarkSet(
             name="qqp",
             title="QQP",
-            layouts=(_layout("qqp", columns=_columns("question1", "question2", "is_duplicate")),),
+            layouts=(
+                _layout(
+                    "qqp",
+                    columns=_columns("question1", "question2", "is_duplicate"),
+                    skips_short_rows=True,
+                ),
+            ),
             task={"name": "classification", "positive_class": "1"},
             recipe=RECIPE,
             scores=(ACCURACY, F1),
@@ -153,7 +159,7 @@ GLUE = Benchmark(
     published=(
         Published(
             model="BERT-base",
-            split="test (GLUE's server)",
+            split="test, GLUE's server",
             source="Devlin et al. 2019, table 1: of MRPC and QQP F1, of STS-B Spearman alone",
             values={
                 "cola": (52.1,),

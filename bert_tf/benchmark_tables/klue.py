@@ -233,7 +233,7 @@ KLUE = Benchmark(
     published=(
         Published(
             model="KLUE-BERT-base",
-            split="as the source has it, which names no split",
+            split="on what split the source does not say",
             source="Park et al. 2021 as KLUE-benchmark/KLUE's README has its baseline scores now; "
             "relations marked by special tokens",
             values={

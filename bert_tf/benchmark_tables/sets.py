@@ -26,6 +26,8 @@ class Layout:
     """Columns and how the table is read: settings of the section `finetuning`."""
     split_field: str = "text"
     """The column by whose text a single part is split: the same text is never on both sides."""
+    skips_short_rows: bool = False
+    """Whether the published file has records without all cells, which are left out and counted."""
     converted: Callable[[Table], Table] | None = None
     """The rows as the task reads them, where it does not read those of the files."""
 

@@ -61,7 +61,7 @@ def draw_results(results: Mapping[str, Any], path: str | Path) -> None:
     axes.set_xticks(range(len(labels)), labels)
     axes.set_ylabel("percent")
     axes.set_title(results["title"])
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside lower center")
     save_figure(figure, path)
 
 

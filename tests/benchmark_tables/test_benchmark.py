@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 from mlflow import MlflowClient
 
+import bert_tf
 from bert_tf.benchmark_tables import benchmark, running
 from bert_tf.benchmark_tables.benchmark import run_benchmark
 from bert_tf.benchmark_tables.finding import find_sets
@@ -105,7 +106,7 @@ def test_runs_are_shown_below_the_benchmark_in_mlflow(work, measured):
 def test_the_table_is_the_papers(work, measured):
     page = (work / "out" / "results.md").read_text("utf-8")
     assert "| model | MNLI<br>m accuracy / mm accuracy |" in page
-    assert "| BERT-base (test (GLUE's server)) | 84.60 / 83.40 |" in page
+    assert "| BERT-base (test, GLUE's server) | 84.60 / 83.40 |" in page
     scores = measured["sets"]["mnli"]["scores"]["classification_accuracy"]
     cell = f"{100 * scores['mean']:.2f} ± {100 * scores['std']:.2f}"
     assert f"| **encoder** (dev) | {cell} / " in page
@@ -126,7 +127,7 @@ def test_the_best_of_several_settings_is_reported_and_that_is_said(work, tmp_pat
     assert mrpc["scores"]["f1"]["mean"] is not None
     page = results_markdown(results)
     assert "Of 2 settings tried, each set's best is reported" in page
-    assert "| BERT-base (test (GLUE's server)) | – / 88.90 |" in page
+    assert "| BERT-base (test, GLUE's server) | – / 88.90 |" in page
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {
         "mrpc-lr0.0001-seed-1",
         "mrpc-lr0.01-seed-1",
@@ -145,6 +146,24 @@ def test_a_set_has_its_own_settings_over_those_of_all_over_the_recipe(work):
     assert rte.num_epochs == stsb.num_epochs == 1.0
     assert rte.training.optimizer.learning_rate == 2e-5
     assert stsb.task.options == {"range": [0.0, 5.0]}
+
+
+def test_from_python_it_is_the_same_and_what_is_finished_is_not_run_again(work, measured):
+    out = work / "out"
+    before = (out / "runs" / "mnli-seed-2" / "metrics.json").stat().st_mtime_ns
+    again = bert_tf.benchmark(
+        "glue",
+        model=work / "encoder",
+        data=work / "glue",
+        output_dir=out,
+        sets=["mnli"],
+        seeds=(1, 2),
+        config=bert_tf.Config(tracking={"enabled": False}),
+        show_progress=False,
+        **SMALL,
+    )
+    assert again == measured
+    assert (out / "runs" / "mnli-seed-2" / "metrics.json").stat().st_mtime_ns == before
 
 
 def test_a_run_does_not_go_on_with_other_settings(work, measured):

@@ -142,6 +142,21 @@ def test_a_damaged_file_is_named_with_its_line_before_anything_is_trained(tmp_pa
         read_all(GLUE, tmp_path, tmp_path / "out")
 
 
+def test_short_records_of_qqp_are_left_out_and_told(tmp_path):
+    write_glue(tmp_path, "QQP")
+    path = tmp_path / "QQP" / "train.tsv"
+    whole = path.read_text("utf-8")
+    path.write_text(f"{whole}9\t1\t2\tcut\nin two\t1\n", "utf-8")
+    (qqp,) = find_sets(GLUE, tmp_path)
+    config = set_config(qqp, Config(), Options(model="model"))
+    data = prepare_data(qqp, config, tmp_path / "out")
+    assert data.num_examples == {"train": NUM_TRAIN, "held_out": NUM_DEV}
+    assert data.note == "2 records without all cells are left out of train."
+    path.write_text(f"{whole}9\t1\t2\ta\tb\t1\tone more\n", "utf-8")
+    with pytest.raises(ValueError, match=r"train.tsv:18: a record must have the header's 6 cells"):
+        prepare_data(qqp, config, tmp_path / "out")
+
+
 def test_relations_that_overlap_or_lie_outside_are_refused():
     entity = {"start_idx": 0, "end_idx": 2, "type": "PER"}
     table = {"sentence": ["abcdef"], "subject_entity": [entity], "object_entity": [entity]}
