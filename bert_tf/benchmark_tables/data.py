@@ -88,7 +88,7 @@ def _is_rewritten(found: FoundSet) -> bool:
 
 
 def _read(found: FoundSet, part: str, config: TableConfig) -> tuple[Table, int]:
-    """A part's rows, and how many are left out; a .txt is a .tsv, as MRPC and NSMC are published."""
+    """A part's rows, and how many are left out; a .txt is a .tsv, as MRPC and NSMC have it."""
     path = found.files[part]
     if found.layout.skips_short_rows:
         return _read_whole_records(path, config)
