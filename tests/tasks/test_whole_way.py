@@ -351,9 +351,25 @@ def test_a_version_is_registered_with_its_card_judged_and_a_worse_one_refused(
     assert "A BERT for" in card
 
 
+FLOWS = ("token_labels", "question_answering", "outside")
+"""Tasks of texts and classes go through the flows of tests/pipelines, too."""
+
+
 @pytest.mark.flows
 @pytest.mark.timeout(1800)
+@pytest.mark.parametrize("work", FLOWS, indirect=True)
+def test_a_flow_takes_their_tables_to_a_server(work, tmp_path, monkeypatch):
+    _run_flow(work, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("work", sorted(CASES.keys() - set(FLOWS)), indirect=True)
 def test_a_flow_takes_labelled_tables_to_a_server(work, tmp_path, monkeypatch):
+    _run_flow(work, tmp_path, monkeypatch)
+
+
+def _run_flow(work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uri = make_database(tmp_path / "mlflow.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     settings = [
