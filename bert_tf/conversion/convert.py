@@ -69,11 +69,22 @@ def convert_checkpoint(
         if target_format == OWN:
             _write_own(model, temporary)
         else:
+            _refuse_own_head(model, target=target)
             FORMATS[target_format].write_checkpoint(model, temporary, target=target)
         target.parent.mkdir(parents=True, exist_ok=True)
         _refuse_existing(target)  # made by another process meanwhile
         temporary.rename(target)
     return model
+
+
+def _refuse_own_head(model: Model, *, target: Path) -> None:
+    task = task_of(model.description)
+    if task is not None and task.head_layout is None:
+        raise ValueError(
+            f"{target}: a model must have a head that other libraries have. Received: one of "
+            f"{model.description.kind} with weights that are the task's own, such as those of "
+            "finetuning.task.crf. Convert the encoder that it was trained from, or train without."
+        )
 
 
 def _refuse_existing(target: Path) -> None:

@@ -171,3 +171,27 @@ def gather_positions(sequence_output, positions):
     rows = ops.reshape(ops.cast(positions, "int32") + offsets, (-1,))
     flat = ops.reshape(sequence_output, (-1, sequence_output.shape[-1]))
     return ops.take(flat, rows, axis=0)
+
+
+class Transitions(keras.layers.Layer):
+    """Weights of each tag behind each other one, of a linear chain (see `tensorflow.crf`).
+
+    Input: whatever has the batch as its first dimension. Output: (batch, tags + 1, tags + 1),
+    float32, the same for all: from the row's tag to the column's; the last row is the start of a
+    text, the last column its end. All are 0 at first.
+    """
+
+    def __init__(self, num_tags: int, **kwargs: Any):
+        super().__init__(**{"name": "transitions", **kwargs, "dtype": "float32"})
+        self.num_tags = num_tags
+
+    def build(self, _=None):
+        shape = (self.num_tags + 1, self.num_tags + 1)
+        self.weights_of_pairs = self.add_weight(shape=shape, initializer="zeros", name="kernel")
+
+    def call(self, inputs):
+        weights = ops.convert_to_tensor(self.weights_of_pairs)
+        return ops.broadcast_to(weights[None], (ops.shape(inputs)[0], *weights.shape))
+
+    def get_config(self):
+        return {**super().get_config(), "num_tags": self.num_tags}

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from keras import ops
 
 from bert_tf.config import ModelConfig
-from bert_tf.layers.heads import ClassificationHead
+from bert_tf.layers.heads import ClassificationHead, Transitions
 from bert_tf.models.bert import ENCODER_INPUTS, ModelWithEncoder
 from bert_tf.models.description import ModelDescription
 
@@ -71,8 +71,12 @@ class BertClassifier(ModelWithEncoder):
         num_classes: int,
         dtype: str,
         rematerialize: bool,
+        **options: Any,
     ) -> Self:
-        """The described model with random weights, all of them created."""
+        """The described model with random weights, all of them created.
+
+        `options`: further arguments of a class.
+        """
         model = cls(
             description.architecture,
             num_classes=num_classes,
@@ -81,6 +85,7 @@ class BertClassifier(ModelWithEncoder):
             window_join=description.window_join,
             rematerialize=rematerialize,
             dtype=dtype,
+            **options,
         )
         model.build(dict.fromkeys(ENCODER_INPUTS, (None, None)))
         return model
@@ -164,15 +169,34 @@ class BertTokenLabeler(BertTokenClassifier):
     """Scores of the classes of every token, and where the tokens stand in the text.
 
     Inputs: the encoder's, and `OFFSETS` where answers are made of the scores. Output: a dict of
-    `logits` (batch, length, classes), float32, and of the offsets as they came.
+    `logits` (batch, length, classes), float32, of the offsets as they came, and with
+    `has_transitions` of `transitions` (batch, classes + 1, classes + 1), see `Transitions`.
     """
+
+    def __init__(self, config: ModelConfig, *, has_transitions: bool = False, **kwargs: Any):
+        super().__init__(config, **kwargs)
+        self.transitions = Transitions(self.num_classes) if has_transitions else None
+
+    def build(self, inputs_shape):
+        super().build(inputs_shape)
+        if self.transitions is not None:
+            self.transitions.build()
 
     def call(self, inputs, training=False):
         outputs = super().call(inputs, training=training)
-        return outputs if isinstance(outputs, dict) else _with_offsets(outputs, inputs)
+        return outputs if isinstance(outputs, dict) else self._told(outputs, inputs)
 
     def join(self, outputs, inputs, **windows):
-        return _with_offsets(super().join(outputs, inputs, **windows), inputs)
+        return self._told(super().join(outputs, inputs, **windows), inputs)
+
+    def _told(self, logits, inputs):
+        told = _with_offsets(logits, inputs)
+        if self.transitions is not None:
+            told["transitions"] = self.transitions(logits)
+        return told
+
+    def get_config(self):
+        return {**super().get_config(), "has_transitions": self.transitions is not None}
 
 
 class BertQuestionAnswerer(BertTokenClassifier):

@@ -109,7 +109,7 @@ class Task(abc.ABC):
     """Where `finetuning.max_windows` is not set."""
     is_always_windowed: ClassVar[bool] = False
     """Whether its model is given windows of texts even if each has one."""
-    head_layout: ClassVar[str | None] = None
+    head_layout: str | None = None
     """The kind in `models.folder.HEADED` whose weights' names the task's model has; such a model
     can be converted. None: the task's model is all its own."""
     foreign_head: ClassVar[ForeignHead | None] = None

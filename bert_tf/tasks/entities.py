@@ -52,9 +52,14 @@ def units_of(
     return Units(*(tf.ragged.boolean_mask(it, is_unit) for it in (logits, starts, ends)))
 
 
-def tags_of(logits: tf.RaggedTensor, tag_set: TagSet) -> tf.RaggedTensor:
-    """int32 (B, (units)): the likeliest valid sequence. `logits`: float32 (B, (units), T)."""
-    if tag_set.scheme == "plain":
+def tags_of(
+    logits: tf.RaggedTensor, tag_set: TagSet, transitions: tf.Tensor | None = None
+) -> tf.RaggedTensor:
+    """int32 (B, (units)): the likeliest valid sequence. `logits`: float32 (B, (units), T).
+
+    `transitions`: learnt weights, float32 (T + 1, T + 1), see `layers.tensorflow.crf`.
+    """
+    if tag_set.scheme == "plain" and transitions is None:
         return logits.with_values(tf.argmax(logits.values, axis=-1, output_type=tf.int32))
     scores = tf.nn.log_softmax(logits.values)
     dense = logits.with_values(scores).to_tensor(shape=[None, None, len(tag_set.tags)])
@@ -63,6 +68,7 @@ def tags_of(logits: tf.RaggedTensor, tag_set: TagSet) -> tf.RaggedTensor:
         tf.pad(dense, [[0, 0], [0, 1], [0, 0]]),  # a column, where no text has a unit
         sequence_length=lengths,
         allowed_transitions=tag_set.allowed_transitions(),
+        transition_weights=transitions,
         use_log_space=True,
         use_start_and_end_states=True,
     )

@@ -16,6 +16,7 @@ from bert_tf.data.text.sentences import replace_invalid_utf8
 from bert_tf.data.token_labels.reading import read_labelled_texts
 from bert_tf.data.token_labels.schemes import Scheme as DataScheme
 from bert_tf.data.token_labels.spans import Span
+from bert_tf.layers.tensorflow.crf import log_likelihood
 from bert_tf.metrics import entities as scores
 from bert_tf.metrics.outcomes import Outcomes
 from bert_tf.metrics.pictures import draw_confusion_matrix, draw_label_bars
@@ -70,6 +71,9 @@ class TokenLabelsSettings(Section):
     """What has a tag. `words`: the first piece of each word, between spaces and punctuation, which
     stands for all of it (Devlin et al. 2019, section 5.3). `spaced_words`: likewise, between spaces
     alone. `pieces`: every piece, where labels end inside of words, as in Korean."""
+    crf: bool = False
+    """Learn how likely each tag is behind each other one, and minimise the loss of whole sequences
+    (a linear-chain CRF), in the place of tags apart from one another."""
     faults: Literal["error", "skip"] = "error"
     """What becomes of a text whose labels do not fit it: the run ends, or it is left out and
     counted."""
@@ -100,8 +104,13 @@ class TokenLabels(Task):
     constant_answers = ("labels",)
     rounded_answers = (*NAMES, "num_entities", "entity_texts")
     reads_offsets = True
-    head_layout = "token_classification"
+    head_layout: str | None = "token_classification"
     foreign_head = ForeignHead("BertForTokenClassification", None)
+
+    def __init__(self, settings: Section | None = None, *, name: str | None = None) -> None:
+        super().__init__(settings, name=name)
+        if self.settings.crf:
+            self.head_layout = None  # no other library's model has the transitions
 
     # --- examples
 
@@ -170,9 +179,12 @@ class TokenLabels(Task):
             num_classes=self.num_outputs(description),
             dtype=dtype,
             rematerialize=rematerialize,
+            has_transitions=self.settings.crf,
         )
 
     def objective(self, description: ModelDescription) -> Objective:
+        if self.settings.crf:
+            return SequenceObjective(self._tag_set(description))
         return TokenLabelsObjective()
 
     def head_flops(self, description: ModelDescription) -> float:
@@ -193,7 +205,10 @@ class TokenLabels(Task):
             begins_word=outputs["begins_word"],
             kind=self.settings.units,
         )
-        found = entities_of(units, tags_of(units.logits, tag_set), tag_set)
+        transitions = None
+        if self.settings.crf:  # the same of all texts, of which there may be none
+            transitions = tf.pad(outputs["transitions"], [[0, 1], [0, 0], [0, 0]])[0]
+        found = entities_of(units, tags_of(units.logits, tag_set, transitions), tag_set)
         labels = tf.constant(tag_set.labels)[tf.newaxis]
         return {**found, "labels": tf.repeat(labels, tf.shape(outputs["logits"])[0], axis=0)}
 
@@ -305,6 +320,34 @@ class TokenLabelsObjective:
     def _weights(self, batch: Batch) -> tf.Tensor:
         """float32 (batch, length)."""
         return batch["label_weights"] * batch["weights"][:, tf.newaxis]
+
+
+class SequenceObjective(TokenLabelsObjective):
+    """Negative log-likelihood of each text's tags as one sequence, of those that are valid.
+
+    Its weight is that of its units, so that the loss is of a unit, as without transitions.
+    """
+
+    def __init__(self, tag_set: TagSet) -> None:
+        self._penalties = np.where(tag_set.allowed_transitions(), 0.0, -1e4).astype(np.float32)
+
+    def sums(self, outputs: Any, batch: Batch) -> Sums:
+        is_unit = batch["label_weights"] > 0
+        num_tags = outputs["logits"].shape[-1]
+        logits = tf.cast(outputs["logits"], tf.float32)
+        scores = tf.ragged.boolean_mask(logits, is_unit).to_tensor(shape=[None, None, num_tags])
+        tags = tf.ragged.boolean_mask(batch["labels"], is_unit).to_tensor()
+        lengths = tf.reduce_sum(tf.cast(is_unit, tf.int32), axis=1)
+        # A column, where no text has a unit.
+        found = log_likelihood(
+            tf.pad(scores, [[0, 0], [0, 1], [0, 0]]),
+            tf.pad(tags, [[0, 0], [0, 1]]),
+            lengths,
+            outputs["transitions"][0] + self._penalties,
+        )
+        correct = super().sums(outputs, batch).correct
+        loss = -tf.reduce_sum(found * batch["weights"])
+        return Sums(loss={"token_labels": loss}, correct=correct)
 
 
 def _without_padding(answers: dict[str, Any]) -> dict[str, Any]:

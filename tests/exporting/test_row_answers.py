@@ -41,6 +41,7 @@ KINDS = {
     "token_labels in windows": {**TOKEN_LABELS, "max_windows": 3, "window_stride": 5},
     "pairs in windows": {**PAIRS, "max_windows": 3},
     "token_labels": TOKEN_LABELS,
+    "token_labels as sequences": {**TOKEN_LABELS, "task_state": {"settings": {"crf": True}}},
     "multiple_choice": {},
     "choices in windows": {"kind": "multiple_choice", "max_windows": 3},
 }

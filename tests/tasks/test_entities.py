@@ -32,11 +32,16 @@ def random_tokens(seed: int, *, num_texts: int = 5, length: int = 7, num_tags: i
     return logits, starts, ends, begins
 
 
-def best_sequence(scores: np.ndarray, tags: TagSet) -> list[int]:
+def best_sequence(scores: np.ndarray, tags: TagSet, weights: np.ndarray | None = None) -> list[int]:
     """By trying all."""
     allowed, number = tags.allowed_transitions(), len(tags.tags)
+    weights = np.zeros(allowed.shape) if weights is None else weights
     found = [
-        (sum(scores[place, tag] for place, tag in enumerate(ids)), ids)
+        (
+            sum(scores[place, tag] for place, tag in enumerate(ids))
+            + sum(weights[a, b] for a, b in itertools.pairwise([number, *ids, number])),
+            ids,
+        )
         for ids in itertools.product(range(number), repeat=len(scores))
         if all(allowed[a, b] for a, b in itertools.pairwise([number, *ids, number]))
     ]
@@ -99,6 +104,20 @@ def test_entities_are_those_of_the_best_valid_sequence(scheme, units):
         for name in ("starts", "ends", "scores"):
             assert not answers[f"entity_{name}"][row, number:].any()
     assert total > 3
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_learnt_weights_of_transitions_count(scheme):
+    tags = TagSet.of_labels(LABELS[:1], scheme=scheme)
+    number = len(tags.tags)
+    draw = np.random.default_rng(6)
+    logits = [draw.normal(size=(length, number)).astype(np.float32) for length in (4, 1, 5)]
+    weights = 2 * draw.normal(size=(number + 1, number + 1)).astype(np.float32)
+    ragged = tf.RaggedTensor.from_row_lengths(np.concatenate(logits), [4, 1, 5])
+    found = tags_of(ragged, tags, tf.constant(weights)).to_list()
+    apart = tags_of(ragged, tags).to_list()
+    assert found == [best_sequence(scores, tags, weights) for scores in logits]
+    assert found != apart
 
 
 @pytest.mark.parametrize("num_texts", [0, 2])

@@ -6,10 +6,13 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.config import FinetuningConfig
+from bert_tf.conversion.convert import convert_checkpoint
 from bert_tf.data.tables.table import Table
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
 from bert_tf.models.description import ModelDescription
+from bert_tf.models.folder import save_model
+from bert_tf.tasks.models import load_model
 from bert_tf.tasks.table import find_task
 from bert_tf.tasks.token_labels import TokenLabels
 from bert_tf.training.engine.evaluation_pass import Evaluation
@@ -199,3 +202,43 @@ def test_answers_differ_by_place_label_and_score():
         told = task.disagreement(expected, other, tolerance=0.02)
         assert told is not None
         assert told.startswith("PER 0-3 is answered with ")
+
+
+def test_sequences_are_learnt_with_the_weights_of_their_transitions(tokenizer, tmp_path):
+    """Every word is the same one, and every second of them is labelled: tags follow tags."""
+    task = make_task(crf=True)
+    places = [[(4 * number, 4 * number + 3, "X") for number in range(0, 6, 2)]]
+    examples = read(task, ["ada " * 6] * 4, places * 4)
+    description = describe(task, examples)
+    encoded = task.encode(examples, description, tokenizer=tokenizer)
+    batch = encoded.features(tf.range(4)) | {"weights": tf.ones(4)}
+    # Words know nothing of their positions: all have the same scores.
+    batch["input_ids"] = tf.fill(tf.shape(batch["input_ids"]), tokenizer.pad_id)
+    keras.utils.set_random_seed(1)
+    model = task.make_model(description, dtype="float32", rematerialize=False)
+    for weight in model.weights:
+        if "position" in weight.path:
+            weight.assign(tf.zeros(weight.shape))
+    head = [it for it in model.trainable_variables if "encoder" not in it.path]
+    assert {tuple(it.shape) for it in head} >= {(4, 4)}
+    objective, optimizer = task.objective(description), keras.optimizers.Adam(0.2)
+    losses = []
+    for _ in range(60):
+        with tf.GradientTape() as tape:
+            sums = objective.sums(model(batch), batch)
+            loss = sums.loss["token_labels"] / objective.weights(batch)["token_labels"]
+        losses.append(float(loss))
+        optimizer.apply_gradients(
+            zip(tape.gradient(loss, [it.value for it in head]), head, strict=True)
+        )
+    # 233 sequences of six tags are valid (I follows B or I), all nearly as likely at first.
+    assert losses[0] == pytest.approx(np.log(233) / 6, abs=0.05)
+    assert losses[-1] < 0.05
+    spans = task.decode(model(batch), description)
+    assert spans["entity_starts"].numpy()[0].tolist() == [0, 8, 16]
+    save_model(model, description, tmp_path)
+    again = load_model(tmp_path)(batch)
+    np.testing.assert_array_equal(again["transitions"], model(batch)["transitions"])
+    tokenizer.save(tmp_path)
+    with pytest.raises(ValueError, match="one of token_labels with weights that are the task's own"):
+        convert_checkpoint(tmp_path, tmp_path / "there", target_format="huggingface")
