@@ -27,6 +27,7 @@ def inspect_labelled(
 ) -> None:
     """Print the page, and write it with its pictures into the folder `report` if there is one."""
     from bert_tf.data.tables.reading import read_table
+    from bert_tf.data.text.windows import TextLimits
     from bert_tf.tasks.inspection.files import write_report
     from bert_tf.tasks.inspection.page import to_markdown
     from bert_tf.tasks.inspection.report import inspect_examples
@@ -47,7 +48,11 @@ def inspect_labelled(
             opened,
             train,
             *others,
-            max_seq_length=section.max_seq_length,
+            max_seq_length=TextLimits(
+                section.max_seq_length,
+                section.max_windows or opened.default_max_windows,
+                section.window_stride,
+            ).document_length,
             tokenizer=_load_tokenizer(config, tokenizer),
             notes=notes,
             on_progress=show,

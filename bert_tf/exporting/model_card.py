@@ -49,12 +49,15 @@ def _card_settings(path: Path) -> CardConfig:
 def _model(extra: Path) -> Iterator[str]:
     description = load_description(extra)
     shape = description.architecture
+    windows = (
+        f" in {description.max_windows} windows at most" if description.max_windows > 1 else ""
+    )
     yield ""
     yield (
         f"A BERT for {description.kind.replace('_', ' ')}: {shape.num_hidden_layers} layers, "
         f"{shape.hidden_size} wide, {shape.num_attention_heads} heads, a vocabulary of "
         f"{shape.vocab_size:,}, at most {description.max_seq_length} tokens of "
-        f"{'a pair of texts' if description.has_text_pairs else 'a text'}."
+        f"{'a pair of texts' if description.has_text_pairs else 'a text'}{windows}."
     )
     task = task_of(description)
     if task is not None:

@@ -137,7 +137,10 @@ def test_the_tokenizer_is_the_one_named_or_the_models(
     )
     arguments = ("--labelled", labelled["train"])
     named = run(*arguments, "--tokenizer", folder, "--set", "finetuning.max_seq_length=8")
-    assert "a model reads 8 (`finetuning.max_seq_length`)" in named
+    assert "a model reads 8 (`finetuning.max_seq_length`, `max_windows`)" in named
+    windows = ("--set", "finetuning.max_windows=3", "--set", "finetuning.window_stride=5")
+    long = run(*arguments, "--tokenizer", folder, "--set", "finetuning.max_seq_length=8", *windows)
+    assert "a model reads 18 (" in long
     assert "| will be cut | 0 (0.00%) |" in named
     assert run(*arguments, "--config", str(config)) == named
     assert run(*arguments, "--set", f"finetuning.pretrained={folder}") == named.replace(

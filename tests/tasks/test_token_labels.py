@@ -240,5 +240,7 @@ def test_sequences_are_learnt_with_the_weights_of_their_transitions(tokenizer, t
     again = load_model(tmp_path)(batch)
     np.testing.assert_array_equal(again["transitions"], model(batch)["transitions"])
     tokenizer.save(tmp_path)
-    with pytest.raises(ValueError, match="one of token_labels with weights that are the task's own"):
+    with pytest.raises(
+        ValueError, match="one of token_labels with weights that are the task's own"
+    ):
         convert_checkpoint(tmp_path, tmp_path / "there", target_format="huggingface")

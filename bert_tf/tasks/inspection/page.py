@@ -45,7 +45,7 @@ def _introduction(report: LabelledReport) -> str:
     if report.unit == "tokens":
         lengths = (
             "Lengths are in tokens, [CLS] and [SEP] counted; a model reads "
-            f"{report.max_seq_length} (`finetuning.max_seq_length`)."
+            f"{report.max_seq_length} (`finetuning.max_seq_length`, `max_windows`)."
         )
     else:
         lengths = (
