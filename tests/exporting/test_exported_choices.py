@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import keras
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -39,9 +40,10 @@ def make_folder(path, *, max_windows=1, **settings):
         has_text_pairs=True,
         task_state={"settings": settings} if settings else {},
     )
+    keras.utils.set_random_seed(1)  # of some random weights int8 loses more than of others
     model = build_model(description)
     for weight in model.weights:  # choices that differ by more than rounding
-        if len(weight.shape) == 2 and "embedding" not in weight.path:
+        if len(weight.shape) == 2 and "head" in weight.path:
             weight.assign(weight.value * 8)
     save_model(model, description, path)
     return path
