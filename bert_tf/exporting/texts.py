@@ -12,9 +12,15 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from bert_tf.data.text.offsets import TokenOffsets, few_marks, packed_offsets
-from bert_tf.data.text.packing import bucket_length, keep_first, pack, pad_to
+from bert_tf.data.text.packing import bucket_length, pack, pad_to
 from bert_tf.data.text.tokenizer import Tokenizer
-from bert_tf.data.text.windows import PackedWindows, TextLimits, covered_lengths, pack_windows
+from bert_tf.data.text.windows import (
+    PackedWindows,
+    TextLimits,
+    covered_offsets,
+    pack_choices,
+    pack_windows,
+)
 from bert_tf.models.classifier import CHOICE_WINDOWS
 from bert_tf.tasks.choice_lines import split_choices
 
@@ -93,20 +99,16 @@ class TextInputs:
         """Windows of strings (batch), of pairs of the second, with the first before each."""
         last = text if text_pair is None else text_pair
         lead = None if text_pair is None else self._tokens(text)
-        tokens = self._with_offsets(last) if with_offsets else None
-        ids = self._tokens(last) if tokens is None else tokens.ids
-        read = covered_lengths(
-            ids.row_lengths(), None if lead is None else lead.row_lengths(), self.limits
-        )
         offsets = {}
-        if tokens is not None:
-            kept = TokenOffsets(*(keep_first(it, lengths=read) for it in tokens))
-            placed = packed_offsets(kept, max_seq_length=self.limits.document_length)
+        if with_offsets:
+            ids, placed = covered_offsets(self._with_offsets(last), lead, self.limits)
             # No text has a column, too: that of [CLS].
             missing = tf.cast(tf.equal(tf.size(placed["token_starts"]), 0), tf.int32)
             offsets = {name: tf.pad(it, [[0, 0], [0, missing]]) for name, it in placed.items()}
+        else:
+            ids = self._tokens(last)
         packed = pack_windows(
-            keep_first(ids, lengths=read),
+            ids,
             lead,
             limits=self.limits,
             cls_id=self.tokenizer.cls_id,
@@ -125,23 +127,16 @@ class TextInputs:
         is `CHOICE_WINDOWS`.
         """
         found = split_choices(choices, max_choices=max_choices).choices
-        texts = found.value_rowids()
-        packed = pack_windows(
-            tf.gather(self._tokens(text), texts),
-            self._tokens(found.values),
+        packed, choice_windows = pack_choices(
+            self._tokens(text),
+            found.with_values(self._tokens(found.values)),
             limits=self.limits,
             cls_id=self.tokenizer.cls_id,
             sep_id=self.tokenizer.sep_id,
             pad_id=self.tokenizer.pad_id,
-            lead_is_last=True,
         )
-        packed = packed.padded(self._padded_length(packed.inputs), pad_id=self.tokenizer.pad_id)
-        counts = tf.math.unsorted_segment_sum(
-            tf.ones_like(packed.owners), packed.owners, tf.size(texts)
-        )
-        rows = packed._replace(owners=tf.gather(tf.cast(texts, tf.int32), packed.owners))
-        beside = {CHOICE_WINDOWS: found.with_values(counts).to_tensor()}
-        return TextWindows(rows, beside, tf.shape(text)[0])
+        rows = packed.padded(self._padded_length(packed.inputs), pad_id=self.tokenizer.pad_id)
+        return TextWindows(rows, {CHOICE_WINDOWS: choice_windows}, tf.shape(text)[0])
 
     def _tokens(self, text: tf.Tensor, *, with_masks: bool = False) -> tf.RaggedTensor:
         tokenize = self.tokenizer.tokenize_with_masks if with_masks else self.tokenizer.tokenize

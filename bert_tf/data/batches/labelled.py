@@ -204,18 +204,9 @@ def batched_lengths(
 ) -> np.ndarray:
     """The `Encoded.lengths` of texts: of their rows, or of all windows, rounded up."""
     texts = first if second is None else second
-    num_tokens, num_lead = texts.row_lengths(), None
-    if second is not None:
-        num_lead = windows.lead_lengths(
-            first.row_lengths(), num_tokens, max_seq_length=limits.max_seq_length
-        )
-    rooms = windows.window_rooms(num_tokens, num_lead, limits)
-    found = windows.find_windows(num_tokens, rooms, limits)
-    num_special = tf.fill([tf.size(num_tokens)], tf.constant(NUM_SPECIAL_TOKENS, tf.int64))
-    if num_lead is not None:
-        num_special += 1 + num_lead
-    of_windows = found.lengths + tf.gather(num_special, found.owners)
-    totals = tf.math.segment_sum(of_windows, found.owners).numpy()
+    num_lead = None if second is None else first.row_lengths()
+    of_rows, owners = windows.row_lengths(texts.row_lengths(), num_lead, limits)
+    totals = tf.math.segment_sum(of_rows, owners).numpy()
     steps = length_groups.batch_lengths(limits.max_seq_length)
     steps += [limits.max_seq_length * number for number in range(2, limits.max_windows + 1)]
     return np.asarray(steps, np.int32)[np.searchsorted(steps, totals)]

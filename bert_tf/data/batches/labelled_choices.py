@@ -17,7 +17,7 @@ from bert_tf.data.batches import length_groups
 from bert_tf.data.batches.labelled import EncodedTexts, tokenize
 from bert_tf.data.text import windows
 from bert_tf.data.text.tokenizer import Tokenizer
-from bert_tf.data.text.windows import NUM_SPECIAL_TOKENS, TextLimits
+from bert_tf.data.text.windows import TextLimits
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,24 +42,18 @@ class EncodedChoices(EncodedTexts):
         choices = tf.gather(
             tf.RaggedTensor.from_row_splits(self.second, self.splits, validate=False), rows
         )
-        texts = choices.value_rowids()
-        packed = windows.pack_windows(
-            tf.gather(tf.gather(self.first, rows), texts),
-            choices.values,
+        packed, choice_windows = windows.pack_choices(
+            tf.gather(self.first, rows),
+            choices,
             limits=self.limits,
             cls_id=self.tokenizer.cls_id,
             sep_id=self.tokenizer.sep_id,
             pad_id=pad_id,
-            lead_is_last=True,
-        ).padded(tf.reduce_max(tf.gather(self.row_lengths, rows)), pad_id=pad_id)
-        ones = tf.ones_like(packed.owners)
-        counts = tf.math.unsorted_segment_sum(ones, packed.owners, tf.size(texts))
-        of_texts = packed._replace(owners=tf.gather(texts, packed.owners))
-        features = of_texts.of_each(tf.size(rows, tf.int64), pad_id=pad_id)
-        features = {name: tf.ensure_shape(it, [None] * 3) for name, it in features.items()}
-        features["choice_windows"] = tf.ensure_shape(
-            choices.with_values(counts).to_tensor(), [None, None]
         )
+        packed = packed.padded(tf.reduce_max(tf.gather(self.row_lengths, rows)), pad_id=pad_id)
+        features = packed.of_each(tf.size(rows, tf.int64), pad_id=pad_id)
+        features = {name: tf.ensure_shape(it, [None] * 3) for name, it in features.items()}
+        features["choice_windows"] = tf.ensure_shape(choice_windows, [None, None])
         return features | {name: tf.gather(values, rows) for name, values in self.targets.items()}
 
 
@@ -97,13 +91,10 @@ def _lengths(
     """Tokens of the longest row of each text, and of all of its rows together."""
     texts = np.repeat(np.arange(len(splits) - 1), np.diff(splits))
     num_tokens = tf.gather(first.row_lengths(), texts)
-    num_choice = windows.lead_lengths(
-        second.row_lengths(), num_tokens, max_seq_length=limits.max_seq_length, is_last=True
+    of_rows, choices = windows.row_lengths(
+        num_tokens, second.row_lengths(), limits, lead_is_last=True
     )
-    rooms = windows.window_rooms(num_tokens, num_choice, limits)
-    found = windows.find_windows(num_tokens, rooms, limits)
-    of_rows = found.lengths + tf.gather(num_choice, found.owners) + NUM_SPECIAL_TOKENS + 1
-    owners = tf.gather(texts, found.owners)
+    owners = tf.gather(texts, choices)
     return tf.math.segment_max(of_rows, owners).numpy(), tf.math.segment_sum(
         of_rows, owners
     ).numpy()

@@ -17,8 +17,8 @@ import tensorflow as tf
 
 from bert_tf.data.batches.labelled import EncodedTexts, batched_lengths
 from bert_tf.data.batches.labelled_tokens import tokenize_all
-from bert_tf.data.text import packing, windows
-from bert_tf.data.text.offsets import TokenOffsets, packed_offsets
+from bert_tf.data.text import windows
+from bert_tf.data.text.offsets import TokenOffsets
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.windows import TextLimits
 
@@ -54,18 +54,15 @@ class EncodedQuestions(EncodedTexts):
         questions = tf.gather(self.first, rows)
         own = tf.gather(self.context_of, rows)
         offsets = TokenOffsets(*(tf.gather(it, own) for it in self.offsets))
-        read = windows.covered_lengths(
-            offsets.ids.row_lengths(), questions.row_lengths(), self.limits
-        )
-        kept = TokenOffsets(*(packing.keep_first(it, lengths=read) for it in offsets))
-        placed = packed_offsets(kept, max_seq_length=self.limits.document_length)
+        ids, placed = windows.covered_offsets(offsets, questions, self.limits)
         placed = {name: tf.ensure_shape(it, [None, None]) for name, it in placed.items()}
         length = tf.reduce_max(tf.gather(self.lengths, rows))
         length = tf.minimum(length, self.limits.max_seq_length)
         columns = {name: tf.gather(values, rows) for name, values in self.targets.items()}
-        is_read = columns["last_columns"] <= tf.cast(read, tf.int32)[:, tf.newaxis]
+        read = tf.cast(ids.row_lengths(), tf.int32)
+        is_read = columns["last_columns"] <= read[:, tf.newaxis]
         return {
-            **self.pack_windows(questions, kept.ids, length),
+            **self.pack_windows(questions, ids, length),
             **placed,
             **{name: tf.where(is_read, values, -1) for name, values in columns.items()},
         }

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from bert_tf.data.text.offsets import TokenOffsets, packed_offsets
 from bert_tf.data.text.packing import keep_first, pack, pack_beside, pad_to
 
 NUM_SPECIAL_TOKENS = 2
@@ -131,6 +132,40 @@ def find_windows(num_tokens: tf.Tensor, rooms: tf.Tensor, limits: TextLimits) ->
     return Windows(owners, starts, tf.minimum(left, tf.gather(rooms, owners)))
 
 
+def row_lengths(
+    num_tokens: tf.Tensor,
+    num_lead: tf.Tensor | None,
+    limits: TextLimits,
+    *,
+    lead_is_last: bool = False,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Tokens of the row that `pack_windows` makes of each window, and which text it is of.
+
+    Both int64 (windows). `num_tokens`, `num_lead`: int64 (texts).
+    """
+    num_special = tf.fill(tf.shape(num_tokens), tf.constant(NUM_SPECIAL_TOKENS, tf.int64))
+    if num_lead is not None:
+        num_lead = lead_lengths(
+            num_lead, num_tokens, max_seq_length=limits.max_seq_length, is_last=lead_is_last
+        )
+        num_special += 1 + num_lead
+    found = find_windows(num_tokens, window_rooms(num_tokens, num_lead, limits), limits)
+    return found.lengths + tf.gather(num_special, found.owners), found.owners
+
+
+def covered_offsets(
+    tokens: TokenOffsets, lead: tf.RaggedTensor | None, limits: TextLimits
+) -> tuple[tf.RaggedTensor, dict[str, tf.Tensor]]:
+    """Of tokens that the windows of their texts hold the ids, and where they stand.
+
+    int32 (texts, (tokens)), and `packed_offsets` of `[CLS] text [SEP]`. `lead`: as it is.
+    """
+    num_lead = None if lead is None else lead.row_lengths()
+    read = covered_lengths(tokens.ids.row_lengths(), num_lead, limits)
+    kept = TokenOffsets(*(keep_first(it, lengths=read) for it in tokens))
+    return kept.ids, packed_offsets(kept, max_seq_length=limits.document_length)
+
+
 def pack_windows(
     tokens: tf.RaggedTensor,
     lead: tf.RaggedTensor | None = None,
@@ -167,6 +202,41 @@ def pack_windows(
     inputs = pack(*parts, max_seq_length=length, cls_id=cls_id, sep_id=sep_id, pad_id=pad_id)
     inputs["document_columns"] = pack_beside(*columns, max_seq_length=length)
     return PackedWindows(inputs, tf.cast(windows.owners, tf.int32))
+
+
+def pack_choices(
+    tokens: tf.RaggedTensor,
+    choices: tf.RaggedTensor,
+    *,
+    limits: TextLimits,
+    cls_id: int,
+    sep_id: int,
+    pad_id: int = 0,
+) -> tuple[PackedWindows, tf.Tensor]:
+    """`[CLS] window [SEP] choice [SEP]` of each window of each text with each of its choices.
+
+    Args:
+        tokens: int32 (texts, (tokens)).
+        choices: int32 (texts, (choices), (tokens)).
+
+    Returns:
+        The rows, and how many each choice has: int32 (texts, most choices), 0 of one that is
+        missing.
+    """
+    texts = choices.value_rowids()
+    packed = pack_windows(
+        tf.gather(tokens, texts),
+        choices.values,
+        limits=limits,
+        cls_id=cls_id,
+        sep_id=sep_id,
+        pad_id=pad_id,
+        lead_is_last=True,
+    )
+    ones = tf.ones_like(packed.owners)
+    counts = tf.math.unsorted_segment_sum(ones, packed.owners, tf.size(texts))
+    rows = packed._replace(owners=tf.gather(tf.cast(texts, tf.int32), packed.owners))
+    return rows, choices.with_values(counts).to_tensor()
 
 
 def _strides(rooms: tf.Tensor, limits: TextLimits) -> tf.Tensor:
