@@ -49,9 +49,9 @@ def best_answers(
 ) -> dict[str, tf.Tensor]:
     """The best answers of each document, whether or not no answer is better.
 
-    `N_BEST`: places in the text, int32 (B, N), and probabilities, float32; `no_answer_margin`
-    float32 (B): log-probability of no answer less that of the best one; `NOTHING_ELSE` where the
-    document has no token.
+    `N_BEST`: places in the text, int32 (B, N), and probabilities, float32; of each document, float32
+    (B), `no_answer_score`, the probability of no answer, and `no_answer_margin`, its logarithm less
+    that of the best answer; `NOTHING_ELSE` where the document has no token.
     """
     starts, ends = log_probabilities(outputs)
     length = tf.shape(starts)[1]
@@ -66,12 +66,13 @@ def best_answers(
     is_answer = scores > IMPOSSIBLE / 2
     first = tf.where(is_answer, chosen // max_answer_tokens, 0)
     last = tf.where(is_answer, first + chosen % max_answer_tokens, 0)
-    margin = starts[:, 0] + ends[:, 0] - scores[:, 0]
+    no_answer = starts[:, 0] + ends[:, 0]
     return {
         "n_best_starts": _places(outputs["token_starts"], first, is_answer),
         "n_best_ends": _places(outputs["token_ends"], last, is_answer),
         "n_best_scores": tf.where(is_answer, tf.exp(scores), 0.0),
-        "no_answer_margin": tf.where(is_answer[:, 0], margin, NOTHING_ELSE),
+        "no_answer_score": tf.exp(no_answer),
+        "no_answer_margin": tf.where(is_answer[:, 0], no_answer - scores[:, 0], NOTHING_ELSE),
     }
 
 

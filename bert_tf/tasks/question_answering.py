@@ -195,11 +195,11 @@ class QuestionAnswering(Task):
         )
         margin = found["no_answer_margin"]
         has_answer = margin <= description.task_state.get(THRESHOLD, NOTHING_ELSE / 2)
-        starts, ends = (log_probability[:, 0] for log_probability in log_probabilities(outputs))
+        no_answer = found.pop("no_answer_score")
         return {
             "start": tf.where(has_answer, found["n_best_starts"][:, 0], 0),
             "end": tf.where(has_answer, found["n_best_ends"][:, 0], 0),
-            "score": tf.where(has_answer, found["n_best_scores"][:, 0], tf.exp(starts + ends)),
+            "score": tf.where(has_answer, found["n_best_scores"][:, 0], no_answer),
             **found,
         }
 
