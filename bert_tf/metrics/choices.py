@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bert_tf.metrics.calibration import expected_calibration_error
-from bert_tf.metrics.metric import Metric
+from bert_tf.metrics.metric import Metric, weighted_mean
 from bert_tf.metrics.outcomes import Outcomes
 
 
@@ -70,18 +70,11 @@ def calibration_error(outcomes: Outcomes) -> float:
 
 
 def _accuracy(outcomes: Outcomes, weights: np.ndarray | None) -> float:
-    return _mean(outcomes.targets == outcomes.predictions, weights)
+    return weighted_mean(outcomes.targets == outcomes.predictions, weights)
 
 
 def _mean_reciprocal_rank(outcomes: Outcomes, weights: np.ndarray | None) -> float:
-    return _mean(1.0 / outcomes.derive(ranks), weights)
-
-
-def _mean(values: np.ndarray, weights: np.ndarray | None) -> float:
-    total = len(values) if weights is None else weights.sum()
-    if not total:
-        return float("nan")
-    return float((values if weights is None else values * weights).sum() / total)
+    return weighted_mean(1.0 / outcomes.derive(ranks), weights)
 
 
 ACCURACY = Metric(

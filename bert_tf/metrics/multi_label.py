@@ -10,7 +10,7 @@ import numpy as np
 
 from bert_tf.metrics.calibration import expected_calibration_error
 from bert_tf.metrics.counts import Counts
-from bert_tf.metrics.metric import Metric
+from bert_tf.metrics.metric import Metric, weighted_mean
 from bert_tf.metrics.outcomes import Outcomes
 
 DEFAULT_THRESHOLD = 0.5
@@ -84,11 +84,11 @@ def _macro_f1(outcomes: Outcomes, weights: np.ndarray | None) -> float:
 
 
 def _samples_f1(outcomes: Outcomes, weights: np.ndarray | None) -> float:
-    return _mean(outcomes.derive(_f1_of_rows), weights)
+    return weighted_mean(outcomes.derive(_f1_of_rows), weights)
 
 
 def _exact_match(outcomes: Outcomes, weights: np.ndarray | None) -> float:
-    return _mean(outcomes.derive(_is_exact), weights)
+    return weighted_mean(outcomes.derive(_is_exact), weights)
 
 
 def _macro_average_precision(outcomes: Outcomes, weights: np.ndarray | None) -> float:
@@ -218,11 +218,6 @@ def _num_true_and_false(
 
 def _total(values: np.ndarray, weights: np.ndarray | None) -> float:
     return float(values.sum() if weights is None else values @ weights)
-
-
-def _mean(values: np.ndarray, weights: np.ndarray | None) -> float:
-    total = len(values) if weights is None else weights.sum()
-    return _total(values, weights) / float(total) if total else float("nan")
 
 
 def _mean_of_defined(values: np.ndarray) -> float:
