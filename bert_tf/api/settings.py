@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bert_tf.config import Config, validate_config
+from bert_tf.config import Config, merged, validate_config
 from bert_tf.tasks.base import Task
 from bert_tf.tasks.table import TASKS
 
@@ -18,7 +18,7 @@ def with_settings(config: Config | None, **sections: Mapping[str, Any]) -> Confi
     for name, section in sections.items():
         _refuse_sections(name, section)
     tree = {} if config is None else config.model_dump(mode="json", exclude_unset=True)
-    return validate_config(_merged(tree, _plain(sections)), origin="settings")
+    return validate_config(merged(tree, _plain(sections), whole={"task"}), origin="settings")
 
 
 def task_settings(task: str | Mapping[str, Any] | Task | type[Task]) -> dict[str, Any]:
@@ -58,16 +58,6 @@ def _refuse_sections(name: str, section: Mapping[str, Any]) -> None:
                 f"keyword arguments must be settings of {name}. Received: {key}, a section of its "
                 f"own. Give it in the configuration: config=bert_tf.Config({key}=...)."
             )
-
-
-def _merged(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(tree)
-    for name, value in changes.items():
-        before = merged.get(name)
-        if isinstance(value, Mapping) and isinstance(before, Mapping) and name != "task":
-            value = _merged(before, value)
-        merged[name] = value
-    return merged
 
 
 def _plain(value: Any) -> Any:

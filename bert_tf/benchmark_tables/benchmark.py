@@ -6,6 +6,7 @@ OUTPUT_DIR: `results.md`, `results.json`, `results.png`; `runs/NAME/`, each an o
 `data/` with what was converted or split; `benchmark.json`, what each run was begun with.
 """
 
+import dataclasses
 import hashlib
 import json
 import time
@@ -205,7 +206,7 @@ def _below(tracker: Tracker, runs: Sequence[Run], *, is_enabled: bool) -> list[R
             update={"parent_run_id": tracker.run_id, "run_name": run.name}
         )
         config = run.config.model_copy(update={"tracking": tracking})
-        changed.append(Run(**{**vars(run), "config": config}))
+        changed.append(dataclasses.replace(run, config=config))
     return changed
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bert_tf.benchmark_tables.finding import HELD_OUT, TRAIN, FoundSet
 from bert_tf.benchmark_tables.sets import Benchmark
-from bert_tf.config import Config, validate_config
+from bert_tf.config import Config, merged, validate_config
 from bert_tf.system.listing import listed
 
 RUNS_FOLDER = "runs"
@@ -104,7 +104,7 @@ def set_config(found: FoundSet, config: Config, options: Options) -> Config:
         options.overrides.get(found.spec.name, {}),
         {"pretrained": options.model},
     ):
-        section = _merged(section, settings)
+        section = merged(section, settings)
     return validate_config({**tree, "finetuning": section}, origin=found.spec.name)
 
 
@@ -152,7 +152,7 @@ def _with_point(
     if "lr" in point:
         training["optimizer"] = {"learning_rate": point["lr"]}
     tree = config.model_dump(mode="json", exclude_unset=True)
-    section = _merged(tree["finetuning"], changes | ({"training": training} if training else {}))
+    section = merged(tree["finetuning"], changes | ({"training": training} if training else {}))
     return validate_config({**tree, "seed": seed, "finetuning": section}, origin="the grid")
 
 
@@ -163,12 +163,3 @@ def _refuse_own(keys: Any, *, prefix: str) -> None:
             f"model and files. Received: {listed(f'{prefix}{key}' for key in own)}. Take "
             f"{'it' if len(own) == 1 else 'them'} out."
         )
-
-
-def _merged(tree: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(tree)
-    for name, value in changes.items():
-        before = merged.get(name)
-        both = isinstance(value, Mapping) and isinstance(before, Mapping)
-        merged[name] = _merged(before, value) if both else value  # type: ignore[arg-type]
-    return merged

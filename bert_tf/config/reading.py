@@ -1,6 +1,6 @@
 """YAML and `--set a.b=value` in, a checked tree out; a tree as `config.yaml`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -147,3 +147,16 @@ def _with_sections(tree: dict[str, Any]) -> dict[str, Any]:
     if isinstance(section, dict) and isinstance(section.get("task"), str):
         section["task"] = {"name": section["task"]}
     return tree
+
+
+def merged(
+    tree: Mapping[str, Any], changes: Mapping[str, Any], *, whole: Collection[str] = ()
+) -> dict[str, Any]:
+    """`tree` with `changes`, section by section; sections named in `whole` are replaced."""
+    result = dict(tree)
+    for name, value in changes.items():
+        before = result.get(name)
+        if isinstance(value, Mapping) and isinstance(before, Mapping) and name not in whole:
+            value = merged(before, value, whole=whole)
+        result[name] = value
+    return result
