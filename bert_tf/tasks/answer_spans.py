@@ -49,9 +49,9 @@ def best_answers(
 ) -> dict[str, tf.Tensor]:
     """The best answers of each document, whether or not no answer is better.
 
-    `N_BEST`: places in the text, int32 (B, N), and probabilities, float32; of each document, float32
-    (B), `no_answer_score`, the probability of no answer, and `no_answer_margin`, its logarithm less
-    that of the best answer; `NOTHING_ELSE` where the document has no token.
+    `N_BEST`: places in the text, int32 (B, N), and probabilities, float32. Of each document,
+    float32 (B): `no_answer_score`, the probability of no answer, and `no_answer_margin`, its
+    logarithm less that of the best answer; `NOTHING_ELSE` where the document has no token.
     """
     starts, ends = log_probabilities(outputs)
     length = tf.shape(starts)[1]
