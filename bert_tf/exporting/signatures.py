@@ -133,11 +133,6 @@ def _of_task(task: Task, parts: Parts) -> Signatures:
     )
     answer_windows = _answer_windows(task, parts)
 
-    def windows_of(*texts: tf.Tensor) -> TextWindows:
-        if task.max_choices is not None:
-            return parts.text_inputs.choices(*texts, max_choices=task.max_choices)
-        return parts.text_inputs.windows(*texts, with_offsets=task.reads_offsets)
-
     def make(signature: Signature) -> Any:
         def of_rows(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
             outputs = answer_rows(inputs)
@@ -151,7 +146,7 @@ def _of_task(task: Task, parts: Parts) -> Signatures:
 
         def of_texts(*texts: tf.Tensor) -> dict[str, tf.Tensor]:
             if is_windowed:
-                outputs = signature.gives(answer_windows(windows_of(*texts)))
+                outputs = signature.gives(answer_windows(task.in_windows(texts, parts.text_inputs)))
             else:
                 outputs = of_rows(parts.text_inputs(*texts, with_offsets=task.reads_offsets))
             return task.about_texts(outputs, dict(zip(names, texts, strict=True)))

@@ -337,6 +337,13 @@ class Task(abc.ABC):
     def signatures(self, description: ModelDescription) -> Mapping[str, Signature]:
         """The SavedModel's functions; `serving_default` among them."""
 
+    def in_windows(self, texts: Sequence["tf.Tensor"], inputs: Any) -> Any:
+        """Texts as windows (`exporting.texts.TextWindows`), in the served graph.
+
+        `texts`: string (batch), in the order of `input_names`; `inputs`: the `TextInputs`.
+        """
+        return inputs.windows(*texts, with_offsets=self.reads_offsets)
+
     def warmup_texts(self) -> Sequence[tuple[bytes, ...]]:
         """Rows of texts for warm-up requests in the place of the package's; none: those."""
         return ()

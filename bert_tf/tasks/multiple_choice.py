@@ -258,6 +258,10 @@ class MultipleChoice(Task):
     def input_names(self, description: ModelDescription) -> tuple[str, ...]:
         return (TEXT, CHOICES)
 
+    def in_windows(self, texts: Sequence[tf.Tensor], inputs: Any) -> Any:
+        """Each window with a choice behind it."""
+        return inputs.choices(*texts, max_choices=self.max_choices)
+
     def signatures(self, description: ModelDescription) -> Mapping[str, Signature]:
         return {"serving_default": Signature()}
 
