@@ -19,6 +19,7 @@ import tensorflow_text as tf_text
 
 from bert_tf.data.batches.labelled_tokens import UnitKind, mark_units
 from bert_tf.data.token_labels.spans import Span
+from bert_tf.layers.tensorflow.crf import marginals
 from bert_tf.tasks.tag_set import TagSet
 
 NAMES = ("entity_starts", "entity_ends", "entity_labels", "entity_scores")
@@ -52,42 +53,69 @@ def units_of(
     return Units(*(tf.ragged.boolean_mask(it, is_unit) for it in (logits, starts, ends)))
 
 
-def tags_of(
-    logits: tf.RaggedTensor, tag_set: TagSet, transitions: tf.Tensor | None = None
-) -> tf.RaggedTensor:
-    """int32 (B, (units)): the likeliest valid sequence. `logits`: float32 (B, (units), T).
+class Tags(NamedTuple):
+    """What the units of some texts are taken for, ragged (B, (units))."""
 
-    `transitions`: learnt weights, float32 (T + 1, T + 1), see `layers.tensorflow.crf`.
+    tags: tf.RaggedTensor
+    """int32: the likeliest valid sequence."""
+    probabilities: tf.RaggedTensor
+    """float32: of each tag of it, whatever the others are."""
+
+
+def tags_of(logits: tf.RaggedTensor, tag_set: TagSet, transitions: tf.Tensor | None = None) -> Tags:
+    """The tags of units. `logits`: float32 (B, (units), T).
+
+    `transitions`: learnt weights, float32 (T + 1, T + 1), see `layers.tensorflow.crf`. Then the
+    probabilities are those over all valid sequences, else the softmax of each unit's scores.
     """
     if tag_set.scheme == "plain" and transitions is None:
-        return logits.with_values(tf.argmax(logits.values, axis=-1, output_type=tf.int32))
-    scores = tf.nn.log_softmax(logits.values)
-    dense = logits.with_values(scores).to_tensor(shape=[None, None, len(tag_set.tags)])
-    lengths = tf.cast(logits.row_lengths(), tf.int32)
+        tags = tf.argmax(logits.values, axis=-1, output_type=tf.int32)
+    else:
+        tags = _likeliest_sequence(logits, tag_set, transitions)
+    if transitions is None:
+        probabilities = tf.nn.softmax(logits.values)
+    else:
+        lengths = tf.cast(logits.row_lengths(), tf.int32)
+        valid = transitions + tag_set.penalties()
+        of_rows = marginals(_padded(logits, tag_set), lengths, valid)
+        probabilities = tf.boolean_mask(of_rows, tf.sequence_mask(lengths, tf.shape(of_rows)[1]))
+    own = tf.gather(probabilities, tags, batch_dims=1)
+    return Tags(logits.with_values(tags), logits.with_values(own))
+
+
+def _likeliest_sequence(
+    logits: tf.RaggedTensor, tag_set: TagSet, transitions: tf.Tensor | None
+) -> tf.Tensor:
+    """int32 (N,)"""
     found = tf_text.viterbi_constrained_sequence(
-        tf.pad(dense, [[0, 0], [0, 1], [0, 0]]),  # a column, where no text has a unit
-        sequence_length=lengths,
+        _padded(logits.with_values(tf.nn.log_softmax(logits.values)), tag_set),
+        sequence_length=tf.cast(logits.row_lengths(), tf.int32),
         allowed_transitions=tag_set.allowed_transitions(),
         transition_weights=transitions,
         use_log_space=True,
         use_start_and_end_states=True,
     )
-    return logits.with_values(tf.ensure_shape(found.values, [None]))
+    return tf.ensure_shape(found.values, [None])
 
 
-def entities_of(units: Units, tags: tf.RaggedTensor, tag_set: TagSet) -> dict[str, tf.Tensor]:
+def _padded(scores: tf.RaggedTensor, tag_set: TagSet) -> tf.Tensor:
+    """(B, U + 1, T): with a column even where no text has a unit."""
+    dense = scores.to_tensor(shape=[None, None, len(tag_set.tags)])
+    return tf.pad(dense, [[0, 0], [0, 1], [0, 0]])
+
+
+def entities_of(units: Units, found: Tags, tag_set: TagSet) -> dict[str, tf.Tensor]:
     """What is labelled in each text, in its order; missing ones are 0 and empty.
 
     `entity_starts`, `entity_ends` int32, `entity_labels` string, `entity_scores` float32, the mean
     probability of its units' tags: (B, most of one text); `num_entities` int32 (B).
     """
-    flat = tags.values  # (N,)
+    flat = found.tags.values  # (N,)
     begins = tf.gather(tf.constant(tag_set.begins), flat)
     inside = tf.gather(tf.constant(tag_set.is_inside), flat)
     number = tf.cumsum(tf.cast(begins, tf.int32)) - 1  # of the entity that a unit may be of
     num_entities = tf.reduce_sum(tf.cast(begins, tf.int32))
     own = tf.boolean_mask(number, inside)
-    probabilities = tf.gather(tf.nn.softmax(units.logits.values), flat, batch_dims=1)
     values = {
         "entity_starts": tf.boolean_mask(units.starts.values, begins),
         "entity_ends": tf.math.unsorted_segment_max(
@@ -95,12 +123,12 @@ def entities_of(units: Units, tags: tf.RaggedTensor, tag_set: TagSet) -> dict[st
         ),
         "entity_labels": tf.gather(tf.constant(tag_set.label_of), tf.boolean_mask(flat, begins)),
         "entity_scores": tf.math.unsorted_segment_mean(
-            tf.boolean_mask(probabilities, inside), own, num_entities
+            tf.boolean_mask(found.probabilities.values, inside), own, num_entities
         ),
     }
-    rows = tf.boolean_mask(tags.value_rowids(), begins)
+    rows = tf.boolean_mask(found.tags.value_rowids(), begins)
     ragged = {
-        name: tf.RaggedTensor.from_value_rowids(it, rows, tags.nrows(), validate=False)
+        name: tf.RaggedTensor.from_value_rowids(it, rows, found.tags.nrows(), validate=False)
         for name, it in values.items()
     }
     lengths = ragged["entity_starts"].row_lengths()

@@ -108,6 +108,10 @@ class TagSet:
         allowed[number, number] = True
         return allowed
 
+    def penalties(self) -> np.ndarray:
+        """(T + 1, T + 1) float32: what leaves a chain of tags no way that is not allowed."""
+        return np.where(self.allowed_transitions(), 0.0, -1e4).astype(np.float32)
+
     def encode(
         self, label_ids: np.ndarray, *, is_first: np.ndarray, is_last: np.ndarray
     ) -> np.ndarray:

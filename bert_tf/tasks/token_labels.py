@@ -73,7 +73,8 @@ class TokenLabelsSettings(Section):
     alone. `pieces`: every piece, where labels end inside of words, as in Korean."""
     crf: bool = False
     """Learn how likely each tag is behind each other one, and minimise the loss of whole sequences
-    (a linear-chain CRF), in the place of tags apart from one another."""
+    (a linear-chain CRF), in the place of tags apart from one another. Probabilities are those of
+    all sequences then."""
     faults: Literal["error", "skip"] = "error"
     """What becomes of a text whose labels do not fit it: the run ends, or it is left out and
     counted."""
@@ -329,7 +330,7 @@ class SequenceObjective(TokenLabelsObjective):
     """
 
     def __init__(self, tag_set: TagSet) -> None:
-        self._penalties = np.where(tag_set.allowed_transitions(), 0.0, -1e4).astype(np.float32)
+        self._penalties = tag_set.penalties()
 
     def sums(self, outputs: Any, batch: Batch) -> Sums:
         is_unit = batch["label_weights"] > 0

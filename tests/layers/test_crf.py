@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from bert_tf.layers.tensorflow.crf import log_likelihood
+from bert_tf.layers.tensorflow.crf import log_likelihood, marginals
 
 NUM_TAGS = 3
 LENGTHS = (4, 1, 0, 3)
@@ -65,6 +65,19 @@ def test_the_gradient_is_what_the_tags_have_less_what_is_expected() -> None:
     ]
     along = float(tf.reduce_sum(of_transitions * change))
     assert float(moved[0] - moved[1]) / 2 == pytest.approx(along, rel=1e-2, abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_marginals_are_those_of_all_sequences_counted_one_by_one(seed: int) -> None:
+    scores, _, lengths, transitions = draw(seed)
+    found = marginals(*map(tf.constant, (scores, lengths, transitions))).numpy()
+    for row, length in enumerate(LENGTHS):
+        expected = np.zeros((length, NUM_TAGS))
+        for sequence in itertools.product(range(NUM_TAGS), repeat=length):
+            for unit, tag in enumerate(sequence):
+                expected[unit, tag] += np.exp(score(scores[row], sequence, transitions))
+        expected /= expected.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(found[row, :length], expected, atol=1e-5)
 
 
 def test_the_likeliest_sequence_is_the_one_that_tensorflow_text_finds() -> None:

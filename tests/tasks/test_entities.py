@@ -114,10 +114,34 @@ def test_learnt_weights_of_transitions_count(scheme):
     logits = [draw.normal(size=(length, number)).astype(np.float32) for length in (4, 1, 5)]
     weights = 2 * draw.normal(size=(number + 1, number + 1)).astype(np.float32)
     ragged = tf.RaggedTensor.from_row_lengths(np.concatenate(logits), [4, 1, 5])
-    found = tags_of(ragged, tags, tf.constant(weights)).to_list()
-    apart = tags_of(ragged, tags).to_list()
+    found = tags_of(ragged, tags, tf.constant(weights)).tags.to_list()
+    apart = tags_of(ragged, tags).tags.to_list()
     assert found == [best_sequence(scores, tags, weights) for scores in logits]
     assert found != apart
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_with_weights_probabilities_are_those_of_all_valid_sequences(scheme):
+    tags = TagSet.of_labels(LABELS[:1], scheme=scheme)
+    number, lengths = len(tags.tags), (3, 0, 1, 4)
+    draw = np.random.default_rng(5)
+    logits = [draw.normal(size=(length, number)).astype(np.float32) for length in lengths]
+    weights = draw.normal(size=(number + 1, number + 1)).astype(np.float32)
+    ragged = tf.RaggedTensor.from_row_lengths(np.concatenate(logits), lengths)
+    found = tags_of(ragged, tags, tf.constant(weights))
+    allowed = tags.allowed_transitions()
+    for scores, own, told in zip(
+        logits, found.tags.to_list(), found.probabilities.to_list(), strict=True
+    ):
+        sums = np.zeros_like(scores)
+        for sequence in itertools.product(range(number), repeat=len(scores)):
+            steps = list(itertools.pairwise((number, *sequence, number)))
+            if all(allowed[step] for step in steps):
+                total = sum(weights[step] for step in steps)
+                total += sum(row[tag] for row, tag in zip(scores, sequence, strict=True))
+                sums[np.arange(len(scores)), sequence] += np.exp(total)
+        expected = sums / sums.sum(axis=1, keepdims=True)
+        assert told == pytest.approx(list(expected[np.arange(len(own)), own]), abs=1e-5)
 
 
 @pytest.mark.parametrize("num_texts", [0, 2])

@@ -236,6 +236,9 @@ def test_sequences_are_learnt_with_the_weights_of_their_transitions(tokenizer, t
     assert losses[-1] < 0.05
     spans = task.decode(model(batch), description)
     assert spans["entity_starts"].numpy()[0].tolist() == [0, 8, 16]
+    # Apart from one another the words cannot be told; in their sequence they are.
+    assert tf.nn.softmax(model(batch)["logits"]).numpy()[0].max() < 0.9
+    assert spans["entity_scores"].numpy()[0].min() > 0.9
     save_model(model, description, tmp_path)
     again = load_model(tmp_path)(batch)
     np.testing.assert_array_equal(again["transitions"], model(batch)["transitions"])

@@ -1,7 +1,8 @@
-"""Log-likelihood of sequences of tags: a linear chain, whose transitions have weights.
+"""Sequences of tags as a linear chain, whose transitions have weights: their likelihood.
 
     score of a sequence = its tags' scores + weights of start -> tag, tag -> tag, tag -> end
     log-likelihood      = its score - the logarithm of the sum over all sequences of exp(score)
+    marginal of a tag   = the share that sequences with it there have in that sum
 
 Source: Lafferty et al. 2001; on a network's scores Lample et al. 2016, section 2.2.
 
@@ -43,8 +44,26 @@ def _score(
     )
 
 
+def marginals(scores: tf.Tensor, lengths: tf.Tensor, transitions: tf.Tensor) -> tf.Tensor:
+    """Probabilities of each unit's tags over all sequences, float32 (B, U, T).
+
+    Arguments as of `log_likelihood`. What is beyond a text's units means nothing.
+
+    Source: the forward-backward algorithm, Rabiner 1989, section III.A.
+    """
+    before = _sums_before(scores, lengths, transitions)
+    after = _sums_after(scores, lengths, transitions)
+    return tf.transpose(tf.nn.softmax(before + after), [1, 0, 2])
+
+
 def _log_sum(scores: tf.Tensor, lengths: tf.Tensor, transitions: tf.Tensor) -> tf.Tensor:
-    """Over all sequences of tags, unit by unit: the sums of those that end with each tag."""
+    """Over all sequences of tags."""
+    last = _sums_before(scores, lengths, transitions)[-1]
+    return tf.reduce_logsumexp(last + transitions[:-1, -1], axis=1)
+
+
+def _sums_before(scores: tf.Tensor, lengths: tf.Tensor, transitions: tf.Tensor) -> tf.Tensor:
+    """Over all sequences that end with a unit's tag, (U, B, T); behind a text's units the last."""
     first = scores[:, 0] + transitions[-1, :-1]
     between = transitions[:-1, :-1]
 
@@ -53,8 +72,25 @@ def _log_sum(scores: tf.Tensor, lengths: tf.Tensor, transitions: tf.Tensor) -> t
         new = tf.reduce_logsumexp(sums[:, :, tf.newaxis] + between, axis=1) + own
         return tf.where(is_unit[:, tf.newaxis], new, sums)
 
+    later = tf.scan(step, _later_units(scores, lengths), initializer=first)
+    return tf.concat([first[tf.newaxis], later], axis=0)
+
+
+def _sums_after(scores: tf.Tensor, lengths: tf.Tensor, transitions: tf.Tensor) -> tf.Tensor:
+    """Over all that may follow a unit's tag, the end included, (U, B, T)."""
+    between = transitions[:-1, :-1]
+    last = tf.zeros_like(scores[:, 0]) + transitions[:-1, -1]
+
+    def step(sums: tf.Tensor, unit: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        own, is_unit = unit
+        new = tf.reduce_logsumexp(between + (own + sums)[:, tf.newaxis], axis=2)
+        return tf.where(is_unit[:, tf.newaxis], new, sums)
+
+    earlier = tf.scan(step, _later_units(scores, lengths), initializer=last, reverse=True)
+    return tf.concat([earlier, last[tf.newaxis]], axis=0)
+
+
+def _later_units(scores: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """All but the first of each text: scores (U - 1, B, T), and which are units, (U - 1, B)."""
     is_unit = tf.sequence_mask(lengths, tf.shape(scores)[1])
-    later = tf.transpose(scores[:, 1:], [1, 0, 2]), tf.transpose(is_unit[:, 1:])
-    all_sums = tf.scan(step, later, initializer=first)
-    last = tf.concat([first[tf.newaxis], all_sums], axis=0)[-1]
-    return tf.reduce_logsumexp(last + transitions[:-1, -1], axis=1)
+    return tf.transpose(scores[:, 1:], [1, 0, 2]), tf.transpose(is_unit[:, 1:])
