@@ -41,13 +41,21 @@ def load_config(path: str | Path | None = None, *, overrides: Iterable[str] = ()
             )
         tree = _with_sections(_read_yaml(path))
     for override in overrides:
+        before = _size(tree)
         _apply_override(tree, override)
         tree = _with_sections(tree)
         if override.startswith("model.size="):
-            # Of the numbers that a size stands for, those set after it win.
-            for name in MODEL_SIZES["base"]:
+            # Of what this size and the one before it stand for, those set after it win.
+            for name in MODEL_SIZES[before].keys() | MODEL_SIZES[_size(tree)].keys():
                 tree["model"].pop(name, None)
     return validate_config(tree, origin=str(path) if path else "configuration")
+
+
+def _size(tree: Mapping[str, Any]) -> str:
+    """The size of the section `model`; base where there is none, or none that is known."""
+    section = tree.get("model")
+    size = section.get("size") if isinstance(section, dict) else None
+    return size if isinstance(size, str) and size in MODEL_SIZES else "base"
 
 
 def read_overrides(overrides: Iterable[str]) -> dict[str, Any]:

@@ -138,8 +138,18 @@ def unlike_bert(architecture: ModelConfig) -> list[str]:
         for name, same in head.items()
         if getattr(architecture, name) not in (None, same)
     ]
-    if architecture.norm_first:
-        faults.append("norm_first=True")
-    if architecture.position_embedding != "learned":
-        faults.append(f"position_embedding={architecture.position_embedding!r}")
+    berts = {
+        "norm_first": False,
+        "position_embedding": "learned",
+        "scales_embeddings": False,
+        "has_embedding_layer_norm": True,
+        "num_decoder_layers": 0,
+    }
+    faults += [
+        f"{name}={getattr(architecture, name)!r}"
+        for name, same in berts.items()
+        if getattr(architecture, name) != same
+    ]
+    if architecture.type_vocab_size == 0:
+        faults.append("type_vocab_size=0")
     return faults

@@ -115,7 +115,7 @@ def make_batches(
         hostile = hostile_request(
             list(short),
             vocab_size=vocab_size(description.architecture),
-            num_segments=description.architecture.type_vocab_size,
+            num_segments=max(1, description.architecture.type_vocab_size),
             example_names=names,
         )
         alone = (short, long, hostile, middling)

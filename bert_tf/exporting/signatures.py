@@ -296,7 +296,7 @@ def _with_token_ids(parts: Parts, function: Callable) -> Any:
     architecture = parts.description.architecture
     check = TokenRowChecker(
         vocab_size=vocab_size(architecture),
-        num_segments=architecture.type_vocab_size,
+        num_segments=max(1, architecture.type_vocab_size),
         max_length=architecture.max_position_embeddings,
         pad_id=parts.tokenizer.pad_id,
     )

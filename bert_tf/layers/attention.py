@@ -12,7 +12,7 @@ import keras
 from keras import ops
 
 from bert_tf.layers.dropout import Dropout
-from bert_tf.layers.projection import biased_product, dense, matmul
+from bert_tf.layers.projection import add_bias, biased_product, dense, matmul
 
 # Finite, so that a row with nothing to attend to gives equal weights instead of NaN.
 MASKED_SCORE = -1e9
@@ -131,7 +131,45 @@ class MultiHeadAttention(keras.layers.Layer):
         projected = self._project(query, memory, training)
         if not return_weights and self._has_kernel():
             return self._attend_in_one_kernel(projected, attention_mask, training), None
-        query, key, value = self._heads(projected, layout)  # (B, N, F, H), 2 x (B, N, T, H)
+        heads = self._heads(projected, layout)  # (B, N, F, H), 2 x (B, N, T, H)
+        return self._context_of_heads(
+            heads, attention_mask, return_weights=return_weights, training=training, layout=layout
+        )
+
+    def memory_heads(self, memory):
+        """Key and value of what `step_over_memory` attends to: (B, T, W) -> 2 x (B, N, T, H)."""
+        projected = self._product_with(slice(self.hidden_size, None), memory)
+        return tuple(self._split_heads(projected, num_parts=2))
+
+    def step_over_memory(self, query, heads, attention_mask=None):
+        """The context of positions that ask what `memory_heads` gave, not in training: (B, F, W).
+
+        Those that ask need not be of one sequence: each is answered alone.
+        """
+        projected = self._product_with(slice(self.hidden_size), query)
+        asked = self._split_heads(projected, num_parts=1)
+        context, _ = self._context_of_heads((*asked, *heads), attention_mask)
+        return context
+
+    def step(self, query, cache):
+        """The context of a sequence's newest position, which sees itself and all before it.
+
+        Not in training. Here B is batch times hypotheses, and every position has its own sequence.
+
+        `query` (B, W); `cache` (B, T, 2 * W), keys and values of the positions before.
+        -> context (B, W), and the cache with this position behind it, (B, T + 1, 2 * W).
+        """
+        projected = biased_product(query, self.query_key_value, training=False)
+        asked, answers = ops.split(projected[:, None], [self.hidden_size], axis=-1)
+        cache = ops.concatenate([cache, answers], axis=1)
+        heads = self._heads((asked, cache), None)
+        context, _ = self._context_of_heads(heads, None)
+        return ops.squeeze(context, 1), cache
+
+    def _context_of_heads(
+        self, heads, attention_mask, *, return_weights=False, training=False, layout=None
+    ):
+        query, key, value = heads
         weights = None
         if layout is not None and not return_weights and self.compute_dtype != "float16":
             dropped = self._inferred_weights(query, key, attention_mask)
@@ -204,12 +242,21 @@ class MultiHeadAttention(keras.layers.Layer):
         if memory is None:
             projected = biased_product(query, self.query_key_value, training=training)
             return (projected,)
+        # By a split, not by slices: its gradient is one copy of the kernel's.
         kernel = ops.cast(self.query_key_value.kernel, self.compute_dtype)
         bias = ops.cast(self.query_key_value.bias, self.compute_dtype)
-        width = self.hidden_size
-        asked = matmul(query, kernel[:, :width]) + bias[:width]
-        answers = matmul(memory, kernel[:, width:]) + bias[width:]
-        return asked, answers
+        kernels = ops.split(kernel, [self.hidden_size], axis=1)
+        biases = ops.split(bias, [self.hidden_size])
+        return tuple(
+            add_bias(matmul(x, part), part_bias, training=training)
+            for x, part, part_bias in zip((query, memory), kernels, biases, strict=True)
+        )
+
+    def _product_with(self, columns, x):
+        """The product of `x` with these columns of Q, K and V; not in training."""
+        kernel = ops.cast(self.query_key_value.kernel[:, columns], self.compute_dtype)
+        bias = ops.cast(self.query_key_value.bias[columns], self.compute_dtype)
+        return add_bias(matmul(x, kernel), bias)
 
     def _heads(self, projected, layout):
         """Each part of what `_project` gives, (B, N, length, H)."""
@@ -217,13 +264,17 @@ class MultiHeadAttention(keras.layers.Layer):
             return layout.heads(projected[0], parts=3, num_heads=self.num_heads)
         heads = []
         for array, num_parts in zip(projected, PARTS[len(projected)], strict=True):
-            batch, length = ops.shape(array)[:2]
-            head_size = self.hidden_size // self.num_heads
-            array = ops.reshape(array, (batch, length, num_parts, self.num_heads, head_size))
-            array = ops.transpose(array, (2, 0, 3, 1, 4))
-            # Along the first axis: a part is a piece of memory, and nothing is copied.
-            heads += [ops.squeeze(part, 0) for part in ops.split(array, num_parts, axis=0)]
+            heads += self._split_heads(array, num_parts=num_parts)
         return heads
+
+    def _split_heads(self, array, *, num_parts):
+        """(B, length, num_parts * W) -> num_parts x (B, N, length, H)."""
+        batch, length = ops.shape(array)[:2]
+        head_size = self.hidden_size // self.num_heads
+        array = ops.reshape(array, (batch, length, num_parts, self.num_heads, head_size))
+        array = ops.transpose(array, (2, 0, 3, 1, 4))
+        # Along the first axis: a part is a piece of memory, and nothing is copied.
+        return [ops.squeeze(part, 0) for part in ops.split(array, num_parts, axis=0)]
 
     def get_config(self):
         return {

@@ -16,13 +16,18 @@ from bert_tf.layers.served_form import served_form
 class BertEmbeddings(keras.layers.Layer):
     """Sum of token, position and segment embeddings, then LayerNorm and dropout.
 
-    Inputs: `input_ids` and `segment_ids`, int32, (batch, length); `position_ids`, int32,
-    (batch, length), or None for 0, 1, 2, …
+    Inputs: `input_ids` and, unless `type_vocab_size` is 0, `segment_ids`, int32, (batch, length);
+    `position_ids`, int32, (batch, length) or of sizes that broadcast to it, or None for 0, 1, 2, …
     Output: (batch, length, hidden), compute dtype. Padding is embedded like any token; keeping it
     out is attention's work.
 
-    With sinusoidal positions, which are of size 1 and have no weights, token and segment embeddings
-    are multiplied by sqrt(hidden): at their initial 0.02 they would vanish beside them.
+    Args:
+        scale: multiply token and segment embeddings by sqrt(hidden). Default: with sinusoidal
+            positions, which are of size 1 and have no weights: at their initial 0.02 the others
+            would vanish beside them.
+        has_layer_norm: false leaves LayerNorm out.
+        word_embeddings: the token table of another layer, to share it; the configuration of this
+            one does not hold it. Default: one of its own.
 
     Raises:
         ValueError: a sequence is longer than `max_position_embeddings`.
@@ -42,6 +47,9 @@ class BertEmbeddings(keras.layers.Layer):
         dropout_rate: float,
         initializer_range: float,
         layer_norm_eps: float,
+        scale: bool | None = None,
+        has_layer_norm: bool = True,
+        word_embeddings: keras.layers.Embedding | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -54,7 +62,10 @@ class BertEmbeddings(keras.layers.Layer):
             "dropout_rate": dropout_rate,
             "initializer_range": initializer_range,
             "layer_norm_eps": layer_norm_eps,
+            "scale": scale,
+            "has_layer_norm": has_layer_norm,
         }
+        self.scale = position_embedding == "sinusoidal" if scale is None else scale
         self.hidden_size = hidden_size
         self.type_vocab_size = type_vocab_size
         self.max_position_embeddings = max_position_embeddings
@@ -68,24 +79,28 @@ class BertEmbeddings(keras.layers.Layer):
                 dtype=self.dtype_policy,
             )
 
-        self.word_embeddings = table(vocab_size, "word_embeddings")
+        self.word_embeddings = word_embeddings or table(vocab_size, "word_embeddings")
         self.position_embeddings: Any = None
         if position_embedding == "learned":
             self.position_embeddings = table(max_position_embeddings, "position_embeddings")
-        self.token_type_embeddings = table(type_vocab_size, "token_type_embeddings")
-        self.layer_norm = keras.layers.LayerNormalization(
-            epsilon=layer_norm_eps, name="layer_norm", dtype=self.dtype_policy
-        )
+        self.token_type_embeddings: Any = None
+        if type_vocab_size:
+            self.token_type_embeddings = table(type_vocab_size, "token_type_embeddings")
+        self.layer_norm: Any = None
+        if has_layer_norm:
+            self.layer_norm = keras.layers.LayerNormalization(
+                epsilon=layer_norm_eps, name="layer_norm", dtype=self.dtype_policy
+            )
         self.dropout = Dropout(dropout_rate, name="dropout", dtype=self.dtype_policy)
 
     def build(self, input_ids_shape, segment_ids_shape=None):
-        self.word_embeddings.build((None, None))
-        if self.position_embeddings is not None:
-            self.position_embeddings.build((None, None))
-        self.token_type_embeddings.build((None, None))
-        self.layer_norm.build((None, None, self.hidden_size))
+        for table in (self.word_embeddings, self.position_embeddings, self.token_type_embeddings):
+            if table is not None and not table.built:  # one that is shared may be
+                table.build((None, None))
+        if self.layer_norm is not None:
+            self.layer_norm.build((None, None, self.hidden_size))
 
-    def call(self, input_ids, segment_ids, position_ids=None, training=False):
+    def call(self, input_ids, segment_ids=None, position_ids=None, training=False):
         length = input_ids.shape[1]
         if length is not None and length > self.max_position_embeddings:
             raise ValueError(
@@ -93,14 +108,18 @@ class BertEmbeddings(keras.layers.Layer):
                 f"{length}, max_position_embeddings={self.max_position_embeddings}. Shorten "
                 "max_seq_length or raise model.max_position_embeddings."
             )
-        tokens, segments = self._tokens(input_ids), self._segments(segment_ids)
-        if self.position_embeddings is None:
-            embedded = (tokens + segments) * math.sqrt(self.hidden_size)
-            embedded += self._sinusoids(input_ids, position_ids)
+        positions = self._positions(input_ids, position_ids)
+        embedded = self._tokens(input_ids)
+        segments: Any = 0.0
+        if self.token_type_embeddings is not None:
+            segments = self._segments(segment_ids)
+        if self.scale:
+            embedded = (embedded + segments) * math.sqrt(self.hidden_size) + positions
         else:
-            embedded = tokens + self._learned_positions(input_ids, position_ids) + segments
-        normal = normalize(embedded, self.layer_norm, training=training)
-        return self.dropout(normal, training=training)
+            embedded = embedded + positions + segments
+        if self.layer_norm is not None:
+            embedded = normalize(embedded, self.layer_norm, training=training)
+        return self.dropout(embedded, training=training)
 
     def _tokens(self, input_ids):
         form = served_form(self.word_embeddings)
@@ -118,7 +137,9 @@ class BertEmbeddings(keras.layers.Layer):
         table = ops.cast(self.token_type_embeddings.embeddings, self.compute_dtype)
         return matmul(rows, table)
 
-    def _learned_positions(self, input_ids, position_ids):
+    def _positions(self, input_ids, position_ids):
+        if self.position_embeddings is None:
+            return self._sinusoids(input_ids, position_ids)
         if position_ids is not None:
             return self.position_embeddings(position_ids)
         table = ops.cast(self.position_embeddings.embeddings, self.compute_dtype)

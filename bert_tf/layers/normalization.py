@@ -1,14 +1,42 @@
-"""LayerNorm, alone and after dropout and residual sum; in training by a fused kernel if there is.
+"""LayerNorm, alone and about a residual branch; in training by a fused kernel if there is.
 
 Shapes: hidden states (…, width), compute dtype; biases (width).
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
 from bert_tf.layers.dropout import Dropout
 from bert_tf.layers.projection import add_bias
+
+
+class Residual(NamedTuple):
+    """What stands about a sublayer such as attention: dropout, residual sum and LayerNorm.
+
+    LayerNorm stands after the sum (post-LN) or, with `norm_first`, before the sublayer (pre-LN).
+
+        residual.added(sublayer(residual.asked(hidden)), hidden)
+
+    Source: Vaswani et al. 2017, sections 3.1 and 5.4; pre-LN: Xiong et al. 2020, figure 1.
+    """
+
+    dropout: Dropout
+    layer_norm: keras.layers.LayerNormalization
+    norm_first: bool
+
+    def asked(self, hidden: Any, *, training: bool) -> Any:
+        """What the sublayer reads."""
+        if not self.norm_first:
+            return hidden
+        return normalize(hidden, self.layer_norm, training=training)
+
+    def added(self, update_and_bias: tuple[Any, Any], hidden: Any, *, training: bool) -> Any:
+        """What the sublayer gives, as product and bias (see `projection.product`), and `hidden`."""
+        if self.norm_first:
+            update = add_bias(*update_and_bias, training=training)
+            return hidden + self.dropout(update, training=training)
+        return drop_add_norm(update_and_bias, hidden, self.dropout, self.layer_norm, training)
 
 
 def normalize(x: Any, layer_norm: keras.layers.LayerNormalization, *, training: bool) -> Any:

@@ -41,21 +41,20 @@ def biased_product(x: Any, layer: keras.layers.Dense, *, training: bool) -> Any:
 
     On a CPU a bias's gradient, a sum over rows, otherwise takes as long as all else about it.
     """
-    projected, bias = product(x, layer)
-    if not (training and keras.backend.backend() == "tensorflow"):
-        return add_bias(projected, bias)
-    from bert_tf.layers.tensorflow import fused
-
-    return fused.add_bias(projected, bias)
+    return add_bias(*product(x, layer), training=training)
 
 
-def add_bias(x: Any, bias: Any) -> Any:
-    """`x + bias` outside of training, in the form that TensorFlow computes with the product.
+def add_bias(x: Any, bias: Any, *, training: bool = False) -> Any:
+    """`x + bias`: in training by a fused kernel, else as TensorFlow computes it with the product.
 
     `bias`: None where it is in `x`.
     """
     if bias is None:
         return x
+    if training and keras.backend.backend() == "tensorflow":
+        from bert_tf.layers.tensorflow import fused
+
+        return fused.add_bias(x, bias)
     if keras.backend.backend() != "tensorflow":
         return x + bias
     from bert_tf.layers.tensorflow import inference

@@ -7,8 +7,8 @@ import keras
 from bert_tf.layers.activations import activated
 from bert_tf.layers.attention import MultiHeadAttention
 from bert_tf.layers.dropout import Dropout
-from bert_tf.layers.normalization import drop_add_norm, normalize
-from bert_tf.layers.projection import add_bias, dense, product
+from bert_tf.layers.normalization import Residual
+from bert_tf.layers.projection import dense, product
 
 
 class TransformerLayer(keras.layers.Layer):
@@ -54,32 +54,40 @@ class TransformerLayer(keras.layers.Layer):
             "initializer_range": initializer_range,
             "layer_norm_eps": layer_norm_eps,
         }
-        policy = self.dtype_policy
         self.hidden_size = hidden_size
         self.intermediate_size = intermediate_size
         self.activation = activation
         self.norm_first = norm_first
-        self.attention = MultiHeadAttention(
-            hidden_size,
-            num_heads=num_heads,
-            dropout_rate=attention_dropout_rate,
-            initializer_range=initializer_range,
-            name="attention",
-            dtype=policy,
+        self.attention = self._attention("attention")
+        self.attention_dropout = self._dropout("attention_dropout")
+        self.attention_layer_norm = self._layer_norm("attention_layer_norm")
+        self.intermediate = self._projection(intermediate_size, "intermediate")
+        self.output_projection = self._projection(hidden_size, "output")
+        self.output_dropout = self._dropout("output_dropout")
+        self.output_layer_norm = self._layer_norm("output_layer_norm")
+
+    def _attention(self, name: str) -> MultiHeadAttention:
+        return MultiHeadAttention(
+            self.hidden_size,
+            num_heads=self._settings["num_heads"],
+            dropout_rate=self._settings["attention_dropout_rate"],
+            initializer_range=self._settings["initializer_range"],
+            name=name,
+            dtype=self.dtype_policy,
         )
 
-        def projection(units: int, name: str) -> keras.layers.Dense:
-            return dense(units, initializer_range=initializer_range, name=name, dtype=policy)
+    def _dropout(self, name: str) -> Dropout:
+        return Dropout(self._settings["dropout_rate"], name=name, dtype=self.dtype_policy)
 
-        def layer_norm(name: str) -> keras.layers.LayerNormalization:
-            return keras.layers.LayerNormalization(epsilon=layer_norm_eps, name=name, dtype=policy)
+    def _layer_norm(self, name: str) -> keras.layers.LayerNormalization:
+        epsilon = self._settings["layer_norm_eps"]
+        return keras.layers.LayerNormalization(epsilon=epsilon, name=name, dtype=self.dtype_policy)
 
-        self.attention_dropout = Dropout(dropout_rate, name="attention_dropout", dtype=policy)
-        self.attention_layer_norm = layer_norm("attention_layer_norm")
-        self.intermediate = projection(intermediate_size, "intermediate")
-        self.output_projection = projection(hidden_size, "output")
-        self.output_dropout = Dropout(dropout_rate, name="output_dropout", dtype=policy)
-        self.output_layer_norm = layer_norm("output_layer_norm")
+    def _projection(self, units: int, name: str) -> keras.layers.Dense:
+        initializer_range = self._settings["initializer_range"]
+        return dense(
+            units, initializer_range=initializer_range, name=name, dtype=self.dtype_policy
+        )
 
     def build(self, hidden_shape, attention_mask_shape=None):
         width = (None, None, self.hidden_size)
@@ -94,43 +102,36 @@ class TransformerLayer(keras.layers.Layer):
     def call(self, hidden, attention_mask=None, return_weights=False, training=False, layout=None):
         # By these names the profiler tells the two halves of a layer apart.
         with keras.name_scope("attention"):
-            hidden, weights = self._attend(hidden, attention_mask, return_weights, training, layout)
+            hidden, weights = self._attend_to_self(
+                hidden, attention_mask, return_weights, training, layout
+            )
         with keras.name_scope("feed_forward"):
             hidden = self._feed_forward(hidden, training)
         return (hidden, weights) if return_weights else hidden
 
-    def _attend(self, hidden, attention_mask, return_weights, training, layout):
-        asked = hidden
-        if self.norm_first:
-            asked = normalize(hidden, self.attention_layer_norm, training=training)
+    def _attend_to_self(self, hidden, attention_mask, return_weights, training, layout=None):
+        residual = self._residual_of_attention
         context, weights = self.attention.context(
-            asked,
+            residual.asked(hidden, training=training),
             attention_mask=attention_mask,
             return_weights=return_weights,
             training=training,
             layout=layout,
         )
-        attended = product(context, self.attention.output_projection)
         if layout is not None:
             hidden = layout.asked(hidden)
-        if self.norm_first:
-            return hidden + self.attention_dropout(add_bias(*attended), training=training), weights
-        normal = drop_add_norm(
-            attended, hidden, self.attention_dropout, self.attention_layer_norm, training
-        )
-        return normal, weights
+        update = product(context, self.attention.output_projection)
+        return residual.added(update, hidden, training=training), weights
+
+    @property
+    def _residual_of_attention(self):
+        return Residual(self.attention_dropout, self.attention_layer_norm, self.norm_first)
 
     def _feed_forward(self, hidden, training):
-        asked = hidden
-        if self.norm_first:
-            asked = normalize(hidden, self.output_layer_norm, training=training)
+        residual = Residual(self.output_dropout, self.output_layer_norm, self.norm_first)
+        asked = residual.asked(hidden, training=training)
         inner = activated(asked, self.intermediate, self.activation, training=training)
-        expanded = product(inner, self.output_projection)
-        if self.norm_first:
-            return hidden + self.output_dropout(add_bias(*expanded), training=training)
-        return drop_add_norm(
-            expanded, hidden, self.output_dropout, self.output_layer_norm, training
-        )
+        return residual.added(product(inner, self.output_projection), hidden, training=training)
 
     def get_config(self):
         return {**super().get_config(), **self._settings}

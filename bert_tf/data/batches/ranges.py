@@ -102,7 +102,7 @@ def _limits(batch: dict[str, tf.Tensor], sizes: Sizes) -> dict[str, int | tf.Ten
     limits: dict[str, int | tf.Tensor | None] = {
         "input_ids": sizes.vocab_size,
         "masked_lm_ids": sizes.vocab_size,
-        "segment_ids": sizes.type_vocab_size,
+        "segment_ids": sizes.type_vocab_size or None,  # a model without segments reads none
         "position_ids": sizes.max_position_embeddings,
         "masked_lm_positions": length,
         "sequence_positions": length,
