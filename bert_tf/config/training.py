@@ -16,9 +16,9 @@ class OptimizerConfig(Section):
     """The peak: the end of the warm-up."""
     warmup_share: Rate = 0.1
     """Share of all steps in which the learning rate rises from zero."""
-    schedule: Literal["linear", "cosine", "polynomial", "constant"] = "linear"
+    schedule: Literal["linear", "cosine", "polynomial", "constant", "inverse_sqrt"] = "linear"
     """How the learning rate falls after the warm-up. `constant`: not, for `constant_share` of all
-    steps, then linearly."""
+    steps, then linearly. `inverse_sqrt`: as 1 / sqrt(step), to whatever that is at the end."""
     schedule_power: pydantic.PositiveFloat = 0.5
     """`schedule: polynomial`: the power of the share of steps left; 0.5 is usual for LAMB."""
     constant_share: Share = 0.0
@@ -51,6 +51,16 @@ class OptimizerConfig(Section):
                 "schedule=constant and a constant_share above 0 need each other. Received: "
                 f"schedule={self.schedule}, constant_share={self.constant_share}. "
                 "Set both, or leave both out."
+            )
+        if self.schedule == "inverse_sqrt" and not (
+            self.warmup_share > 0.0 and self.end_learning_rate == 0.0
+        ):
+            raise ValueError(
+                "schedule=inverse_sqrt needs a warmup_share above 0, from which it falls, and has "
+                "no end_learning_rate. Received: "
+                f"warmup_share={self.warmup_share}, end_learning_rate={self.end_learning_rate}. "
+                "Set warmup_share to 4000 / num_steps for the paper's, and leave "
+                "end_learning_rate out."
             )
         if self.warmup_share + self.constant_share > 1.0 + 1e-9:
             raise ValueError(

@@ -288,6 +288,8 @@ class MultiHeadAttention(keras.layers.Layer):
 
 def _softmax(scores, attention_mask, *, factor):
     """Attention weights, float32, whatever the type of the scores."""
+    if scores.shape[-1] == 1:
+        return ops.ones_like(scores, dtype="float32")  # of which Keras would warn
     scores = ops.cast(scores, "float32") * factor
     if attention_mask is not None:
         scores = ops.where(attention_mask, scores, MASKED_SCORE)

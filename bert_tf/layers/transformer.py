@@ -1,4 +1,4 @@
-"""One Transformer encoder layer: attention, then a point-wise feed-forward network."""
+"""One Transformer encoder layer, and the parts that it shares with a decoder layer."""
 
 from typing import Any
 
@@ -11,14 +11,10 @@ from bert_tf.layers.normalization import Residual
 from bert_tf.layers.projection import dense, product
 
 
-class TransformerLayer(keras.layers.Layer):
+class TransformerSublayers(keras.layers.Layer):
     """Self-attention and feed-forward network, each with dropout, residual sum and LayerNorm.
 
-    Inputs: `hidden` (batch, length, width); `attention_mask` bool, broadcastable to
-    (batch, heads, length, length), True where attention is allowed. With a `layout` (see
-    `tensorflow.padding`) hidden and output are (tokens, width), the output's of those asked for.
-    Output: (batch, length, width), compute dtype; with `return_weights` also the attention
-    weights (batch, heads, length, length).
+    A layer adds its `call`, which names what is computed, and what else it is made of.
 
     LayerNorm stands after each residual sum (post-LN, BERT's) or, with `norm_first`, before
     attention and before the feed-forward network, inside the residual branches (pre-LN): then the
@@ -43,7 +39,7 @@ class TransformerLayer(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self._settings = {
+        self._settings: dict[str, Any] = {
             "hidden_size": hidden_size,
             "num_heads": num_heads,
             "intermediate_size": intermediate_size,
@@ -85,11 +81,9 @@ class TransformerLayer(keras.layers.Layer):
 
     def _projection(self, units: int, name: str) -> keras.layers.Dense:
         initializer_range = self._settings["initializer_range"]
-        return dense(
-            units, initializer_range=initializer_range, name=name, dtype=self.dtype_policy
-        )
+        return dense(units, initializer_range=initializer_range, name=name, dtype=self.dtype_policy)
 
-    def build(self, hidden_shape, attention_mask_shape=None):
+    def _build_sublayers(self):
         width = (None, None, self.hidden_size)
         self.attention.build(width)
         self.attention_dropout.build(width)
@@ -98,16 +92,6 @@ class TransformerLayer(keras.layers.Layer):
         self.output_projection.build((None, None, self.intermediate_size))
         self.output_dropout.build(width)
         self.output_layer_norm.build(width)
-
-    def call(self, hidden, attention_mask=None, return_weights=False, training=False, layout=None):
-        # By these names the profiler tells the two halves of a layer apart.
-        with keras.name_scope("attention"):
-            hidden, weights = self._attend_to_self(
-                hidden, attention_mask, return_weights, training, layout
-            )
-        with keras.name_scope("feed_forward"):
-            hidden = self._feed_forward(hidden, training)
-        return (hidden, weights) if return_weights else hidden
 
     def _attend_to_self(self, hidden, attention_mask, return_weights, training, layout=None):
         residual = self._residual_of_attention
@@ -135,3 +119,29 @@ class TransformerLayer(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), **self._settings}
+
+
+class TransformerLayer(TransformerSublayers):
+    """An encoder layer: self-attention, then a point-wise feed-forward network.
+
+    Inputs: `hidden` (batch, length, width); `attention_mask` bool, broadcastable to
+    (batch, heads, length, length), True where attention is allowed. With a `layout` (see
+    `tensorflow.padding`) hidden and output are (tokens, width), the output's of those asked for.
+    Output: (batch, length, width), compute dtype; with `return_weights` also the attention
+    weights (batch, heads, length, length).
+
+    See `TransformerSublayers` for where LayerNorm stands.
+    """
+
+    def build(self, hidden_shape, attention_mask_shape=None):
+        self._build_sublayers()
+
+    def call(self, hidden, attention_mask=None, return_weights=False, training=False, layout=None):
+        # By these names the profiler tells the two halves of a layer apart.
+        with keras.name_scope("attention"):
+            hidden, weights = self._attend_to_self(
+                hidden, attention_mask, return_weights, training, layout
+            )
+        with keras.name_scope("feed_forward"):
+            hidden = self._feed_forward(hidden, training)
+        return (hidden, weights) if return_weights else hidden

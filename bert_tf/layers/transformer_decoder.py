@@ -7,11 +7,11 @@ from keras import ops
 
 from bert_tf.layers.normalization import Residual
 from bert_tf.layers.projection import product
-from bert_tf.layers.transformer import TransformerLayer
+from bert_tf.layers.transformer import TransformerSublayers
 
 
-class TransformerDecoderLayer(TransformerLayer):
-    """A `TransformerLayer` that attends to a memory, too, between self-attention and feed-forward.
+class TransformerDecoderLayer(TransformerSublayers):
+    """Causal self-attention, attention to a memory, feed-forward network; post-LN or pre-LN.
 
     Inputs: `hidden` (batch, length, width); `memory` (batch, source length, width), the encoder's
     output; `attention_mask` bool, broadcastable to (batch, heads, length, length), the causal one;
@@ -32,7 +32,7 @@ class TransformerDecoderLayer(TransformerLayer):
     def build(
         self, hidden_shape, memory_shape=None, attention_mask_shape=None, memory_mask_shape=None
     ):
-        super().build(hidden_shape)
+        self._build_sublayers()
         width = (None, None, self.hidden_size)
         self.cross_attention.build(width)
         self.cross_attention_dropout.build(width)

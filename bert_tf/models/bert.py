@@ -3,15 +3,13 @@
 from typing import Any
 
 import keras
-from keras import ops
 
 from bert_tf.config import ModelConfig
 from bert_tf.layers.attention import combine_masks, padding_mask, sequence_mask
-from bert_tf.layers.dropout import current_dropout_seed
 from bert_tf.layers.embeddings import BertEmbeddings
 from bert_tf.layers.heads import Pooler
 from bert_tf.layers.normalization import normalize
-from bert_tf.layers.rematerialization import rematerialize as rematerialize_layer
+from bert_tf.layers.rematerialization import apply_layers
 from bert_tf.layers.transformer import TransformerLayer
 
 
@@ -19,9 +17,10 @@ class BertEncoder(keras.layers.Layer):
     """Embeddings, `num_hidden_layers` Transformer layers, pooler.
 
     Inputs: a dict of int32 tensors (batch, length): `input_ids`; `input_mask`, 1 at tokens and 0
-    at padding; `segment_ids`. Optional, for rows that hold several sequences: `position_ids`, which
-    restart; `sequence_ids`, attention stays among positions of the same id; `sequence_positions`
-    (batch, sequences), where each sequence's first token is.
+    at padding; `segment_ids`, not read where `type_vocab_size` is 0. Optional, for rows that hold
+    several sequences: `position_ids`, which restart; `sequence_ids`, attention stays among
+    positions of the same id; `sequence_positions` (batch, sequences), where each sequence's first
+    token is.
     Output: a dict of `sequence_output` (batch, length, hidden) and, unless `has_pooler` is false,
     `pooled_output`, compute dtype: (batch, hidden), of each row's first token, or with
     `sequence_positions` (batch, sequences, hidden).
@@ -51,9 +50,16 @@ class BertEncoder(keras.layers.Layer):
         self.rematerialize = rematerialize
         self.skips_padding = False
         policy = self.dtype_policy
-        self.embeddings = _embeddings(config, policy)
+        self.embeddings = BertEmbeddings(
+            vocab_size=vocab_size(config),
+            type_vocab_size=config.type_vocab_size,
+            name="embeddings",
+            dtype=policy,
+            **embeddings_settings(config),
+        )
         self.transformer_layers = [
-            _transformer_layer(config, policy, index) for index in range(config.num_hidden_layers)
+            TransformerLayer(name=f"layer_{index}", dtype=policy, **layer_settings(config))
+            for index in range(config.num_hidden_layers)
         ]
         self.final_layer_norm = None
         if config.norm_first:
@@ -79,7 +85,7 @@ class BertEncoder(keras.layers.Layer):
     def call(self, inputs, training=False, reads_tokens=True):
         hidden = self.embeddings(
             inputs["input_ids"],
-            inputs["segment_ids"],
+            inputs["segment_ids"] if self.config.type_vocab_size else None,
             position_ids=inputs.get("position_ids"),
             training=training,
         )
@@ -87,7 +93,14 @@ class BertEncoder(keras.layers.Layer):
         if self.skips_padding and not training:
             hidden = self._transform_tokens(hidden, inputs["input_mask"], mask, reads_tokens)
         else:
-            hidden = self._transform(hidden, mask=mask, training=training)
+            hidden = apply_layers(
+                self.transformer_layers,
+                hidden,
+                attention_mask=mask,
+                training=training,
+                is_rematerialized=self.rematerialize,
+                seed_generator=self.embeddings.dropout.seed_generator,
+            )
             hidden = self._normalized(hidden, training)
             reads_tokens = True
         outputs = {"sequence_output": hidden} if reads_tokens else {}
@@ -113,19 +126,6 @@ class BertEncoder(keras.layers.Layer):
             return hidden
         return normalize(hidden, self.final_layer_norm, training=training)
 
-    def _transform(self, hidden, *, mask, training):
-        if not (self.rematerialize and training):
-            for layer in self.transformer_layers:
-                hidden = layer(hidden, attention_mask=mask, training=training)
-            return hidden
-        seed = current_dropout_seed()
-        if seed is None:
-            # Outside of `dropout_seed`; both passes must drop the same all the same.
-            seed = ops.cast(self.embeddings.dropout.seed_generator.next(), "int32")
-        for layer in self.transformer_layers:
-            hidden = rematerialize_layer(layer, hidden, attention_mask=mask, seed=seed)
-        return hidden
-
     def get_config(self):
         return {
             **super().get_config(),
@@ -143,7 +143,12 @@ class ModelWithEncoder(keras.Model):
     """What every model has: the encoder as `encoder`, its settings, a configuration to copy it.
 
     A model adds its heads, and its own arguments to `get_config`.
+
+    Raises:
+        ValueError: the configuration has a decoder and the model has none, or the other way round.
     """
+
+    _has_decoder = False
 
     def __init__(
         self,
@@ -154,6 +159,12 @@ class ModelWithEncoder(keras.Model):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        if (config.num_decoder_layers > 0) != self._has_decoder:
+            raise ValueError(
+                f"model.num_decoder_layers must be {'above 0' if self._has_decoder else '0'} in a "
+                f"{type(self).__name__}. Received: {config.num_decoder_layers}. Set "
+                "model.num_decoder_layers, or a model.size that sets it."
+            )
         self.config = config
         self.has_pooler = has_pooler
         self.encoder = BertEncoder(
@@ -186,35 +197,33 @@ def _attention_mask(inputs):
     )
 
 
-def _embeddings(config: ModelConfig, policy: Any) -> BertEmbeddings:
-    return BertEmbeddings(
-        vocab_size=vocab_size(config),
-        hidden_size=config.hidden_size,
-        max_position_embeddings=config.max_position_embeddings,
-        type_vocab_size=config.type_vocab_size,
-        position_embedding=config.position_embedding,
-        dropout_rate=config.hidden_dropout_prob,
-        initializer_range=config.initializer_range,
-        layer_norm_eps=config.layer_norm_eps,
-        name="embeddings",
-        dtype=policy,
-    )
+def embeddings_settings(config: ModelConfig) -> dict[str, Any]:
+    """Arguments of `BertEmbeddings` that are the same in an encoder and a decoder."""
+    return {
+        "hidden_size": config.hidden_size,
+        "max_position_embeddings": config.max_position_embeddings,
+        "position_embedding": config.position_embedding,
+        "dropout_rate": config.hidden_dropout_prob,
+        "initializer_range": config.initializer_range,
+        "layer_norm_eps": config.layer_norm_eps,
+        "scale": config.scales_embeddings,
+        "has_layer_norm": config.has_embedding_layer_norm,
+    }
 
 
-def _transformer_layer(config: ModelConfig, policy: Any, index: int) -> TransformerLayer:
-    return TransformerLayer(
-        config.hidden_size,
-        num_heads=config.num_attention_heads,
-        intermediate_size=config.intermediate_size,
-        activation=config.hidden_act,
-        norm_first=config.norm_first,
-        dropout_rate=config.hidden_dropout_prob,
-        attention_dropout_rate=config.attention_probs_dropout_prob,
-        initializer_range=config.initializer_range,
-        layer_norm_eps=config.layer_norm_eps,
-        name=f"layer_{index}",
-        dtype=policy,
-    )
+def layer_settings(config: ModelConfig) -> dict[str, Any]:
+    """Arguments of a Transformer layer of an encoder, and of one of a decoder."""
+    return {
+        "hidden_size": config.hidden_size,
+        "num_heads": config.num_attention_heads,
+        "intermediate_size": config.intermediate_size,
+        "activation": config.hidden_act,
+        "norm_first": config.norm_first,
+        "dropout_rate": config.hidden_dropout_prob,
+        "attention_dropout_rate": config.attention_probs_dropout_prob,
+        "initializer_range": config.initializer_range,
+        "layer_norm_eps": config.layer_norm_eps,
+    }
 
 
 ENCODER_INPUTS = ("input_ids", "input_mask", "segment_ids")

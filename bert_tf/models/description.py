@@ -1,5 +1,6 @@
 """The description of a model folder, `model.json`, and the digest of the weights beside it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -15,6 +16,15 @@ DESCRIPTION_FILE = "model.json"
 WEIGHTS_FILE = "model.safetensors"
 LEFT_OUT = ("max_windows", "window_stride", "window_join", "task_state", "files_sha256")
 """Of `model.json` where they have their defaults."""
+_OF_DECODERS = (
+    "num_decoder_layers",
+    "target_vocab_size",
+    "scale_embeddings",
+    "has_embedding_layer_norm",
+    "share_embeddings",
+    "tie_output",
+)
+"""Of the architecture; left out of `model.json` likewise."""
 _FOREIGN = {
     "bert_config.json": "a checkpoint of Google's BERT",
     "params.yaml": "a checkpoint of tf-models-official",
@@ -33,8 +43,8 @@ class ModelDescription(pydantic.BaseModel):
 
     format_version: Literal[1] = 1
     kind: str
-    """`encoder`, `pretraining`, `token_classification`, or the name of the task that it was
-    fine-tuned for (see `tasks.table`)."""
+    """`encoder`, `pretraining`, `token_classification`, `sequence_to_sequence`, or the name of the
+    task that it was fine-tuned for (see `tasks.table`)."""
     architecture: ModelConfig
     max_seq_length: pydantic.PositiveInt
     max_windows: pydantic.PositiveInt = 1
@@ -86,13 +96,19 @@ class ModelDescription(pydantic.BaseModel):
 
     def as_json(self) -> str:
         """What `model.json` holds."""
-        fields = type(self).model_fields
-        left_out = {
-            name
-            for name in LEFT_OUT
-            if getattr(self, name) == fields[name].get_default(call_default_factory=True)
-        }
+        left_out: dict[str, Any] = dict.fromkeys(_at_default(self, LEFT_OUT), True)
+        left_out["architecture"] = _at_default(self.architecture, _OF_DECODERS)
         return self.model_dump_json(indent=2, exclude=left_out)
+
+
+def _at_default(model: pydantic.BaseModel, names: Iterable[str]) -> set[str]:
+    """Those of the fields that have their default."""
+    fields = type(model).model_fields
+    return {
+        name
+        for name in names
+        if getattr(model, name) == fields[name].get_default(call_default_factory=True)
+    }
 
 
 def load_description(directory: str | Path) -> ModelDescription:

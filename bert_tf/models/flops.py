@@ -9,6 +9,13 @@ vocabulary V:
     predictions 6 * (W^2 + V * W)                 the masked-token head at gathered positions
     sequences   3 * what the head says            pooler and next-sentence head, a task's head
 
+A decoder of D layers over S source and T target positions, and its output, add
+
+    sources     6 * D * 2 * W^2                   key and value of cross-attention
+    targets     6 * D * (6 * W^2 + 2 * W * I)     an encoder's layer; query, output of cross
+    targets     12 * D * (T + S) * W              scores, and weights times values
+    targets     6 * V * W                         the scores of the vocabulary
+
 Every position and prediction that is fed counts, padding too, since it is computed: what share of
 them is real is another number (see `training.workload`). Lookups, everything element-wise and what
 is computed twice (`rematerialize`) are no model FLOPs. Their rate as a share of what the hardware
@@ -30,6 +37,7 @@ def training_flops(
     num_predictions: Any,
     num_sequences: Any,
     head_flops: float,
+    target_length: Any = 0,
 ) -> Any:
     """Model FLOPs of one step, backward pass included.
 
@@ -40,6 +48,7 @@ def training_flops(
         num_predictions: masked-token predictions of all rows, 0 without that head.
         num_sequences: of all rows; those that share a row are several.
         head_flops: of the pooler and what stands on it, for one sequence, forward.
+        target_length: positions of a row of the decoder's, which has as many rows.
     """
     width, num_layers = config.hidden_size, config.num_hidden_layers
     layer = 4 * width**2 + 2 * width * config.intermediate_size
@@ -50,7 +59,23 @@ def training_flops(
         of_position * num_rows * length
         + of_prediction * num_predictions
         + of_sequence * num_sequences
+        + _decoder_flops(config, source_length=length, target_length=target_length) * num_rows
     )
+
+
+def _decoder_flops(config: ModelConfig, *, source_length: Any, target_length: Any) -> Any:
+    """Of one row."""
+    width, num_layers = config.hidden_size, config.num_decoder_layers
+    if num_layers == 0:
+        return 0
+    of_source = 6 * num_layers * 2 * width**2
+    layer = 6 * width**2 + 2 * width * config.intermediate_size
+    of_target = (
+        6 * num_layers * layer
+        + 12 * num_layers * width * (target_length + source_length)
+        + 6 * (config.target_vocab_size or config.vocab_size or 0) * width
+    )
+    return of_source * source_length + of_target * target_length
 
 
 def classifier_flops(config: ModelConfig, *, num_outputs: int) -> float:

@@ -23,6 +23,7 @@ from bert_tf.models.description import (
 )
 from bert_tf.models.embedder import BertEmbedder
 from bert_tf.models.pretrainer import BertPretrainer
+from bert_tf.models.sequence_to_sequence import EncoderDecoder
 from bert_tf.models.tensors import (
     Entry,
     load_tensors,
@@ -34,6 +35,7 @@ from bert_tf.system.files import appearing, file_sha256, write_whole
 
 logger = logging.getLogger(__name__)
 
+SEQUENCE_TO_SEQUENCE = "sequence_to_sequence"
 ENCODER, POOLER = "encoder/", "encoder/pooler/"
 HEADED: dict[str, tuple[type[BertClassifier], int | None]] = {
     "classification": (BertClassifier, None),
@@ -75,6 +77,8 @@ def build_model(
             normalize=description.normalize_embeddings,
             **common,
         )
+    elif description.kind == SEQUENCE_TO_SEQUENCE:
+        model = EncoderDecoder(architecture, **common)
     elif description.kind in HEADED:
         headed, num_classes = HEADED[description.kind]
         return headed.from_description(
@@ -85,7 +89,8 @@ def build_model(
         )
     else:
         raise ValueError(
-            f"kind must be one of encoder, pretraining, {', '.join(HEADED)}. Received: "
+            "kind must be one of encoder, pretraining, "
+            f"{', '.join((SEQUENCE_TO_SEQUENCE, *HEADED))}. Received: "
             f"{description.kind!r}. The model of a task is built by the task (`tasks.models`)."
         )
     model.build(inputs)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
-from bert_tf.layers.tensorflow.fused import cross_entropy
+from bert_tf.layers.tensorflow.cross_entropy import cross_entropy
 
 Batch = Mapping[str, tf.Tensor]
 
@@ -37,12 +37,40 @@ class Objective(Protocol):
 
 
 def weighted_cross_entropy(
-    logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor
+    logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, *, label_smoothing: float = 0.0
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Summed losses and right answers, each times its weight.
 
-    `logits`: (..., classes), float32; `labels`: (...), int32; `weights`: (...), float32.
+    `logits`: (..., classes), float32; `labels`: (...), int32; `weights`: (...), float32;
+    `label_smoothing`: the share of the target that is uniform over all classes (Szegedy et al.
+    2016, section 7).
     """
     with tf.name_scope("loss"):  # by which the profiler tells it apart
-        losses, correct = cross_entropy(logits, labels)
+        losses, correct = cross_entropy(logits, labels, label_smoothing=label_smoothing)
         return tf.reduce_sum(losses * weights), tf.reduce_sum(correct * weights)
+
+
+class SequenceToSequenceObjective:
+    """Cross-entropy of each target token given those before it, by default unsmoothed.
+
+    Reads of a batch, beside the model's inputs, `target_ids`, int32 (batch, target length), and
+    `target_weights`, float32 of the same shape: 1 at the target's tokens, its end included, 0 at
+    padding. So the loss is a mean over the target tokens of the whole global batch.
+
+    Source: Vaswani et al. 2017, section 5.4 (label smoothing of 0.1).
+    """
+
+    def __init__(self, *, label_smoothing: float = 0.0) -> None:
+        self._label_smoothing = label_smoothing
+
+    def weights(self, batch: Batch) -> dict[str, tf.Tensor]:
+        return {"target_token": tf.reduce_sum(batch["target_weights"])}
+
+    def sums(self, outputs: Any, batch: Batch) -> Sums:
+        loss, correct = weighted_cross_entropy(
+            outputs,
+            batch["target_ids"],
+            batch["target_weights"],
+            label_smoothing=self._label_smoothing,
+        )
+        return Sums(loss={"target_token": loss}, correct={"target_token": correct})

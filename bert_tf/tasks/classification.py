@@ -243,12 +243,9 @@ class ClassificationObjective:
 
     def sums(self, outputs: Any, batch: Batch) -> Sums:
         weights = self._weights(batch)
-        loss, correct = weighted_cross_entropy(outputs, batch["labels"], weights)
-        if self._label_smoothing:
-            # Cross-entropy with the uniform distribution over the classes.
-            uniform = -tf.reduce_mean(tf.nn.log_softmax(outputs), axis=-1)
-            spread = tf.reduce_sum(uniform * weights)
-            loss = (1.0 - self._label_smoothing) * loss + self._label_smoothing * spread
+        loss, correct = weighted_cross_entropy(
+            outputs, batch["labels"], weights, label_smoothing=self._label_smoothing
+        )
         # Of weighted texts the share of right answers would be another number.
         is_counted = self._class_weights is None
         return Sums(

@@ -207,39 +207,6 @@ def attention_weights(
     return tf.cast(dropped, scores.dtype), (highest, inverse)
 
 
-@compiled
-def _cross_entropy_gradient(
-    logits: tf.Tensor,
-    labels: tf.Tensor,
-    logarithm: tf.Tensor,
-    upstream: tf.Tensor,
-    of_correct: tf.Tensor,
-) -> Any:
-    is_label = tf.equal(tf.range(tf.shape(logits)[-1]), labels[..., tf.newaxis])
-    difference = tf.exp(logits - logarithm) - tf.cast(is_label, tf.float32)
-    return difference * upstream[..., tf.newaxis], None
-
-
-@with_gradient(_cross_entropy_gradient, reads=(0, 1))
-def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Kept]:
-    """-log softmax(logits)[label], and whether the label is where argmax points; both float32.
-
-    `logits`: (…, classes), float32; `labels`: (…), int32.
-    """
-    highest = tf.reduce_max(logits, axis=-1, keepdims=True)
-    classes = tf.range(tf.shape(logits)[-1])
-    is_label = tf.equal(classes, labels[..., tf.newaxis])
-    # Of equal scores the first counts.
-    is_better = tf.equal(logits, highest) & (classes < labels[..., tf.newaxis])
-    logarithm = highest + tf.math.log(
-        tf.reduce_sum(tf.exp(logits - highest), axis=-1, keepdims=True)
-    )
-    of_label = tf.reduce_sum(tf.where(is_label, logits, 0.0), axis=-1)
-    is_highest = tf.reduce_any(is_label & tf.equal(logits, highest), axis=-1)
-    is_correct = is_highest & ~tf.reduce_any(is_better, axis=-1)
-    return (logarithm[..., 0] - of_label, tf.cast(is_correct, tf.float32)), (logarithm,)
-
-
 def add_bias(x: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     """`x + bias`, in the type of `x`. `x`: (…, width); `bias`: (width)."""
     return _add_bias(x, bias, dtype=x.dtype)

@@ -16,32 +16,38 @@ import tensorflow as tf
 def recompute(
     compute: Callable[..., tf.Tensor],
     weights: Sequence[keras.Variable],
-    hidden: tf.Tensor,
-    *others: tf.Tensor | None,
+    inputs: Sequence[tf.Tensor],
+    *others: Any,
 ) -> tf.Tensor:
-    """`compute(hidden, *others)`, whose backward pass computes it again.
+    """`compute(inputs, *others)`, whose backward pass computes it again.
 
     Args:
-        weights: every variable that `compute` reads; they receive gradients.
-        others: what needs no gradient, such as a mask or a seed.
+        weights: every variable that `compute` reads; they and `inputs` receive gradients.
+        others: what needs no gradient, such as a mask or a seed; tensors, None, or nests of them.
     """
+    num_inputs = len(inputs)
 
-    def compute_with(values: Sequence[tf.Tensor], hidden: tf.Tensor, *others: Any) -> tf.Tensor:
+    def compute_with(tensors: Sequence[tf.Tensor], *others: Any) -> tf.Tensor:
+        values = tensors[num_inputs:]
         with keras.StatelessScope(list(zip(weights, values, strict=True))):
-            return compute(hidden, *others)
+            return compute(tensors[:num_inputs], *others)
 
     @tf.custom_gradient
-    def twice(hidden: tf.Tensor, *values: tf.Tensor) -> Any:
+    def twice(*tensors: tf.Tensor) -> Any:
         def gradient(upstream: tf.Tensor) -> Any:
             # Not before the upstream gradient is there, and not the same expression as before.
             with tf.control_dependencies([upstream]):
-                inputs = tf.nest.map_structure(tf.identity, [hidden, *values])
-                kept = [None if other is None else tf.identity(other) for other in others]
+                again = [tf.identity(tensor) for tensor in tensors]
+                kept = tf.nest.map_structure(_identity, others)
             with tf.GradientTape() as tape:
-                tape.watch(inputs)
-                output = compute_with(inputs[1:], inputs[0], *kept)
-            return tape.gradient(output, inputs, output_gradients=upstream)
+                tape.watch(again)
+                output = compute_with(again, *kept)
+            return tape.gradient(output, again, output_gradients=upstream)
 
-        return compute_with(values, hidden, *others), gradient
+        return compute_with(tensors, *others), gradient
 
-    return twice(hidden, *(tf.convert_to_tensor(weight.value) for weight in weights))
+    return twice(*inputs, *(tf.convert_to_tensor(weight.value) for weight in weights))
+
+
+def _identity(tensor: tf.Tensor | None) -> tf.Tensor | None:
+    return None if tensor is None else tf.identity(tensor)

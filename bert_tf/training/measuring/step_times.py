@@ -32,6 +32,16 @@ _INPUT_THREADS = "tf_data"
 # that come again (`layer_0_1` is layer 0, traced anew).
 _ROWS = (
     (r"(optimizer|global_norm|clip_by_global_norm)(_\d+)?/", "optimizer"),
+    (r"decoder(?:_\d+)?/layer_(\d+)(_\d+)?/attention(_\d+)?/", "decoder layer_{} attention"),
+    (
+        r"decoder(?:_\d+)?/layer_(\d+)(_\d+)?/cross_attention(_\d+)?/",
+        "decoder layer_{} cross-attention",
+    ),
+    (
+        r"decoder(?:_\d+)?/layer_(\d+)(_\d+)?/feed_forward(_\d+)?/",
+        "decoder layer_{} feed-forward",
+    ),
+    (r"decoder(?:_\d+)?/layer_(\d+)(_\d+)?/", "decoder layer_{} other"),
     (r"embeddings(_\d+)?/", "embeddings"),
     (r"layer_(\d+)(_\d+)?/attention(_\d+)?/", "layer_{} attention"),
     (r"layer_(\d+)(_\d+)?/feed_forward(_\d+)?/", "layer_{} feed-forward"),

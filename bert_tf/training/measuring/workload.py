@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from bert_tf.models.flops import training_flops
+from bert_tf.models.sequence_to_sequence import DECODER_INPUT
 
 
 def workload(
@@ -13,8 +14,8 @@ def workload(
 ) -> dict[str, tf.Tensor]:
     """Of a replica's batch, float32: they add up over replicas and steps.
 
-    `num_real_tokens`: without padding. `num_flops`: see `models.flops`, padding included. Where
-    shapes are known while the graph is made, the second is a constant.
+    `num_real_tokens`: without padding, of the encoder's input. `num_flops`: see `models.flops`,
+    padding included. Where shapes are known while the graph is made, the second is a constant.
     """
     *rows, length = _sizes(batch["input_ids"])
     num_rows = rows[0]
@@ -27,6 +28,7 @@ def workload(
         num_predictions=_count(batch, "masked_lm_positions", otherwise=0),
         num_sequences=_count(batch, "sequence_positions", otherwise=num_rows),
         head_flops=head_flops,
+        target_length=_sizes(batch[DECODER_INPUT])[1] if DECODER_INPUT in batch else 0,
     )
     return {
         "num_real_tokens": tf.cast(tf.reduce_sum(batch["input_mask"]), tf.float32),

@@ -43,6 +43,9 @@ def learning_rate_at(step: tf.Tensor, *, config: OptimizerConfig, num_steps: int
         polynomial         f(x) = x ** power
         cosine             f(x) = (1 - cos(pi x)) / 2
 
+    `inverse_sqrt` is sqrt(W / (s + 1)) after the warm-up, whatever N. With a peak of
+    (hidden_size * W) ** -0.5 it is that of Vaswani et al. 2017, equation 3, whose step is s + 1.
+
     Google's 2018 code and NVIDIA's LAMB measure the decay from step 0 on, so theirs jumps down
     where the warm-up ends.
 
@@ -58,6 +61,10 @@ def learning_rate_at(step: tf.Tensor, *, config: OptimizerConfig, num_steps: int
     num_warmup_steps = int(num_steps * config.warmup_share)
     num_falling_steps = num_steps - num_warmup_steps - int(num_steps * config.constant_share)
     rising = (step + 1) / max(num_warmup_steps, 1)
+    if config.schedule == "inverse_sqrt":
+        # At least 1: of several phases the later ones are asked for steps before their first.
+        fallen = tf.sqrt(max(num_warmup_steps, 1) / tf.maximum(step + 1, 1.0))
+        return config.learning_rate * tf.clip_by_value(tf.minimum(rising, fallen), 0.0, 1.0)
     left = tf.clip_by_value((num_steps - step) / max(num_falling_steps, 1), 0.0, 1.0)
     if config.schedule == "polynomial":
         left = left**config.schedule_power
