@@ -66,16 +66,15 @@ class TransformerDecoderLayer(TransformerSublayers):
 
         Returns the output, (batch, hypotheses, width), and the cache, one position longer.
         """
-        batch, num_hypotheses = ops.shape(hidden)[:2]
+        width = self.hidden_size
+        batch, num_hypotheses, length = ops.shape(cache)[:3]
         residual = self._residual_of_attention
-        asked = ops.reshape(residual.asked(hidden, training=False), (-1, self.hidden_size))
+        asked = ops.reshape(residual.asked(hidden, training=False), (-1, width))
         # Not by -1: of a cache of length 0 no size follows from the others.
-        rows = (batch * num_hypotheses, ops.shape(cache)[2], 2 * self.hidden_size)
-        context, cache = self.attention.step(asked, ops.reshape(cache, rows))
-        context = ops.reshape(context, (batch, num_hypotheses, self.hidden_size))
-        cache = ops.reshape(
-            cache, (batch, num_hypotheses, ops.shape(cache)[1], 2 * self.hidden_size)
-        )
+        rows = ops.reshape(cache, (batch * num_hypotheses, length, 2 * width))
+        context, rows = self.attention.step(asked, rows)
+        context = ops.reshape(context, (batch, num_hypotheses, width))
+        cache = ops.reshape(rows, (batch, num_hypotheses, length + 1, 2 * width))
         update = product(context, self.attention.output_projection)
         hidden = residual.added(update, hidden, training=False)
 

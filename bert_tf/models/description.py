@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 import pydantic
 
-from bert_tf.config import ModelConfig
+from bert_tf.config import MODEL_SIZES, ModelConfig
 from bert_tf.system.files import file_sha256
 from bert_tf.system.json_files import read_model
 from bert_tf.system.listing import listed
@@ -97,7 +97,10 @@ class ModelDescription(pydantic.BaseModel):
     def as_json(self) -> str:
         """What `model.json` holds."""
         left_out: dict[str, Any] = dict.fromkeys(_at_default(self, LEFT_OUT), True)
-        left_out["architecture"] = _at_default(self.architecture, _OF_DECODERS)
+        of_size = MODEL_SIZES.get(
+            self.architecture.size or "", {}
+        )  # would fill in what is left out
+        left_out["architecture"] = _at_default(self.architecture, _OF_DECODERS) - of_size.keys()
         return self.model_dump_json(indent=2, exclude=left_out)
 
 
