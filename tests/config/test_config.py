@@ -6,6 +6,7 @@ import pytest
 from bert_tf.config import (
     MODEL_SIZES,
     Config,
+    ModelConfig,
     load_config,
     required,
     validate_config,
@@ -53,6 +54,15 @@ def test_a_size_set_over_a_resolved_file_is_the_size_that_counts(tmp_path):
     path = write_config(load_config(overrides=["model.size=mini"]), tmp_path)
     model = load_config(path, overrides=["model.size=base", "model.num_hidden_layers=3"]).model
     assert (model.hidden_size, model.num_hidden_layers) == (768, 3)
+
+
+def test_another_kind_of_size_over_a_resolved_file_leaves_nothing_of_the_first(tmp_path):
+    path = write_config(load_config(overrides=["model.size=transformer_base"]), tmp_path)
+    assert load_config(path).model == ModelConfig(size="transformer_base")
+    assert load_config(path, overrides=["model.size=mini"]).model == ModelConfig(size="mini")
+    overrides = ["model.size=transformer_tiny", "model.norm_first=true"]
+    expected = ModelConfig(size="transformer_tiny", norm_first=True)
+    assert load_config(overrides=overrides).model == expected
 
 
 def test_what_is_written_reads_back_equal(tmp_path):

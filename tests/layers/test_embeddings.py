@@ -12,12 +12,14 @@ IDS = np.arange(12, dtype=np.int32).reshape(2, LENGTH)
 KINDS = ["learned", "sinusoidal"]
 
 
-def make_embeddings(position_embedding: str, *, hidden_size: int = HIDDEN, **options):
+def make_embeddings(
+    position_embedding: str, *, hidden_size: int = HIDDEN, type_vocab_size: int = 2, **options
+):
     layer = BertEmbeddings(
         vocab_size=30,
         hidden_size=hidden_size,
         max_position_embeddings=10,
-        type_vocab_size=2,
+        type_vocab_size=type_vocab_size,
         position_embedding=position_embedding,
         dropout_rate=0.1,
         initializer_range=0.02,
@@ -70,6 +72,51 @@ def test_sinusoidal_positions_have_no_weights_and_scale_the_others_by_the_root_o
     x = 4.0 * (words[IDS] + segments[IDS % 2]) + np.asarray(sinusoids(np.arange(6)[None], HIDDEN))
     expected = (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True)
     np.testing.assert_allclose(layer(IDS, IDS % 2), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [False, True, None])
+@pytest.mark.parametrize("position_embedding", KINDS)
+def test_segments_factor_and_layer_norm_may_be_left_out(position_embedding, scale):
+    layer = make_embeddings(
+        position_embedding, type_vocab_size=0, has_layer_norm=False, scale=scale
+    )
+    factor = 4.0 if scale or (scale is None and position_embedding == "sinusoidal") else 1.0
+    if position_embedding == "learned":
+        positions = np.asarray(layer.position_embeddings.embeddings)[:LENGTH]
+    else:
+        positions = np.asarray(sinusoids(np.arange(LENGTH), HIDDEN))
+    expected = factor * np.asarray(layer.word_embeddings.embeddings)[IDS] + positions
+    np.testing.assert_allclose(layer(IDS), expected, atol=1e-6)
+    names = {weight.path.split("/")[1] for weight in layer.weights}
+    learned = {"position_embeddings"} if position_embedding == "learned" else set()
+    assert names == {"word_embeddings"} | learned
+
+
+@pytest.mark.parametrize("position_embedding", KINDS)
+def test_one_position_of_all_rows_is_that_of_the_whole_sequence(position_embedding):
+    layer = make_embeddings(position_embedding, type_vocab_size=0)
+    whole = np.asarray(layer(IDS))
+    for position in range(LENGTH):
+        one = layer(IDS[:, position : position + 1], position_ids=np.array([[position]]))
+        np.testing.assert_allclose(one[:, 0], whole[:, position], atol=1e-6)
+
+
+def test_a_shared_table_is_one_weight_and_sums_the_gradients_of_both():
+    first = make_embeddings("learned", type_vocab_size=0)
+    second = make_embeddings(
+        "learned", type_vocab_size=0, word_embeddings=first.word_embeddings, has_layer_norm=False
+    )
+    table = first.word_embeddings.embeddings
+    with tf.GradientTape(persistent=True) as tape:
+        of_first, of_second = tf.reduce_sum(first(IDS) ** 3), tf.reduce_sum(second(IDS) ** 3)
+        of_both = of_first + of_second
+    one, other, both = (
+        np.asarray(tf.convert_to_tensor(tape.gradient(of, table.value)))
+        for of in (of_first, of_second, of_both)
+    )
+    np.testing.assert_allclose(both, one + other, atol=1e-6)
+    assert any(weight is table for weight in second.weights)
+    assert len(second.weights) == 2
 
 
 def test_sines_are_float32_before_they_are_cast():

@@ -175,6 +175,52 @@ def test_cross_entropy_and_first_argmax() -> None:
     np.testing.assert_allclose(far, [2e4])
 
 
+@pytest.mark.parametrize("label_smoothing", [0.1, 0.5])
+def test_smoothed_cross_entropy_is_that_of_keras_with_the_target_laid_out(
+    label_smoothing: float,
+) -> None:
+    labels = tf.constant(np.random.default_rng(1).integers(0, 9, (4, 6)), tf.int32)
+    weights = tf.constant(draw(4, 6, seed=2))
+    results = []
+    for function in (
+        lambda x: cross_entropy(x, labels, label_smoothing=label_smoothing)[0],
+        lambda x: keras.losses.categorical_crossentropy(
+            tf.one_hot(labels, 9), x, from_logits=True, label_smoothing=label_smoothing
+        ),
+    ):
+        x = tf.constant(draw(4, 6, 9) * 4)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            losses = function(x)
+            total = tf.reduce_sum(losses * weights)
+        results.append((losses, tape.gradient(total, x)))
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    x = tf.constant(draw(4, 6, 9))
+    correct = cross_entropy(x, labels, label_smoothing=label_smoothing)[1]
+    np.testing.assert_array_equal(correct, cross_entropy(x, labels)[1])
+
+
+def test_smoothed_cross_entropy_lays_no_target_out() -> None:
+    """Of the logits' size there are the logits, their gradient, and nothing between kernels."""
+    logits, labels = tf.zeros([8, 1000]), tf.zeros([8], tf.int32)
+
+    @tf.function
+    def gradient(logits: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            total = tf.reduce_sum(cross_entropy(logits, labels, label_smoothing=0.1)[0])
+        return tape.gradient(total, logits)
+
+    operations = gradient.get_concrete_function(logits).graph.get_operations()
+    large = {
+        op.type for op in operations for output in op.outputs if output.shape.num_elements() == 8000
+    }
+    # Zeros are filled in for a gradient that nothing reads; the rest is in the compiled kernels.
+    assert large <= {"Placeholder", "Identity", "IdentityN", "Fill", "PartitionedCall"}
+    assert sum(op.type == "PartitionedCall" for op in operations) == 2
+
+
 @pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16])
 def test_bias_is_added_in_float32(dtype: Any) -> None:
     x, bias = tf.cast(draw(5, 3, 4), dtype), tf.constant(draw(4, seed=1))
@@ -234,6 +280,7 @@ def test_no_kernel_gives_back_what_it_was_given(dtype: Any) -> None:
                 kernels.add_bias(hidden, vector),
                 kernels.add_bias_in_float32(hidden, vector),
                 cross_entropy(logits, tf.range(5))[0],
+                cross_entropy(logits, tf.range(5), label_smoothing=0.1)[0],
             ]
         return tape.gradient(outputs, [hidden, vector, scores, logits])
 

@@ -11,10 +11,12 @@ from bert_tf.layers.dropout import Dropout, dropout_seed
 from bert_tf.layers.embeddings import BertEmbeddings
 from bert_tf.layers.heads import ClassificationHead, MaskedLanguageModelHead, Pooler
 from bert_tf.layers.transformer import TransformerLayer
+from bert_tf.layers.transformer_decoder import TransformerDecoderLayer
 
 HIDDEN = np.random.default_rng(0).normal(size=(2, 6, 16)).astype(np.float32)
 IDS = np.arange(12, dtype=np.int32).reshape(2, 6)
 POSITIONS = np.array([[0, 3], [5, 1]], np.int32)
+MEMORY = np.random.default_rng(2).normal(size=(2, 5, 16)).astype(np.float32)
 TABLE = np.random.default_rng(1).normal(size=(30, 16)).astype(np.float32)
 TRANSFORMER = {
     "num_heads": 4,
@@ -34,6 +36,8 @@ EMBEDDINGS = {
     "initializer_range": 0.02,
     "layer_norm_eps": 1e-12,
 }
+DECODED = (HIDDEN, MEMORY, np.tril(np.ones((1, 1, 6, 6), bool)))
+"""Inputs of a decoder layer, with the causal mask."""
 CASES = [
     (lambda **k: Dropout(0.5, **k), (HIDDEN,)),
     (
@@ -49,6 +53,8 @@ CASES = [
     ),
     (lambda **k: TransformerLayer(16, **TRANSFORMER, norm_first=False, **k), (HIDDEN,)),
     (lambda **k: TransformerLayer(16, **TRANSFORMER, norm_first=True, **k), (HIDDEN,)),
+    (lambda **k: TransformerDecoderLayer(16, **TRANSFORMER, norm_first=False, **k), DECODED),
+    (lambda **k: TransformerDecoderLayer(16, **TRANSFORMER, norm_first=True, **k), DECODED),
     (lambda **k: Pooler(16, initializer_range=0.02, **k), (HIDDEN,)),
     (
         lambda **k: MaskedLanguageModelHead(
@@ -75,6 +81,8 @@ NAMES = [
     "sinusoidal embeddings",
     "post-LN layer",
     "pre-LN layer",
+    "post-LN decoder layer",
+    "pre-LN decoder layer",
     "pooler",
     "masked-LM head",
     "classification head",

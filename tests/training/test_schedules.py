@@ -6,7 +6,7 @@ import tensorflow as tf
 from official.modeling.optimization import lr_schedule
 
 from bert_tf.config import OptimizerConfig
-from bert_tf.training.optimizers import learning_rate_at
+from bert_tf.training.optimizers import learning_rate_at, make_schedule
 
 NUM_STEPS, NUM_WARMUP_STEPS, PEAK = 100, 10, 0.5
 SCHEDULES = [
@@ -34,6 +34,7 @@ def rates(**settings) -> np.ndarray:
         ({"schedule": "constant", "constant_share": 0.4}, {4: 0.5, 10: 1.0, 50: 1.0, 75: 0.5}),
         ({"schedule": "constant", "constant_share": 0.9}, {4: 0.5, 10: 1.0, 99: 1.0}),
         ({"warmup_share": 0.0}, {0: 1.0, 50: 0.5}),
+        ({"schedule": "inverse_sqrt"}, {0: 0.1, 4: 0.5, 9: 1.0, 39: 0.5, 89: 1 / 3}),
     ],
 )
 def test_points_worked_out_by_hand(settings, points):
@@ -78,9 +79,39 @@ def test_equals_model_gardens(settings, end):
     np.testing.assert_allclose(seen, theirs, rtol=1e-5, atol=1e-7)
 
 
+def test_inverse_square_root_is_equation_3_of_the_paper():
+    """lrate = d_model^-0.5 * min(step_num^-0.5, step_num * warmup_steps^-1.5)."""
+    width, num_warmup_steps, num_steps = 512, 4000, 100_000
+    config = OptimizerConfig(
+        learning_rate=(width * num_warmup_steps) ** -0.5,
+        warmup_share=num_warmup_steps / num_steps,
+        schedule="inverse_sqrt",
+    )
+    step = np.arange(1, num_steps + 1, dtype=np.float64)
+    expected = width**-0.5 * np.minimum(step**-0.5, step * num_warmup_steps**-1.5)
+    steps = tf.range(num_steps, dtype=tf.int64)
+    seen = learning_rate_at(steps, config=config, num_steps=num_steps)
+    np.testing.assert_allclose(seen, expected, rtol=1e-5)
+    longer = learning_rate_at(
+        steps,
+        config=config.model_copy(update={"warmup_share": num_warmup_steps / (2 * num_steps)}),
+        num_steps=2 * num_steps,
+    )
+    np.testing.assert_allclose(longer, seen, rtol=1e-6)  # the number of steps does not matter
+
+
+def test_a_phase_of_its_own_begins_anew():
+    config = OptimizerConfig(learning_rate=1.0, warmup_share=0.1, schedule="inverse_sqrt")
+    rates_of_both = make_schedule([(config, 100), (config, 40)])(tf.range(140)).numpy()
+    np.testing.assert_allclose(rates_of_both[:100], rates(schedule="inverse_sqrt"), rtol=1e-6)
+    np.testing.assert_allclose(rates_of_both[100:104], [0.25, 0.5, 0.75, 1.0], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"schedule": "inverse_sqrt", "warmup_share": 0.0}, r"warmup_share above 0.*share=0.0"),
+        ({"schedule": "inverse_sqrt", "end_learning_rate": 0.1}, r"no end_learning_rate.*=0.1"),
         ({"schedule_power": 2.0}, r"schedule_power is for schedule=polynomial. Received: .*=2.0"),
         ({"schedule": "constant"}, r"need each other. Received: schedule=constant, .*=0.0"),
         ({"constant_share": 0.5}, r"need each other. Received: schedule=linear, .*=0.5"),
