@@ -68,3 +68,21 @@ def test_other_errors_of_reading_pass():
     )
     with pytest.raises(tf.errors.InvalidArgumentError), faults_named():
         next(batches.as_numpy_iterator())
+
+
+def check(sizes, **tensors):
+    return next(check_batches(tf.data.Dataset.from_tensors(tensors), sizes).as_numpy_iterator())
+
+
+def test_a_decoders_ids_are_below_the_size_of_its_own_vocabulary():
+    sizes = SIZES._replace(target_vocab_size=6)
+    ids = {"input_ids": [[9, 1]], "decoder_input_ids": [[1, 5]], "target_ids": [[5, 2]]}
+    np.testing.assert_array_equal(check(sizes, **ids)["target_ids"], [[5, 2]])
+    for name in ("decoder_input_ids", "target_ids"):
+        with pytest.raises(RangeError, match=rf"{name} must be from 0 to 5. Received: 6. .*vocab"):
+            faults_named()(check)(sizes, **ids | {name: [[6, 0]]})
+
+
+def test_a_model_without_segments_reads_none():
+    batch = check(SIZES._replace(type_vocab_size=0), input_ids=[[1]], segment_ids=[[1]])
+    np.testing.assert_array_equal(batch["segment_ids"], [[1]])

@@ -22,6 +22,8 @@ _ADVICE = {
     "input_ids": _VOCABULARY,
     "masked_lm_ids": _VOCABULARY,
     "segment_ids": "The records have more segments than the model: raise model.type_vocab_size.",
+    "decoder_input_ids": _VOCABULARY,
+    "target_ids": _VOCABULARY,
     "position_ids": "Prepare shorter records or raise model.max_position_embeddings.",
     "masked_lm_positions": _ROW,
     "sequence_positions": _ROW,
@@ -41,6 +43,8 @@ class Sizes(NamedTuple):
     max_position_embeddings: int
     num_classes: int | None
     """Of a classifier; 2 of next-sentence labels whatever the model. None: any label will do."""
+    target_vocab_size: int | None = None
+    """Of a decoder."""
 
 
 class RangeError(ValueError):
@@ -109,6 +113,8 @@ def _limits(batch: dict[str, tf.Tensor], sizes: Sizes) -> dict[str, int | tf.Ten
         "input_mask": 2,
         "next_sentence_labels": 2,
         "labels": sizes.num_classes,
+        "decoder_input_ids": sizes.target_vocab_size,
+        "target_ids": sizes.target_vocab_size,
     }
     return {
         name: limit

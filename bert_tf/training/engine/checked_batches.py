@@ -17,5 +17,6 @@ def checked(
         type_vocab_size=model.config.type_vocab_size,
         max_position_embeddings=model.config.max_position_embeddings,
         num_classes=getattr(model, "num_classes", None),
+        target_vocab_size=model.config.target_vocab_size or model.config.vocab_size,
     )
     return lambda **worker: check_batches(make_batches(**worker), sizes)
