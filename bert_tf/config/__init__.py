@@ -13,6 +13,7 @@ from bert_tf.config.data import (
     TokenizerConfig,
     VocabularyConfig,
 )
+from bert_tf.config.decoding import DecodingConfig
 from bert_tf.config.flow import FlowConfig
 from bert_tf.config.gate import GateConfig
 from bert_tf.config.model import MODEL_SIZES, ModelConfig
@@ -56,6 +57,7 @@ __all__ = [
     "CardConfig",
     "Config",
     "CorpusConfig",
+    "DecodingConfig",
     "EvaluationConfig",
     "ExamplesConfig",
     "ExportConfig",
