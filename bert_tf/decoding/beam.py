@@ -9,6 +9,7 @@ its way to the longest length. What is left at the longest length comes after wh
 Source: Wu et al. 2016, section 7; the order of hypotheses that end is decision 28.
 """
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -59,58 +60,58 @@ class _Longer(NamedTuple):
     log_probs: tf.Tensor
 
 
-def decode_beam(
-    decoder: CachedDecoder,
-    memory: Any,
-    cache: Any,
-    *,
-    rows: Rows,
-    rules: Rules,
-    beam_size: int,
-    num_answers: int,
-    max_length: int,
-    penalties: tf.Tensor,
-    ends_early: bool,
-) -> DecodedAnswers:
+@dataclass(frozen=True)
+class BeamSearch:
     """The best `num_answers` answers of each text, from a beam of `beam_size`."""
-    tokens = rules.tokens
-    most_penalty = tf.gather(penalties, rows.max_lengths)
 
-    def step(state: _State) -> tuple[_State]:
-        logits, cache = decoder.step(state.newest, state.position, memory, state.cache)
+    decoder: CachedDecoder
+    memory: Any
+    rows: Rows
+    rules: Rules
+    penalties: tf.Tensor
+    max_length: int
+    num_answers: int
+    beam_size: int
+    ends_early: bool
+
+    def run(self, cache: Any) -> DecodedAnswers:
+        """From the decoder's empty cache."""
+        cache = repeated(cache, times=self.beam_size)
+        tokens = self.rules.tokens
+        start = _start(self.rows, cache, tokens.start_id, self.beam_size, self.num_answers)
+        (end,) = tf.while_loop(
+            lambda state: tf.reduce_any(state.is_open),
+            lambda state: (self._step(state),),
+            (start,),
+            shape_invariants=(_shapes(start, self.beam_size, self.num_answers),),
+            maximum_iterations=self.max_length,
+        )
+        return _answers(end, self.rows, self.penalties, tokens.pad_id)
+
+    def _step(self, state: _State) -> _State:
+        tokens = self.rules.tokens
+        logits, cache = self.decoder.step(state.newest, state.position, self.memory, state.cache)
         is_alive = state.is_open[:, tf.newaxis] & (state.log_probs > IMPOSSIBLE)
-        gains, has_failed = rules.log_probs(logits, state.ids, is_alive)
+        gains, has_failed = self.rules.log_probs(logits, state.ids, is_alive)
         longer = _best_longer(state.log_probs, gains)
-        ended = _with_new(state, longer, penalties, tokens.end_id)
+        ended = _with_new(state, longer, self.penalties, tokens.end_id)
         alive = _alive(state, longer, tokens.end_id, tokens.pad_id)
         position = state.position + 1
         has_failed = state.has_failed | tf.reduce_any(has_failed, axis=1)
-        worst = ended.scores[:, -1] if ends_early else IMPOSSIBLE
-        is_decided = alive.log_probs[:, 0] / most_penalty <= worst
-        is_done = is_decided | has_failed | (position >= rows.max_lengths)
+        bound = normalized(alive.log_probs[:, 0], self.rows.max_lengths, self.penalties)
+        is_decided = bound <= (ended.scores[:, -1] if self.ends_early else IMPOSSIBLE)
+        is_done = is_decided | has_failed | (position >= self.rows.max_lengths)
         ids = tf.gather(state.ids, alive.parents, axis=1, batch_dims=1)
-        return (
-            _State(
-                position=position,
-                newest=alive.tokens,
-                ids=tf.concat([ids, alive.tokens[..., tf.newaxis]], axis=2),
-                log_probs=alive.log_probs,
-                ended=ended,
-                is_open=state.is_open & ~is_done,
-                has_failed=has_failed,
-                cache=reordered(cache, alive.parents),
-            ),
+        return _State(
+            position=position,
+            newest=alive.tokens,
+            ids=tf.concat([ids, alive.tokens[..., tf.newaxis]], axis=2),
+            log_probs=alive.log_probs,
+            ended=ended,
+            is_open=state.is_open & ~is_done,
+            has_failed=has_failed,
+            cache=reordered(cache, alive.parents),
         )
-
-    start = _start(rows, repeated(cache, times=beam_size), tokens.start_id, beam_size, num_answers)
-    (end,) = tf.while_loop(
-        lambda state: tf.reduce_any(state.is_open),
-        step,
-        (start,),
-        shape_invariants=(_shapes(start, beam_size, num_answers),),
-        maximum_iterations=max_length,
-    )
-    return _answers(end, rows, penalties, tokens.pad_id)
 
 
 def _best_longer(log_probs: tf.Tensor, gains: tf.Tensor) -> _Longer:

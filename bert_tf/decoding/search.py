@@ -6,14 +6,14 @@ import tensorflow as tf
 
 from bert_tf.config.decoding import DecodingConfig
 from bert_tf.decoding.answers import DecodedAnswers
-from bert_tf.decoding.beam import decode_beam
+from bert_tf.decoding.beam import BeamSearch
 from bert_tf.decoding.cache import check_memory
 from bert_tf.decoding.decoder import CachedDecoder, SpecialTokens
 from bert_tf.decoding.length_penalty import length_penalties
 from bert_tf.decoding.row_settings import RowSettings, fill_in
 from bert_tf.decoding.rules import Rules
 from bert_tf.decoding.sampling import Sampler
-from bert_tf.decoding.stepwise import decode_stepwise, likeliest
+from bert_tf.decoding.stepwise import StepwiseSearch, likeliest
 
 
 def search(
@@ -46,22 +46,18 @@ def search(
     batch_size = tf.shape(tf.nest.flatten((cache, memory))[0])[0]
     filled = fill_in(rows, config=config, batch_size=batch_size)
     common: dict[str, Any] = {
+        "decoder": decoder,
+        "memory": memory,
         "rows": filled,
         "rules": Rules.of(config, tokens),
-        "num_answers": config.num_answers,
-        "max_length": config.max_length,
         "penalties": length_penalties(config.length_penalty, max_length=config.max_length),
+        "max_length": config.max_length,
+        "num_answers": config.num_answers,
     }
     if config.method == "beam" and config.beam_size > 1:
-        return decode_beam(
-            decoder,
-            memory,
-            cache,
-            beam_size=config.beam_size,
-            ends_early=config.ends_early,
-            **common,
-        )
+        beam = BeamSearch(beam_size=config.beam_size, ends_early=config.ends_early, **common)
+        return beam.run(cache)
     choose = likeliest
     if config.method == "sample":
         choose = Sampler.of(config, rows, filled).draw
-    return decode_stepwise(decoder, memory, cache, choose=choose, **common)
+    return StepwiseSearch(choose=choose, **common).run(cache)

@@ -5,6 +5,7 @@ touched again; the loop runs until all have.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -44,61 +45,61 @@ class _State(NamedTuple):
     cache: Any
 
 
-def decode_stepwise(
-    decoder: CachedDecoder,
-    memory: Any,
-    cache: Any,
-    *,
-    rows: Rows,
-    rules: Rules,
-    choose: Choose,
-    num_answers: int,
-    max_length: int,
-    penalties: tf.Tensor,
-) -> DecodedAnswers:
+@dataclass(frozen=True)
+class StepwiseSearch:
     """`num_answers` answers of each text, each token the one that `choose` takes."""
-    tokens = rules.tokens
 
-    def step(state: _State) -> tuple[_State]:
-        logits, cache = decoder.step(state.newest, state.position, memory, state.cache)
-        log_probs, has_failed = rules.log_probs(logits, state.ids, state.is_open)
-        chosen = choose(log_probs, state.position)
+    decoder: CachedDecoder
+    memory: Any
+    rows: Rows
+    rules: Rules
+    penalties: tf.Tensor
+    max_length: int
+    num_answers: int
+    choose: Choose
+
+    def run(self, cache: Any) -> DecodedAnswers:
+        """From the decoder's empty cache."""
+        cache = repeated(cache, times=self.num_answers)
+        start = _start(self.rows, cache, self.rules.tokens.start_id, self.num_answers)
+        (end,) = tf.while_loop(
+            lambda state: tf.reduce_any(state.is_open),
+            lambda state: (self._step(state),),
+            (start,),
+            shape_invariants=(_shapes(start, self.num_answers),),
+            maximum_iterations=self.max_length,
+        )
+        return make_answers(
+            ids=end.ids,
+            num_tokens=end.num_tokens,
+            log_probs=end.log_probs,
+            has_ended=end.has_ended,
+            has_failed=end.has_failed,
+            penalties=self.penalties,
+            pad_id=self.rules.tokens.pad_id,
+        )
+
+    def _step(self, state: _State) -> _State:
+        tokens = self.rules.tokens
+        logits, cache = self.decoder.step(state.newest, state.position, self.memory, state.cache)
+        log_probs, has_failed = self.rules.log_probs(logits, state.ids, state.is_open)
+        chosen = self.choose(log_probs, state.position)
         gain = tf.gather(log_probs, chosen, axis=2, batch_dims=2)
         is_grown = state.is_open & (gain > IMPOSSIBLE)
         has_ended = is_grown & (chosen == tokens.end_id)
         chosen = tf.where(is_grown & ~has_ended, chosen, tokens.pad_id)
         num_tokens = state.num_tokens + tf.cast(is_grown, tf.int32)
-        return (
-            _State(
-                position=state.position + 1,
-                newest=chosen,
-                ids=tf.concat([state.ids, chosen[..., tf.newaxis]], axis=2),
-                log_probs=tf.where(state.is_open, state.log_probs + gain, state.log_probs),
-                num_tokens=num_tokens,
-                is_open=is_grown & ~has_ended & (num_tokens < rows.max_lengths[:, tf.newaxis]),
-                has_ended=state.has_ended | has_ended,
-                has_failed=state.has_failed | tf.reduce_any(has_failed, axis=1),
-                cache=cache,
-            ),
+        return _State(
+            position=state.position + 1,
+            newest=chosen,
+            ids=tf.concat([state.ids, chosen[..., tf.newaxis]], axis=2),
+            log_probs=tf.where(state.is_open, state.log_probs + gain, state.log_probs),
+            num_tokens=num_tokens,
+            is_open=is_grown & ~has_ended & (num_tokens < self.rows.max_lengths[:, tf.newaxis]),
+            has_ended=state.has_ended | has_ended,
+            has_failed=state.has_failed | tf.reduce_any(has_failed, axis=1),
+            cache=cache,
         )
-
-    start = _start(rows, repeated(cache, times=num_answers), tokens.start_id, num_answers)
-    (end,) = tf.while_loop(
-        lambda state: tf.reduce_any(state.is_open),
-        step,
-        (start,),
-        shape_invariants=(_shapes(start, num_answers),),
-        maximum_iterations=max_length,
-    )
-    return make_answers(
-        ids=end.ids,
-        num_tokens=end.num_tokens,
-        log_probs=end.log_probs,
-        has_ended=end.has_ended,
-        has_failed=end.has_failed,
-        penalties=penalties,
-        pad_id=tokens.pad_id,
-    )
 
 
 def _start(rows: Rows, cache: Any, start_id: int, num_answers: int) -> _State:

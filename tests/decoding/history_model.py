@@ -24,19 +24,28 @@ INPUT = 4
 class HistoryModel:
     """Logits are a sum over all tokens before, of which each has its own weights by its age.
 
-    `inputs` is float32 (B, INPUT). Products and sums alone, without matrix products: the logits of
-    a text are the same bits in every batch.
+    `inputs` is float32 (B, INPUT). All numbers are multiples of 1/64, so that sums are exact in any
+    order: the logits of a text are the same bits in every batch.
     """
 
-    def __init__(self, *, vocab_size: int, max_length: int, seed: int, scale: float = 1.5) -> None:
+    def __init__(
+        self,
+        *,
+        vocab_size: int,
+        max_length: int,
+        seed: int,
+        scale: float = 1.5,
+        end_bias: float = 0.0,
+    ) -> None:
         numbers = np.random.default_rng(seed)
 
         def draw(*shape: int) -> np.ndarray:
-            return numbers.normal(scale=scale, size=shape).astype(np.float32)
+            return _in_steps(numbers.normal(scale=scale, size=shape))
 
         self.by_age = draw(max_length, vocab_size, vocab_size)
         """Logits that a token adds, by how long ago it was."""
         self.by_position = draw(max_length, vocab_size)
+        self.by_position[:, END] += end_bias
         self.by_input = draw(INPUT, vocab_size)
 
     def begin(self, inputs: tf.Tensor) -> tuple[Any, Any]:
@@ -124,7 +133,11 @@ def repeats(ids: tuple[int, ...], config: DecodingConfig) -> bool:
 
 def draw_inputs(num_texts: int, *, seed: int) -> np.ndarray:
     """float32 (num_texts, INPUT)."""
-    return np.random.default_rng(seed).normal(size=(num_texts, INPUT)).astype(np.float32)
+    return _in_steps(np.random.default_rng(seed).normal(size=(num_texts, INPUT)))
+
+
+def _in_steps(values: np.ndarray) -> np.ndarray:
+    return (np.round(values * 64) / 64).astype(np.float32)
 
 
 def decode(model: Any, inputs: Any, config: DecodingConfig, **rows: Any) -> DecodedAnswers:
