@@ -31,9 +31,9 @@ from bert_tf.config import FinetuningConfig, ModelConfig, TokenizerConfig, Vocab
 from bert_tf.data.batches import length_groups
 from bert_tf.data.batches.labelled import encode_texts, labelled_batches
 from bert_tf.data.tables.reading import read_table
-from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import learn_vocabulary
 from bert_tf.data.text.windows import TextLimits
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 from bert_tf.models.description import ModelDescription
 from bert_tf.tasks.classification import Classification
 from bert_tf.tasks.examples import Examples, sorted_names
@@ -60,7 +60,7 @@ def main() -> None:
         "keras-nlp BertTextClassifier": lambda: keras_nlp_steps(arguments, data, tokens, config),
     }
     started = time.perf_counter()
-    Tokenizer(tokens).tokenize(list(texts))
+    WordPieceTokenizer(tokens).tokenize(list(texts))
     print(f"{len(texts):,} texts tokenized in {time.perf_counter() - started:.1f} s\n")
     takers, first, seconds = {}, {}, {}
     for name, make in makers.items():
@@ -90,7 +90,7 @@ def our_steps(
     encoded = encode_texts(
         data.inputs["text"],
         targets={"labels": np.array([names.index(name) for name in data.targets], np.int32)},
-        tokenizer=Tokenizer(tokens),
+        tokenizer=WordPieceTokenizer(tokens),
         limits=TextLimits(arguments.length),
     )
     batches = labelled_batches(

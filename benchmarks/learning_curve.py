@@ -43,6 +43,7 @@ from bert_tf.data.preparation.prepare import prepare_records
 from bert_tf.data.records import read_manifest
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import learn_vocabulary
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 
 OURS, PEER = "bert_tf", "tf-models-official"
 LEARNERS = {OURS: our_learner, PEER: model_garden_learner}
@@ -131,7 +132,7 @@ def _prepare(arguments: argparse.Namespace, folder: Path) -> Path:
             config=VocabularyConfig(size=arguments.vocab_size),
             tokenizer=config.tokenizer,
         )
-        Tokenizer(tokens, lower_case=config.tokenizer.lower_case).save(folder)
+        WordPieceTokenizer(tokens, lower_case=config.tokenizer.lower_case).save(folder)
         prepare_records(config, records)
     return records
 

@@ -32,8 +32,8 @@ from bert_tf.config import Config, ModelConfig, VocabularyConfig, validate_confi
 from bert_tf.data.batches.masked_batches import training_batches
 from bert_tf.data.batches.row_packing import pack_batches
 from bert_tf.data.preparation.prepare import prepare_records
-from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import learn_vocabulary
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 
 Batch = dict[str, np.ndarray]
 PACKED = "bert_tf, packed"
@@ -86,7 +86,7 @@ def _prepare(arguments: argparse.Namespace, folder: Path) -> Config:
     )
     vocabulary = VocabularyConfig(size=arguments.vocab_size)
     tokens = learn_vocabulary(lines, config=vocabulary, tokenizer=config.tokenizer)
-    Tokenizer(tokens).save(folder)
+    WordPieceTokenizer(tokens).save(folder)
     prepare_records(config, folder / "records")
     return config
 

@@ -39,8 +39,8 @@ from bert_tf.config import (
 from bert_tf.data.batches import length_groups
 from bert_tf.data.batches.labelled import labelled_batches
 from bert_tf.data.tables.reading import read_table
-from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import learn_vocabulary
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 from bert_tf.models.description import ModelDescription
 from bert_tf.tasks.examples import Examples
 from bert_tf.tasks.table import open_task
@@ -75,7 +75,7 @@ def main() -> None:
         classifier_dropout_prob=DROPOUT,
         **task.learn(data),
     )
-    encoded = task.encode(data, description, tokenizer=Tokenizer(tokens))
+    encoded = task.encode(data, description, tokenizer=WordPieceTokenizer(tokens))
     rows = _rows(encoded, len(data))
     takers = {"bert_tf": _ours(arguments, task, description, encoded)}
     for precision in ("float32", "bfloat16"):

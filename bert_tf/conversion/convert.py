@@ -9,8 +9,7 @@ import pydantic
 
 from bert_tf.conversion import google, huggingface, keras_nlp, model_garden
 from bert_tf.conversion.checkpoint import ForeignCheckpoint, Model
-from bert_tf.data.text.tokenizer import TOKENIZER_FILES, Tokenizer
-from bert_tf.data.text.vocabulary import VOCABULARY_FILE
+from bert_tf.data.text.tokenizer import Tokenizer, find_vocabulary
 from bert_tf.data.text.vocabulary_case import warn_of_lower_cased_hangul, warn_of_unknown_words
 from bert_tf.models.description import DESCRIPTION_FILE, load_description
 from bert_tf.models.folder import save_model
@@ -122,7 +121,7 @@ def load_checkpoint(
             f"{name} say it themselves. Received: lower_case={lower_case}. Leave it out."
         )
     if name == OWN:
-        has_vocabulary = (source / VOCABULARY_FILE).is_file()
+        has_vocabulary = find_vocabulary(source).is_file()
         return Model(
             load_model(source, dtype=dtype),
             load_description(source),
@@ -213,5 +212,5 @@ def _write_own(model: Model, directory: Path) -> None:
     with owned_folder(directory, command="convert"):
         if model.tokenizer is not None:
             model.tokenizer.save(directory)
-        tied_files = TOKENIZER_FILES if model.tokenizer is not None else ()
+        tied_files = model.tokenizer.files if model.tokenizer is not None else ()
         save_model(model.network, model.description, directory, tied_files=tied_files)

@@ -29,6 +29,7 @@ from bert_tf.conversion.checkpoint import (
 from bert_tf.data.text import vocabulary
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary_case import is_uncased
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.tensors import (
     Entry,
@@ -255,7 +256,7 @@ def read_tokenizer(path: Path, *, vocab_size: int, lower_case: bool | None) -> T
         logger.info(
             "%s: by its pieces this vocabulary is %s.", path, "uncased" if lower_case else "cased"
         )
-    return Tokenizer(
+    return WordPieceTokenizer(
         with_placeholders(tokens, vocab_size=vocab_size, source=str(path)),
         lower_case=lower_case,
         strip_accents=lower_case,

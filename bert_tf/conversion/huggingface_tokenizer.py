@@ -21,6 +21,7 @@ from bert_tf.conversion.huggingface_case import (
 )
 from bert_tf.data.text import vocabulary
 from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 from bert_tf.system.files import write_whole
 from bert_tf.system.json_files import read_json
 
@@ -71,7 +72,7 @@ def read_tokenizer(
         Files(config, backend, bert), lists[0], asked_for=lower_case, source=str(path)
     )
     refuse(str(path), faults + contradictions, what="the tokenizer must be BERT's WordPiece.")
-    return Tokenizer(
+    return WordPieceTokenizer(
         with_placeholders(lists[0], vocab_size=vocab_size, source=str(path)),
         lower_case=lower_case,
         strip_accents=strip_accents,

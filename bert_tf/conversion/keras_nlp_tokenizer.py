@@ -9,6 +9,7 @@ from typing import Any
 from bert_tf.conversion.checkpoint import refuse, with_placeholders
 from bert_tf.data.text import vocabulary
 from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def read_tokenizer(theirs: Any, *, vocab_size: int, source: str) -> Tokenizer:
             "where masks are to be filled.",
             source,
         )
-    return Tokenizer(
+    return WordPieceTokenizer(
         with_placeholders(theirs.get_vocabulary(), vocab_size=vocab_size, source=source),
         lower_case=theirs.lowercase,
         strip_accents=theirs.strip_accents,

@@ -14,6 +14,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from bert_tf.config import CONFIG_FILE, TRAINING_CONFIG_FILE, Config, ExportConfig, write_config
+from bert_tf.data.text.tokenizer import TOKENIZER_FILES
 from bert_tf.exporting.accuracy import read_evaluation
 from bert_tf.exporting.export_checks import ExportChecker
 from bert_tf.exporting.int8 import QUANTIZATION_FILE, QuantizedLayer
@@ -30,7 +31,7 @@ from bert_tf.tasks.table import task_of
 
 log = logging.getLogger(__name__)
 
-COPIED = ("model.json", "vocab.txt", "tokenizer.json", "metrics.json", "provenance.json")
+COPIED = ("model.json", *TOKENIZER_FILES, "metrics.json", "provenance.json")
 
 
 def export_model(

@@ -85,9 +85,7 @@ class TextInputs:
             first,
             None if text_pair is None else self._tokens(text_pair),
             max_seq_length=self.limits.max_seq_length,
-            cls_id=self.tokenizer.cls_id,
-            sep_id=self.tokenizer.sep_id,
-            pad_id=self.tokenizer.pad_id,
+            **self.tokenizer.frame,
         )
         length = self._padded_length(inputs)
         return pad_to({**inputs, **offsets}, length, pad_id=self.tokenizer.pad_id)
@@ -111,9 +109,7 @@ class TextInputs:
             ids,
             lead,
             limits=self.limits,
-            cls_id=self.tokenizer.cls_id,
-            sep_id=self.tokenizer.sep_id,
-            pad_id=self.tokenizer.pad_id,
+            **self.tokenizer.frame,
         )
         length = self._padded_length(packed.inputs)
         packed = packed.padded(length, pad_id=self.tokenizer.pad_id)
@@ -131,9 +127,7 @@ class TextInputs:
             self._tokens(text),
             found.with_values(self._tokens(found.values)),
             limits=self.limits,
-            cls_id=self.tokenizer.cls_id,
-            sep_id=self.tokenizer.sep_id,
-            pad_id=self.tokenizer.pad_id,
+            **self.tokenizer.frame,
         )
         rows = packed.padded(self._padded_length(packed.inputs), pad_id=self.tokenizer.pad_id)
         return TextWindows(rows, {CHOICE_WINDOWS: choice_windows}, tf.shape(text)[0])

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from bert_tf.data.text.tokenizer import VOCABULARY_FILES
 from bert_tf.system.json_files import read_model
 from bert_tf.system.lookalikes import path_hint
 from bert_tf.system.output_folder import noted_owner
@@ -13,7 +14,7 @@ _FILES = (
     "config.yaml",
     "model.json",
     "metrics.json",
-    "vocab.txt",
+    *VOCABULARY_FILES,
     "data_profile.json",
     "provenance.json",
 )

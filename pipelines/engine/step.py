@@ -87,7 +87,8 @@ class Step:
     """JSON of what else it reads, such as which version an alias stands for."""
     result: tuple[str, ...] = ()
     """Names of the files in `result_folder` that later steps read; they are done again where one of
-    these has changed. Default: where this step was done again."""
+    these has changed. `a|b` is the first of them that is there. Default: where this step was done
+    again."""
     result_folder: str = ""
     skip: Callable[[Context], str | None] = lambda context: None
     """Why it is not needed, if it is not."""
@@ -102,6 +103,12 @@ class Step:
 def names_in(references: Iterable[str]) -> set[str]:
     """All steps that `a|b` and the like may stand for."""
     return {name for reference in references for name in reference.split("|")}
+
+
+def find_result(folder: Path, names: str) -> Path:
+    """The file that `a|b` stands for; of none that is there the first."""
+    paths = [folder / name for name in names.split("|")]
+    return next((path for path in paths if path.is_file()), paths[0])
 
 
 @dataclass(frozen=True)

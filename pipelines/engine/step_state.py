@@ -20,7 +20,7 @@ from bert_tf.config import Config
 from bert_tf.system.files import file_sha256, write_whole
 from bert_tf.system.json_files import read_model
 from pipelines.engine.json_files import RUN_ANEW
-from pipelines.engine.step import Context, Step, Stop
+from pipelines.engine.step import Context, Step, Stop, find_result
 
 STATE_FILE = "step.json"
 
@@ -102,7 +102,8 @@ def result_digest(step: Step, directory: Path, mark: str) -> str:
     if not step.result:
         return mark
     folder = directory / step.result_folder
-    content = [(name, file_sha256(folder / name)) for name in step.result]
+    paths = [find_result(folder, names) for names in step.result]
+    content = [(path.name, file_sha256(path)) for path in paths]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

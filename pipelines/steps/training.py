@@ -11,7 +11,7 @@ from bert_tf.cli.progress import progress_shown
 from bert_tf.config import Config, ModelConfig, TableConfig, required
 from bert_tf.models.description import DESCRIPTION_FILE, WEIGHTS_FILE
 from bert_tf.system.lookalikes import path_hint
-from pipelines.engine.step import Context
+from pipelines.engine.step import Context, find_result
 from pipelines.steps.ingest import (
     DOCUMENTS_FILE,
     EVAL_FILE,
@@ -22,7 +22,8 @@ from pipelines.steps.ingest import (
 )
 from pipelines.steps.kept_data import kept
 
-TOKENIZER_FILES = ("vocab.txt", "tokenizer.json")
+TOKENIZER_FILES = ("vocab.txt|spm.model", "tokenizer.json")
+"""Of either kind of tokenizer."""
 MODEL_FILES = (DESCRIPTION_FILE, WEIGHTS_FILE, *TOKENIZER_FILES)
 RECORDS_FILES = ("manifest.json", *TOKENIZER_FILES)
 
@@ -201,13 +202,13 @@ def given_vocabulary_files(config: Config) -> list[Path]:
     if given is None:
         return []
     folder = Path(given) if Path(given).is_dir() else Path(given).parent
-    files = (folder / "tokenizer.json", folder / "vocab.txt", Path(given))
+    files = (*(find_result(folder, names) for names in reversed(TOKENIZER_FILES)), Path(given))
     return [path for path in dict.fromkeys(files) if path.is_file()]
 
 
 def model_files(folder: str | None) -> list[Path]:
     """Those of a model folder that training starts from, if one is named."""
-    return [Path(folder) / name for name in MODEL_FILES] if folder else []
+    return [find_result(Path(folder), names) for names in MODEL_FILES] if folder else []
 
 
 def own_split_files(config: Config) -> list[Path]:

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 import bert_tf
-from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 
 WORDS = ["good", "bad", "film", "plot", "long", "short", "영화"]
 
@@ -32,7 +32,7 @@ def make_frame(num_rows: int, *, seed: int = 1) -> pd.DataFrame:
 
 def make_config(folder: Path) -> bert_tf.Config:
     """One layer, a vocabulary of a few words, no MLflow."""
-    Tokenizer([*CONTROL_TOKENS, *WORDS]).save(folder / "vocab")
+    WordPieceTokenizer([*CONTROL_TOKENS, *WORDS]).save(folder / "vocab")
     return bert_tf.Config(
         model={
             "num_hidden_layers": 1,

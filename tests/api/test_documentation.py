@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bert_tf.config import ModelConfig
-from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.folder import build_model, save_model
 from tests.api.small_models import WORDS, make_frame
@@ -58,7 +58,7 @@ def names(tmp_path_factory) -> dict[str, Any]:
 
 
 def save_random_encoder(folder: Path) -> None:
-    tokenizer = Tokenizer([*CONTROL_TOKENS, *WORDS])
+    tokenizer = WordPieceTokenizer([*CONTROL_TOKENS, *WORDS])
     tokenizer.save(folder)
     description = ModelDescription(
         kind="pretraining",

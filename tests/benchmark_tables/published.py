@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from bert_tf.config import ModelConfig
-from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.folder import save_model
 from bert_tf.tasks.models import build_model
@@ -20,7 +20,7 @@ _PAIR_HEADERS = {
 
 def save_encoder(folder: Path) -> Path:
     """A model folder of one layer with random weights."""
-    tokenizer = Tokenizer([*CONTROL_TOKENS, *WORDS])
+    tokenizer = WordPieceTokenizer([*CONTROL_TOKENS, *WORDS])
     tokenizer.save(folder)
     description = ModelDescription(
         kind="pretraining",

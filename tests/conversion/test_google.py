@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from bert_tf.conversion import google, model_garden
 from bert_tf.conversion.convert import convert_checkpoint, detect_format, load_checkpoint
-from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary_case import is_uncased
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 from bert_tf.models.tensors import stored_tensors, weights_by_name
 from tests.conversion.our_results import our_results
 
@@ -382,7 +382,7 @@ def test_what_google_cannot_say_is_refused_and_nothing_is_written(tmp_path):
             "masked_lm_act": "relu",
             "masked_lm_layer_norm_eps": 1e-5,
         },
-        tokenizer=Tokenizer(
+        tokenizer=WordPieceTokenizer(
             model.tokenizer.vocabulary, lower_case=True, unicode_normalization="NFKC"
         ),
     )
@@ -410,7 +410,7 @@ def test_what_the_files_do_not_hold_is_logged(tmp_path, caplog):
         model,
         class_names=("good", "bad", "neither"),
         max_seq_length=16,
-        tokenizer=Tokenizer(tokens, unicode_normalization="NFC", max_word_characters=100),
+        tokenizer=WordPieceTokenizer(tokens, unicode_normalization="NFC", max_word_characters=100),
     )
     with caplog.at_level(logging.WARNING, logger="bert_tf.conversion.google"):
         google.write_checkpoint(named, tmp_path / "out")

@@ -9,6 +9,7 @@ import pytest
 from bert_tf.conversion import huggingface_tokenizer
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 
 TOKENS = [*CONTROL_TOKENS, "cat", "##s", "the", "[unused0]"]
 
@@ -16,7 +17,7 @@ TOKENS = [*CONTROL_TOKENS, "cat", "##s", "the", "[unused0]"]
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Files as we write them: a cased BertTokenizer."""
-    tokenizer = Tokenizer(
+    tokenizer = WordPieceTokenizer(
         TOKENS,
         lower_case=False,
         strip_accents=False,

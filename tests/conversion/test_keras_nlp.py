@@ -15,7 +15,7 @@ import tensorflow as tf
 from bert_tf.conversion import keras_nlp as conversion
 from bert_tf.conversion.checkpoint import Model
 from bert_tf.conversion.convert import convert_checkpoint, detect_format, load_checkpoint
-from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.tensors import stored_tensors, weights_by_name
 from bert_tf.tasks.models import build_model
@@ -208,7 +208,7 @@ def pretrainer(**changes):
     network = build_model(description)
     randomize(network, seed=5)
     tokens = load_checkpoint(GOLDEN).tokenizer.vocabulary
-    return Model(network, description, Tokenizer(tokens, lower_case=True))
+    return Model(network, description, WordPieceTokenizer(tokens, lower_case=True))
 
 
 def test_bert_pretrainer_becomes_a_backbone_and_the_log_names_what_is_left_out(

@@ -7,8 +7,8 @@ from bert_tf.config import ModelConfig
 from bert_tf.conversion import huggingface
 from bert_tf.conversion.checkpoint import Model
 from bert_tf.conversion.convert import load_checkpoint
-from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.tensors import weights_by_name
 from bert_tf.tasks.models import build_model
@@ -120,7 +120,7 @@ def test_transformers_loads_what_we_write(class_name, tmp_path):
     ids=str,
 )
 def test_transformers_tokenizes_as_we_do_with_the_files_we_write(settings, form, tmp_path):
-    ours = Tokenizer(VOCABULARY, **settings, **form)
+    ours = WordPieceTokenizer(VOCABULARY, **settings, **form)
     huggingface.write_checkpoint(our_model("encoder", tokenizer=ours), tmp_path / "out")
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
     assert theirs.model_max_length == 16

@@ -9,6 +9,7 @@ from bert_tf.config import Config, TokenizerConfig, VocabularyConfig, validate_c
 from bert_tf.data.preparation.prepare import prepare_records
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import learn_vocabulary
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 
 NOUNS = ["cat", "dog", "house", "river", "나무", "바다", "하늘", "사람", "stone", "garden"]
 VERBS = ["sees", "finds", "makes", "likes", "보았다", "만들었다", "좋아한다"]
@@ -38,7 +39,7 @@ def tokens() -> list[str]:
 
 @pytest.fixture(scope="session")
 def tokenizer(tokens: list[str]) -> Tokenizer:
-    return Tokenizer(tokens)
+    return WordPieceTokenizer(tokens)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import tensorflow as tf
 from bert_tf.data.text.offsets import TokenOffsets
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 
 CHINESE = (
     (0x3400, 0x4DBF),
@@ -194,7 +195,7 @@ def hostile_tokenizer(number: int) -> Tokenizer:
 
 
 def make_tokenizer(case: dict, *, tokens: list[str], limit: int = LIMIT) -> Tokenizer:
-    return Tokenizer(tokens, max_word_characters=limit, **case)
+    return WordPieceTokenizer(tokens, max_word_characters=limit, **case)
 
 
 def tokens_of(tokenizer: Tokenizer, texts: list[str] | list[bytes]) -> list[list[Token]]:

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from bert_tf.config import MaskingConfig, load_config
 from bert_tf.data.batches.masking import mask_tokens
-from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 
 PAD, CLS, SEP, MASK = 0, 2, 3, 4  # As in CONTROL_TOKENS, where 1 is [UNK].
 VOCAB_SIZE = 1000
@@ -311,7 +311,7 @@ def test_a_row_is_masked_alike_whatever_stands_in_the_others() -> None:
 def test_eojeols_are_chosen_whole_but_for_punctuation() -> None:
     tokens = [*CONTROL_TOKENS, "나무", "##가", "##를", "보", "##았", "##다", ".", "3"]
     text = "나무가 나무를 보았다. 3.나무가"
-    ids = Tokenizer(tokens).tokenize([text])[0].numpy().tolist()
+    ids = WordPieceTokenizer(tokens).tokenize([text])[0].numpy().tolist()
     names = [tokens[id] for id in ids]
     assert names == [
         "나무",

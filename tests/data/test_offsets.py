@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bert_tf.data.text import offsets
+from bert_tf.data.text.normalization import WORD_BREAKS
 from bert_tf.data.text.packing import pack
-from bert_tf.data.text.tokenizer import WORD_BREAKS, Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS, UNK
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 from bert_tf.exporting.servability import check_file
 from tests.data.offsets_reference import (
     CASED,
@@ -60,7 +61,7 @@ BY_HAND = [
 
 @pytest.mark.parametrize(("case", "text", "expected"), BY_HAND)
 def test_places_are_those_worked_out_by_hand(case, text, expected):
-    tokenizer = Tokenizer([*CONTROL_TOKENS, *PIECES.split()], **case)
+    tokenizer = WordPieceTokenizer([*CONTROL_TOKENS, *PIECES.split()], **case)
     (found,) = tokens_of(tokenizer, [text])
     assert found == [Token(*token, not token[0].startswith("##")) for token in expected]
 
@@ -210,7 +211,7 @@ def test_every_break_of_words_parts_words_without_spaces_around_it():
     """So a text with a word that is given up has its other tokens where they stand."""
     characters = every_character()
     is_break = tf.strings.regex_full_match(tf.constant(characters), f"[{WORD_BREAKS}]").numpy()
-    tokenizer = Tokenizer([*CONTROL_TOKENS, "a"], unicode_normalization="none")
+    tokenizer = WordPieceTokenizer([*CONTROL_TOKENS, "a"], unicode_normalization="none")
     is_kept = tokenizer.normalize(characters).numpy() != b""
     breaks = [c for c, is_one in zip(characters, is_break & is_kept, strict=True) if is_one]
     assert len(breaks) > 80_000

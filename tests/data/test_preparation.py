@@ -16,6 +16,7 @@ from bert_tf.data.preparation import prepare as preparation
 from bert_tf.data.preparation import shards, spool
 from bert_tf.data.preparation.prepare import prepare_records
 from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 PROCESS_FILES = ("config.yaml",)
@@ -190,7 +191,7 @@ def test_a_folder_prepared_anew_takes_the_new_vocabulary(
     prepare_records(corpus_config, folder)
     shutil.rmtree(folder)
     tokens = list(tokenizer.vocabulary)
-    Tokenizer([*tokens[:5], *reversed(tokens[5:])]).save(tmp_path / "reversed")
+    WordPieceTokenizer([*tokens[:5], *reversed(tokens[5:])]).save(tmp_path / "reversed")
     config = changed(corpus_config, "tokenizer", vocabulary=str(tmp_path / "reversed"))
     prepare_records(config, folder)
     prepare_records(config, tmp_path / "elsewhere")
@@ -205,7 +206,7 @@ def test_a_vocabulary_changed_while_shards_are_made_is_refused(
 ) -> None:
     def change(stage: str, done: int, total: int | None) -> None:
         if stage == "documents":
-            Tokenizer([*tokenizer.vocabulary, "more"]).save(tmp_path)
+            WordPieceTokenizer([*tokenizer.vocabulary, "more"]).save(tmp_path)
 
     with pytest.raises(ValueError, match=r"vocab\.txt: a vocabulary must stay .*SHA-256"):
         prepare_records(corpus_config, tmp_path, on_progress=change)

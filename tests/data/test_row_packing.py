@@ -19,8 +19,8 @@ from bert_tf.data.batches.row_packing import (
     row_limits,
 )
 from bert_tf.data.preparation.prepare import prepare_records
-from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import learn_vocabulary
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 
 PAD = 9
 MASKING = MaskingConfig(max_predictions_per_seq=6)
@@ -201,7 +201,7 @@ def test_rows_of_real_reviews_are_at_least_95_percent_full(
     }
     config = validate_config(tree)
     tokens = learn_vocabulary(lines, config=VocabularyConfig(size=8000), tokenizer=config.tokenizer)
-    Tokenizer(tokens).save(tmp_path)
+    WordPieceTokenizer(tokens).save(tmp_path)
     for next_sentence in (True, False):
         folder = tmp_path / f"records-{next_sentence}"
         tree["examples"] = {"next_sentence": next_sentence}

@@ -11,6 +11,7 @@ import tokenizers
 from bert_tf.config import TokenizerConfig
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS, MASK
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 
 WORDS = """un ##want ##ed ##a runn ##ing want , . ! ? [ ] ( ) ' - # the cafe café resume Café É é e
 영화 ##가 재미 ##있다 가 각 ##각 한 ##글 中 文 あ ##い MASK SEP mask sep straße ss"""
@@ -62,7 +63,7 @@ def reference(texts: list[str], *, lower_case: bool, strip_accents: bool) -> lis
     ("lower_case", "strip_accents"), [(False, False), (True, False), (True, True)]
 )
 def test_ids_equal_hugging_faces(lower_case: bool, strip_accents: bool) -> None:
-    ours = Tokenizer(TOKENS, lower_case=lower_case, strip_accents=strip_accents)
+    ours = WordPieceTokenizer(TOKENS, lower_case=lower_case, strip_accents=strip_accents)
     expected = reference(HARD, lower_case=lower_case, strip_accents=strip_accents)
     actual = ours.tokenize(tf.constant(HARD)).to_list()
     for text, left, right in zip(HARD, actual, expected, strict=True):
@@ -70,19 +71,19 @@ def test_ids_equal_hugging_faces(lower_case: bool, strip_accents: bool) -> None:
 
 
 def test_hangul_survives_lower_casing() -> None:
-    tokenizer = Tokenizer(TOKENS, lower_case=True)
+    tokenizer = WordPieceTokenizer(TOKENS, lower_case=True)
     decomposed = unicodedata.normalize("NFD", "영화가 재미있다")
     (ids,) = tokenizer.tokenize([decomposed]).to_list()
     assert [TOKENS[i] for i in ids] == ["영화", "##가", "재미", "##있다"]
 
 
 def test_strip_accents_is_googles_uncased_form() -> None:
-    tokenizer = Tokenizer(TOKENS, lower_case=True, strip_accents=True)
+    tokenizer = WordPieceTokenizer(TOKENS, lower_case=True, strip_accents=True)
     assert tokenizer.tokenize(["CAFÉ"]).to_list() == [[TOKENS.index("cafe")]]
 
 
 def test_text_never_becomes_a_control_token() -> None:
-    tokenizer = Tokenizer(TOKENS)
+    tokenizer = WordPieceTokenizer(TOKENS)
     ids = tokenizer.tokenize(["[MASK] [SEP] [CLS][PAD] x[MASK]"]).flat_values.numpy()
     assert not set(ids.tolist()) & set(tokenizer.special_ids)
 
@@ -93,7 +94,7 @@ def test_no_spelling_of_a_control_token_gives_its_id(
     unicode_normalization: str, lower_case: bool
 ) -> None:
     bait = ["[MASK", "MASK]", "##[MASK]", "x[MASK]", "##MASK", "##]", "##["]
-    tokenizer = Tokenizer(
+    tokenizer = WordPieceTokenizer(
         [*TOKENS, *bait],
         lower_case=lower_case,
         strip_accents=lower_case,
@@ -111,7 +112,7 @@ def test_no_spelling_of_a_control_token_gives_its_id(
 
 
 def test_only_the_exact_spelling_is_a_mask() -> None:
-    tokenizer = Tokenizer(TOKENS, lower_case=True, unicode_normalization="NFKC")
+    tokenizer = WordPieceTokenizer(TOKENS, lower_case=True, unicode_normalization="NFKC")
     texts = [
         "[mask]",
         "[MA\u200bSK]",
@@ -128,22 +129,25 @@ def test_only_the_exact_spelling_is_a_mask() -> None:
 
 def test_a_word_over_the_limit_is_unknown() -> None:
     tokens = [*CONTROL_TOKENS, "ㅋ", "##ㅋ"]
-    (default, short) = (Tokenizer(tokens), Tokenizer(tokens, max_word_characters=100))
+    (default, short) = (
+        WordPieceTokenizer(tokens),
+        WordPieceTokenizer(tokens, max_word_characters=100),
+    )
     texts = ["ㅋ" * 100, "ㅋ" * 101, "ㅋ" * 200, "ㅋ" * 201]
     assert default.tokenize(texts).row_lengths().numpy().tolist() == [100, 101, 200, 1]
     assert short.tokenize(texts).row_lengths().numpy().tolist() == [100, 1, 1, 1]
     with pytest.raises(ValueError, match=r"less than or equal to 400"):
-        Tokenizer(tokens, max_word_characters=401)
+        WordPieceTokenizer(tokens, max_word_characters=401)
 
 
 def test_invalid_utf8_is_dropped_as_google_drops_its_replacement() -> None:
-    tokenizer = Tokenizer(TOKENS)
+    tokenizer = WordPieceTokenizer(TOKENS)
     (ids,) = tokenizer.tokenize([b"the \xff\xfe wa\xffnt"]).to_list()
     assert [TOKENS[i] for i in ids] == ["the", "want"]
 
 
 def test_literal_mask_becomes_the_mask_token_only_when_asked_for() -> None:
-    tokenizer = Tokenizer(TOKENS)
+    tokenizer = WordPieceTokenizer(TOKENS)
     texts = ["the [MASK].", "[MASK][MASK]want", "", "the", "unwant[MASK]"]
     ids = tokenizer.tokenize_with_masks(tf.constant(texts)).to_list()
     assert [[TOKENS[i] for i in row] for row in ids] == [
@@ -156,7 +160,7 @@ def test_literal_mask_becomes_the_mask_token_only_when_asked_for() -> None:
 
 
 def test_it_exports_and_reloads(tmp_path: Path) -> None:
-    tokenizer = Tokenizer(TOKENS, lower_case=True)
+    tokenizer = WordPieceTokenizer(TOKENS, lower_case=True)
     module = tf.Module()
     module.tokenizer = tokenizer
 
@@ -177,7 +181,7 @@ def test_it_exports_and_reloads(tmp_path: Path) -> None:
 
 
 def test_save_and_load_keep_everything(tmp_path: Path) -> None:
-    tokenizer = Tokenizer(
+    tokenizer = WordPieceTokenizer(
         TOKENS, lower_case=True, unicode_normalization="NFKC", max_word_characters=100
     )
     tokenizer.save(tmp_path)
@@ -199,7 +203,7 @@ def test_save_and_load_keep_everything(tmp_path: Path) -> None:
 def test_settings_beside_the_vocabulary_rule_and_a_contradiction_is_refused(
     tmp_path: Path,
 ) -> None:
-    Tokenizer(TOKENS, lower_case=True).save(tmp_path)
+    WordPieceTokenizer(TOKENS, lower_case=True).save(tmp_path)
     assert Tokenizer.load(tmp_path, TokenizerConfig()).settings["lower_case"] is True
     assert Tokenizer.load(tmp_path, TokenizerConfig(lower_case=True)).settings["lower_case"]
     with pytest.raises(ValueError, match=r"lower_case=False, the file has True"):
@@ -207,7 +211,7 @@ def test_settings_beside_the_vocabulary_rule_and_a_contradiction_is_refused(
 
 
 def test_a_settings_file_without_the_limit_leaves_it_to_the_configuration(tmp_path: Path) -> None:
-    Tokenizer(TOKENS, lower_case=True).save(tmp_path)
+    WordPieceTokenizer(TOKENS, lower_case=True).save(tmp_path)
     path = tmp_path / "tokenizer.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
     del settings["max_word_characters"]
@@ -218,14 +222,14 @@ def test_a_settings_file_without_the_limit_leaves_it_to_the_configuration(tmp_pa
 
 
 def test_a_foreign_settings_file_is_refused(tmp_path: Path) -> None:
-    Tokenizer(TOKENS).save(tmp_path)
+    WordPieceTokenizer(TOKENS).save(tmp_path)
     (tmp_path / "tokenizer.json").write_text(json.dumps({"model": {}}), encoding="utf-8")
     with pytest.raises(ValueError, match=r"tokenizer\.json: .*Received: \['model'\]"):
         Tokenizer.load(tmp_path)
 
 
 def test_a_plain_vocabulary_takes_the_configurations_settings(tmp_path: Path) -> None:
-    Tokenizer(TOKENS).save(tmp_path)
+    WordPieceTokenizer(TOKENS).save(tmp_path)
     (tmp_path / "tokenizer.json").unlink()
     assert Tokenizer.load(tmp_path, TokenizerConfig(lower_case=True)).settings["lower_case"]
     assert not Tokenizer.load(tmp_path).settings["lower_case"]
@@ -233,4 +237,4 @@ def test_a_plain_vocabulary_takes_the_configurations_settings(tmp_path: Path) ->
 
 def test_missing_control_tokens_are_refused() -> None:
     with pytest.raises(ValueError, match=r"must hold .*without \[MASK\]"):
-        Tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]"])
+        WordPieceTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]"])

@@ -20,8 +20,8 @@ import tokenizers
 from official.nlp.tools import tokenization as google_code
 
 from bert_tf.config import TokenizerConfig, VocabularyConfig
-from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS, learn_vocabulary, make_normalizer
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 
 GOOGLE_LIMIT, HF_LIMIT = 200, 100
 CASED, UNCASED = (False, False), (True, True)
@@ -137,7 +137,7 @@ def test_hard_texts_give_hugging_faces_ids_but_for_named_classes(mode):
 def test_hard_texts_in_nfc_give_googles_ids_of_the_composed_text():
     for name, texts in HARD.items():
         tokens = character_vocabulary(texts)
-        ours = Tokenizer(tokens).tokenize(tf.constant(texts)).to_list()
+        ours = WordPieceTokenizer(tokens).tokenize(tf.constant(texts)).to_list()
         composed = [unicodedata.normalize("NFC", text) for text in texts]
         assert ours == make_google(tokens, mode=CASED)(composed), name
 
@@ -180,7 +180,7 @@ def test_a_word_is_given_up_at_the_limit_exactly(limit):
 
 def test_long_words_leave_the_other_texts_of_a_batch_alone():
     texts = ["a-b中", "w" * 300, "b.a w", "a" + "w" * 200 + " b", ""]
-    tokenizer = Tokenizer(character_vocabulary(texts))
+    tokenizer = WordPieceTokenizer(character_vocabulary(texts))
     alone = [tokenizer.tokenize([text]).to_list()[0] for text in texts]
     assert tokenizer.tokenize(tf.constant(texts)).to_list() == alone
 
@@ -190,7 +190,7 @@ def test_invalid_utf8_is_dropped_as_google_drops_it():
     octets = b"ab \xe4\xb8\xad\xf0\x9f\x99\x82\xc0\x80\xed\xa0\xff\xfe"
     texts = [bytes(draw.choices(octets, k=draw.randrange(12))) for _ in range(3000)]
     tokens = character_vocabulary(["ab中🙂"])
-    ours = Tokenizer(tokens, unicode_normalization="none").tokenize(tf.constant(texts))
+    ours = WordPieceTokenizer(tokens, unicode_normalization="none").tokenize(tf.constant(texts))
     assert ours.to_list() == make_google(tokens, mode=CASED)(texts)
 
 
@@ -211,7 +211,7 @@ def test_a_vocabulary_is_learned_from_words_as_the_tokenizer_sees_them(options):
         texts = [text for text in texts if text not in HARD["final sigma"]]
     normalizer = make_normalizer(TokenizerConfig(**options))
     tokens = character_vocabulary([text + normalizer.normalize_str(text) for text in texts])
-    ids = Tokenizer(tokens, **options).tokenize(tf.constant(texts)).to_list()
+    ids = WordPieceTokenizer(tokens, **options).tokenize(tf.constant(texts)).to_list()
     normalized = [normalizer.normalize_str(text) for text in texts]
     assert ids == make_google(tokens, mode=CASED)(normalized)
 
@@ -297,7 +297,7 @@ def check_equal(texts: list[str], *, vocabulary: list[str], mode, name: str) -> 
 
 
 def make_ours(tokens: list[str], *, mode, limit: int = GOOGLE_LIMIT) -> Callable:
-    tokenizer = Tokenizer(
+    tokenizer = WordPieceTokenizer(
         tokens,
         lower_case=mode[0],
         strip_accents=mode[1],

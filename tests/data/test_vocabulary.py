@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.config import TokenizerConfig, VocabularyConfig
-from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import learn_vocabulary, read_vocabulary, write_vocabulary
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 
 TEXTS = [
     "low low low low low lower lower newest newest newest newest newest newest widest widest",
@@ -41,7 +41,7 @@ def test_reserved_tokens_stand_where_googles_do(num_reserved: int, mask_id: int,
     assert tokens[num_fixed - 1 : num_fixed + 1] == [last, "BERT"]
     reserved = [token for token in tokens if token.startswith("[unused")]
     assert reserved == [f"[unused{number}]" for number in range(num_reserved)]
-    assert Tokenizer(tokens).mask_id == mask_id
+    assert WordPieceTokenizer(tokens).mask_id == mask_id
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_frequent_words_become_whole_and_every_character_is_covered() -> None:
     assert {"low", "newest", "영화"} <= set(tokens)
     assert "中" in tokens
     assert "##国" not in tokens, "Chinese characters stand alone"
-    tokenizer = Tokenizer(tokens)
+    tokenizer = WordPieceTokenizer(tokens)
     assert tokenizer.unk_id not in tokenizer.tokenize(tf.constant(TEXTS)).flat_values.numpy()
 
 

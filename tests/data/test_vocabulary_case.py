@@ -9,6 +9,7 @@ from bert_tf.config import TokenizerConfig
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS, read_vocabulary
 from bert_tf.data.text.vocabulary_case import is_uncased, sample_words, warn_of_unknown_words
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 
 KOREAN = ["한국어", "영화", "##은"]
 
@@ -19,7 +20,7 @@ def _warnings(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def make(words: list[str], **settings: bool) -> Tokenizer:
-    return Tokenizer([*CONTROL_TOKENS, *words], **settings)
+    return WordPieceTokenizer([*CONTROL_TOKENS, *words], **settings)
 
 
 @pytest.mark.parametrize(

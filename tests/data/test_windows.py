@@ -13,6 +13,7 @@ from bert_tf.data.text.packing import pack
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
 from bert_tf.data.text.windows import TextLimits, covered_lengths, pack_windows
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 
 CLS, SEP = 101, 102
 SPECIAL = {"cls_id": CLS, "sep_id": SEP}
@@ -125,7 +126,7 @@ WORDS = ["one", "two", "three", "four"]
 
 @pytest.fixture
 def tokenizer() -> Tokenizer:
-    return Tokenizer([*CONTROL_TOKENS, *WORDS])
+    return WordPieceTokenizer([*CONTROL_TOKENS, *WORDS])
 
 
 def make_texts(*lengths: int) -> list[str]:

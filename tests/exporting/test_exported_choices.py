@@ -20,7 +20,7 @@ from serving.client.__main__ import main as ask
 from serving.errors import InvalidArgumentError
 from serving.local_server import LocalServer
 from serving.server.model_config import ModelSettings
-from tests.exporting.test_saved_model import ARCHITECTURE, VOCABULARY, Tokenizer, export
+from tests.exporting.test_saved_model import ARCHITECTURE, VOCABULARY, WordPieceTokenizer, export
 
 CHOICES = [["good", "bad film"], ["the film", "bad", "good 한글"]]
 TEXTS = ["the film", "한글 좋아요"]
@@ -28,7 +28,7 @@ LINES = ["\n".join(choices) for choices in CHOICES]
 
 
 def make_folder(path, *, max_windows=1, **settings):
-    tokenizer = Tokenizer(
+    tokenizer = WordPieceTokenizer(
         VOCABULARY, lower_case=False, strip_accents=False, unicode_normalization="NFC"
     )
     tokenizer.save(path)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.windows import TextLimits
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 from bert_tf.exporting.batching_check import make_batches
 from bert_tf.exporting.hostile_rows import TEXTS, examples, hostile_request
 from bert_tf.exporting.int8 import quantize
@@ -60,7 +60,7 @@ def serving_models():
         dtype = "float32" if precision == "int8" else precision
         if (name, precision) not in made:
             description = description_of(name)
-            tokenizer = Tokenizer(
+            tokenizer = WordPieceTokenizer(
                 VOCABULARY, lower_case=False, strip_accents=False, unicode_normalization="NFC"
             )
             texts = TextInputs(tokenizer, TextLimits(16), pad_to_multiple_of=8)

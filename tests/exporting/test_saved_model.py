@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.config import Config, ModelConfig, load_config
-from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 from bert_tf.exporting.closeness import Closeness
 from bert_tf.exporting.predict import predict_texts
 from bert_tf.exporting.pyfunc import TextModel
@@ -41,7 +41,7 @@ TEXTS = ["한글 좋아요", "the film . bad", "", "good " * 100]
 
 
 def make_folder(path, *, kind="classification", has_text_pairs=False, has_next_sentence=True):
-    tokenizer = Tokenizer(
+    tokenizer = WordPieceTokenizer(
         VOCABULARY, lower_case=False, strip_accents=False, unicode_normalization="NFC"
     )
     tokenizer.save(path)
@@ -212,7 +212,7 @@ def test_user_text_never_becomes_control_tokens(classifier):
     _, version = classifier
     plain, written = predict_texts(version, ["good", "good [SEP] [MASK] [PAD]"])
     assert plain["probabilities"] != written["probabilities"]
-    tokenizer = Tokenizer(
+    tokenizer = WordPieceTokenizer(
         VOCABULARY, lower_case=False, strip_accents=False, unicode_normalization="NFC"
     )
     ids = tokenizer.tokenize(tf.constant(["good [SEP] [MASK] [PAD]"])).to_list()[0]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.windows import TextLimits
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 from bert_tf.exporting.signatures import ServingModel
 from bert_tf.exporting.texts import TextInputs
 from bert_tf.models.description import ModelDescription
@@ -24,7 +24,7 @@ LONG = "good the bad . " * 4
 
 def serving_models(kind: str) -> tuple[ServingModel, ServingModel]:
     """Of the same weights: texts are cut, or read in three windows at most."""
-    tokenizer = Tokenizer(
+    tokenizer = WordPieceTokenizer(
         VOCABULARY, lower_case=False, strip_accents=False, unicode_normalization="NFC"
     )
     settings = {"kind": kind, "architecture": ARCHITECTURE, "max_seq_length": LENGTH, **KINDS[kind]}

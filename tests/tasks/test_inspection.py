@@ -11,7 +11,7 @@ from matplotlib import image
 from bert_tf.config import FinetuningConfig, validate_config
 from bert_tf.data.tables.reading import read_table
 from bert_tf.data.tables.table import Table
-from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 from bert_tf.tasks.classification import Classification
 from bert_tf.tasks.inspection.files import write_report
 from bert_tf.tasks.inspection.log import log_counts
@@ -40,7 +40,7 @@ def test_classes_lengths_cuts_and_unknown_words_are_counted():
         ["good film", "good " * 6, "film " * 7, "unheard good"], ["좋음", "좋음", "나쁨", "좋음"]
     )
     held_out = make_examples(["film"], ["나쁨"])
-    report = inspect(Classification(), train, held_out, tokenizer=Tokenizer(TOKENS))
+    report = inspect(Classification(), train, held_out, tokenizer=WordPieceTokenizer(TOKENS))
     part, other = report.parts
     assert counts_of(report) == {"좋음": (3, 0), "나쁨": (1, 1)}
     assert part.lengths.tolist() == [4, 8, 9, 4]  # with [CLS] and [SEP]
@@ -62,7 +62,7 @@ def test_of_a_pair_both_texts_and_three_special_tokens_count():
     train = make_examples(
         ["good film", "good"], [0.5, 1.0], pairs=["good good good", "good good good good good"]
     )
-    report = inspect(Regression(), train, tokenizer=Tokenizer(TOKENS))
+    report = inspect(Regression(), train, tokenizer=WordPieceTokenizer(TOKENS))
     assert report.parts[0].lengths.tolist() == [8, 9]
     assert report.parts[0].num_cut == 1
 
@@ -75,7 +75,7 @@ def test_of_choices_the_longest_stands_beside_the_text():
     }
     task = find_task("multiple_choice")(name="multiple_choice")
     examples = task.read(Table.from_columns(columns), FinetuningConfig())
-    report = inspect(task, examples, tokenizer=Tokenizer(TOKENS), max_seq_length=6)
+    report = inspect(task, examples, tokenizer=WordPieceTokenizer(TOKENS), max_seq_length=6)
     (part,) = report.parts
     assert part.lengths.tolist() == [1 + 3 + 3, 1 + 1 + 3]
     assert (part.num_cut, part.num_tokens) == (1, 1 + 1 + 3 + 1 + 1 + 1)
@@ -214,7 +214,9 @@ def test_texts_with_marks_and_line_breaks_leave_the_page_whole():
 def test_a_folder_has_page_numbers_and_pictures(tmp_path, task, targets):
     train = make_examples(["good", "film film", "good"], targets)
     held_out = make_examples(["film film", ""], targets[:2])
-    report = inspect(task, train, held_out, tokenizer=Tokenizer(TOKENS), notes=["quotes are text"])
+    report = inspect(
+        task, train, held_out, tokenizer=WordPieceTokenizer(TOKENS), notes=["quotes are text"]
+    )
     page = write_report(report, tmp_path / "new")
     text = page.read_text("utf-8")
     assert {path.name for path in page.parent.iterdir()} == {

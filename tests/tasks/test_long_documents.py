@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 import bert_tf
-from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 
 FILLERS = ["film", "plot", "long", "short", "scene", "actor"]
 EVIDENCE = ["good", "bad"]
@@ -50,7 +50,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 def learnt(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The task, its model, and texts that it was not trained on."""
     folder = tmp_path_factory.mktemp(request.param)
-    Tokenizer([*CONTROL_TOKENS, *FILLERS, *EVIDENCE]).save(folder / "vocab")
+    WordPieceTokenizer([*CONTROL_TOKENS, *FILLERS, *EVIDENCE]).save(folder / "vocab")
     config = bert_tf.Config(
         model=SHAPE,
         tokenizer={"vocabulary": str(folder / "vocab")},

@@ -12,6 +12,7 @@ from bert_tf.data.text.packing import pack
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
 from bert_tf.data.text.windows import TextLimits
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 from bert_tf.exporting.texts import TextInputs
 from bert_tf.metrics import choices as scores
 from bert_tf.models.bert import ENCODER_INPUTS
@@ -50,7 +51,7 @@ TARGETS = [1, 3, 0, 2, 1, 0]
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return Tokenizer([*CONTROL_TOKENS, *WORDS], lower_case=True)
+    return WordPieceTokenizer([*CONTROL_TOKENS, *WORDS], lower_case=True)
 
 
 def make_task(**settings):

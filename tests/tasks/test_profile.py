@@ -3,8 +3,8 @@
 import numpy as np
 
 from bert_tf.data.batches.labelled import encode_texts
-from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.windows import TextLimits
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 from bert_tf.tasks.classification import Classification
 from bert_tf.tasks.profile import profile_encoded
 from tests.labelled import make_examples
@@ -20,7 +20,7 @@ def test_tokens_beyond_the_length_of_the_model_do_not_count(caplog):
         encoded = encode_texts(
             texts,
             targets={"labels": np.zeros(3, np.int32)},
-            tokenizer=Tokenizer(TOKENS),
+            tokenizer=WordPieceTokenizer(TOKENS),
             limits=TextLimits(max_seq_length),
         )
         return profile_encoded(encoded, examples, Classification())

@@ -12,6 +12,7 @@ from bert_tf.config import FinetuningConfig, ModelConfig
 from bert_tf.data.tables.reading import read_table
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 from bert_tf.models.description import ModelDescription
 from bert_tf.tasks.examples import Examples
 from bert_tf.tasks.question_answering import THRESHOLD, QuestionAnswering
@@ -29,7 +30,7 @@ ARCHITECTURE = ModelConfig(
 
 @pytest.fixture
 def tokenizer() -> Tokenizer:
-    return Tokenizer([*CONTROL_TOKENS, *WORDS])
+    return WordPieceTokenizer([*CONTROL_TOKENS, *WORDS])
 
 
 def make_task(**options: Any) -> QuestionAnswering:

@@ -10,6 +10,7 @@ from bert_tf.conversion.convert import convert_checkpoint
 from bert_tf.data.tables.table import Table
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.folder import save_model
 from bert_tf.tasks.models import load_model
@@ -32,7 +33,7 @@ SHAPE = {
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return Tokenizer([*CONTROL_TOKENS, *WORDS], lower_case=True)
+    return WordPieceTokenizer([*CONTROL_TOKENS, *WORDS], lower_case=True)
 
 
 def make_task(**settings) -> TokenLabels:

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 
 from bert_tf import registry
 from bert_tf.cli.main import main
-from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 from bert_tf.tasks.models import load_model
 from serving.client import GrpcClient, RestClient
 from serving.local_server import LocalServer
@@ -185,7 +185,7 @@ class Work:
 
     def __init__(self, case: Case, folder: Path) -> None:
         self.case, self.folder = case, folder
-        Tokenizer([*CONTROL_TOKENS, *WORDS]).save(folder / "vocab")
+        WordPieceTokenizer([*CONTROL_TOKENS, *WORDS]).save(folder / "vocab")
         draw = random.Random(1)
         for name, count in (("train", 400), ("eval", 80)):
             rows = [case.row(draw.choices(WORDS, k=6)) for _ in range(count)]

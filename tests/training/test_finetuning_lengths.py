@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from bert_tf.config import ModelConfig
-from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 from bert_tf.models.description import ModelDescription
 from bert_tf.tasks.classification import Classification
 from bert_tf.tasks.models import build_model
@@ -18,7 +18,7 @@ from tests.labelled import make_examples
 
 def test_evaluation_by_length_gives_the_metrics_of_evaluation_in_order(tmp_path: Path) -> None:
     words = ["good", "bad", "film", "plot"]
-    tokenizer = Tokenizer([*CONTROL_TOKENS, *words])
+    tokenizer = WordPieceTokenizer([*CONTROL_TOKENS, *words])
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice(words, rng.integers(1, 30))) for _ in range(21)]
     labels = [str(rng.integers(2)) for _ in texts]

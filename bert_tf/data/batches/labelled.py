@@ -142,9 +142,7 @@ class EncodedTexts:
             first,
             second,
             max_seq_length=self.limits.max_seq_length,
-            cls_id=tokenizer.cls_id,
-            sep_id=tokenizer.sep_id,
-            pad_id=tokenizer.pad_id,
+            **tokenizer.frame,
         )
         padded = packing.pad_to(features, length, pad_id=tokenizer.pad_id)
         return {name: tf.ensure_shape(value, [None, None]) for name, value in padded.items()}
@@ -157,9 +155,7 @@ class EncodedTexts:
         packed = windows.pack_windows(
             *([first] if second is None else [second, first]),
             limits=self.limits,
-            cls_id=tokenizer.cls_id,
-            sep_id=tokenizer.sep_id,
-            pad_id=tokenizer.pad_id,
+            **tokenizer.frame,
         ).padded(length, pad_id=tokenizer.pad_id)
         features = packed.of_each(first.nrows(), pad_id=tokenizer.pad_id)
         return {name: tf.ensure_shape(value, [None] * 3) for name, value in features.items()}

@@ -46,9 +46,7 @@ class EncodedChoices(EncodedTexts):
             tf.gather(self.first, rows),
             choices,
             limits=self.limits,
-            cls_id=self.tokenizer.cls_id,
-            sep_id=self.tokenizer.sep_id,
-            pad_id=pad_id,
+            **self.tokenizer.frame,
         )
         packed = packed.padded(tf.reduce_max(tf.gather(self.row_lengths, rows)), pad_id=pad_id)
         features = packed.of_each(tf.size(rows, tf.int64), pad_id=pad_id)

@@ -6,7 +6,6 @@ makes its own rows of every batch, see together what one would.
 """
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from bert_tf.data.batches import epochs
 from bert_tf.data.batches import masking as masks
 from bert_tf.data.batches.ranges import check_tensors
 from bert_tf.data.seeds import derive_seed
-from bert_tf.data.text.vocabulary import CLS, MASK, PAD, SEP, VOCABULARY_FILE, read_vocabulary
+from bert_tf.data.text.tokenizer import Tokenizer
 
 
 def training_batches(
@@ -32,7 +31,7 @@ def training_batches(
     start_step: int = 0,
     num_workers: int = 1,
     worker_index: int = 0,
-    tokens: Sequence[str] | None = None,
+    tokenizer: Tokenizer | None = None,
 ) -> tf.data.Dataset:
     """Endless batches; the first is that of `start_step`. Each is a function of (seed, step).
 
@@ -45,7 +44,7 @@ def training_batches(
     (B), 1 = does not follow; `next_sentence_weights` float32 (B), 0 where there are no labels.
 
     Args:
-        tokens: of the records' vocabulary, where it has been read already.
+        tokenizer: the records' own, where it has been read already.
 
     Raises:
         FileNotFoundError, ValueError: the records are missing or damaged, see
@@ -61,7 +60,7 @@ def training_batches(
         masking=masking,
         seed=derive_seed(seed, "training masks"),
         rows=epochs.worker_rows(batch_size, num_workers=num_workers, worker_index=worker_index),
-        tokens=tokens,
+        tokenizer=tokenizer,
     )
     serialized = epochs.training_records(
         files,
@@ -88,7 +87,7 @@ def evaluation_batches(
     max_steps: int | None = None,
     num_workers: int = 1,
     worker_index: int = 0,
-    tokens: Sequence[str] | None = None,
+    tokenizer: Tokenizer | None = None,
 ) -> tf.data.Dataset:
     """One pass over the held-out records, in order, with the same masks every time.
 
@@ -109,7 +108,7 @@ def evaluation_batches(
         masking=masking,
         seed=derive_seed(seed, "evaluation masks"),
         rows=epochs.worker_rows(batch_size, num_workers=num_workers, worker_index=worker_index),
-        tokens=tokens,
+        tokenizer=tokenizer,
     )
 
     serialized = epochs.evaluation_records(
@@ -126,11 +125,11 @@ def baselines(
     records_dir: str | Path,
     split: records.Split = "eval",
     *,
-    tokens: Sequence[str] | None = None,
+    tokenizer: Tokenizer | None = None,
 ) -> dict[str, float]:
     """What guessing reaches: `unigram_entropy` (nats), and `next_sentence_majority`, the accuracy
     of always giving the more frequent answer, where the records have labels."""
-    found = {"unigram_entropy": unigram_entropy(records_dir, split, tokens=tokens)}
+    found = {"unigram_entropy": unigram_entropy(records_dir, split, tokenizer=tokenizer)}
     manifest = records.read_manifest(records_dir)
     if manifest.next_sentence:
         compression = records.tf_compression(manifest.compression)
@@ -147,17 +146,18 @@ def unigram_entropy(
     records_dir: str | Path,
     split: records.Split = "eval",
     *,
-    tokens: Sequence[str] | None = None,
+    tokenizer: Tokenizer | None = None,
 ) -> float:
     """Nats a token for guessing by frequency alone: what a masked-LM loss must beat.
 
     Cross-entropy of the split's tokens under the training split's frequencies, one added to each
     count; [PAD], [CLS], [SEP] and [MASK] are left out.
     """
-    tokens = list(tokens or read_vocabulary(Path(records_dir) / VOCABULARY_FILE))
-    is_text = ~np.isin(tokens, [PAD, CLS, SEP, MASK])
-    train = _token_counts(records_dir, "train", vocab_size=len(tokens))[is_text] + 1
-    counts = _token_counts(records_dir, split, vocab_size=len(tokens))[is_text]
+    tokenizer = tokenizer or Tokenizer.load(records_dir)
+    vocab_size = tokenizer.vocab_size
+    is_text = ~np.isin(np.arange(vocab_size), tokenizer.special_ids)
+    train = _token_counts(records_dir, "train", vocab_size=vocab_size)[is_text] + 1
+    counts = _token_counts(records_dir, split, vocab_size=vocab_size)[is_text]
     if not counts.sum():
         raise ValueError(
             f"{records_dir}: an entropy needs tokens. Received: none in split {split!r}. "
@@ -174,13 +174,13 @@ def _batch_maker(
     masking: MaskingConfig,
     seed: int,
     rows: slice,
-    tokens: Sequence[str] | None,
+    tokenizer: Tokenizer | None,
 ) -> Any:
     """A function of (step, serialized records of the whole batch, which of them are real)."""
-    tokens = list(tokens or read_vocabulary(Path(records_dir) / VOCABULARY_FILE))
-    special_ids = [tokens.index(token) for token in (PAD, CLS, SEP, MASK)]
-    mask_id, pad_id = tokens.index(MASK), tokens.index(PAD)
-    is_continuation = [token.startswith("##") for token in tokens]
+    tokenizer = tokenizer or Tokenizer.load(records_dir)
+    vocab_size, pad_id = tokenizer.vocab_size, tokenizer.pad_id
+    special_ids, mask_id = tokenizer.special_ids, tokenizer.mask_id
+    is_continuation = tokenizer.continues_word.tolist()
     shape = [rows.stop - rows.start, max_seq_length]
 
     def mask(input_ids: tf.Tensor, input_mask: tf.Tensor, step: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -189,7 +189,7 @@ def _batch_maker(
             input_mask,
             config=masking,
             seed=tf.stack([tf.constant(seed, tf.int64), step]),
-            vocab_size=len(tokens),
+            vocab_size=vocab_size,
             special_ids=special_ids,
             mask_id=mask_id,
             is_continuation=is_continuation,
@@ -201,7 +201,7 @@ def _batch_maker(
     ) -> dict[str, tf.Tensor]:
         parsed = records.parse(serialized[rows])
         input_ids = parsed["input_ids"].to_tensor(pad_id, shape=shape)
-        checked = check_tensors({"input_ids": input_ids}, {"input_ids": len(tokens)})
+        checked = check_tensors({"input_ids": input_ids}, {"input_ids": vocab_size})
         input_mask = tf.sequence_mask(
             parsed["input_ids"].row_lengths(), max_seq_length, dtype=tf.int32
         )

@@ -51,14 +51,15 @@ def open_prepared(directory: str | Path, *, masking: MaskingConfig) -> OpenedRec
         )
     for split in ("train", "eval"):
         records.shard_paths(directory, split)
-    tokens = tokenizer.vocabulary
 
     def train_batches(**options: Any) -> tf.data.Dataset:
-        return masked_batches.training_batches(directory, masking=masking, tokens=tokens, **options)
+        return masked_batches.training_batches(
+            directory, masking=masking, tokenizer=tokenizer, **options
+        )
 
     def eval_batches(**options: Any) -> tf.data.Dataset:
         return masked_batches.evaluation_batches(
-            directory, masking=masking, tokens=tokens, **options
+            directory, masking=masking, tokenizer=tokenizer, **options
         )
 
     return OpenedRecords(
@@ -68,7 +69,7 @@ def open_prepared(directory: str | Path, *, masking: MaskingConfig) -> OpenedRec
         plan=manifest.plan,
         train_batches=train_batches,
         eval_batches=eval_batches if manifest.num_examples("eval") else None,
-        baselines=lambda: masked_batches.baselines(directory, tokens=tokens),
+        baselines=lambda: masked_batches.baselines(directory, tokenizer=tokenizer),
         damage_named=lambda: records.damage_named(directory),
     )
 

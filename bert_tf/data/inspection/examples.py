@@ -18,7 +18,7 @@ import numpy as np
 from bert_tf.config import CONFIG_FILE, MaskingConfig, load_config
 from bert_tf.data import records
 from bert_tf.data.batches import masked_batches
-from bert_tf.data.text.vocabulary import CLS, MASK, PAD, SEP, VOCABULARY_FILE, read_vocabulary
+from bert_tf.data.text.tokenizer import Tokenizer
 
 Kind = Literal["text", "control", "masked", "random", "kept"]
 
@@ -28,7 +28,7 @@ class Piece:
     """A token as it is shown."""
 
     text: str
-    """As the model sees it; "##" is left out where it goes on with the word before."""
+    """As the model sees it, without the mark that tells whether it begins a word."""
     kind: Kind
     """`masked`, `random` and `kept` tokens are to be predicted."""
     segment: int
@@ -106,10 +106,10 @@ def read_examples(
         batches = masked_batches.training_batches(
             records_dir, batch_size=num, masking=masking, seed=seed
         )
-    tokens = read_vocabulary(Path(records_dir) / VOCABULARY_FILE)
+    tokenizer = Tokenizer.load(records_dir)
     batch = next(iter(batches.take(1).as_numpy_iterator()))
     return [
-        _example({name: values[row] for name, values in batch.items()}, tokens=tokens)
+        _example({name: values[row] for name, values in batch.items()}, tokenizer=tokenizer)
         for row in range(num)
     ]
 
@@ -124,9 +124,9 @@ def _masking(records_dir: str | Path, *, overrides: Iterable[str]) -> MaskingCon
     return load_config(path if path.is_file() else None, overrides=overrides).masking
 
 
-def _example(row: dict[str, np.ndarray[Any, Any]], *, tokens: list[str]) -> InspectedExample:
+def _example(row: dict[str, np.ndarray[Any, Any]], *, tokenizer: Tokenizer) -> InspectedExample:
     originals = {
-        int(position): tokens[original]
+        int(position): int(original)
         for position, original, weight in zip(
             row["masked_lm_positions"],
             row["masked_lm_ids"],
@@ -138,9 +138,10 @@ def _example(row: dict[str, np.ndarray[Any, Any]], *, tokens: list[str]) -> Insp
     num_tokens = int(row["input_mask"].sum())
     pieces = tuple(
         _piece(
-            tokens[row["input_ids"][position]],
+            int(row["input_ids"][position]),
             original=originals.get(position),
             segment=int(row["segment_ids"][position]),
+            tokenizer=tokenizer,
         )
         for position in range(num_tokens)
     )
@@ -150,13 +151,16 @@ def _example(row: dict[str, np.ndarray[Any, Any]], *, tokens: list[str]) -> Insp
     return InspectedExample(pieces, label, max_seq_length=len(row["input_mask"]))
 
 
-def _piece(token: str, *, original: str | None, segment: int) -> Piece:
+def _piece(token: int, *, original: int | None, segment: int, tokenizer: Tokenizer) -> Piece:
     kind: Kind
     if original is not None:
-        kind = "masked" if token == MASK else "kept" if token == original else "random"
+        is_mask = token == tokenizer.mask_id
+        kind = "masked" if is_mask else "kept" if token == original else "random"
     else:
-        kind = "control" if token in (PAD, CLS, SEP, MASK) else "text"
+        kind = "control" if token in tokenizer.special_ids else "text"
     # A replaced token stands where the original stood: that one says whether a word goes on.
-    opens_word = not (original or token).startswith("##")
-    shown = token if opens_word or kind == "random" else token.removeprefix("##")
-    return Piece(shown, kind, segment, original, opens_word)
+    opens_word = not tokenizer.continues_word[token if original is None else original]
+    spelled = tokenizer.vocabulary[token]
+    shown = spelled if kind == "random" else tokenizer.token_text(spelled)
+    to_predict = None if original is None else tokenizer.vocabulary[original]
+    return Piece(shown, kind, segment, to_predict, bool(opens_word))

@@ -38,7 +38,6 @@ from bert_tf.data.preparation.spooling import (
     take_up,
 )
 from bert_tf.data.text.tokenizer import Tokenizer
-from bert_tf.data.text.vocabulary import VOCABULARY_FILE
 from bert_tf.system.files import write_whole
 from bert_tf.system.json_files import read_model
 from bert_tf.system.output_folder import check_folder, owned_folder
@@ -167,7 +166,13 @@ def _make_records(
             if on_progress is not None:
                 on_progress("shards", sum(map(bool, made.values())), len(made))
     whole = [shard for shard in made.values() if shard is not None]
-    return _finish(output_dir, plan=plan, spooled=read_spooled(work_dir), made=whole)
+    return _finish(
+        output_dir,
+        plan=plan,
+        spooled=read_spooled(work_dir),
+        made=whole,
+        vocabulary_file=tokenizer.vocabulary_file,
+    )
 
 
 @contextlib.contextmanager
@@ -226,6 +231,7 @@ def _finish(
     plan: dict[str, Any],
     spooled: Spooled,
     made: list[records.Shard],
+    vocabulary_file: str,
 ) -> records.Manifest:
     num_documents = spooled.num_documents
     manifest = records.Manifest(
@@ -237,7 +243,7 @@ def _finish(
     if not manifest.num_examples("train"):
         raise ValueError(
             f"{output_dir}: a corpus must give at least one training example. Received: none from "
-            f"{num_documents['train']} document(s). Check that {VOCABULARY_FILE} fits the corpus."
+            f"{num_documents['train']} document(s). Check that {vocabulary_file} fits the corpus."
         )
     write_summary(spooled.summary, output_dir)
     records.write_manifest(manifest, output_dir)

@@ -28,7 +28,6 @@ from bert_tf.data.preparation.token_block import TokenBlock
 from bert_tf.data.seeds import derive_seed
 from bert_tf.data.text import pieces
 from bert_tf.data.text.tokenizer import Tokenizer
-from bert_tf.data.text.vocabulary import VOCABULARY_FILE
 
 PAIRS_AT_ONCE = 1 << 14
 """Made into records together: several times more than a block of short documents gives."""
@@ -46,7 +45,7 @@ class ShardTask:
     tokenizer: TokenizerConfig
     """The settings that `tokenizer_dir` must have."""
     vocabulary_sha256: str
-    """Of the `vocab.txt` that `tokenizer_dir` must have."""
+    """Of the vocabulary that `tokenizer_dir` must have."""
     examples: ExamplesConfig
     paragraphs_are_sentences: bool = False
     compression: str
@@ -125,8 +124,8 @@ def _encoder(
     tokenizer = Tokenizer.load(directory, settings)
     if tokenizer.vocabulary_sha256 != vocabulary_sha256:
         raise ValueError(
-            f"{directory / VOCABULARY_FILE}: a vocabulary must stay as it is while records are "
-            f"made with it. Received: SHA-256 {tokenizer.vocabulary_sha256}, not "
+            f"{directory / tokenizer.vocabulary_file}: a vocabulary must stay as it is while "
+            f"records are made with it. Received: SHA-256 {tokenizer.vocabulary_sha256}, not "
             f"{vocabulary_sha256}. Run `bert-tf prepare` again."
         )
 

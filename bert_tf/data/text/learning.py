@@ -6,8 +6,9 @@ from pathlib import Path
 
 from bert_tf.config import Config, write_config
 from bert_tf.data.text import vocabulary, vocabulary_report
-from bert_tf.data.text.tokenizer import SETTINGS, Tokenizer
+from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary_corpus import OnProgress, VocabularyCorpus
+from bert_tf.data.text.wordpiece import SETTINGS, WordPieceTokenizer
 from bert_tf.system.output_folder import owned_folder
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def _learn(config: Config, output_dir: Path, *, on_progress: OnProgress | None) 
 
     settings = config.tokenizer
     tokens = vocabulary.learn_vocabulary(count(), config=config.vocabulary, tokenizer=settings)
-    tokenizer = Tokenizer(tokens, **{name: getattr(settings, name) for name in SETTINGS})
+    tokenizer = WordPieceTokenizer(tokens, **{name: getattr(settings, name) for name in SETTINGS})
     report = vocabulary_report.measure_vocabulary(tokenizer, texts.held_out_texts())
     tokenizer.save(output_dir)
     vocabulary_report.write_report(

@@ -7,7 +7,17 @@
 Padding is 0 in all three but for `pad_id`.
 """
 
+from typing import TypedDict
+
 import tensorflow as tf
+
+
+class Frame(TypedDict):
+    """The ids that text stands between, and what fills a row up."""
+
+    cls_id: int
+    sep_id: int
+    pad_id: int
 
 
 def trim_pair(

@@ -139,7 +139,7 @@ def _open_records(
         opened = open_static(data, data, tokenizer=tokenizer)
     else:
         opened = open_prepared(data, masking=config.masking)
-    if opened.tokenizer.vocabulary != tokenizer.vocabulary:
+    if opened.tokenizer.vocabulary_sha256 != tokenizer.vocabulary_sha256:
         raise ValueError(
             f"{data}: the records must be made with the model's vocabulary. Received: another. "
             "Prepare the text with tokenizer.vocabulary set to the model's folder."

@@ -16,7 +16,7 @@ import keras
 import tensorflow as tf
 
 from bert_tf.config import Config, TrainingConfig
-from bert_tf.data.text.tokenizer import TOKENIZER_FILES, Tokenizer
+from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.models.description import DESCRIPTION_FILE, ModelDescription
 from bert_tf.models.folder import save_model
 from bert_tf.models.objective import Objective
@@ -185,7 +185,7 @@ def run_stage(
             ended = stage.end(metrics, output_dir)
             metrics = ended.metrics
             stage.tokenizer.save(output_dir)  # the very one that it was trained with
-            save_model(model, ended.description, output_dir, tied_files=TOKENIZER_FILES)
+            save_model(model, ended.description, output_dir, tied_files=stage.tokenizer.files)
             log.log_files(*ended.files, "model.json")
             if metrics or not (output_dir / METRICS_FILE).is_file():
                 log.finish(metrics)
@@ -242,7 +242,7 @@ def _begin(stage: Stage, log: RunLog, output_dir: Path, *, worker: Worker) -> No
     if worker.is_chief:
         stage.tokenizer.save(output_dir)
         files = stage.begin(output_dir)
-    log.log_files("vocab.txt", "tokenizer.json", *files)
+    log.log_files(*stage.tokenizer.files, *files)
     log.log_provenance(
         stage=stage.name,
         inputs=stage.inputs,
