@@ -75,12 +75,12 @@ def main() -> None:
 
 @stage
 def vocab(config: "Config", output_dir: str) -> None:
-    """Learn a WordPiece vocabulary from a corpus."""
+    """Learn a vocabulary from a corpus: WordPiece, or SentencePiece with vocabulary.kind."""
     from bert_tf.data.text.learning import learn_tokenizer
 
     with shown_progress() as show:
         tokenizer = learn_tokenizer(config, output_dir, on_progress=show)
-    click.echo(f"{tokenizer.vocab_size:,} tokens in {output_dir}/vocab.txt")
+    click.echo(f"{tokenizer.vocab_size:,} tokens in {output_dir}/{tokenizer.vocabulary_file}")
 
 
 @click.option(

@@ -40,33 +40,64 @@ class CorpusConfig(Section):
 
 
 class VocabularyConfig(Section):
-    """How `bert-tf vocab` learns a WordPiece vocabulary."""
+    """How `bert-tf vocab` learns a vocabulary."""
 
+    kind: Literal["wordpiece", "unigram", "bpe"] = "wordpiece"
+    """The last two are SentencePiece's: white space is a part of tokens, so that text comes back
+    from its ids, and languages without spaces between words are read like others."""
     size: pydantic.PositiveInt = 30522
     min_frequency: pydantic.PositiveInt = 2
+    """WordPiece: of a pair that is merged."""
     limit_alphabet: pydantic.PositiveInt = 6000
-    """Characters kept; rarer ones become [UNK]. Hangul alone has 11,172 syllables."""
+    """WordPiece: characters kept; rarer ones become [UNK]. Hangul alone has 11,172 syllables."""
+    character_coverage: float = pydantic.Field(default=0.9995, ge=0.98, le=1.0)
+    """SentencePiece: share of the text whose characters are kept; rarer ones become bytes."""
+    byte_fallback: bool = True
+    """SentencePiece: 256 tokens of bytes, which write any other character; without them [UNK]."""
     user_tokens: tuple[str, ...] = ()
-    """Words that must be in the vocabulary whole."""
+    """Words that must be in the vocabulary whole. Of SentencePiece one token wherever they stand,
+    inside of words as well."""
     num_reserved_tokens: pydantic.NonNegativeInt = 0
     """[unusedN] tokens, to be given a meaning later. The first 99 stand between [PAD] and [UNK]:
-    from 99 on [UNK] [CLS] [SEP] [MASK] have the ids 100 to 103, as in Google's vocabularies."""
+    from 99 on [UNK] [CLS] [SEP] [MASK] have the ids 100 to 103, as in Google's vocabularies. Of
+    SentencePiece they stand behind [MASK], which has the id 4."""
     sample_bytes: pydantic.PositiveInt | None = None
     """Learn from at most this many bytes of text, documents drawn by a hash of their text and the
     seed. Default: all of it. The memory needed grows with the different words."""
 
+    @pydantic.model_validator(mode="after")
+    def _settings_are_of_the_kind(self) -> Self:
+        of_others = {
+            "wordpiece": ("character_coverage", "byte_fallback"),
+            "unigram": ("min_frequency", "limit_alphabet"),
+            "bpe": ("min_frequency", "limit_alphabet"),
+        }[self.kind]
+        defaults = type(self).model_fields
+        for name in of_others:
+            if getattr(self, name) != defaults[name].default:
+                raise ValueError(
+                    f"{name} must be left as it is for vocabulary.kind={self.kind}, which has no "
+                    f"such setting. Received: {getattr(self, name)}. Take vocabulary.{name} out."
+                )
+        return self
+
 
 class TokenizerConfig(Section):
-    """Text to WordPiece ids. Written as `tokenizer.json` beside every `vocab.txt`."""
+    """Text to ids. Written as `tokenizer.json` beside every vocabulary."""
 
     vocabulary: str | None = None
-    """A `vocab.txt`, or a folder with one. A `tokenizer.json` beside it rules the fields below."""
+    """A `vocab.txt` of WordPiece, an `spm.model` of SentencePiece, or a folder with one of them. A
+    `tokenizer.json` beside it rules the fields below."""
     lower_case: bool = False
     strip_accents: bool = False
     """Remove accents by NFD, as Google's uncased models do. Takes Hangul apart: not for Korean."""
     unicode_normalization: Literal["NFC", "NFKC", "none"] = "NFC"
     max_word_characters: int = pydantic.Field(default=200, ge=1, le=400)
-    """A longer word is [UNK]. Google's code: 200; Hugging Face's files for BERT: 100."""
+    """WordPiece: a longer word is [UNK]. Google's code: 200; Hugging Face's files for BERT: 100."""
+    lossless: bool = False
+    """SentencePiece: nothing is changed before text is split, control characters and white space
+    stay, and every text comes back from its ids as it was. Otherwise control characters are removed
+    and white space in a row is one space."""
 
     @pydantic.model_validator(mode="after")
     def _accents_need_lower_case(self) -> Self:
@@ -74,6 +105,17 @@ class TokenizerConfig(Section):
             raise ValueError(
                 "strip_accents needs lower_case: BERT's normaliser does both or neither. "
                 "Received: strip_accents=true, lower_case=false. Set tokenizer.lower_case=true."
+            )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _lossless_changes_nothing(self) -> Self:
+        if self.lossless and (self.lower_case or self.unicode_normalization != "none"):
+            raise ValueError(
+                "lossless needs text as it is. Received: lossless=true, "
+                f"lower_case={str(self.lower_case).lower()}, "
+                f"unicode_normalization={self.unicode_normalization}. Set "
+                "tokenizer.unicode_normalization=none and tokenizer.lower_case=false."
             )
         return self
 

@@ -1,14 +1,19 @@
-"""`bert-tf vocab`: a corpus in, a WordPiece vocabulary with its settings and its report out."""
+"""`bert-tf vocab`: a corpus in, a vocabulary with its settings and its report out."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bert_tf.config import Config, write_config
-from bert_tf.data.text import vocabulary, vocabulary_report
+from bert_tf.data.text import (
+    sentencepiece,
+    sentencepiece_learning,
+    vocabulary,
+    vocabulary_report,
+    wordpiece,
+)
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary_corpus import OnProgress, VocabularyCorpus
-from bert_tf.data.text.wordpiece import SETTINGS, WordPieceTokenizer
 from bert_tf.system.output_folder import owned_folder
 
 logger = logging.getLogger(__name__)
@@ -43,9 +48,7 @@ def _learn(config: Config, output_dir: Path, *, on_progress: OnProgress | None) 
             learned["learned_bytes"] += len(text.encode())
             yield text
 
-    settings = config.tokenizer
-    tokens = vocabulary.learn_vocabulary(count(), config=config.vocabulary, tokenizer=settings)
-    tokenizer = WordPieceTokenizer(tokens, **{name: getattr(settings, name) for name in SETTINGS})
+    tokenizer = _tokenizer_of(config, count())
     report = vocabulary_report.measure_vocabulary(tokenizer, texts.held_out_texts())
     tokenizer.save(output_dir)
     vocabulary_report.write_report(
@@ -53,4 +56,25 @@ def _learn(config: Config, output_dir: Path, *, on_progress: OnProgress | None) 
     )
     write_config(config, output_dir)
     logger.info("Vocabulary: %s.", report.summary())
+    return tokenizer
+
+
+def _tokenizer_of(config: Config, documents: Iterable[str]) -> Tokenizer:
+    section, settings = config.vocabulary, config.tokenizer
+    if section.kind == "wordpiece":
+        if settings.lossless:
+            raise ValueError(
+                "tokenizer.lossless needs vocabulary.kind=unigram or bpe: WordPiece forgets where "
+                "white space was. Received: kind=wordpiece. Set one of the two."
+            )
+        tokens = vocabulary.learn_vocabulary(documents, config=section, tokenizer=settings)
+        options = {name: getattr(settings, name) for name in wordpiece.SETTINGS}
+        return wordpiece.WordPieceTokenizer(tokens, **options)
+    model = sentencepiece_learning.learn_model(documents, config=section, tokenizer=settings)
+    options = {name: getattr(settings, name) for name in sentencepiece.SETTINGS}
+    tokenizer = sentencepiece.SentencePieceTokenizer(model, **options)
+    if tokenizer.vocab_size < section.size:
+        logger.warning(
+            "The corpus gave %d tokens of the %d asked for.", tokenizer.vocab_size, section.size
+        )
     return tokenizer

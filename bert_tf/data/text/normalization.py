@@ -42,3 +42,22 @@ def normalizing_stages(texts: tf.Tensor, config: TokenizerConfig) -> Iterator[of
         yield offsets.Stage("NFD", texts)
         texts = tf.strings.regex_replace(texts, offsets.MARKS, "")
         yield offsets.Stage("marks", texts)
+
+
+def one_space(texts: tf.Tensor) -> tf.Tensor:
+    """White space in a row as one space, at the beginning none.
+
+    `texts`: string, (batch), of `offsets.with_ends`: at the end the one stands for `offsets.END`.
+    """
+    texts = tf.strings.regex_replace(texts, f"{offsets.WHITE_SPACE}+", " ")
+    return tf.strings.regex_replace(texts, "(?s)^ (.)", r"\1")
+
+
+def with_prefix(texts: tf.Tensor) -> tf.Tensor:
+    """A space before each text that is not empty: string, (batch), of `offsets.with_ends`."""
+    return tf.strings.regex_replace(texts, "(?s)^(..)", r" \1")
+
+
+def without_ends(texts: tf.Tensor) -> tf.Tensor:
+    """What is before `offsets.END`, or the space that stands for it: string, (batch)."""
+    return tf.strings.substr(texts, tf.zeros_like(texts, tf.int32), tf.strings.length(texts) - 1)

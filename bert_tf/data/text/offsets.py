@@ -31,6 +31,8 @@ MARKER = "\x01"
 stage that removes these."""
 LONGER_IN_LOWER_CASE = "İ"
 """Becomes two code points: "i" and U+0307. Any other stays one (Unicode, SpecialCasing.txt)."""
+WHITE_SPACE = r"[\t\n\r\p{Z}]"
+"""What words stand between, as Google's `BasicTokenizer` has it; all else of it is control."""
 DECOMPOSITION = {"NFC": "NFD", "NFKC": "NFKD", "NFD": "NFD"}
 GIVEN_UP = 0x10000
 """LINEAR B SYLLABLE B008 A: a letter of four bytes, the most that a code point takes."""
@@ -50,13 +52,16 @@ class TokenOffsets(NamedTuple):
     ends: tf.RaggedTensor
     """int32."""
     begins_word: tf.RaggedTensor
-    """bool: no `##` continuation. An unknown word is one token."""
+    """bool: no piece that goes on with a word. An unknown word of WordPiece is one token."""
 
 
 class Stage(NamedTuple):
     """What a stage of normalisation did, and the texts after it: string, (batch)."""
 
-    change: Literal["few marks", "NFC", "NFKC", "NFD", "control", "lower", "marks", "given up"]
+    change: (
+        Literal["few marks", "NFC", "NFKC", "NFD", "control", "lower", "marks"]
+        | Literal["given up", "one space", "prefix"]
+    )
     texts: tf.Tensor
 
 
@@ -85,12 +90,17 @@ def with_ends(texts: tf.Tensor) -> tf.Tensor:
 
 
 def find_sources(
-    places: tuple[tf.RaggedTensor, tf.RaggedTensor], *, texts: tf.Tensor, stages: Sequence[Stage]
+    places: tuple[tf.RaggedTensor, tf.RaggedTensor],
+    *,
+    texts: tf.Tensor,
+    stages: Sequence[Stage],
+    trims_white_space: bool = False,
 ) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
     """Starts and ends in the user's `texts` of starts and ends in the texts of the last stage.
 
     `places`: bytes, (batch, (tokens)), none empty. `texts`: string, (batch), of `with_ends`.
-    Result: int32, code points, (batch, (tokens)).
+    Result: int32, code points, (batch, (tokens)). `trims_white_space`: tokens have white space, of
+    which none is in the places; one of white space alone has an empty place.
     """
     num_code_points = tf.strings.length(texts, unit="UTF8_CHAR")
     everything = tf.range(tf.reduce_sum(num_code_points))
@@ -104,9 +114,13 @@ def find_sources(
     first_code_point = tf.gather(tf.cumsum(num_code_points, exclusive=True), row)
     first = tf.gather(code_point, first_octet + tf.cast(starts.values, tf.int32))
     last = tf.gather(code_point, first_octet + tf.cast(ends.values, tf.int32) - 1)
+    is_empty = tf.zeros_like(first, tf.bool)
+    if trims_white_space:
+        first, last, is_empty = _trimmed(first, last, texts=before)
+    first, last = tf.gather(ranges.starts, first), tf.gather(ranges.ends, last)
     return (
-        starts.with_values(tf.gather(ranges.starts, first) - first_code_point),
-        starts.with_values(tf.gather(ranges.ends, last) - first_code_point),
+        starts.with_values(first - first_code_point),
+        starts.with_values(tf.where(is_empty, first, last) - first_code_point),
     )
 
 
@@ -145,6 +159,12 @@ def _follow(ranges: _Ranges, *, before: tf.Tensor, stage: Stage) -> _Ranges:
         return _without_marks(ranges, before=before)
     if stage.change == "given up":
         return ranges
+    if stage.change == "one space":
+        return _where(ranges, _is_kept_space(before))
+    if stage.change == "prefix":
+        is_first, is_last = _ends_of_texts(before)
+        number = 1 + tf.cast(is_first & ~is_last, tf.int32)
+        return _Ranges(*(tf.repeat(values, number) for values in ranges))
     form = DECOMPOSITION[stage.change]
     return tf.cond(
         tf.reduce_all(tf.equal(before, stage.texts)),  # as most texts are
@@ -164,6 +184,48 @@ def _is_excess(texts: tf.Tensor) -> tf.Tensor:
     run = tf.cumsum(1 - is_mark)  # a code point that is no mark, and the marks behind it
     before = tf.gather(tf.math.segment_min(number - is_mark, run), run)
     return (is_mark > 0) & (number - before > MAX_MARKS)
+
+
+def _is_kept_space(texts: tf.Tensor) -> tf.Tensor:
+    """What `one_space` keeps: bool, (code points). Of white space the last before something."""
+    is_space = _is_space(texts)
+    is_first, is_last = _ends_of_texts(texts)
+    num_before = tf.cumsum(tf.cast(~is_space, tf.int32))
+    text = tf.cumsum(tf.cast(is_first, tf.int32)) - 1
+    is_leading = tf.equal(num_before, tf.gather(tf.math.segment_min(num_before, text), text))
+    is_leading &= is_space & tf.gather(tf.boolean_mask(is_space, is_first), text)
+    is_before_text = tf.concat([~is_space[1:], [False]], axis=0)[: tf.size(is_space)]
+    return ~is_space | (is_before_text & ~is_leading) | is_last
+
+
+def _ends_of_texts(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Which code points are the first of their texts and which the last: bool, (code points)."""
+    lengths = tf.strings.length(texts, unit="UTF8_CHAR")
+    place = tf.ragged.range(lengths).values
+    return tf.equal(place, 0), tf.equal(place, tf.repeat(lengths, lengths) - 1)
+
+
+def _trimmed(
+    first: tf.Tensor, last: tf.Tensor, *, texts: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """First and last code points that are no white space, and of which tokens there are none.
+
+    `first`, `last`: int32 (tokens), places among all code points of `texts`.
+    """
+    is_text = ~_is_space(texts)
+    number = tf.cumsum(tf.cast(is_text, tf.int32))
+    places = tf.cast(tf.where(is_text)[:, 0], tf.int32)
+    next_text = tf.gather(
+        tf.concat([places, [tf.size(is_text)]], axis=0), number - tf.cast(is_text, tf.int32)
+    )
+    text_before = tf.gather(tf.concat([[-1], places], axis=0), number)
+    trimmed_first, trimmed_last = tf.gather(next_text, first), tf.gather(text_before, last)
+    is_empty = trimmed_first > trimmed_last
+    return (
+        tf.where(is_empty, first, trimmed_first),
+        tf.where(is_empty, last, trimmed_last),
+        is_empty,
+    )
 
 
 def _without_marks(ranges: _Ranges, *, before: tf.Tensor) -> _Ranges:
@@ -219,6 +281,13 @@ def _is_match(texts: tf.Tensor, pattern: str) -> tf.Tensor:
     octets = _octets(tf.strings.regex_replace(texts, pattern, MARKER))
     first_octets = tf.boolean_mask(octets, _begins_code_point(octets))
     return tf.equal(first_octets, ord(MARKER))
+
+
+def _is_space(texts: tf.Tensor) -> tf.Tensor:
+    """Of each code point whether it is white space, also where control characters are kept."""
+    octets = _octets(texts)
+    is_marker = tf.equal(tf.boolean_mask(octets, _begins_code_point(octets)), ord(MARKER))
+    return _is_match(texts, WHITE_SPACE) & ~is_marker
 
 
 def _octets(texts: tf.Tensor) -> tf.Tensor:

@@ -62,9 +62,13 @@ class Tokenizer(tf.Module):
             ValueError: there are two, or one is damaged, or a field set in `config` contradicts
                 `tokenizer.json`.
         """
+        from bert_tf.data.text.sentencepiece import SentencePieceTokenizer
         from bert_tf.data.text.wordpiece import WordPieceTokenizer
 
-        return WordPieceTokenizer.read(find_vocabulary(path), config or TokenizerConfig())
+        file, config = find_vocabulary(path), config or TokenizerConfig()
+        if file.suffix == Path(SENTENCEPIECE_FILE).suffix:
+            return SentencePieceTokenizer.read(file, config)
+        return WordPieceTokenizer.read(file, config)
 
     def save(self, directory: str | Path) -> Path:
         """Write `files` into `directory`, each whole or not at all, in the place of another's."""

@@ -35,6 +35,10 @@ NORMALIZED_BYTES = 1 << 18
 LONGEST_RUN, LONGEST_WORD = 64, 400
 """Characters. Text without white space is no word to be held; no limit of a word is higher."""
 HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318e\ua960-\ua97f\uac00-\ud7ff]")
+NO_TEXT = (
+    "a vocabulary is learned from text. Received: documents without a word. Set corpus.paths to "
+    "files with text, of which not all is held out (corpus.held_out_share)."
+)
 CONTROL_CHARACTERS = r"[\x{0}-\x{8}\x{b}\x{c}\x{e}-\x{1f}\x{7f}-\x{9f}\p{Cf}\x{fffd}]+"
 """Removed before words are split, as Google does: a zero-width space parts no word."""
 
@@ -57,11 +61,7 @@ def learn_vocabulary(
     )
     counts = _count_words(documents, normalizer=normalizer)
     if not counts:
-        raise ValueError(
-            "a vocabulary is learned from text. Received: documents without a word. "
-            "Set corpus.paths to files with text, of which not all is held out "
-            "(corpus.held_out_share)."
-        )
+        raise ValueError(NO_TEXT)
     _warn_of_hangul(counts, tokenizer=tokenizer)
     alphabet = _alphabet(counts, limit=config.limit_alphabet)
     allowed = set(alphabet)

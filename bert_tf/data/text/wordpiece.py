@@ -68,6 +68,12 @@ class WordPieceTokenizer(Tokenizer):
     def read(cls, file: Path, config: TokenizerConfig) -> Self:
         """The tokenizer of a `vocab.txt`: see `Tokenizer.load`."""
         tokens = vocabulary.read_vocabulary(file)
+        if config.lossless:
+            raise ValueError(
+                f"{file}: tokenizer.lossless needs a SentencePiece vocabulary: WordPiece forgets "
+                "where white space was. Received: lossless=true. Take tokenizer.lossless out, or "
+                "learn a vocabulary with vocabulary.kind=unigram."
+            )
         settings, are_written = read_settings(
             file, config, names=SETTINGS, optional=["max_word_characters"]
         )
