@@ -30,7 +30,7 @@ def vocab(
     show_progress: bool = True,
     **corpus: Any,
 ) -> Any:
-    """Learn a WordPiece vocabulary from text; returns the tokenizer (`data.text.tokenizer`).
+    """Learn a vocabulary from text; returns the tokenizer (`data.text.tokenizer`).
 
     `corpus`: settings of the section `corpus`, such as `paths=["texts/"]`. The vocabulary's own are
     in the configuration: `config=bert_tf.Config(vocabulary={"size": 8000})`.

@@ -63,7 +63,7 @@ _OF_LABELLED = ("held_out", "task", "tokenizer", "config_path")
 @click.option("--held-out", multiple=True, metavar="TABLE", help="Beside --labelled, likewise.")
 @task_option
 @click.option(
-    "--tokenizer", type=click.Path(), help="A folder with vocab.txt. Default: the model's."
+    "--tokenizer", type=click.Path(), help="A folder with a vocabulary. Default: the model's."
 )
 @config_option
 @click.pass_context

@@ -9,7 +9,7 @@ import pydantic
 
 from bert_tf.conversion import google, huggingface, keras_nlp, model_garden
 from bert_tf.conversion.checkpoint import ForeignCheckpoint, Model
-from bert_tf.data.text.tokenizer import Tokenizer, find_vocabulary
+from bert_tf.data.text.tokenizer import WORDPIECE_FILE, Tokenizer, find_vocabulary
 from bert_tf.data.text.vocabulary_case import warn_of_lower_cased_hangul, warn_of_unknown_words
 from bert_tf.models.description import DESCRIPTION_FILE, load_description
 from bert_tf.models.folder import save_model
@@ -69,6 +69,7 @@ def convert_checkpoint(
             _write_own(model, temporary)
         else:
             _refuse_own_head(model, target=target)
+            _refuse_sentencepiece(model, target=target, target_format=target_format)
             FORMATS[target_format].write_checkpoint(model, temporary, target=target)
         target.parent.mkdir(parents=True, exist_ok=True)
         _refuse_existing(target)  # made by another process meanwhile
@@ -83,6 +84,15 @@ def _refuse_own_head(model: Model, *, target: Path) -> None:
             f"{target}: a model must have a head that other libraries have. Received: one of "
             f"{model.description.kind} with weights that are the task's own, such as those of "
             "finetuning.task.crf. Convert the encoder that it was trained from, or train without."
+        )
+
+
+def _refuse_sentencepiece(model: Model, *, target: Path, target_format: str) -> None:
+    if model.tokenizer is not None and model.tokenizer.vocabulary_file != WORDPIECE_FILE:
+        raise ValueError(
+            f"{target}: a BERT of {target_format} must have a WordPiece vocabulary. Received: one "
+            f"with {model.tokenizer.vocabulary_file}. Export it for TF Serving, which takes it, or "
+            "train with vocabulary.kind=wordpiece."
         )
 
 

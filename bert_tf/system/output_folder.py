@@ -44,7 +44,7 @@ _SIGNS = (
 """Files by which a folder without a note is told, the first that is there, and whose it is."""
 _FOREIGN = (
     *("vocab.txt", "tokenizer.json", "config.json", "model.safetensors", "pytorch_model.bin"),
-    *("saved_model.pb", "bert_config.json", "tokenizer_config.json"),
+    *("saved_model.pb", "bert_config.json", "tokenizer_config.json", "spm.model"),
 )
 """Files of models that this package has not made there."""
 _INNER = ("checkpoints", "tensorboard", "tracking", ".prepare")

@@ -68,7 +68,7 @@ def _checkpoint(config: Config) -> Path:
 
 
 def vocabulary(context: Context) -> None:
-    """A WordPiece vocabulary of the corpus."""
+    """A vocabulary of the corpus."""
     from bert_tf.data.text.learning import learn_tokenizer
 
     learn_tokenizer(_of_corpus(context), context.directory, on_progress=context.show)

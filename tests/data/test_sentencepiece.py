@@ -208,6 +208,26 @@ def test_places_are_those_of_the_librarys_pieces_followed_by_hand(models, kind, 
         assert starts == sorted(starts)
 
 
+@KINDS
+def test_places_are_the_librarys_own_without_white_space(models, kind):
+    """The library has a character's place at the last of its bytes alone."""
+    tokenizer = SentencePieceTokenizer(models[kind], **LOSSLESS)
+    library = sentencepiece.SentencePieceProcessor(model_proto=models[kind])
+    texts = [text for text in TEXTS if SPACE not in text]
+    found = tokenizer.tokenize_with_offsets(tf.constant(texts))
+    num_compared = 0
+    for text, starts, ends in zip(texts, found.starts.to_list(), found.ends.to_list(), strict=True):
+        theirs = library.encode(text, out_type="immutable_proto").pieces
+        assert len(theirs) == len(starts)
+        for piece, start, end in zip(theirs, starts, ends, strict=True):
+            part = text[piece.begin : piece.end]
+            seen = [place for place, c in enumerate(part, piece.begin) if not is_white_space(c)]
+            if seen:
+                assert (start, end) == (seen[0], seen[-1] + 1), ascii(text)
+                num_compared += 1
+    assert num_compared > 1000
+
+
 def reference_places(text: str, library, case: dict) -> list[tuple[int, int]]:
     characters = [Character(c, place, place + 1) for place, c in enumerate(text)]
     if case is not LOSSLESS:

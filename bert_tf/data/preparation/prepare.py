@@ -5,7 +5,8 @@ missing shard, where that pays in worker processes, which begin while the docume
 the manifest last.
 
     records/  train-00000-of-00008.tfrecord …  eval-00000-of-00001.tfrecord
-              manifest.json  corpus_summary.json  vocab.txt  tokenizer.json  config.yaml
+              manifest.json  corpus_summary.json  config.yaml
+              vocab.txt or spm.model  tokenizer.json
     records/.prepare/  plan, spool files, one entry for each finished shard; gone at the end
 """
 
@@ -76,7 +77,7 @@ def prepare_records(
         required(
             config.tokenizer.vocabulary,
             key="tokenizer.vocabulary",
-            what="a vocab.txt or a folder with one",
+            what="a vocab.txt, an spm.model or a folder with one",
         ),
         config.tokenizer,
     )

@@ -68,7 +68,7 @@ class Manifest(Section):
 
     @property
     def vocabulary_sha256(self) -> str:
-        """Of the `vocab.txt` that the ids belong to."""
+        """Of the vocabulary that the ids belong to."""
         return str(self.plan["tokenizer"]["vocabulary_sha256"])
 
     def num_examples(self, split: str) -> int:

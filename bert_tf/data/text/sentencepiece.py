@@ -116,6 +116,11 @@ class SentencePieceTokenizer(Tokenizer):
         """Of the model file."""
         return hashlib.sha256(self._model).hexdigest()
 
+    @property
+    def tokens_sha256(self) -> str:
+        """Of the model file: the scores of its pieces decide, too."""
+        return self.vocabulary_sha256
+
     def token_text(self, token: str) -> str:
         """Without `▁` at its beginning."""
         return token.removeprefix(SPACE)

@@ -43,6 +43,7 @@ def learn_model(
     counts = _count_words(documents, tokenizer=tokenizer)
     if not counts:
         raise ValueError(vocabulary.NO_TEXT)
+    vocabulary.warn_of_hangul(counts, tokenizer=tokenizer)
     learned = io.BytesIO()
     reserved = [f"[unused{number}]" for number in range(config.num_reserved_tokens)]
     try:

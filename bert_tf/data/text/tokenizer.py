@@ -5,6 +5,7 @@ which ids are control tokens, how text stands between them, or which files hold 
 tokenizer: nothing else knows `##`, `▁`, `vocab.txt` or `spm.model`.
 """
 
+import hashlib
 import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -99,6 +100,11 @@ class Tokenizer(tf.Module):
     def vocabulary_sha256(self) -> str:
         """Of the file that `save` writes; a records folder's manifest has it, too."""
         raise NotImplementedError
+
+    @property
+    def tokens_sha256(self) -> str:
+        """Of what ids stand for, as the settings of a fine-tuning have noted it ever since."""
+        return hashlib.sha256(json.dumps(self._tokens, ensure_ascii=False).encode()).hexdigest()
 
     @property
     def vocab_size(self) -> int:

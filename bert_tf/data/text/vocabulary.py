@@ -62,7 +62,7 @@ def learn_vocabulary(
     counts = _count_words(documents, normalizer=normalizer)
     if not counts:
         raise ValueError(NO_TEXT)
-    _warn_of_hangul(counts, tokenizer=tokenizer)
+    warn_of_hangul(counts, tokenizer=tokenizer)
     alphabet = _alphabet(counts, limit=config.limit_alphabet)
     allowed = set(alphabet)
     words = sorted(
@@ -195,7 +195,8 @@ def _check_user_tokens(
             )
 
 
-def _warn_of_hangul(counts: Counter[str], *, tokenizer: TokenizerConfig) -> None:
+def warn_of_hangul(counts: Counter[str], *, tokenizer: TokenizerConfig) -> None:
+    """Warn where words with Hangul are lower-cased."""
     if not tokenizer.lower_case:
         return
     num_hangul = sum(count for word, count in counts.items() if HANGUL.search(word))

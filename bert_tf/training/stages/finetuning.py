@@ -199,7 +199,7 @@ def _describe(
         vocabulary = required(
             config.tokenizer.vocabulary,
             key="finetuning.pretrained or tokenizer.vocabulary",
-            what="a folder with vocab.txt",
+            what="a folder with vocab.txt or spm.model",
         )
         tokenizer = Tokenizer.load(vocabulary, config.tokenizer)
         architecture = with_vocab_size(config.model, tokenizer.vocab_size)
@@ -270,7 +270,7 @@ def _settings(
         "weights_sha256": (
             None if section.from_scratch else weights_sha256(str(section.pretrained))
         ),
-        "vocabulary_sha256": _digest(tokenizer.vocabulary),
+        "vocabulary_sha256": tokenizer.tokens_sha256,
         "tokenizer": tokenizer.settings,
         "train_data_sha256": _digest([first, second, list(train_examples.targets)]),
         "batch_size": section.training.batch_size,
