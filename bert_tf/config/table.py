@@ -26,10 +26,11 @@ class TableConfig(Section):
     check_header: bool = True
     """Whether names of columns that look like a record, of a .csv or .tsv without a header or of a
     DataFrame, are refused. `false` takes them for names."""
-    layout: Literal["auto", "table", "token_columns"] = "auto"
+    layout: Literal["auto", "table", "token_columns", "lines"] = "auto"
     """What a line of a text file is. `token_columns`: a token with its tag, as CoNLL has it, and a
     blank line ends a sentence; so are .tsv and .txt files read. `table`: a record. `auto`: .conll,
-    .bio, .iob and .iob2 have token columns, all others records."""
+    .bio, .iob and .iob2 have token columns, all others records. `lines`: of .txt files a text, the
+    column `text`; all others as `auto`."""
     token_column: pydantic.PositiveInt | None = None
     """Of token columns, that of the tokens, from 1. Default: the first, or the second behind one
     that counts the tokens of a sentence."""

@@ -105,7 +105,8 @@ class FinetuningConfig(Section):
     train_path: str | tuple[str, ...] | None = None
     eval_path: str | tuple[str, ...] | None = None
     """Tables: files (.csv, .tsv, .jsonl, .json, .parquet, .conll, packed or not), globs, `hub:`
-    names."""
+    names; two text files whose lines belong together as one name, `train.{en,de}.gz`: columns
+    `source` and `target`."""
     table: TableConfig = TableConfig()
     text_field: ColumnName = "text"
     text_pair_field: ColumnName | None = None

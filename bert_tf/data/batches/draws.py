@@ -50,3 +50,23 @@ class Draws(NamedTuple):
         num_before = self.first_row * tf.reduce_prod(shape[1:])
         counts = tf.cast(num_before // VALUES_PER_COUNT, tf.uint64)
         return key, counter + tf.stack([counts, 0]), num_before % VALUES_PER_COUNT
+
+
+def example_draws(seed: tf.Tensor, examples: tf.Tensor, *, num: tf.Tensor) -> tf.Tensor:
+    """Float32 from 0 to below 1, (examples, num): the first `num` values of each example.
+
+    A function of (seed, example) alone, whatever else is in `examples` and however many are asked
+    for: each example has its own half of Philox's 128-bit counter.
+
+    `seed`: int32 or int64 (2); `examples`: int32 (examples), from 0.
+    """
+    key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
+
+    def of_one(example: tf.Tensor) -> tf.Tensor:
+        own = counter + tf.stack([tf.zeros([], tf.uint64), tf.cast(example, tf.uint64)])
+        return tf.raw_ops.StatelessRandomUniformV2(shape=[num], key=key, counter=own, alg=PHILOX)
+
+    # One more, since the rows of none would have no width.
+    examples = tf.concat([examples, tf.zeros([1], examples.dtype)], axis=0)
+    rows = tf.map_fn(of_one, examples, fn_output_signature=tf.TensorSpec([None], tf.float32))
+    return rows[:-1]

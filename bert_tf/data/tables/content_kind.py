@@ -74,6 +74,16 @@ def check_content(path: Path, *, kind: str, config: TableConfig, key: str) -> No
     )
 
 
+def check_is_text(path: Path, *, key: str) -> None:
+    """Raise ValueError if the first bytes are those of what is no text file."""
+    found = _kind_by_magic(path)
+    if found is not None:
+        raise ValueError(
+            f"{path}:1: a text file must hold text. Received: what looks like {found}. "
+            f"{_advice(found)}, or set {key} to another file."
+        )
+
+
 def check_parted(names: Sequence[str], *, place: str) -> None:
     """Raise ValueError if a table's only column has the names of several."""
     if len(names) != 1:

@@ -46,9 +46,9 @@ class Faults:
     num: int = 0
     first: list[str] = field(default_factory=list)
 
-    def where(self, row: int) -> str:
+    def where(self, row: int, *, side: int | None = None) -> str:
         """`path:line` of a row, with its id if there is one and the place does not have it."""
-        place = self.table.where(row)
+        place = self.table.where(row, side=side)
         if self.table.origins.is_named(row):
             return place
         for name in ID_FIELDS:
@@ -56,9 +56,12 @@ class Faults:
                 return f"{place} ({name} {self.table.columns[name][row]!s:.60})"
         return place
 
-    def add(self, row: int, fault: ExampleError) -> None:
-        """Count a row. Raises ValueError with its place under the policy `error`."""
-        message = f"{self.where(row)}: {fault}"
+    def add(self, row: int, fault: ExampleError, *, side: int | None = None) -> None:
+        """Count a row. Raises ValueError with its place under the policy `error`.
+
+        `side`: which of two is at fault, see `Origins.describe`.
+        """
+        message = f"{self.where(row, side=side)}: {fault}"
         if self.policy == "error":
             raise ValueError(
                 f"{message} {FAULTS_SETTING}=skip leaves out such {self.what}."

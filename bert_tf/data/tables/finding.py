@@ -30,7 +30,7 @@ def table_kind(path: str | Path) -> str | None:
 
 
 def is_text(path: str | Path) -> bool:
-    """Whether it is a .txt, packed or not, which is a table only if it has token columns."""
+    """Whether it is a .txt, packed or not, which is a table only by `TableConfig.layout`."""
     return _ending(path) == TEXT
 
 
@@ -39,7 +39,7 @@ def has_token_columns(path: str | Path, *, layout: str) -> bool:
     kind = _ending(path)
     if layout == "token_columns":
         return kind in (*TOKEN_COLUMNS, ".tsv", TEXT)
-    return layout == "auto" and kind in TOKEN_COLUMNS
+    return layout in ("auto", "lines") and kind in TOKEN_COLUMNS
 
 
 def table_files(names: Iterable[str | Path], *, key: str, with_text: bool = False) -> list[Path]:

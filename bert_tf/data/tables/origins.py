@@ -31,6 +31,8 @@ class Source(NamedTuple):
     """Whether a row's number is that of the line on which it begins."""
     record_names: RecordNames | None = None
     """Where rows are named instead of their numbers."""
+    sides: tuple[str, str] | None = None
+    """Of rows that are lines of two files, side by side, their paths; `name` has both."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +50,15 @@ class Origins:
         """Rows of one source."""
         return cls((source,), np.fromiter(numbers, np.uint64))
 
-    def describe(self, row: int) -> str:
-        """`path:line`, `path:row N`, `path:question NAME`, or `row N` of what is no file."""
+    def describe(self, row: int, *, side: int | None = None) -> str:
+        """`path:line`, `path:row N`, `path:question NAME`, or `row N` of what is no file.
+
+        `side`: of lines of two files, which one's path: 0 or 1. Default: the name of both.
+        """
         source = self._source(row)
         number = int(self.numbers[row])
+        if side is not None and source.sides is not None:
+            source = source._replace(name=source.sides[side])
         if not source.name:
             return f"row {number}"
         if source.record_names is not None:

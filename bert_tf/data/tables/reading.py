@@ -37,9 +37,16 @@ from bert_tf.data.tables.json_rows import (
     tables_of_records,
 )
 from bert_tf.data.tables.origins import Origins, Source
+from bert_tf.data.tables.parallel_lines import (
+    ParallelFiles,
+    find_parallel_files,
+    is_parallel,
+    read_parallel_lines,
+)
 from bert_tf.data.tables.parquet import read_parquet
 from bert_tf.data.tables.settings import header_advice
 from bert_tf.data.tables.table import Table
+from bert_tf.data.tables.text_lines import read_text_lines
 from bert_tf.data.tables.token_columns import read_token_columns
 
 __all__ = ["check_frame", "iter_tables", "named_files", "read_table", "table_files"]
@@ -52,8 +59,9 @@ def read_table(source: Any, *, config: TableConfig | None = None, key: str) -> T
 
     Args:
         source: a file (.csv, .tsv, .jsonl, .json, .parquet, .conll, .bio, .iob, .iob2, each also
-            .gz or .zst; .txt with the layout `token_columns`; a .json of SQuAD's form has a row a
-            question, see `nested_questions`), a glob, a
+            .gz or .zst; .txt with the layout `token_columns` or `lines`; a .json of SQuAD's form
+            has a row a question, see `nested_questions`), a glob, two files whose lines belong
+            together (`train.{en,de}.gz`, see `parallel_lines`), a
             `hub:NAME[@REVISION][:CONFIG[:SPLIT]]` (extra `datasets`), several of these; a pandas
             DataFrame, a `datasets.Dataset`, a `Table`, or a list of dicts.
         config: how text files are read. Default: as `TableConfig` has it.
@@ -119,7 +127,9 @@ def named_files(source: Any, *, key: str = "the source") -> list[Path]:
     )
     if not is_names and not isinstance(source, str | Path):
         return []
-    return [part for part in _parts(source, key=key) if isinstance(part, Path)]
+    parts = _parts(source, key=key)
+    pairs = [part[1:] if isinstance(part, ParallelFiles) else [part] for part in parts]
+    return [part for pair in pairs for part in pair if isinstance(part, Path)]
 
 
 def _parts(source: Any, *, key: str) -> list[Any]:
@@ -143,10 +153,12 @@ def _parts(source: Any, *, key: str) -> list[Any]:
     )
 
 
-def _named_parts(name: str | Path, *, key: str) -> list[str | Path]:
+def _named_parts(name: str | Path, *, key: str) -> list[Any]:
     if isinstance(name, str) and name.startswith(PREFIX):
         return [name]
     path = Path(name)
+    if is_parallel(path):
+        return list(find_parallel_files(path, key=key))
     if path.is_file():
         return [path if is_text(path) else check_kind(path, key=key)]
     if path.is_dir():
@@ -162,6 +174,8 @@ def _named_parts(name: str | Path, *, key: str) -> list[str | Path]:
 def _read(part: Any, *, config: TableConfig, key: str, batch_rows: int) -> Iterator[Table]:
     if isinstance(part, Path):
         return _read_file(part, config=config, key=key, batch_rows=batch_rows)
+    if isinstance(part, ParallelFiles):
+        return read_parallel_lines(part, config=config, key=key, batch_rows=batch_rows)
     if isinstance(part, str):
         return _read_hub(part, key=key)
     if isinstance(part, Table):
@@ -183,6 +197,8 @@ def _read_file(path: Path, *, config: TableConfig, key: str, batch_rows: int) ->
     if has_token_columns(path, layout=config.layout):
         check_content(path, kind=TOKEN_COLUMNS[0], config=config, key=key)
         return read_token_columns(path, config=config, key=key)
+    if config.layout == "lines" and is_text(path):
+        return read_text_lines(path, config=config, key=key, batch_rows=batch_rows)
     kind = table_kind(check_kind(path, key=key))
     check_content(path, kind=str(kind), config=config, key=key)
     if kind == ".parquet":
@@ -260,4 +276,6 @@ def _slice(table: Table, start: int, end: int) -> Table:
 
 
 def _name(part: Any) -> str:
+    if isinstance(part, ParallelFiles):
+        return part.name
     return str(part) if isinstance(part, str | Path) else type(part).__name__

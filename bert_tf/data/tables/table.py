@@ -89,12 +89,12 @@ class Table:
         """Of the columns, in the file's order."""
         return tuple(self.columns)
 
-    def where(self, row: int) -> str:
+    def where(self, row: int, *, side: int | None = None) -> str:
         """`path:line` on which a record begins; `path:row N` where there are no lines.
 
-        `path:question ID` of a file of questions.
+        `path:question ID` of a file of questions. `side`: see `Origins.describe`.
         """
-        return self.origins.describe(row)
+        return self.origins.describe(row, side=side)
 
     def take(self, rows: Sequence[int] | np.ndarray) -> "Table":
         """Some rows, in the order of `rows`."""
