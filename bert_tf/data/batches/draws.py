@@ -55,18 +55,27 @@ class Draws(NamedTuple):
 def example_draws(seed: tf.Tensor, examples: tf.Tensor, *, num: tf.Tensor) -> tf.Tensor:
     """Float32 from 0 to below 1, (examples, num): the first `num` values of each example.
 
-    A function of (seed, example) alone, whatever else is in `examples` and however many are asked
-    for: each example has its own half of Philox's 128-bit counter.
+    A function of (seed, example, place) alone, whatever else is in `examples` and however many are
+    asked for. Philox would take a call for each example.
 
     `seed`: int32 or int64 (2); `examples`: int32 (examples), from 0.
+
+    Source of the mixing function: C. Wellons, "Prospecting for Hash Functions" (2018), lowbias32.
     """
-    key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
+    keys = tf.cast(examples, tf.uint32)
+    for word in tf.unstack(tf.reshape(tf.bitcast(tf.cast(seed, tf.int64), tf.uint32), [4])):
+        keys = _mix(keys ^ word)
+    places = _mix(tf.cast(tf.range(num), tf.uint32))
+    others = _mix(keys ^ _uint32(0x9E3779B9))  # or place 0, which is mixed to 0, would tell
+    bits = _mix(_mix(places ^ keys[:, tf.newaxis]) ^ others[:, tf.newaxis])
+    return tf.cast(tf.bitwise.right_shift(bits, _uint32(8)), tf.float32) * 2.0**-24
 
-    def of_one(example: tf.Tensor) -> tf.Tensor:
-        own = counter + tf.stack([tf.zeros([], tf.uint64), tf.cast(example, tf.uint64)])
-        return tf.raw_ops.StatelessRandomUniformV2(shape=[num], key=key, counter=own, alg=PHILOX)
 
-    # One more, since the rows of none would have no width.
-    examples = tf.concat([examples, tf.zeros([1], examples.dtype)], axis=0)
-    rows = tf.map_fn(of_one, examples, fn_output_signature=tf.TensorSpec([None], tf.float32))
-    return rows[:-1]
+def _mix(bits: tf.Tensor) -> tf.Tensor:
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        bits = (bits ^ tf.bitwise.right_shift(bits, _uint32(shift))) * _uint32(factor)
+    return bits ^ tf.bitwise.right_shift(bits, _uint32(16))
+
+
+def _uint32(value: int) -> tf.Tensor:
+    return tf.constant(value, tf.uint32)

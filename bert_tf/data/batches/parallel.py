@@ -5,14 +5,14 @@
                                   labels             x y </s>
                                   label_weights      1 1 1
 
-Which control tokens these are, `Framing` says. Source and target are made once, whatever the number
-of epochs; the sources of `EncodedInfilling` are drawn anew in each.
+Which control tokens these are, `Framing` says. Texts are tokenised once, whatever the number of
+epochs; the sources of `EncodedInfilling` are drawn anew in each.
 """
 
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 import tensorflow as tf
@@ -46,6 +46,11 @@ class Framing(NamedTuple):
     source_prefix: tuple[int, ...] = ()
     source_suffix: tuple[int, ...] = ()
 
+    @property
+    def num_of_source(self) -> int:
+        """Control tokens of a source."""
+        return len(self.source_prefix) + len(self.source_suffix)
+
 
 class PairLimits(NamedTuple):
     """The most tokens of each side, control tokens counted, and what becomes of longer texts."""
@@ -64,45 +69,86 @@ class CutTexts(NamedTuple):
     num_targets: int
 
 
+class Tokens(Protocol):
+    """The token ids of texts, in memory or in files."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """int64 (texts,): tokens of each."""
+        ...
+
+    def take(self, rows: tf.Tensor) -> tf.RaggedTensor:
+        """Those of some texts, int32 (B, (tokens)); called in the graph."""
+        ...
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HeldTokens:
+    """Tokens in memory: 4 bytes a token and 16 a text."""
+
+    ids: tf.RaggedTensor
+    """int32 (texts, (tokens))."""
+    lengths: np.ndarray
+
+    @classmethod
+    def of(cls, texts: Sequence[str], tokenizer: TextTokenizer) -> Self:
+        """All texts tokenised, without control tokens."""
+        ids = tokenizer.tokenize(tf.constant(texts, tf.string))
+        return cls(ids, ids.row_lengths().numpy())
+
+    def take(self, rows: tf.Tensor) -> tf.RaggedTensor:
+        """See `Tokens`."""
+        return tf.gather(self.ids, rows)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class EncodedPairs:
-    """Sources and targets as token ids.
+    """Sources and targets as token ids; memory beside these: about 30 bytes a pair."""
 
-    Memory, the whole time: 4 bytes a token, and about 40 a pair.
-    """
-
-    sources: tf.RaggedTensor
-    """int32 (pairs, (tokens)), without control tokens."""
-    labels: tf.RaggedTensor
-    """int32 (pairs, (tokens)): the target, and its end if it was not cut."""
+    sources: Tokens
+    targets: Tokens
     framing: Framing
     limits: PairLimits
-    cut: CutTexts
     where: Callable[[int], str]
     """The place of a pair, for errors."""
 
     def __len__(self) -> int:
-        return int(self.labels.nrows())
+        return len(self.targets.lengths)
+
+    @property
+    def rooms(self) -> tuple[int, int]:
+        """Tokens that are read of a source's and of a target's text."""
+        return (
+            self.limits.max_source_length - self.framing.num_of_source,
+            self.limits.max_target_length - 1,
+        )
+
+    @property
+    def cut(self) -> CutTexts:
+        """How many texts have more."""
+        lengths = (self.sources.lengths, self.targets.lengths)
+        return CutTexts(
+            *(int((it > room).sum()) for it, room in zip(lengths, self.rooms, strict=True))
+        )
 
     def padded_lengths(self) -> tuple[np.ndarray, np.ndarray]:
         """Tokens of each source and of each target as a batch pads them at least: int32 (pairs,).
 
         Control tokens are counted.
         """
-        num_control = len(self.framing.source_prefix) + len(self.framing.source_suffix)
-        sides = (
-            (self.sources.row_lengths() + num_control, self.limits.max_source_length),
-            (self.labels.row_lengths(), self.limits.max_target_length),
-        )
+        room, target_room = self.rooms
+        source = np.minimum(self.sources.lengths, room) + self.framing.num_of_source
+        target = np.where(self.targets.lengths > target_room, target_room, self.targets.lengths + 1)
+        sides = ((source, self.limits.max_source_length), (target, self.limits.max_target_length))
         source, target = (
-            (steps := token_budget.padded_lengths(limit))[np.searchsorted(steps, lengths.numpy())]
+            (steps := token_budget.padded_lengths(limit))[np.searchsorted(steps, lengths)]
             for lengths, limit in sides
         )
         return source, target
 
     def sources_of(self, rows: tf.Tensor, epoch: tf.Tensor) -> tf.RaggedTensor:
         """The sources of some pairs in an epoch, int32 (B, (tokens)); called in the graph."""
-        return tf.gather(self.sources, rows)
+        return _first(self.sources.take(rows), self.rooms[0])
 
     def features(self, rows: tf.Tensor, epoch: tf.Tensor) -> dict[str, tf.Tensor]:
         """The model's inputs and what it is to learn of the pairs `rows`; called in the graph.
@@ -111,7 +157,7 @@ class EncodedPairs:
         `labels`, int32 (B, target), and `label_weights`, float32 (B, target), 1 where a label is.
         """
         framing = self.framing
-        labels = tf.gather(self.labels, rows)
+        labels = _labels(self.targets.take(rows), self.rooms[1], framing)
         source = _framed(self.sources_of(rows, epoch), framing.source_prefix, framing.source_suffix)
         target = keep_first(labels, lengths=labels.row_lengths() - 1)
         target = _framed(target, (framing.start_id,), ())
@@ -139,61 +185,51 @@ class EncodedInfilling(EncodedPairs):
     infilling: Infilling
     seed: int
 
+    @property
+    def rooms(self) -> tuple[int, int]:
+        room = min(super().rooms)  # of a long text both sides have the same part
+        return room, room
+
     def sources_of(self, rows: tf.Tensor, epoch: tf.Tensor) -> tf.RaggedTensor:
         seed = tf.stack([tf.constant(derive_seed(self.seed, "infilling"), tf.int64), epoch])
-        return infill(
-            tf.gather(self.sources, rows), examples=rows, seed=seed, infilling=self.infilling
-        )
+        tokens = super().sources_of(rows, epoch)
+        return infill(tokens, examples=rows, seed=seed, infilling=self.infilling)
 
 
 def encode_pairs(
-    sources: Sequence[str],
-    targets: Sequence[str],
+    sources: Tokens,
+    targets: Tokens,
     *,
-    tokenizer: TextTokenizer,
     framing: Framing,
     limits: PairLimits,
     where: Callable[[int], str],
 ) -> EncodedPairs:
-    """All pairs tokenised.
+    """Pairs for batches; the log tells how many texts are cut.
 
     Raises:
         ValueError: a text is too long under `too_long: error`; names its place.
     """
-    rooms = _rooms(framing, limits)
-    source_ids, target_ids = (_tokenized(texts, tokenizer) for texts in (sources, targets))
-    cut = CutTexts(
-        _num_cut(source_ids, rooms[0], "source", limits.too_long, where),
-        _num_cut(target_ids, rooms[1], "target", limits.too_long, where),
-    )
-    _tell(cut, len(sources), rooms)
-    labels = _labels(target_ids, rooms[1], framing)
-    return EncodedPairs(_first(source_ids, rooms[0]), labels, framing, limits, cut, where)
+    return _checked(EncodedPairs(sources, targets, framing, limits, where))
 
 
 def encode_infilling(
-    texts: Sequence[str],
+    texts: Tokens,
     *,
-    tokenizer: TextTokenizer,
     framing: Framing,
     limits: PairLimits,
     infilling: Infilling,
     seed: int,
     where: Callable[[int], str],
 ) -> EncodedInfilling:
-    """All texts tokenised; source and target are of the same part of a long one.
+    """Texts for batches whose sources are the texts with spans masked; see `encode_pairs`.
 
     Raises:
         ValueError: as of `encode_pairs`, or `infilling` is out of range.
     """
     infilling.check()
-    room = min(_rooms(framing, limits))
-    ids = _tokenized(texts, tokenizer)
-    num_cut = _num_cut(ids, room, "text", limits.too_long, where)
-    cut = CutTexts(num_cut, num_cut)
-    _tell(cut, len(texts), (room, room))
-    labels = _labels(ids, room, framing)
-    return EncodedInfilling(_first(ids, room), labels, framing, limits, cut, where, infilling, seed)
+    encoded = EncodedInfilling(texts, texts, framing, limits, where, infilling, seed)
+    _checked(encoded)
+    return encoded
 
 
 def budgeted_batches(
@@ -232,6 +268,7 @@ def budgeted_batches(
         batches = token_budget.training_batches(plan, seed=seed, start_step=start_step)
     dealt = {"num_parts": num_parts, "num_workers": num_workers, "worker_index": worker_index}
 
+    @tf.autograph.experimental.do_not_convert  # takes longer than all else to build
     def make_batch(rows: tf.Tensor, epoch: tf.Tensor) -> dict[str, tf.Tensor]:
         rows, weights = token_budget.deal_rows(rows, **dealt)
         features = encoded.features(rows, epoch)
@@ -253,45 +290,35 @@ def budget_plan(encoded: EncodedPairs, *, batch_tokens: int) -> token_budget.Bud
     )
 
 
-def _rooms(framing: Framing, limits: PairLimits) -> tuple[int, int]:
-    """Tokens of a source's and of a target's text that a row has room for."""
-    rooms = (
-        limits.max_source_length - len(framing.source_prefix) - len(framing.source_suffix),
-        limits.max_target_length - 1,
-    )
+def _checked(encoded: EncodedPairs) -> EncodedPairs:
+    """Raise ValueError where limits leave no room, or a text is refused; log what is cut."""
+    limits, rooms = encoded.limits, encoded.rooms
     if min(rooms) < 1:
         raise ValueError(
             "max_source_length and max_target_length must leave room for a token beside the "
             f"control tokens. Received: {limits.max_source_length} and "
             f"{limits.max_target_length}, which leave {rooms[0]} and {rooms[1]}. Raise them."
         )
-    return rooms
+    if limits.too_long == "error":
+        _check_short("source", encoded.sources.lengths, rooms[0], encoded.where)
+        _check_short("target", encoded.targets.lengths, rooms[1], encoded.where)
+    cut = encoded.cut
+    if any(cut):
+        numbers = (len(encoded), cut.num_sources, rooms[0], cut.num_targets, rooms[1])
+        logger.warning(
+            "Cut at the end, of %s pairs: %s sources to %s tokens, %s targets to %s.",
+            *(f"{number:,}" for number in numbers),
+        )
+    return encoded
 
 
-def _tokenized(texts: Sequence[str], tokenizer: TextTokenizer) -> tf.RaggedTensor:
-    return tokenizer.tokenize(tf.constant(texts, tf.string))
-
-
-def _num_cut(
-    ids: tf.RaggedTensor, room: int, what: str, too_long: LongTexts, where: Callable[[int], str]
-) -> int:
-    """How many texts are longer; the first of them is refused under `error`."""
-    lengths = ids.row_lengths().numpy()
+def _check_short(what: str, lengths: np.ndarray, room: int, where: Callable[[int], str]) -> None:
     longer = np.flatnonzero(lengths > room)
-    if len(longer) and too_long == "error":
+    if len(longer):
         raise ValueError(
             f"{where(int(longer[0]))}: a {what} must have {room:,} tokens at most. Received: "
             f"{lengths[longer[0]]:,}; {len(longer):,} are too long in all, the longest of "
             f"{lengths.max():,}. Raise the limit, cut the texts, or let them be cut at the end."
-        )
-    return len(longer)
-
-
-def _tell(cut: CutTexts, num_pairs: int, rooms: tuple[int, int]) -> None:
-    if any(cut):
-        logger.warning(
-            "Cut at the end, of %s pairs: %s sources to %s tokens, %s targets to %s.",
-            *(f"{number:,}" for number in (num_pairs, cut[0], rooms[0], cut[1], rooms[1])),
         )
 
 

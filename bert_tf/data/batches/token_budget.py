@@ -111,6 +111,7 @@ def training_batches(plan: BudgetPlan, *, seed: int, start_step: int) -> tf.data
     )
     ranks, cuts = tf.constant(plan.ranks), tf.constant(plan.splits)
 
+    @tf.autograph.experimental.do_not_convert  # takes longer than all else to build
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
         rows = _shuffled(len(plan.ranks), order_seed, epoch)
         rows = tf.gather(rows, tf.argsort(tf.gather(ranks, rows), stable=True))
