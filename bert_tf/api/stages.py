@@ -51,13 +51,18 @@ def prepare(
 ) -> Any:
     """Text as records of sentence pairs for pretraining; returns their manifest.
 
-    `corpus`: as of `vocab`. The vocabulary is `tokenizer.vocabulary` of the configuration.
+    `corpus`: as of `vocab`. The vocabulary is `tokenizer.vocabulary` of the configuration. With
+    `parallel.paths` in it the records are of pairs of a source and a target instead.
     """
     prepare_process()
+    from bert_tf.data.preparation.parallel import prepare_parallel
     from bert_tf.data.preparation.prepare import prepare_records
 
+    config = with_settings(config, corpus=corpus)
     with progress(is_shown=show_progress) as show:
-        return prepare_records(with_settings(config, corpus=corpus), output_dir, on_progress=show)
+        if config.parallel.paths:
+            return prepare_parallel(config, output_dir, on_progress=show)
+        return prepare_records(config, output_dir, on_progress=show)
 
 
 def pretrain(

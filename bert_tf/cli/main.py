@@ -7,7 +7,8 @@ is imported only when a command needs it.
 
 import functools
 import importlib.metadata
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -93,12 +94,13 @@ def vocab(config: "Config", output_dir: str) -> None:
 @click.option("--ray-address", help="Of a running cluster. Default: one started on this machine.")
 @stage
 def prepare(config: "Config", output_dir: str, engine: str, ray_address: str | None) -> None:
-    """Turn a corpus into TFRecord files of sentence pairs.
+    """Turn a corpus into TFRecord files of sentence pairs, or parallel text into files of pairs.
 
     The records do not depend on the engine. A cluster's nodes must all see OUTPUT_DIR.
     """
     from bert_tf.data.corpora.selection import read_summary
     from bert_tf.data.preparation.local_processes import run_locally
+    from bert_tf.data.preparation.parallel import prepare_parallel
     from bert_tf.data.preparation.prepare import prepare_records
     from bert_tf.data.preparation.ray_tasks import run_on_ray
     from bert_tf.system.ray_cluster import LOCAL
@@ -106,8 +108,9 @@ def prepare(config: "Config", output_dir: str, engine: str, ray_address: str | N
     if ray_address and engine != "ray":
         raise click.UsageError("--ray-address needs --engine ray.")
     on_ray = functools.partial(run_on_ray, address=ray_address or LOCAL)
+    run_prepare: Callable[..., Any] = prepare_parallel if config.parallel.paths else prepare_records
     with shown_progress() as show:
-        manifest = prepare_records(
+        manifest = run_prepare(
             config,
             output_dir,
             engine=on_ray if engine == "ray" else run_locally,

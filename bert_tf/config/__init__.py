@@ -17,6 +17,7 @@ from bert_tf.config.decoding import DecodingConfig
 from bert_tf.config.flow import FlowConfig
 from bert_tf.config.gate import GateConfig
 from bert_tf.config.model import MODEL_SIZES, ModelConfig
+from bert_tf.config.parallel import ParallelConfig
 from bert_tf.config.reading import (
     CONFIG_FILE,
     TRAINING_CONFIG_FILE,
@@ -69,6 +70,7 @@ __all__ = [
     "MaskingConfig",
     "ModelConfig",
     "OptimizerConfig",
+    "ParallelConfig",
     "PhaseConfig",
     "PretrainingConfig",
     "PretrainingOptimizerConfig",

@@ -17,6 +17,7 @@ from bert_tf.config.flow import FlowConfig
 from bert_tf.config.gate import GateConfig
 from bert_tf.config.keys import unknown_keys
 from bert_tf.config.model import ModelConfig
+from bert_tf.config.parallel import ParallelConfig
 from bert_tf.config.section import ColumnName, Rate, Section
 from bert_tf.config.table import TableConfig
 from bert_tf.config.task import TaskConfig
@@ -206,6 +207,7 @@ class Config(Section):
     tokenizer: TokenizerConfig = TokenizerConfig()
     examples: ExamplesConfig = ExamplesConfig()
     masking: MaskingConfig = MaskingConfig()
+    parallel: ParallelConfig = ParallelConfig()
     records: RecordsConfig = RecordsConfig()
     model: ModelConfig = ModelConfig()
     pretraining: PretrainingConfig = PretrainingConfig()

@@ -4,22 +4,39 @@ source "A dog runs.", target "Ein Hund läuft."  ->  "A dog runs.", "Ein Hund l�
 text "개가 뛴다."  ->  "개가뛴다.", "개가 뛴다."
 """
 
+import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from bert_tf.data.parallel.spacing import without_spaces
 from bert_tf.data.tables.cells import text_of
-from bert_tf.data.tables.faults import Counted, ExampleError, Faults
+from bert_tf.data.tables.faults import FAULTS_SETTING, Counted, ExampleError, Faults
 from bert_tf.data.tables.table import Table
 
 logger = logging.getLogger(__name__)
 
-SOURCE_KEY = "finetuning.text_field"
-TARGET_KEY = "finetuning.label_field"
-
 FaultPolicy = Literal["error", "skip"]
+MadeBy = Literal["columns", "spacing"]
+
+
+class PairColumns(NamedTuple):
+    """Where the pairs of a table are, and what is done with those at fault."""
+
+    source_field: str = "source"
+    target_field: str = "target"
+    made_by: MadeBy = "columns"
+    """`spacing`: the source is the target without its spaces, which has single ones then (see
+    `spacing.without_spaces`); `source_field` is not looked at."""
+    faults: FaultPolicy = "error"
+    """`skip` leaves out, counts and logs rows with nothing to read on a side."""
+    keys: tuple[str, str, str] = (
+        "finetuning.text_field",
+        "finetuning.label_field",
+        FAULTS_SETTING,
+    )
+    """The settings that name the columns and the policy, for errors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,78 +54,72 @@ class ReadPairs:
         return len(self.sources)
 
 
-def read_pairs(
-    table: Table, *, source_field: str, target_field: str, faults: FaultPolicy = "error"
-) -> ReadPairs:
-    """The pairs of a table with a column for each side; texts stay as they are.
-
-    Args:
-        faults: `skip` leaves out, counts and logs rows with nothing to read on a side.
+def read_pairs(table: Table, columns: PairColumns | None = None) -> ReadPairs:
+    """The pairs of a table; texts of columns stay as they are.
 
     Raises:
         ValueError: there is no such column, or one for both; file and line of the side that has
             nothing to read; or no row is good.
     """
-    if source_field == target_field:
+    (pairs,) = iter_pairs([table], columns)
+    return pairs
+
+
+def iter_pairs(tables: Iterable[Table], columns: PairColumns | None = None) -> Iterator[ReadPairs]:
+    """The pairs of each table, of which one may have none. Errors: see `read_pairs`."""
+    columns = columns or PairColumns()
+    num_rows = num_kept = 0
+    found: Faults | None = None
+    for table in tables:
+        before = found or Faults(table, columns.faults, what="pairs", setting=columns.keys[2])
+        found = dataclasses.replace(before, table=table)
+        pairs = _read(table, columns, found)
+        num_rows, num_kept = num_rows + len(table), num_kept + len(pairs)
+        yield pairs
+    if found is not None:
+        found.check_some_left(num_kept)
+        if found.num:
+            logger.warning(
+                "%s pairs left out, of %s:%s",
+                *(f"{found.num:,}", f"{num_rows:,}", found.counted.describe()),
+            )
+
+
+def _read(table: Table, columns: PairColumns, found: Faults) -> ReadPairs:
+    num_before = found.num
+    is_spacing = columns.made_by == "spacing"
+    fields = (columns.target_field,) if is_spacing else columns[:2]
+    if len(set(fields)) < len(fields):
         raise ValueError(
-            f"{SOURCE_KEY} and {TARGET_KEY} must name two columns. Received: {source_field!r} for "
-            "both. Set one to another."
+            f"{columns.keys[0]} and {columns.keys[1]} must name two columns. Received: "
+            f"{fields[0]!r} for both. Set one to another."
         )
-    columns = (
-        table.column(source_field, key=SOURCE_KEY),
-        table.column(target_field, key=TARGET_KEY),
-    )
-    found = Faults(table, policy=faults, what="pairs")
-    rows, sources, targets = [], [], []
-    for row, values in enumerate(zip(*columns, strict=True)):
-        texts = []
-        for side, (value, field) in enumerate(
-            zip(values, (source_field, target_field), strict=True)
-        ):
-            try:
-                texts.append(text_of(value, field=field))
-            except ExampleError as error:
-                found.add(row, error, side=side)
-                break
-        else:
+    keys = columns.keys[2 - len(fields) : 2]
+    values = [table.column(field, key=key) for field, key in zip(fields, keys, strict=True)]
+    rows, kept = [], []
+    for row, cells in enumerate(zip(*values, strict=True)):
+        texts = _texts(row, cells, fields, found)
+        if texts is not None:
             rows.append(row)
-            sources.append(texts[0])
-            targets.append(texts[1])
-    return ReadPairs(_kept(table, rows, found), sources, targets, found.counted)
-
-
-def read_spacing_pairs(
-    table: Table, *, text_field: str = "text", faults: FaultPolicy = "error"
-) -> ReadPairs:
-    """Of each text itself without its spaces as the source, and with single ones as the target.
-
-    See `spacing.without_spaces`. `faults` and errors: see `read_pairs`.
-    """
-    found = Faults(table, policy=faults, what="texts")
-    rows, pairs = [], []
-    for row, value in enumerate(table.column(text_field, key=SOURCE_KEY)):
-        try:
-            text = text_of(value, field=text_field)
-        except ExampleError as error:
-            found.add(row, error)
-            continue
-        rows.append(row)
-        pairs.append(without_spaces(text))
+            kept.append(without_spaces(*texts) if is_spacing else texts)
+    num_skipped = found.num - num_before
     return ReadPairs(
-        _kept(table, rows, found),
-        [source for source, _ in pairs],
-        [target for _, target in pairs],
-        found.counted,
+        table.take(rows) if num_skipped else table,
+        [texts[0] for texts in kept],
+        [texts[1] for texts in kept],
+        Counted(num_skipped, tuple(found.first[num_before:])),
     )
 
 
-def _kept(table: Table, rows: Sequence[int], found: Faults) -> Table:
-    """The rows without a fault; the log tells of the others."""
-    found.check_some_left(len(rows))
-    if found.num:
-        logger.warning(
-            "%s %s left out, of %s:%s",
-            *(f"{found.num:,}", found.what, f"{len(table):,}", found.counted.describe()),
-        )
-        return table.take(rows)
-    return table
+def _texts(
+    row: int, cells: Sequence[Any], fields: Sequence[str], found: Faults
+) -> tuple[str, ...] | None:
+    """The texts of a row; None of one at fault, which is counted."""
+    texts = []
+    for side, (cell, field) in enumerate(zip(cells, fields, strict=True)):
+        try:
+            texts.append(text_of(cell, field=field))
+        except ExampleError as error:
+            found.add(row, error, side=side if len(fields) > 1 else None)
+            return None
+    return tuple(texts)

@@ -5,7 +5,6 @@ Worker processes begin while the corpus is spooled: they follow the first spool 
 
 import concurrent.futures
 import contextlib
-import functools
 import multiprocessing
 import multiprocessing.forkserver
 import multiprocessing.resource_tracker
@@ -16,23 +15,23 @@ from typing import Any
 
 from bert_tf.data import records
 from bert_tf.data.preparation import shards
-from bert_tf.data.preparation.engine import FirstPass
+from bert_tf.data.preparation.engine import FirstPass, Task
 
 WORKER_BYTES = 32 << 20
 """With twice as much text, two worker processes win back the seconds that it takes to start any."""
 WORKER_IMPORTS = "bert_tf.data.preparation.worker_imports"
 
-Futures = dict[concurrent.futures.Future[records.Shard], shards.ShardTask]
+Futures = dict[concurrent.futures.Future[records.Shard], Task]
 
 
 def run_locally(
     first_pass: FirstPass, *, num_workers: int
-) -> Generator[tuple[shards.ShardTask, records.Shard], None, None]:
+) -> Generator[tuple[Task, records.Shard], None, None]:
     """Finished shards as they come, made here or in worker processes.
 
     Raises:
         RuntimeError: a worker process was killed.
-        ValueError: see `shards.write_shard`.
+        ValueError: see the task's `write`.
     """
     sure_tasks = first_pass.sure_tasks
     num_processes = _num_processes(
@@ -56,7 +55,7 @@ def run_locally(
             yield from _results(pool, {}, tasks, num_processes=num_processes)
         return
     for task in tasks:
-        yield task, shards.write_shard(task)
+        yield task, task.write()
 
 
 def _num_processes(text_bytes: int, *, num_tasks: int, num_workers: int) -> int:
@@ -95,21 +94,20 @@ def _pool(num_processes: int) -> Iterator[concurrent.futures.ProcessPoolExecutor
 
 def _submit(
     pool: concurrent.futures.ProcessPoolExecutor,
-    tasks: Iterable[shards.ShardTask],
+    tasks: Iterable[Task],
     *,
     is_growing: bool = False,
 ) -> Futures:
-    make = functools.partial(shards.write_shard, is_growing=is_growing)
-    return {pool.submit(make, task): task for task in tasks}
+    return {pool.submit(task.write, is_growing=is_growing): task for task in tasks}
 
 
 def _results(
     pool: concurrent.futures.ProcessPoolExecutor,
     futures: Futures,
-    tasks: Sequence[shards.ShardTask],
+    tasks: Sequence[Task],
     *,
     num_processes: int,
-) -> Iterator[tuple[shards.ShardTask, records.Shard]]:
+) -> Iterator[tuple[Task, records.Shard]]:
     """All `tasks` with their shards; `futures` are of those that workers are at already.
 
     If one is over when each worker has made as many as the others, which would all wait for it
@@ -121,7 +119,7 @@ def _results(
     made_here = [waiting.pop()] if is_one_over else []
     futures |= _submit(pool, waiting)
     for task in made_here:
-        yield task, shards.write_shard(task)
+        yield task, task.write()
     for future in concurrent.futures.as_completed(futures):
         yield futures[future], future.result()
 

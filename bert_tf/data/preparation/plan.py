@@ -38,10 +38,7 @@ def make_plan(
         "files": {
             **({standard_input.NAME: None} if standard_input.STANDARD_INPUT in sources else {}),
             **{name: corpus_hub.hub_fingerprint(name) for name in hub_names},
-            **{
-                f"{number:05d} {path.name}": _file_digest(path)
-                for number, path in enumerate(files, start=1)
-            },
+            **file_digests(files),
         },
         "tokenizer": {
             **tokenizer.settings,
@@ -78,6 +75,14 @@ def check_plan(there: Mapping[str, Any], now: Mapping[str, Any], *, output_dir: 
             "another:\n" + "\n".join(lines[:10] + more) + "\n"
             "Give another --output-dir, or remove this folder."
         )
+
+
+def file_digests(files: Sequence[Path]) -> dict[str, str]:
+    """What files are, whatever folder they are in: by their numbers and names."""
+    return {
+        f"{number:05d} {path.name}": _file_digest(path)
+        for number, path in enumerate(files, start=1)
+    }
 
 
 def _file_digest(path: Path) -> str:

@@ -10,11 +10,10 @@ the manifest last.
     records/.prepare/  plan, spool files, one entry for each finished shard; gone at the end
 """
 
-import contextlib
 import logging
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,23 +23,21 @@ from bert_tf.data.corpora.corpus import check_beginnings, list_sources
 from bert_tf.data.corpora.selection import write_summary
 from bert_tf.data.corpora.standard_input import STANDARD_INPUT, StandardInput
 from bert_tf.data.preparation import shards, spool
-from bert_tf.data.preparation.engine import Engine, FirstPass
+from bert_tf.data.preparation.engine import Engine
 from bert_tf.data.preparation.local_processes import run_locally
+from bert_tf.data.preparation.making import make_shards
 from bert_tf.data.preparation.plan import check_plan, make_plan
 from bert_tf.data.preparation.spooling import (
     WORK_DIR,
     OnProgress,
     Spooled,
     compare_standard_input,
-    is_spooled,
     num_shards,
     read_spooled,
     spool_corpus,
     take_up,
 )
 from bert_tf.data.text.tokenizer import Tokenizer
-from bert_tf.system.files import write_whole
-from bert_tf.system.json_files import read_model
 from bert_tf.system.output_folder import check_folder, owned_folder
 
 logger = logging.getLogger(__name__)
@@ -139,51 +136,29 @@ def _make_records(
     tokenizer.save(output_dir)
     write_config(config, output_dir)
     tasks = _shard_tasks(config, output_dir=output_dir, tokenizer=tokenizer)
-    made: dict[shards.ShardTask, records.Shard | None] = {}
 
-    def spool_and_compare() -> list[shards.ShardTask]:
-        """The shards that are missing once the corpus is spooled."""
-        spooled = spool_corpus(
+    def spool_documents() -> Mapping[records.Split, int]:
+        num_documents = spool_corpus(
             config, work_dir, sources=sources, plan=plan, stream=stream, on_progress=on_progress
-        )
-        for task in tasks:
-            if spooled.num_documents[task.split]:
-                made[task] = _finished(task, work_dir=work_dir)
-        missing = [task for task, shard in made.items() if shard is None]
-        if len(missing) < len(made):
-            logger.info("%d of %d shards are there already.", len(made) - len(missing), len(made))
-        return missing
+        ).num_documents
+        return {"train": num_documents["train"], "eval": num_documents["eval"]}
 
-    first_pass = FirstPass(
-        run=spool_and_compare,
-        sure_tasks=[task for task in tasks if task.split == "train" and not is_spooled(work_dir)],
+    made = make_shards(
+        tasks,
+        spool_documents,
+        engine=engine,
+        num_workers=config.records.num_workers,
         text_bytes=sum(source.stat().st_size for source in sources if isinstance(source, Path)),
+        work_dir=work_dir,
+        on_progress=on_progress,
     )
-    results = engine(first_pass, num_workers=config.records.num_workers)
-    with _no_leftovers(output_dir), contextlib.closing(results):
-        for task, shard in results:
-            write_whole(_entry_path(task, work_dir=work_dir), shard.model_dump_json())
-            made[task] = shard
-            if on_progress is not None:
-                on_progress("shards", sum(map(bool, made.values())), len(made))
-    whole = [shard for shard in made.values() if shard is not None]
     return _finish(
         output_dir,
         plan=plan,
         spooled=read_spooled(work_dir),
-        made=whole,
+        made=made,
         vocabulary_file=tokenizer.vocabulary_file,
     )
-
-
-@contextlib.contextmanager
-def _no_leftovers(output_dir: Path) -> Iterator[None]:
-    """Whatever becomes of the block, no half of a shard is left of it or of earlier runs."""
-    try:
-        yield
-    finally:
-        for leftover in output_dir.glob(".*.tfrecord.*.tmp"):
-            leftover.unlink(missing_ok=True)
 
 
 def _shard_tasks(
@@ -210,20 +185,6 @@ def _shard_tasks(
             )
             tasks.append(task)
     return tasks
-
-
-def _finished(task: shards.ShardTask, *, work_dir: Path) -> records.Shard | None:
-    """The entry of a shard that an earlier run finished; it is written after the shard."""
-    path = _entry_path(task, work_dir=work_dir)
-    if not path.is_file():
-        return None
-    shard = read_model(path, records.Shard, what="the entry of a shard")
-    is_whole = task.shard_path.is_file() and task.shard_path.stat().st_size == shard.num_bytes
-    return shard if is_whole else None
-
-
-def _entry_path(task: shards.ShardTask, *, work_dir: Path) -> Path:
-    return work_dir / f"{task.shard_path.name}.json"
 
 
 def _finish(

@@ -13,7 +13,7 @@ from typing import Any
 
 from bert_tf.data import records
 from bert_tf.data.preparation import shards
-from bert_tf.data.preparation.engine import FirstPass
+from bert_tf.data.preparation.engine import FirstPass, Task
 from bert_tf.system.ray_cluster import LOCAL, connected, import_ray
 
 MAX_RETRIES = 10
@@ -22,7 +22,7 @@ MAX_RETRIES = 10
 
 def run_on_ray(
     first_pass: FirstPass, *, num_workers: int, address: str = LOCAL
-) -> Generator[tuple[shards.ShardTask, records.Shard], None, None]:
+) -> Generator[tuple[Task, records.Shard], None, None]:
     """Finished shards as they come; the first pass is run before, by this process.
 
     Args:
@@ -34,14 +34,14 @@ def run_on_ray(
         ImportError: Ray is not installed.
         FileNotFoundError: a node does not see the records folder.
         RuntimeError: a shard's worker died `MAX_RETRIES` times.
-        ValueError: see `shards.write_shard`.
+        ValueError: see the task's `write`.
     """
     ray = import_ray()
     waiting = list(first_pass.run())
     with connected(ray, address=address, num_cpus=num_workers or len(os.sched_getaffinity(0))):
         make = ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(_write_shard)
         limit = num_workers or int(ray.cluster_resources().get("CPU", 1))
-        running: dict[Any, shards.ShardTask] = {}
+        running: dict[Any, Task] = {}
         while waiting or running:
             while waiting and len(running) < limit:
                 task = waiting.pop(0)
@@ -50,7 +50,7 @@ def run_on_ray(
             yield running.pop(done), _result(ray, done)
 
 
-def _with_absolute_paths(task: shards.ShardTask) -> shards.ShardTask:
+def _with_absolute_paths(task: Task) -> Task:
     return dataclasses.replace(
         task,
         spool_path=task.spool_path.absolute(),
@@ -59,7 +59,7 @@ def _with_absolute_paths(task: shards.ShardTask) -> shards.ShardTask:
     )
 
 
-def _write_shard(task: shards.ShardTask) -> records.Shard:
+def _write_shard(task: Task) -> records.Shard:
     """Runs on a worker."""
     if not task.spool_path.is_file():
         raise FileNotFoundError(
@@ -68,7 +68,7 @@ def _write_shard(task: shards.ShardTask) -> records.Shard:
             "the engine `local`."
         )
     _set_up_once()
-    return shards.write_shard(task)
+    return task.write()
 
 
 @functools.cache

@@ -51,6 +51,10 @@ class ShardTask:
     compression: str
     seed: int
 
+    def write(self, *, is_growing: bool = False) -> records.Shard:
+        """See `write_shard`."""
+        return write_shard(self, is_growing=is_growing)
+
 
 def write_shard(task: ShardTask, *, is_growing: bool = False) -> records.Shard:
     """Make the records of one shard; with `is_growing` while its spool file may still grow."""
@@ -121,13 +125,7 @@ def _encoder(
     paragraphs_are_sentences: bool,
 ) -> tuple[Tokenizer, Any]:
     """The tokenizer of a folder and its graph; the folder may get another one in one process."""
-    tokenizer = Tokenizer.load(directory, settings)
-    if tokenizer.vocabulary_sha256 != vocabulary_sha256:
-        raise ValueError(
-            f"{directory / tokenizer.vocabulary_file}: a vocabulary must stay as it is while "
-            f"records are made with it. Received: SHA-256 {tokenizer.vocabulary_sha256}, not "
-            f"{vocabulary_sha256}. Run `bert-tf prepare` again."
-        )
+    tokenizer = load_tokenizer(directory, settings=settings, vocabulary_sha256=vocabulary_sha256)
 
     def encode(paragraphs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         if paragraphs_are_sentences:
@@ -140,6 +138,20 @@ def _encoder(
     # Without AutoGraph, which would take a second to find nothing to convert.
     signature = [tf.TensorSpec([None], tf.string)]
     return tokenizer, tf.function(encode, input_signature=signature, autograph=False)
+
+
+def load_tokenizer(
+    directory: Path, *, settings: TokenizerConfig, vocabulary_sha256: str
+) -> Tokenizer:
+    """The tokenizer of a folder. Raises ValueError if it is another than records are made with."""
+    tokenizer = Tokenizer.load(directory, settings)
+    if tokenizer.vocabulary_sha256 != vocabulary_sha256:
+        raise ValueError(
+            f"{directory / tokenizer.vocabulary_file}: a vocabulary must stay as it is while "
+            f"records are made with it. Received: SHA-256 {tokenizer.vocabulary_sha256}, not "
+            f"{vocabulary_sha256}. Run `bert-tf prepare` again."
+        )
+    return tokenizer
 
 
 def _to_ids(block: spool.Block, *, encode: Any) -> TokenBlock:

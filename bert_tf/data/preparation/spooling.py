@@ -71,7 +71,7 @@ def take_up(work_dir: Path, *, plan: dict[str, Any], output_dir: Path) -> None:
         ValueError: the folder belongs to another plan.
     """
     plan_path = work_dir / PLAN_FILE
-    is_bound = standard_input_digest(plan) is not None or any(work_dir.glob("*.tfrecord.json"))
+    is_bound = standard_input_digest(plan) is not None or any(work_dir.glob("*-of-*.json"))
     if plan_path.is_file() and is_bound:
         check_plan(_read_json(plan_path), plan, output_dir=output_dir)
     elif not (is_spooled(work_dir) and plan_path.is_file() and _read_json(plan_path) == plan):

@@ -101,6 +101,11 @@ def read_manifest(directory: str | Path) -> Manifest:
         )
     what, to_do = "a manifest as `bert-tf prepare` writes it", "Prepare the records again."
     tree = read_json(path, what=what, to_do=to_do)
+    if tree.get("kind") == "parallel":
+        raise ValueError(
+            f"{path}: records must be of a corpus. Received: records of parallel text. Prepare "
+            "others with corpus.paths."
+        )
     version = tree.get("schema_version")
     if version != SCHEMA_VERSION:
         raise ValueError(

@@ -4,7 +4,7 @@ import concurrent.futures
 import contextlib
 import functools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -55,7 +55,12 @@ def shard_paths(directory: str | Path, split: str) -> list[Path]:
         FileNotFoundError: a shard, or the manifest, is missing.
         ValueError: a shard was cut or overwritten; it is named.
     """
-    shards = [shard for shard in read_manifest(directory).shards if shard.split == split]
+    shards = read_manifest(directory).shards
+    return checked_paths(directory, [shard for shard in shards if shard.split == split])
+
+
+def checked_paths(directory: str | Path, shards: Sequence[Shard]) -> list[Path]:
+    """The files of shards, each checked to be as it was written; errors as of `shard_paths`."""
     paths = [Path(directory) / shard.name for shard in shards]
     for path, shard in zip(paths, shards, strict=True):
         check_shard(path, shard)

@@ -43,6 +43,8 @@ class Faults:
     policy: str
     what: str = "rows"
     """What each of them is, for messages."""
+    setting: str = FAULTS_SETTING
+    """The one whose value the policy is."""
     num: int = 0
     first: list[str] = field(default_factory=list)
 
@@ -64,7 +66,7 @@ class Faults:
         message = f"{self.where(row, side=side)}: {fault}"
         if self.policy == "error":
             raise ValueError(
-                f"{message} {FAULTS_SETTING}=skip leaves out such {self.what}."
+                f"{message} {self.setting}=skip leaves out such {self.what}."
             ) from fault
         self.num += 1
         if len(self.first) < NUM_FIRST:

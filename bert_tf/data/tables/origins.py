@@ -55,7 +55,7 @@ class Origins:
 
         `side`: of lines of two files, which one's path: 0 or 1. Default: the name of both.
         """
-        source = self._source(row)
+        source = self.source(row)
         number = int(self.numbers[row])
         if side is not None and source.sides is not None:
             source = source._replace(name=source.sides[side])
@@ -67,7 +67,7 @@ class Origins:
 
     def is_named(self, row: int) -> bool:
         """Whether `describe` says a name that the file itself has for the record."""
-        names = self._source(row).record_names
+        names = self.source(row).record_names
         return names is not None and names.names[int(self.numbers[row]) - 1] is not None
 
     def take(self, rows: Sequence[int] | np.ndarray) -> "Origins":
@@ -91,5 +91,6 @@ class Origins:
             ids.append(own[np.zeros(len(part.numbers), np.int64) if of_rows is None else of_rows])
         return Origins(tuple(sources), numbers, np.concatenate(ids))
 
-    def _source(self, row: int) -> Source:
+    def source(self, row: int) -> Source:
+        """What a row is of."""
         return self.sources[0 if self.source_ids is None else int(self.source_ids[row])]

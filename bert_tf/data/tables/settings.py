@@ -7,7 +7,8 @@ WITHOUT_OPTION = ("layout", "token_column", "tag_column", "joined")
 def table_setting(name: str, *, key: str) -> str:
     """`--encoding` beside the command's option `--file`, else `finetuning.table.encoding`."""
     if key != "--file" or name in WITHOUT_OPTION:
-        return f"finetuning.table.{name}"
+        section = "parallel" if key.startswith("parallel.") else "finetuning"
+        return f"{section}.table.{name}"
     return HEADER_OPTIONS.get(name, f"--{name}")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bert_tf.data.parallel.reading import ReadPairs, read_pairs, read_spacing_pairs
+from bert_tf.data.parallel.reading import PairColumns, ReadPairs, iter_pairs, read_pairs
 from bert_tf.data.parallel.spacing import without_spaces
 from bert_tf.data.tables.reading import read_table
 from bert_tf.data.tables.table import Table
@@ -22,7 +22,7 @@ WHITE_SPACE = {
 
 
 def read(table: Table, **options: Any) -> ReadPairs:
-    return read_pairs(table, **{"source_field": "source", "target_field": "target", **options})
+    return read_pairs(table, PairColumns(**options))
 
 
 def files(folder: Path, sources: str, targets: str) -> Table:
@@ -105,8 +105,19 @@ def test_texts_become_pairs_and_blank_ones_are_named(tmp_path: Path) -> None:
     path.write_text('{"text": "나는 간다"}\n{"text": " "}\n')
     table = read_table(path, key="finetuning.train_path")
     with pytest.raises(ValueError, match=r"t\.jsonl:2: .* nothing to read"):
-        read_spacing_pairs(table)
-    pairs = read_spacing_pairs(table, faults="skip")
+        read(table, target_field="text", made_by="spacing")
+    pairs = read(table, target_field="text", made_by="spacing", faults="skip")
     assert (pairs.sources, pairs.targets) == (["나는간다"], ["나는 간다"])
     assert len(pairs) == len(pairs.table) == 1
     assert pairs.skipped.num == 1
+
+
+def test_pairs_of_many_tables_are_counted_together(caplog: pytest.LogCaptureFixture) -> None:
+    tables = [
+        Table.from_columns({"source": sources, "target": ["x"] * len(sources)})
+        for sources in (["a", ""], [""], ["b"])
+    ]
+    parts = list(iter_pairs(tables, PairColumns(faults="skip")))
+    assert [part.sources for part in parts] == [["a"], [], ["b"]]
+    assert [part.skipped.num for part in parts] == [1, 1, 0]
+    assert "2 pairs left out, of 4:" in caplog.text
