@@ -128,7 +128,7 @@ def _of_task(task: Task, parts: Parts) -> Signatures:
     names = task.input_names(description)
     is_windowed = task.is_windowed(description)
     answer_rows = _shared(
-        lambda inputs: task.decode(parts.model(inputs, training=False), description),
+        lambda inputs: _answers(task, parts, inputs),
         names=(*ENCODER_INPUTS, *offset_names),
     )
     answer_windows = _answer_windows(task, parts)
@@ -158,6 +158,12 @@ def _of_task(task: Task, parts: Parts) -> Signatures:
         return _with_texts(of_texts, names=names)
 
     return {name: make(signature) for name, signature in task.signatures(description).items()}
+
+
+def _answers(task: Task, parts: Parts, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    description, tokenizer = parts.description, parts.tokenizer
+    predicted = task.predict(parts.model, inputs, description, tokenizer=tokenizer)
+    return task.written(task.decode(predicted, description), tokenizer=tokenizer)
 
 
 def _answer_windows(task: Task, parts: Parts) -> Callable[[TextWindows], dict[str, tf.Tensor]]:

@@ -24,6 +24,8 @@ BleuTokenizer = Literal["13a", "intl", "char", "zh", "none"]
 """Those of sacrebleu that need nothing else: `13a`, mteval's, `none` for texts that are split into
 words already, `char` for scripts without spaces."""
 
+_FIRST_BIN = 5
+
 
 def text_outcomes(
     targets: Sequence[str], *, predictions: Sequence[str], sources: Sequence[str]
@@ -78,6 +80,20 @@ def example_chrf(outcomes: Outcomes) -> np.ndarray:
     """chrF of each example by itself, (E,), from 0 to 100: by it examples can be put in order."""
     counts = outcomes.derive(_counts_by(_chrf()))
     return np.array([_score_of_counts(_chrf(), row) for row in counts], float)
+
+
+def by_source_length(outcomes: Outcomes) -> dict[str, np.ndarray]:
+    """Rows, (E,) bool, by the characters of the source: fewer than 32, then twice as many each."""
+    if outcomes.texts is None:
+        return {}
+    lengths = np.array([max(len(text), 1) for text in outcomes.texts])
+    bins = np.maximum(np.floor(np.log2(lengths)).astype(int), _FIRST_BIN - 1)
+    return {_bin_name(it): bins == it for it in np.unique(bins).tolist()}
+
+
+def _bin_name(number: int) -> str:
+    first = 0 if number < _FIRST_BIN else 2**number
+    return f"{first:,} to {2 ** (number + 1) - 1:,} characters"
 
 
 @functools.cache

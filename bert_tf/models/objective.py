@@ -53,8 +53,8 @@ def weighted_cross_entropy(
 class SequenceToSequenceObjective:
     """Cross-entropy of each target token given those before it, by default unsmoothed.
 
-    Reads of a batch, beside the model's inputs, `target_ids`, int32 (batch, target length), and
-    `target_weights`, float32 of the same shape: 1 at the target's tokens, its end included, 0 at
+    Reads of a batch, beside the model's inputs, `labels`, int32 (batch, target length), and
+    `label_weights`, float32 of the same shape: 1 at the target's tokens, its end included, 0 at
     padding. So the loss is a mean over the target tokens of the whole global batch.
 
     Source: Vaswani et al. 2017, section 5.4 (label smoothing of 0.1).
@@ -64,13 +64,13 @@ class SequenceToSequenceObjective:
         self._label_smoothing = label_smoothing
 
     def weights(self, batch: Batch) -> dict[str, tf.Tensor]:
-        return {"target_token": tf.reduce_sum(batch["target_weights"])}
+        return {"target_token": tf.reduce_sum(batch["label_weights"])}
 
     def sums(self, outputs: Any, batch: Batch) -> Sums:
         loss, correct = weighted_cross_entropy(
             outputs,
-            batch["target_ids"],
-            batch["target_weights"],
+            batch["labels"],
+            batch["label_weights"],
             label_smoothing=self._label_smoothing,
         )
         return Sums(loss={"target_token": loss}, correct={"target_token": correct})

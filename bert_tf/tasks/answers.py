@@ -7,16 +7,19 @@ import numpy as np
 import tensorflow as tf
 
 from bert_tf.data.batches.labelled import concatenated
+from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.models.description import ModelDescription
 from bert_tf.tasks.base import Answers, Task
 
 _EXAMPLES_A_CALL = 4096
 
 
-def answers_of(task: Task, outputs: Any, description: ModelDescription) -> Answers:
+def answers_of(
+    task: Task, outputs: Any, description: ModelDescription, *, tokenizer: Tokenizer
+) -> Answers:
     """Answers as arrays (examples, ...); of those that are the same for every example one row.
 
-    `outputs`: what the model gives, arrays (examples, ...).
+    `outputs`: what `Task.predict` gives, arrays (examples, ...).
     """
     num_examples = len(tf.nest.flatten(outputs)[0])
     chunks = (
@@ -26,7 +29,8 @@ def answers_of(task: Task, outputs: Any, description: ModelDescription) -> Answe
         )
         for start in range(0, num_examples, _EXAMPLES_A_CALL)
     )
-    return gathered(task, (task.decode(chunk, description) for chunk in chunks))
+    decoded = (task.decode(chunk, description) for chunk in chunks)
+    return gathered(task, (task.written(answers, tokenizer=tokenizer) for answers in decoded))
 
 
 def gathered(task: Task, batches: Iterable[Mapping[str, tf.Tensor]]) -> Answers:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from bert_tf.config import FinetuningConfig, Section
+from bert_tf.config import FinetuningConfig, ModelConfig, Section
 from bert_tf.config.keys import unknown_keys
 from bert_tf.data.inspection.text_profile import Moved, compare_counts
 from bert_tf.data.tables.table import Table
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from bert_tf.data.batches.labelled import Encoded
+    from bert_tf.data.batches.labelled import ExampleBatches
     from bert_tf.data.text.tokenizer import Tokenizer
     from bert_tf.models.objective import Objective
 
@@ -226,8 +226,44 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def encode(
         self, examples: Examples, description: ModelDescription, *, tokenizer: "Tokenizer"
-    ) -> "Encoded":
-        """Examples as numbers; batches have their features and targets."""
+    ) -> Any:
+        """Examples as numbers, as `batches` takes them."""
+
+    def batches(
+        self,
+        encoded: Any,
+        *,
+        batch_size: int,
+        group_by_length: bool = False,
+        num_parts: int = 1,
+    ) -> "ExampleBatches":
+        """How encoded examples, by default `labelled.Encoded`, become batches.
+
+        `num_parts`: replicas times micro-batches, which share a batch.
+        """
+        from bert_tf.data.batches.labelled import LabelledBatches
+
+        return LabelledBatches(encoded, batch_size, group_by_length)
+
+    def architecture(self, wanted: ModelConfig, stored: ModelConfig) -> ModelConfig:
+        """Of a model that starts from a stored one.
+
+        Raises:
+            ValueError: `wanted` sets what cannot be.
+        """
+        from bert_tf.models.bert import with_stored_architecture
+
+        return with_stored_architecture(wanted, stored)
+
+    def load_pretrained(self, model: "keras.Model", directory: str | Path) -> None:
+        """Set the weights that the training starts from; others stay random.
+
+        Raises:
+            ValueError: lists all tensors that do not fit; nothing is set then.
+        """
+        from bert_tf.models.folder import load_encoder
+
+        load_encoder(model, directory)
 
     @abc.abstractmethod
     def make_model(
@@ -249,9 +285,26 @@ class Task(abc.ABC):
 
     # --- answers
 
+    def predict(
+        self,
+        model: "keras.Model",
+        inputs: Mapping[str, "tf.Tensor"],
+        description: ModelDescription,
+        *,
+        tokenizer: "Tokenizer",
+    ) -> Any:
+        """What `decode` reads, (batch, ...), numbers alone: by default the model's outputs."""
+        return model(inputs, training=False)
+
     @abc.abstractmethod
     def decode(self, outputs: Any, description: ModelDescription) -> dict[str, "tf.Tensor"]:
-        """The model's outputs as answers, (batch, ...): in evaluation and in the served graph."""
+        """What is predicted as answers, (batch, ...): in evaluation and in the served graph."""
+
+    def written(
+        self, answers: dict[str, "tf.Tensor"], *, tokenizer: "Tokenizer"
+    ) -> dict[str, "tf.Tensor"]:
+        """Answers of `decode`, with texts in the place of token ids where a task writes some."""
+        return answers
 
     def about_texts(
         self, answers: dict[str, Any], texts: Mapping[str, "tf.Tensor"]

@@ -1,10 +1,11 @@
 """Encoded examples in, their text profile out, with which later texts are compared for drift."""
 
 import logging
+from typing import Any
 
 import numpy as np
 
-from bert_tf.data.batches.labelled import Encoded, EncodedTexts
+from bert_tf.data.batches.labelled import CountsTokens
 from bert_tf.data.inspection.text_profile import MAX_TEXTS, TextProfile
 from bert_tf.data.text.vocabulary_case import MAX_UNKNOWN_SHARE
 from bert_tf.tasks.base import Task
@@ -13,14 +14,14 @@ from bert_tf.tasks.examples import Examples
 log = logging.getLogger(__name__)
 
 
-def profile_encoded(encoded: Encoded, examples: Examples, task: Task) -> TextProfile:
+def profile_encoded(encoded: Any, examples: Examples, task: Task) -> TextProfile:
     """The text profile of examples as the model reads them, cut to its length.
 
     Of more than `MAX_TEXTS` examples every second, third and so on is looked at.
     """
     step = -(-len(examples) // MAX_TEXTS)
     lengths, num_unknown = np.zeros(0, int), np.zeros(0, int)
-    if isinstance(encoded, EncodedTexts):
+    if isinstance(encoded, CountsTokens):
         lengths, num_unknown = (numbers[::step] for numbers in encoded.first_tokens())
     seen = examples if step == 1 else examples.take(range(0, len(examples), step))
     profile = TextProfile.of(

@@ -24,6 +24,7 @@ TASKS = {
     "multiple_choice": "bert_tf.tasks.multiple_choice:MultipleChoice",
     "question_answering": "bert_tf.tasks.question_answering:QuestionAnswering",
     "regression": "bert_tf.tasks.regression:Regression",
+    "sequence_to_sequence": "bert_tf.tasks.sequence_to_sequence:SequenceToSequence",
     "token_labels": "bert_tf.tasks.token_labels:TokenLabels",
 }
 """Name -> where the task is."""

@@ -10,14 +10,13 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.config import TokenizerConfig, VocabularyConfig
+from bert_tf.data.batches.budgeted import budget_plan, budgeted_batches
 from bert_tf.data.batches.infilling import Infilling
 from bert_tf.data.batches.parallel import (
     EncodedPairs,
     Framing,
     HeldTokens,
     PairLimits,
-    budget_plan,
-    budgeted_batches,
     encode_infilling,
     encode_pairs,
 )

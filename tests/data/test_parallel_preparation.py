@@ -15,13 +15,12 @@ from click.testing import CliRunner
 from bert_tf.cli.main import main
 from bert_tf.config import Config, validate_config, write_config
 from bert_tf.data import records
+from bert_tf.data.batches.budgeted import budget_plan, budgeted_batches
 from bert_tf.data.batches.parallel import (
     EncodedPairs,
     Framing,
     HeldTokens,
     PairLimits,
-    budget_plan,
-    budgeted_batches,
     encode_pairs,
 )
 from bert_tf.data.batches.recorded_pairs import RecordedPairs, open_recorded_pairs

@@ -63,8 +63,8 @@ def make_batch(*, seed: int = 1) -> dict[str, np.ndarray]:
         "input_mask": source_mask,
         "segment_ids": np.zeros((3, 7), np.int32),
         "decoder_input_ids": np.pad(targets, [(0, 0), (1, 0)])[:, :-1],
-        "target_ids": targets,
-        "target_weights": target_mask.astype(np.float32),
+        "labels": targets,
+        "label_weights": target_mask.astype(np.float32),
     }
 
 

@@ -43,10 +43,10 @@ def test_source_padding_cannot_change_an_output_and_source_tokens_do():
 
 def test_target_padding_reaches_neither_loss_nor_gradients():
     model, batch = make_model(), make_batch()
-    is_padding = batch["target_weights"] == 0
+    is_padding = batch["label_weights"] == 0
     changed = {
         **batch,
-        "target_ids": np.where(is_padding, 11, batch["target_ids"]).astype(np.int32),
+        "labels": np.where(is_padding, 11, batch["labels"]).astype(np.int32),
         # What stands at a padded position is read by that position alone.
         "decoder_input_ids": np.where(is_padding, 12, batch["decoder_input_ids"]).astype(np.int32),
     }

@@ -39,13 +39,13 @@ def test_logits_loss_and_every_gradient_equal_model_gardens(norm_first):
     theirs_smoothing = SMOOTHING * (num_classes - 1) / num_classes
     with tf.GradientTape() as tape:
         expected = reference(
-            {"inputs": batch["input_ids"], "targets": batch["target_ids"]}, training=True
+            {"inputs": batch["input_ids"], "targets": batch["labels"]}, training=True
         )
         losses, weights = translation._padded_cross_entropy_loss(
-            expected, batch["target_ids"], theirs_smoothing, num_classes
+            expected, batch["labels"], theirs_smoothing, num_classes
         )
         expected_loss = tf.reduce_sum(losses) / tf.reduce_sum(weights)
-    np.testing.assert_array_equal(weights, batch["target_weights"])
+    np.testing.assert_array_equal(weights, batch["label_weights"])
     theirs = tape.gradient(expected_loss, reference.trainable_weights)
     np.testing.assert_allclose(model(batch, training=True), expected, **TOLERANCE)
 
@@ -90,7 +90,7 @@ def test_logits_loss_and_every_gradient_equal_pytorchs(norm_first):
     logits = hidden @ table.T
     np.testing.assert_allclose(model(batch, training=True), logits.detach(), **TOLERANCE)
 
-    labels = torch.where(tensors["target_weights"] > 0, tensors["target_ids"].long(), -100)
+    labels = torch.where(tensors["label_weights"] > 0, tensors["labels"].long(), -100)
     expected = torch.nn.CrossEntropyLoss(label_smoothing=SMOOTHING)(
         logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)
     )

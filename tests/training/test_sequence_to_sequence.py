@@ -36,8 +36,8 @@ def reversals(num_rows: int, *, seed: int) -> dict[str, np.ndarray]:
         "input_ids": source.astype(np.int32),
         "input_mask": is_word.astype(np.int32),
         "decoder_input_ids": np.pad(target, [(0, 0), (1, 0)], constant_values=START)[:, :-1],
-        "target_ids": target,
-        "target_weights": is_word.astype(np.float32),
+        "labels": target,
+        "label_weights": is_word.astype(np.float32),
     }
 
 
@@ -89,8 +89,8 @@ def test_it_learns_to_reverse_what_it_has_not_seen():
     assert seen[0]["target_token_loss"] == pytest.approx(np.log(50), abs=1.0)
     batch = reversals(64, seed=99)
     guesses = np.asarray(model(batch)).argmax(-1)
-    is_word = batch["target_weights"] > 0
-    accuracy = (guesses == batch["target_ids"])[is_word].mean()
+    is_word = batch["label_weights"] > 0
+    accuracy = (guesses == batch["labels"])[is_word].mean()
     assert accuracy > 0.8, "each word of the source is about 1/12 by chance"
 
 

@@ -4,9 +4,10 @@ An example is encoded once, whatever the number of epochs and evaluations; see `
 which of them make a batch.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow as tf
@@ -29,6 +30,68 @@ class Encoded(Protocol):
     def features(self, rows: tf.Tensor) -> dict[str, tf.Tensor]:
         """The model's inputs and the targets of the examples `rows`; called in the graph."""
         ...
+
+
+@runtime_checkable
+class CountsTokens(Protocol):
+    """Encoded examples that a text profile can be made of."""
+
+    def first_tokens(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of each first text, as one row holds it alone: its tokens, and how many are [UNK]."""
+        ...
+
+
+class ExampleBatches(Protocol):
+    """The batches of encoded examples."""
+
+    @property
+    def batch_size(self) -> int:
+        """Examples of a batch; where batches differ, of most."""
+        ...
+
+    @property
+    def is_filled_up(self) -> bool:
+        """Whether rows without weight make a batch one that its parts divide."""
+        ...
+
+    def num_steps(self, num_epochs: float) -> int:
+        """Batches of so many epochs."""
+        ...
+
+    def training(self, *, seed: int, start_step: int, **worker: int) -> tf.data.Dataset:
+        """Endless, from a step on; `worker`: `num_workers` and `worker_index`, of several."""
+        ...
+
+    def one_pass(self, **worker: int) -> tf.data.Dataset:
+        """Every example once."""
+        ...
+
+
+@dataclass(frozen=True)
+class LabelledBatches:
+    """See `labelled_batches`."""
+
+    encoded: Encoded
+    batch_size: int
+    group_by_length: bool = False
+    is_filled_up: bool = False
+
+    def num_steps(self, num_epochs: float) -> int:
+        return math.ceil(num_epochs * len(self.encoded.lengths) / self.batch_size)
+
+    def training(self, *, seed: int, start_step: int, **worker: int) -> tf.data.Dataset:
+        return self._batches(is_training=True, seed=seed, start_step=start_step, **worker)
+
+    def one_pass(self, **worker: int) -> tf.data.Dataset:
+        return self._batches(is_training=False, **worker)
+
+    def _batches(self, **options: Any) -> tf.data.Dataset:
+        return labelled_batches(
+            self.encoded,
+            batch_size=self.batch_size,
+            group_by_length=self.group_by_length,
+            **options,
+        )
 
 
 def labelled_batches(

@@ -24,6 +24,9 @@ from bert_tf.data.text.packing import keep_first
 
 logger = logging.getLogger(__name__)
 
+_NUM_PARTS = 16
+"""In which all pairs are looked at."""
+
 LongTexts = Literal["cut", "error"]
 
 
@@ -45,6 +48,8 @@ class Framing(NamedTuple):
     """Behind a target."""
     source_prefix: tuple[int, ...] = ()
     source_suffix: tuple[int, ...] = ()
+    unk_id: int | None = None
+    """Of either side, counted in profiles."""
 
     @property
     def num_of_source(self) -> int:
@@ -146,6 +151,15 @@ class EncodedPairs:
         )
         return source, target
 
+    def first_tokens(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of each source its tokens, without control tokens, and how many are unknown."""
+        lengths = np.minimum(self.sources.lengths, self.rooms[0])
+        num_unknown = [
+            tf.reduce_sum(tf.cast(ids == self.framing.unk_id, tf.int32), axis=1).numpy()
+            for ids in map(self.sources.take, np.array_split(np.arange(len(self)), _NUM_PARTS))
+        ]
+        return lengths, np.concatenate(num_unknown)
+
     def sources_of(self, rows: tf.Tensor, epoch: tf.Tensor) -> tf.RaggedTensor:
         """The sources of some pairs in an epoch, int32 (B, (tokens)); called in the graph."""
         return _first(self.sources.take(rows), self.rooms[0])
@@ -230,64 +244,6 @@ def encode_infilling(
     encoded = EncodedInfilling(texts, texts, framing, limits, where, infilling, seed)
     _checked(encoded)
     return encoded
-
-
-def budgeted_batches(
-    encoded: EncodedPairs,
-    *,
-    batch_tokens: int,
-    is_training: bool,
-    seed: int | None = None,
-    start_step: int = 0,
-    num_parts: int = 1,
-    num_workers: int = 1,
-    worker_index: int = 0,
-) -> tf.data.Dataset:
-    """Batches of at most `batch_tokens` padded tokens of the longer side: see `token_budget`.
-
-    Training: endless, every pair once an epoch in an order that is a function of (seed, epoch); the
-    first batch is that of `start_step`. Otherwise one pass, the longest first. A worker gets its
-    rows of every batch, padded to the longest of these.
-
-    Args:
-        num_parts: replicas times micro-batches: copies of weight 0 fill a batch up to a multiple.
-
-    Elements: what `encoded.features` gives, `label_weights` 0 in copies; `weights`, float32 (B), 0
-    of copies; `rows`, int32 (B), which pairs.
-
-    Raises:
-        ValueError: training has no seed, a pair does not fit in a batch, or the batch cannot be
-            dealt to the workers.
-    """
-    plan = budget_plan(encoded, batch_tokens=batch_tokens)
-    if not is_training:
-        batches = token_budget.evaluation_batches(plan)
-    elif seed is None:
-        raise ValueError("training batches need a seed. Received: None. Give seed=….")
-    else:
-        batches = token_budget.training_batches(plan, seed=seed, start_step=start_step)
-    dealt = {"num_parts": num_parts, "num_workers": num_workers, "worker_index": worker_index}
-
-    @tf.autograph.experimental.do_not_convert  # takes longer than all else to build
-    def make_batch(rows: tf.Tensor, epoch: tf.Tensor) -> dict[str, tf.Tensor]:
-        rows, weights = token_budget.deal_rows(rows, **dealt)
-        features = encoded.features(rows, epoch)
-        features["label_weights"] *= weights[:, tf.newaxis]
-        return features | {"weights": weights, "rows": rows}
-
-    batches = batches.map(make_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return batches.prefetch(tf.data.AUTOTUNE)
-
-
-def budget_plan(encoded: EncodedPairs, *, batch_tokens: int) -> token_budget.BudgetPlan:
-    """The batches of an epoch of `budgeted_batches`: how many there are, and their shapes.
-
-    Raises:
-        ValueError: a pair does not fit in a batch.
-    """
-    return token_budget.plan_batches(
-        *encoded.padded_lengths(), batch_tokens=batch_tokens, where=encoded.where
-    )
 
 
 def _checked(encoded: EncodedPairs) -> EncodedPairs:

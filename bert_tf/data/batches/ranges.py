@@ -23,7 +23,6 @@ _ADVICE = {
     "masked_lm_ids": _VOCABULARY,
     "segment_ids": "The records have more segments than the model: raise model.type_vocab_size.",
     "decoder_input_ids": _VOCABULARY,
-    "target_ids": _VOCABULARY,
     "position_ids": "Prepare shorter records or raise model.max_position_embeddings.",
     "masked_lm_positions": _ROW,
     "sequence_positions": _ROW,
@@ -114,7 +113,6 @@ def _limits(batch: dict[str, tf.Tensor], sizes: Sizes) -> dict[str, int | tf.Ten
         "next_sentence_labels": 2,
         "labels": sizes.num_classes,
         "decoder_input_ids": sizes.target_vocab_size,
-        "target_ids": sizes.target_vocab_size,
     }
     return {
         name: limit

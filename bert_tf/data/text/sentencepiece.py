@@ -24,6 +24,7 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 from google.protobuf.message import DecodeError
 from sentencepiece import sentencepiece_model_pb2
+from tensorflow_text.python.ops.sentencepiece_tokenizer import gen_sentencepiece_tokenizer
 
 from bert_tf.config import TokenizerConfig
 from bert_tf.data.text import offsets, sentences, vocabulary
@@ -89,7 +90,7 @@ class SentencePieceTokenizer(Tokenizer):
                 f"{self._types.count(_Piece.BYTE)} of 256 bytes. Learn it with "
                 "vocabulary.byte_fallback=true."
             )
-        self._pieces = tf_text.SentencepieceTokenizer(_of_graph(parsed))
+        self._pieces = _lasting(tf_text.SentencepieceTokenizer(_of_graph(parsed)))
 
     @classmethod
     def read(cls, file: Path, config: TokenizerConfig) -> Self:
@@ -243,6 +244,20 @@ def _text_of(piece: str, kind: int) -> str:
         return piece.replace(SPACE, " ")
     octet = int(piece[3:5], 16) if kind == _Piece.BYTE else 0xFF
     return chr(octet) if octet < 0x80 else ""
+
+
+def _lasting(tokenizer: tf_text.SentencepieceTokenizer) -> tf_text.SentencepieceTokenizer:
+    """The tokenizer, its model kept by a name of its own.
+
+    Otherwise the model belongs to a kernel, which `tf.random.set_seed` throws away with all others
+    that were run eagerly. A SavedModel makes its own.
+    """
+    resource = tokenizer._model_resource
+    digest = hashlib.sha256(resource._model).hexdigest()
+    resource._resource_handle = gen_sentencepiece_tokenizer.sentencepiece_op(
+        model=resource._model, shared_name=f"sentencepiece_{digest}"
+    )
+    return tokenizer
 
 
 def _parse(content: bytes) -> Any:

@@ -12,11 +12,16 @@ def checked(
     make_batches: Callable[..., tf.data.Dataset], model: Any
 ) -> Callable[..., tf.data.Dataset]:
     """`make_batches`, whose batches raise an error where a number is out of the model's range."""
+    config = model.config
+    target_vocab_size = config.target_vocab_size or config.vocab_size
     sizes = Sizes(
-        vocab_size=model.config.vocab_size,
-        type_vocab_size=model.config.type_vocab_size,
-        max_position_embeddings=model.config.max_position_embeddings,
-        num_classes=getattr(model, "num_classes", None),
-        target_vocab_size=model.config.target_vocab_size or model.config.vocab_size,
+        vocab_size=config.vocab_size,
+        type_vocab_size=config.type_vocab_size,
+        max_position_embeddings=config.max_position_embeddings,
+        # A decoder's labels are tokens.
+        num_classes=target_vocab_size
+        if config.num_decoder_layers
+        else getattr(model, "num_classes", None),
+        target_vocab_size=target_vocab_size,
     )
     return lambda **worker: check_batches(make_batches(**worker), sizes)

@@ -1,6 +1,6 @@
 """Metrics of a model on held-out batches, and its outputs on them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -18,6 +18,9 @@ from bert_tf.training.engine.strategy import split_batches
 Rate = Callable[[Any], dict[str, float]]
 """The model's outputs on all held-out examples, in the order of `rows` -> metrics of them."""
 
+Predict = Callable[[keras.Model, Mapping[str, tf.Tensor]], Any]
+"""Of the model and a batch what is predicted, (batch, ...), in the graph."""
+
 
 class Evaluation:
     """Metrics over all of `batches`, each prediction counted once (see `objective.summarize`).
@@ -27,6 +30,7 @@ class Evaluation:
     Args:
         rate: gets the outputs, arrays (examples, ...), and gives further metrics. Batches must have
             `rows` and `weights` then.
+        predict: model and batch -> what `rate` gets in the place of the model's outputs.
     """
 
     def __init__(
@@ -37,11 +41,19 @@ class Evaluation:
         *,
         strategy: tf.distribute.Strategy,
         rate: Rate | None = None,
+        predict: Predict | None = None,
     ):
         self._batches = checked(batches, model)
         self._strategy = strategy
         self._rate = rate
-        self._eval_step = make_eval_step(model, objective, strategy, keeps_outputs=rate is not None)
+        self._eval_step = make_eval_step(
+            model,
+            objective,
+            strategy,
+            keeps=None
+            if rate is None
+            else lambda batch, outputs: predict(model, batch) if predict else outputs,
+        )
 
     @faults_named()
     def __call__(self) -> dict[str, float]:

@@ -24,7 +24,7 @@ from bert_tf.models.objective import Objective
 from bert_tf.system.signals import TrainingInterruptedError
 from bert_tf.training.engine.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
 from bert_tf.training.engine.dry_step import memory_faults_named, tried_batches
-from bert_tf.training.engine.evaluation_pass import Evaluation, Rate
+from bert_tf.training.engine.evaluation_pass import Evaluation, Predict, Rate
 from bert_tf.training.engine.loss_scale import make_loss_scale
 from bert_tf.training.engine.step import TrainStep, make_train_step
 from bert_tf.training.engine.window import SkippedSteps, Window
@@ -64,6 +64,7 @@ class Phase:
 
     num_steps: int
     batch_size: int
+    """Examples of a step; where steps differ, of most."""
     accumulation_steps: int
     train_batches: Callable[..., tf.data.Dataset]
     """Step of the phase -> endless global batches from that step on; like `eval_batches` with what
@@ -71,6 +72,8 @@ class Phase:
     eval_batches: Callable[..., tf.data.Dataset] | None
     schedule: OptimizerConfig | None = None
     """Of the learning rate over the phase's own steps. None: one schedule for the whole run."""
+    is_filled_up: bool = False
+    """Batches are filled up with rows without weight where their parts do not divide them."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,8 @@ class Run:
     profiler: Profiler | None = None
     rate: Rate | None = None
     """See `Evaluation`: further metrics of every evaluation."""
+    predict: Predict | None = None
+    """See `Evaluation`."""
     head_flops: float = 0.0
     """Of the head on each sequence, forward: see `models.flops`."""
 
@@ -282,6 +287,7 @@ def _prepare(run: Run) -> _Parts:
             phase.eval_batches,
             strategy=run.strategy,
             rate=run.rate,
+            predict=run.predict,
         )
         for phase in run.phases
     ]

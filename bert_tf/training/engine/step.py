@@ -100,20 +100,22 @@ def make_eval_step(
     objective: Objective,
     strategy: tf.distribute.Strategy,
     *,
-    keeps_outputs: bool = False,
+    keeps: Callable[[Any, Any], Any] | None = None,
 ) -> Callable[[Any], Any]:
     """The `Sums`, weights and outputs of a distributed iterator's next global batch, no dropout.
 
     Outputs are a dict of `outputs`, `rows` and `weights`, (global batch, ...), on every worker; an
-    empty one unless `keeps_outputs`, for batches that have `rows`.
+    empty one without `keeps`, which makes the outputs of batch and the model's own, for batches
+    that have `rows`.
     """
 
     def replica_step(batch: Any) -> Any:
         outputs = model(batch, training=False)
         sums = objective.sums(outputs, batch)
         kept = {}
-        if keeps_outputs:
-            kept = {"outputs": outputs, "rows": batch["rows"], "weights": batch["weights"]}
+        if keeps is not None:
+            own = {"rows": batch["rows"], "weights": batch["weights"]}
+            kept = {"outputs": keeps(batch, outputs), **own}
         return _reduce((sums, objective.weights(batch))), kept
 
     @tf.function

@@ -91,6 +91,7 @@ def _evaluate_task(
             held_out.batches,
             strategy=strategy,
             rate=held_out.rate,
+            predict=held_out.predict,
         )
         metrics = evaluate()
         report = held_out.report(Path(output_dir))

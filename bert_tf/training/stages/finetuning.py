@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,12 @@ import keras
 import tensorflow as tf
 
 from bert_tf.config import Config, FinetuningConfig, ModelConfig, OptimizerConfig, required
-from bert_tf.data.batches.labelled import Encoded, labelled_batches
+from bert_tf.data.batches.labelled import ExampleBatches
 from bert_tf.data.inspection.text_profile import PROFILE_FILE
 from bert_tf.data.tables.reading import read_table
 from bert_tf.data.text.tokenizer import Tokenizer
-from bert_tf.models.bert import with_stored_architecture, with_vocab_size
+from bert_tf.models.bert import with_vocab_size
 from bert_tf.models.description import ModelDescription, load_description, weights_sha256
-from bert_tf.models.folder import load_encoder
 from bert_tf.system.files import write_whole
 from bert_tf.tasks.base import Task
 from bert_tf.tasks.examples import Examples
@@ -90,7 +88,8 @@ def finetune(
         )
         for role, source in sources.items()
     }
-    stage = _make_stage(config, task, examples, sources)
+    num_replicas = strategy.num_replicas_in_sync
+    stage = _make_stage(config, task, examples, sources, num_replicas=num_replicas)
     if worker.is_chief:
         log_counts(task, examples["train"], examples["eval"])
     return run_stage(
@@ -112,7 +111,12 @@ def _path(section: FinetuningConfig, key: str) -> Any:
 
 
 def _make_stage(
-    config: Config, task: Task, examples: dict[str, Examples], sources: dict[str, Any]
+    config: Config,
+    task: Task,
+    examples: dict[str, Examples],
+    sources: dict[str, Any],
+    *,
+    num_replicas: int,
 ) -> Stage:
     section, train_examples = config.finetuning, examples["train"]
     tokenizer, description = _describe(config, task, train_examples)
@@ -124,12 +128,19 @@ def _make_stage(
         tokenizer=tokenizer,
         batch_size=section.training.batch_size,
         group_by_length=section.group_by_length,
+        num_replicas=num_replicas,
     )
-    phase = _phase(config, encoded, held_out, num_examples=len(train_examples))
+    batches = task.batches(
+        encoded,
+        batch_size=section.training.batch_size,
+        group_by_length=section.group_by_length,
+        num_parts=num_replicas * section.training.accumulation_steps,
+    )
+    phase = _phase(config, batches, held_out)
 
     def load_weights(model: keras.Model) -> None:
         if not section.from_scratch:
-            load_encoder(model, str(section.pretrained))
+            task.load_pretrained(model, str(section.pretrained))
 
     def begin(output_dir: Path) -> Iterable[str]:
         profile = profile_encoded(encoded, train_examples, task)
@@ -163,31 +174,24 @@ def _make_stage(
         begin=begin,
         end=end,
         rate=held_out.rate,
+        predict=held_out.predict,
         head_flops=task.head_flops(description),
     )
 
 
-def _phase(config: Config, encoded: Encoded, held_out: HeldOut, *, num_examples: int) -> Phase:
+def _phase(config: Config, batches: ExampleBatches, held_out: HeldOut) -> Phase:
     """All epochs."""
-    section, training = config.finetuning, config.finetuning.training
 
     def train_batches(step: int, **worker: int) -> tf.data.Dataset:
-        return labelled_batches(
-            encoded,
-            batch_size=training.batch_size,
-            group_by_length=section.group_by_length,
-            seed=config.seed,
-            is_training=True,
-            start_step=step,
-            **worker,
-        )
+        return batches.training(seed=config.seed, start_step=step, **worker)
 
     return Phase(
-        num_steps=math.ceil(section.num_epochs * num_examples / training.batch_size),
-        batch_size=training.batch_size,
-        accumulation_steps=training.accumulation_steps,
+        num_steps=batches.num_steps(config.finetuning.num_epochs),
+        batch_size=batches.batch_size,
+        accumulation_steps=config.finetuning.training.accumulation_steps,
         train_batches=train_batches,
         eval_batches=held_out.batches,
+        is_filled_up=batches.is_filled_up,
     )
 
 
@@ -211,7 +215,7 @@ def _describe(
         )
         stored = load_description(folder).architecture
         tokenizer = Tokenizer.load(folder)
-        architecture = with_stored_architecture(config.model, stored)
+        architecture = task.architecture(config.model, stored)
     if section.max_seq_length > architecture.max_position_embeddings:
         raise ValueError(
             "finetuning.max_seq_length must be at most the model's max_position_embeddings. "

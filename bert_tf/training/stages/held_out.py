@@ -1,12 +1,13 @@
 """Evaluates a fine-tuned model on held-out examples: batches, metrics and report from one pass."""
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 
-from bert_tf.data.batches.labelled import labelled_batches
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.metrics.outcomes import Outcomes
 from bert_tf.models.description import ModelDescription
@@ -30,27 +31,23 @@ class HeldOut:
         tokenizer: Tokenizer,
         batch_size: int,
         group_by_length: bool = False,
+        num_replicas: int = 1,
     ) -> None:
         self._task, self._examples, self._description = task, examples, description
+        self._tokenizer = tokenizer
         self._outputs: Any = None
         self._outcomes: Outcomes | None = None
-        self._encoded = task.encode(examples, description, tokenizer=tokenizer)
-        self.batches = functools.cache(
-            functools.partial(
-                self._make_batches, batch_size=batch_size, group_by_length=group_by_length
-            )
-        )
-
-    def _make_batches(
-        self, *, batch_size: int, group_by_length: bool, **worker: int
-    ) -> tf.data.Dataset:
-        return labelled_batches(
-            self._encoded,
+        batches = task.batches(
+            task.encode(examples, description, tokenizer=tokenizer),
             batch_size=batch_size,
             group_by_length=group_by_length,
-            is_training=False,
-            **worker,
+            num_parts=num_replicas,
         )
+        self.batches = functools.cache(batches.one_pass)
+
+    def predict(self, model: keras.Model, batch: Mapping[str, tf.Tensor]) -> Any:
+        """What `rate` gets of a batch; see `Evaluation`."""
+        return self._task.predict(model, batch, self._description, tokenizer=self._tokenizer)
 
     def rate(self, outputs: Any) -> dict[str, float]:
         """Metrics of the model's outputs on all examples; see `Evaluation`."""
@@ -79,5 +76,7 @@ class HeldOut:
         return self._outcomes
 
     def _decoded(self) -> Outcomes:
-        answers = answers_of(self._task, self._outputs, self._description)
+        answers = answers_of(
+            self._task, self._outputs, self._description, tokenizer=self._tokenizer
+        )
         return self._task.outcomes(self._examples, answers)

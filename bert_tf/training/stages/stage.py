@@ -26,7 +26,7 @@ from bert_tf.tasks.models import build_model
 from bert_tf.tracking.provenance import HELD_OUT_ROLE, DataInput
 from bert_tf.tracking.reporting import METRICS_FILE, RunLog, logged_metrics, report_run
 from bert_tf.training.engine.checkpoints import newest_step, oldest_step
-from bert_tf.training.engine.evaluation_pass import Rate
+from bert_tf.training.engine.evaluation_pass import Predict, Rate
 from bert_tf.training.engine.loop import Phase, Progress, Run, train
 from bert_tf.training.engine.settings import bind_settings
 from bert_tf.training.engine.strategy import check_batch_size, dtype_policy
@@ -94,6 +94,7 @@ class Stage:
     begin: Begin = lambda output_dir: ()
     end: End
     rate: Rate | None = None
+    predict: Predict | None = None
     head_flops: float = 0.0
     faults_named: Sequence[contextlib.AbstractContextManager[Any]] = ()
     """Around the run: what turns errors of reading into messages."""
@@ -132,7 +133,8 @@ def run_stage(
 ) -> dict[str, float]:
     """Train and write the model folder; the metrics. Of several workers only the chief writes."""
     for phase in stage.phases:
-        check_batch_size(phase.batch_size, phase.accumulation_steps, strategy)
+        if not phase.is_filled_up:
+            check_batch_size(phase.batch_size, phase.accumulation_steps, strategy)
     first_step = newest_step(output_dir)
     num_steps = sum(phase.num_steps for phase in stage.phases)
     profiler = open_profiler(
@@ -178,6 +180,7 @@ def run_stage(
                 is_stop_requested=is_stop_requested,
                 profiler=profiler,
                 rate=stage.rate,
+                predict=stage.predict,
                 head_flops=stage.head_flops,
             )
         )

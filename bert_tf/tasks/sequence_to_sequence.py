@@ -1,0 +1,364 @@
+"""Sequence to sequence: a text in, a text out, such as a translation or a text with its spaces."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import pydantic
+import tensorflow as tf
+
+from bert_tf.config import FinetuningConfig, ModelConfig, Section
+from bert_tf.config.decoding import DecodingConfig
+from bert_tf.config.section import Share
+from bert_tf.data.parallel.reading import PairColumns, read_pairs
+from bert_tf.data.tables.table import Table
+from bert_tf.data.tables.values import texts_of
+from bert_tf.metrics import generated_texts as scores
+from bert_tf.metrics.metric import Metric
+from bert_tf.metrics.outcomes import Outcomes
+from bert_tf.models.description import ModelDescription
+from bert_tf.models.objective import Objective
+from bert_tf.tasks.base import Answers, Report, Signature, Task
+from bert_tf.tasks.examples import TEXT, Examples
+from bert_tf.tasks.text_reports import report_texts
+
+if TYPE_CHECKING:
+    import keras
+
+    from bert_tf.data.batches.labelled import ExampleBatches
+    from bert_tf.data.text.tokenizer import Tokenizer
+
+GENERATED, SCORE = "generated_text", "score"
+N_BEST = ("n_best_texts", "n_best_scores", "n_best_log_probabilities", "n_best_lengths")
+WORDS_A_BIN = 10
+
+
+class SequenceToSequenceSettings(Section):
+    """Beside `finetuning.task.name`."""
+
+    pairs: Literal["columns", "spacing", "infilling"] = "columns"
+    """What source and target are. `columns`: `finetuning.text_field` (`source`) and `label_field`
+    (`target`), which two files side by side have, too. Of the column `text` alone, `spacing`: each
+    text without its spaces, and with them. `infilling`: each text with spans masked, and whole
+    (BART's first training)."""
+    max_target_length: pydantic.PositiveInt | None = None
+    """Tokens of a target, its end among them. Default: `finetuning.max_seq_length`, which is that
+    of sources."""
+    long_texts: Literal["cut", "error"] = "cut"
+    """What becomes of longer ones: cut at the end and counted, or the first ends the run."""
+    batch_tokens: pydantic.PositiveInt = 4096
+    """Of a batch, in the place of `training.batch_size`: as many pairs as have so many tokens on
+    their longer side, padding counted."""
+    label_smoothing: Share = 0.1
+    """Share of the target that is uniform over the vocabulary (Vaswani et al. 2017)."""
+    decoding: DecodingConfig = DecodingConfig()
+    """How texts are written: in evaluation and in the exported model."""
+    infilling_share: Share = 0.3
+    """Of `infilling`, tokens that are masked (Lewis et al. 2020)."""
+    infilling_span: pydantic.PositiveFloat = 3.0
+    """Of `infilling`, tokens of a span on average."""
+    infilling_seed: int = 0
+    bleu_tokenizer: scores.BleuTokenizer = "13a"
+    """Sacrebleu's: how texts are split into words where BLEU counts them."""
+    bleu_lower_case: bool = False
+    faults: Literal["error", "skip"] = "error"
+    """What becomes of a pair with nothing to read on a side: the run ends, or it is left out and
+    counted."""
+
+
+class SequenceToSequence(Task):
+    """A text from a text, by an encoder and a decoder.
+
+    The loss is the cross-entropy of each target token given those before it; the answers are the
+    texts that a search finds.
+
+    Source: Sutskever et al. 2014; Vaswani et al. 2017.
+    """
+
+    name = "sequence_to_sequence"
+    Settings = SequenceToSequenceSettings
+    metrics: tuple[Metric, ...] = (scores.bleu(), scores.CHRF, scores.EXACT_MATCH)
+    slice_metric = scores.CHRF
+    answer_names = (GENERATED, SCORE)
+    rounded_answers = (GENERATED, SCORE, *N_BEST, "num_answers", "has_ended")
+    has_class_names = False
+    default_fields: ClassVar = {"text_field": "source", "label_field": "target"}
+
+    def __init__(self, settings: Section | None = None, *, name: str | None = None) -> None:
+        super().__init__(settings, name=name)
+        given = self.settings
+        self.bleu_options: dict[str, Any] = {
+            "tokenizer": given.bleu_tokenizer,
+            "lower_case": given.bleu_lower_case,
+        }
+        first = (scores.SPACE_F1,) if given.pairs == "spacing" else ()
+        self.metrics = (
+            *first,
+            scores.bleu(**self.bleu_options),
+            scores.CHRF,
+            scores.EXACT_MATCH,
+        )
+
+    # --- examples
+
+    def with_default_fields(self, section: FinetuningConfig) -> FinetuningConfig:
+        """Of what is made of one column the settings' own."""
+        is_made = self.settings.pairs != "columns"
+        return section if is_made else super().with_default_fields(section)
+
+    def read(self, table: Table, section: FinetuningConfig) -> Examples:
+        section = self.with_default_fields(section)
+        if section.text_pair_field is not None:
+            raise ValueError(
+                "finetuning.text_pair_field must be left out: the target is in "
+                f"finetuning.label_field. Received: {section.text_pair_field!r}."
+            )
+        if self.settings.pairs == "infilling":
+            texts = texts_of(table, section.text_field, key="finetuning.text_field")
+            return Examples(table, {TEXT: texts}, texts)
+        is_spacing = self.settings.pairs == "spacing"
+        found = read_pairs(
+            table,
+            PairColumns(
+                source_field=section.text_field,
+                target_field=section.text_field if is_spacing else section.label_field,
+                made_by=self.settings.pairs,
+                faults=self.settings.faults,
+            ),
+        )
+        return Examples(found.table, {TEXT: found.sources}, found.targets)
+
+    def target_counts(self, examples: Examples) -> Mapping[str, int]:
+        """How many words targets have, in bins."""
+        bins = Counter(len(target.split()) // WORDS_A_BIN for target in examples.targets)
+        return {
+            f"{WORDS_A_BIN * it}-{WORDS_A_BIN * (it + 1) - 1} words": count
+            for it, count in sorted(bins.items())
+        }
+
+    def learn(self, train: Examples) -> dict[str, Any]:
+        return {"task_state": self.state(), "has_pooler": False}
+
+    def check(self, examples: Examples, description: ModelDescription) -> None:
+        """Any text will do as a target."""
+
+    def encode(
+        self, examples: Examples, description: ModelDescription, *, tokenizer: "Tokenizer"
+    ) -> Any:
+        from bert_tf.data.batches import parallel
+        from bert_tf.data.batches.infilling import Infilling
+
+        settings = self.settings
+        common: dict[str, Any] = {
+            "framing": parallel.Framing(
+                pad_id=tokenizer.pad_id,
+                start_id=tokenizer.start_id,
+                end_id=tokenizer.end_id,
+                source_prefix=(tokenizer.cls_id,),
+                source_suffix=(tokenizer.sep_id,),
+                unk_id=tokenizer.unk_id,
+            ),
+            "limits": parallel.PairLimits(
+                description.max_seq_length,
+                settings.max_target_length or description.max_seq_length,
+                settings.long_texts,
+            ),
+            "where": examples.where,
+        }
+        targets = parallel.HeldTokens.of(examples.targets, tokenizer)
+        if settings.pairs != "infilling":
+            sources = parallel.HeldTokens.of(examples.inputs[TEXT], tokenizer)
+            return parallel.encode_pairs(sources, targets, **common)
+        infilling = Infilling(tokenizer.mask_id, settings.infilling_share, settings.infilling_span)
+        return parallel.encode_infilling(
+            targets, infilling=infilling, seed=settings.infilling_seed, **common
+        )
+
+    def batches(
+        self,
+        encoded: Any,
+        *,
+        batch_size: int,
+        group_by_length: bool = False,
+        num_parts: int = 1,
+    ) -> "ExampleBatches":
+        """By `batch_tokens`, always grouped by length."""
+        from bert_tf.data.batches.budgeted import BudgetedBatches
+
+        return BudgetedBatches(encoded, self.settings.batch_tokens, num_parts)
+
+    # --- the model
+
+    def architecture(self, wanted: ModelConfig, stored: ModelConfig) -> ModelConfig:
+        """Of another model of the task, or of an encoder with a decoder like it."""
+        if not stored.num_decoder_layers:
+            stored = stored.model_copy(update={"num_decoder_layers": stored.num_hidden_layers})
+        return super().architecture(wanted, stored)
+
+    def load_pretrained(self, model: "keras.Model", directory: str | Path) -> None:
+        """All weights of another model of the task; of an encoder see `start_from_encoder`."""
+        from bert_tf.models.description import load_description
+        from bert_tf.models.folder import load_weights
+        from bert_tf.models.warm_start import start_from_encoder
+        from bert_tf.tasks.models import load_model
+
+        if load_description(directory).architecture.num_decoder_layers:
+            load_weights(model, directory)
+        else:
+            start_from_encoder(model, load_model(directory).encoder)
+
+    def make_model(
+        self, description: ModelDescription, *, dtype: str, rematerialize: bool
+    ) -> "keras.Model":
+        from bert_tf.models.sequence_to_sequence import EncoderDecoder
+
+        architecture = description.architecture
+        longest = max(
+            self.settings.max_target_length or description.max_seq_length,
+            self.settings.decoding.max_length,
+        )
+        if not architecture.num_decoder_layers:
+            raise ValueError(
+                "model.num_decoder_layers must be above 0 for sequence_to_sequence. Received: 0. "
+                "Set it, or take a size such as model.size=transformer_tiny."
+            )
+        if longest > architecture.max_position_embeddings:
+            raise ValueError(
+                "finetuning.task.decoding.max_length and max_target_length must be at most "
+                f"max_position_embeddings, {architecture.max_position_embeddings}. Received: "
+                f"{longest}. Lower them, or raise model.max_position_embeddings."
+            )
+        model = EncoderDecoder(architecture, rematerialize=rematerialize, dtype=dtype)
+        model.build({})
+        return model
+
+    def objective(self, description: ModelDescription) -> Objective:
+        from bert_tf.models.objective import SequenceToSequenceObjective
+
+        return SequenceToSequenceObjective(label_smoothing=self.settings.label_smoothing)
+
+    def num_outputs(self, description: ModelDescription) -> int:
+        return 0
+
+    def head_flops(self, description: ModelDescription) -> float:
+        """None: decoder and output are counted with the model's layers."""
+        return 0.0
+
+    # --- answers
+
+    def predict(
+        self,
+        model: "keras.Model",
+        inputs: Mapping[str, tf.Tensor],
+        description: ModelDescription,
+        *,
+        tokenizer: "Tokenizer",
+    ) -> dict[str, tf.Tensor]:
+        """What the search finds: `token_ids`, int32 (batch, tokens, answers), and the fields of
+        `decoding.answers.DecodedAnswers` beside them, (batch, answers)."""
+        from bert_tf.decoding.decoder import SpecialTokens
+        from bert_tf.decoding.row_settings import RowSettings
+        from bert_tf.decoding.search import search
+        from bert_tf.models.bert import ENCODER_INPUTS
+
+        special = {*tokenizer.special_ids, tokenizer.unk_id} - {tokenizer.end_id}
+        found = search(
+            model,
+            {name: inputs[name] for name in ENCODER_INPUTS},
+            config=self.settings.decoding,
+            tokens=SpecialTokens(
+                tokenizer.start_id, tokenizer.end_id, tokenizer.pad_id, tuple(sorted(special))
+            ),
+            rows=RowSettings(source_lengths=tf.reduce_sum(inputs["input_mask"], axis=1)),
+        )._asdict()
+        token_ids = tf.transpose(found.pop("ids"), [0, 2, 1])
+        num_answers = self.settings.decoding.num_answers
+        return {"token_ids": tf.ensure_shape(token_ids, [None, None, num_answers]), **found}
+
+    def decode(self, outputs: Any, description: ModelDescription) -> dict[str, tf.Tensor]:
+        """Scores of the answers, best first; `written` puts the texts in the place of token ids."""
+        is_found = outputs["is_found"]
+        texts, n_best_scores, log_probabilities, lengths = N_BEST
+        return {
+            texts: outputs["token_ids"],
+            n_best_scores: tf.where(is_found, outputs["scores"], 0.0),
+            log_probabilities: tf.where(is_found, outputs["log_probs"], 0.0),
+            lengths: outputs["lengths"],
+            SCORE: tf.where(is_found, outputs["scores"], 0.0)[:, 0],
+            "has_ended": outputs["has_ended"][:, 0],
+            "num_answers": tf.reduce_sum(tf.cast(is_found, tf.int32), axis=1),
+        }
+
+    def written(
+        self, answers: dict[str, tf.Tensor], *, tokenizer: "Tokenizer"
+    ) -> dict[str, tf.Tensor]:
+        texts, *_, lengths = N_BEST
+        ids = tf.transpose(answers[texts], [0, 2, 1])  # (batch, answers, tokens)
+        shape = tf.shape(ids)
+        rows = tf.reshape(ids, [shape[0] * shape[1], shape[2]])
+        ragged = tf.RaggedTensor.from_tensor(
+            rows, lengths=tf.reshape(tf.cast(answers[lengths], tf.int64), [-1])
+        )
+        found = tf.reshape(tokenizer.detokenize(ragged), shape[:2])
+        found = tf.ensure_shape(found, answers[lengths].shape)
+        return {**answers, texts: found, GENERATED: found[:, 0]}
+
+    def outcomes(self, examples: Examples, answers: Answers) -> Outcomes:
+        if not set(self.answer_names) <= answers.keys():
+            raise ValueError(
+                f"A model of the task `{self.name}` must answer with a text. Received: "
+                f"{', '.join(sorted(answers))}. Give a model of that task."
+            )
+        return scores.text_outcomes(
+            examples.targets,
+            predictions=[text.decode() for text in answers[GENERATED]],
+            sources=examples.inputs[TEXT],
+        )
+
+    # --- how good they are
+
+    def target_slices(self, outcomes: Outcomes) -> Mapping[str, np.ndarray]:
+        """By the length of the source."""
+        return scores.by_source_length(outcomes)
+
+    def report(self, outcomes: Outcomes, directory: Path) -> Report:
+        """By the length of the source a picture and a table; the best and the worst texts."""
+        return report_texts(
+            outcomes,
+            directory,
+            metric=self.metrics[0],
+            signatures=scores.signatures(**self.bleu_options),
+        )
+
+    # --- served
+
+    def input_names(self, description: ModelDescription) -> tuple[str, ...]:
+        return (TEXT,)
+
+    def signatures(self, description: ModelDescription) -> Mapping[str, Signature]:
+        return {"serving_default": Signature()}
+
+    def disagreement(
+        self, expected: Mapping[str, Any], received: Mapping[str, Any], *, tolerance: float
+    ) -> str | None:
+        """Of two texts as good as each other either may be written."""
+        if abs(received[SCORE] - expected[SCORE]) <= tolerance:
+            return None
+        return f"{_shown(expected)} is answered with {_shown(received)}"
+
+    # --- told to people
+
+    def card_lines(self, description: ModelDescription) -> Sequence[str]:
+        decoding = self.settings.decoding
+        how = (
+            f"beam search of {decoding.beam_size}" if decoding.method == "beam" else decoding.method
+        )
+        return [f"Writes a text of at most {decoding.max_length} tokens, by {how}."]
+
+
+def _shown(answer: Mapping[str, Any]) -> str:
+    text = answer[GENERATED]
+    text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
+    return f"{text!r:.80} ({float(answer[SCORE]):.4f})"
