@@ -23,6 +23,8 @@ from serving.server.model_config import ModelSettings
 from tests.mlflow_stores import make_database
 
 WORDS = ["good", "bad", "film", "plot", "long", "short"]
+OPPOSITES = dict(zip(WORDS, [WORDS[place ^ 1] for place in range(len(WORDS))], strict=True))
+"""What a text is translated to, word by word."""
 SHAPE = {
     "num_hidden_layers": 1,
     "hidden_size": 32,
@@ -46,6 +48,7 @@ class Case:
     """What the metric reaches at least, on texts that were not trained on."""
     answers: set[str]
     finetuning: dict[str, Any] = dataclasses.field(default_factory=dict)
+    model: dict[str, Any] = dataclasses.field(default_factory=dict)
     picture: str | None = None
     input_names: tuple[str, ...] = ("text",)
 
@@ -163,6 +166,23 @@ CASES = {
         finetuning={"text_field": "sent1"},
         picture="choices.png",
     ),
+    "sequence_to_sequence": Case(
+        task={
+            "name": "sequence_to_sequence",
+            "batch_tokens": 128,
+            "decoding": {"beam_size": 3, "num_answers": 2, "max_length": 12},
+        },
+        header="source,target",
+        row=lambda words: (" ".join(words), " ".join(OPPOSITES[word] for word in words)),
+        metric="bleu",
+        least=90.0,
+        answers={
+            *("generated_text", "score", "has_ended", "num_answers"),
+            *("n_best_texts", "n_best_scores", "n_best_log_probabilities", "n_best_lengths"),
+        },
+        model={"num_decoder_layers": 1, "initializer_range": 0.1},
+        picture="texts.png",
+    ),
     "outside": Case(
         task={"name": "tests.tasks.agreement:Agreement", "percent": True},
         header="text,label",
@@ -195,7 +215,7 @@ class Work:
                 lines = [json.dumps(row) for row in rows]
             self.table(name).write_text("\r\n".join(lines) + "\r\n", encoding="utf-8-sig")
         tree = {
-            "model": SHAPE,
+            "model": SHAPE | case.model,
             "tokenizer": {"vocabulary": str(folder / "vocab")},
             "finetuning": {
                 "task": case.task,
