@@ -2,7 +2,8 @@
 
     decoder.py            what a decoder must offer, and the tokens that a search knows
     search.py             `search`: the method that the configuration names
-    stepwise.py, beam.py  the loops: token by token; the best hypotheses of a beam
+    stepwise.py, beam.py  one step: token by token; the best hypotheses of a beam
+    loop.py               all steps; texts that are done leave it
     row_settings.py       what each text of a batch may have for itself, and what is wrong with it
     rules.py              tokens that must not come next
     log_probabilities.py  of the next token; NaN is found here

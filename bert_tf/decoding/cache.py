@@ -20,15 +20,6 @@ def reordered(cache: Any, parents: tf.Tensor) -> Any:
     )
 
 
-def shapes(cache: Any, *, num_hypotheses: int) -> Any:
-    """Of its tensors through all steps."""
-
-    def shape(value: tf.Tensor) -> tf.TensorShape:
-        return tf.TensorShape([value.shape[0], num_hypotheses, None, *value.shape[3:]])
-
-    return tf.nest.map_structure(shape, cache)
-
-
 def check_memory(cache: Any, config: DecodingConfig) -> None:
     """Refuse what takes more memory a text than `max_mb_per_text`.
 

@@ -7,13 +7,17 @@ import tensorflow as tf
 
 
 class CachedDecoder(Protocol):
-    """A decoder that computes one token after the other and keeps what it computed."""
+    """A decoder that computes one token after the other and keeps what it computed.
+
+    Texts that are done leave the batch: B of a later step may be smaller, and `memory` and `cache`
+    are those of the texts that are left.
+    """
 
     def begin(self, inputs: Any) -> tuple[Any, Any]:
         """What the decoder reads, and an empty cache.
 
         Returns:
-            memory: a nest of tensors (B, ...), the same at every step.
+            memory: a nest of tensors (B, ...), of each text the same at every step.
             cache: a nest of tensors (B, 1, 0, ...), whose dimensions after the third are known.
         """
 
@@ -25,7 +29,7 @@ class CachedDecoder(Protocol):
         Args:
             ids: int32 (B, H), the newest token of each hypothesis.
             position: int32 scalar, the place of these tokens; 0 is that of the start token.
-            memory: as `begin` returned it.
+            memory: as `begin` returned it, of these texts.
             cache: tensors (B, H, `position`, ...).
 
         Returns:

@@ -1,6 +1,7 @@
 """What each text of a batch may have for itself: it may come from another client than the next."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -58,8 +59,7 @@ class RowSettings:
         return checked
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """What a search reads of each text: tensors (B), without gaps and in their ranges."""
 
     is_open: tf.Tensor

@@ -23,81 +23,84 @@ text's top-k or top-p."""
 class Sampler:
     """Draws tokens; what the graph need not compute is left out of it."""
 
-    rows: Rows
     most: int | None
     """Top-k of all texts, where none has its own; None: it may be anything."""
     is_cut: bool
     """Top-k or top-p may leave tokens out."""
 
     @classmethod
-    def of(cls, config: DecodingConfig, settings: RowSettings, rows: Rows) -> "Sampler":
+    def of(cls, config: DecodingConfig, settings: RowSettings) -> "Sampler":
         """For a configuration, and what the texts have for themselves."""
         is_cut = config.top_k is not None or config.top_p < 1.0
         has_own = settings.top_k is not None or settings.top_p is not None
         most = config.top_k if settings.top_k is None else None
-        return cls(rows, most=most, is_cut=is_cut or has_own)
+        return cls(most=most, is_cut=is_cut or has_own)
 
-    def draw(self, log_probs: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
+    def draw(self, log_probs: tf.Tensor, position: tf.Tensor, rows: Rows) -> tf.Tensor:
         """int32 (B, H) of float32 (B, H, W), each H a sample of its own; 0 where all are -inf."""
-        temperature = self.rows.temperature[:, tf.newaxis, tf.newaxis]
+        temperature = rows.temperature[:, tf.newaxis, tf.newaxis]
         highest = tf.reduce_max(log_probs, axis=-1, keepdims=True)
         shifted = log_probs - tf.where(highest > IMPOSSIBLE, highest, 0.0)
         weights = tf.exp(shifted / tf.where(temperature > 0.0, temperature, 1.0))
-        numbers = uniform(self.rows.seeds, position, num_samples=log_probs.shape[1])
+        numbers = uniform(rows.seeds, position, num_samples=log_probs.shape[1])
         numbers = tf.where(temperature[..., 0] > 0.0, numbers, 0.0)  # 0 takes the first in order
         if not self.is_cut:
-            return self._of_all(weights, numbers, tf.cumsum(weights, axis=-1))
+            return _of_all(rows, weights, numbers, tf.cumsum(weights, axis=-1))
         if self.most is not None:
-            return self._of_likeliest(weights, numbers, most=self.most)
-        return self._of_any(weights, numbers)
+            return _of_likeliest(rows, weights, numbers, most=self.most)
+        return _of_any(rows, weights, numbers)
 
-    def _of_all(self, weights: tf.Tensor, numbers: tf.Tensor, sums: tf.Tensor) -> tf.Tensor:
-        likeliest = tf.argmax(weights, axis=-1, output_type=tf.int32)
-        drawn = _place(sums, numbers, sums[..., -1])
-        return tf.where(self.rows.temperature[:, tf.newaxis] > 0.0, drawn, likeliest)
 
-    def _of_likeliest(self, weights: tf.Tensor, numbers: tf.Tensor, *, most: int) -> tf.Tensor:
-        """Top-k is one number for all texts."""
-        found = tf.math.top_k(weights, k=min(most, weights.shape[-1]))
+def _of_all(rows: Rows, weights: tf.Tensor, numbers: tf.Tensor, sums: tf.Tensor) -> tf.Tensor:
+    likeliest = tf.argmax(weights, axis=-1, output_type=tf.int32)
+    drawn = _place(sums, numbers, sums[..., -1])
+    return tf.where(rows.temperature[:, tf.newaxis] > 0.0, drawn, likeliest)
+
+
+def _of_likeliest(rows: Rows, weights: tf.Tensor, numbers: tf.Tensor, *, most: int) -> tf.Tensor:
+    """Top-k is one number for all texts."""
+    found = tf.math.top_k(weights, k=min(most, weights.shape[-1]))
+    sums = tf.cumsum(found.values, axis=-1)
+    return _of_sorted(rows, found.indices, sums, numbers, sums[..., -1])
+
+
+def _of_any(rows: Rows, weights: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+    """Top-k and top-p are each text's own; some may have neither."""
+    vocab_size = weights.shape[-1]
+    all_sums = tf.cumsum(weights, axis=-1)
+    total = all_sums[..., -1]
+    top_k = tf.broadcast_to(rows.top_k[:, tf.newaxis], tf.shape(numbers))
+    top_p = rows.top_p[:, tf.newaxis]
+    is_whole = (top_k >= vocab_size) & (top_p >= 1.0)
+
+    def of_first(num_sorted: int) -> tuple[tf.Tensor, tf.Tensor]:
+        found = tf.math.top_k(weights, k=num_sorted)
         sums = tf.cumsum(found.values, axis=-1)
-        return self._of_sorted(found.indices, sums, numbers, sums[..., -1])
+        places = tf.minimum(top_k, num_sorted) - 1
+        of_top_k = tf.gather(sums, places, axis=2, batch_dims=2)
+        limit = tf.where(top_k >= vocab_size, total, of_top_k)
+        drawn = _of_sorted(rows, found.indices, sums, numbers, limit)
+        is_held = (top_k >= vocab_size) & (sums[..., -1] >= top_p * total)
+        return drawn, is_whole | is_held | (top_k <= num_sorted) | (total == 0.0)
 
-    def _of_any(self, weights: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
-        """Top-k and top-p are each text's own; some may have neither."""
-        vocab_size = weights.shape[-1]
-        all_sums = tf.cumsum(weights, axis=-1)
-        total = all_sums[..., -1]
-        top_k = tf.broadcast_to(self.rows.top_k[:, tf.newaxis], tf.shape(numbers))
-        top_p = self.rows.top_p[:, tf.newaxis]
-        is_whole = (top_k >= vocab_size) & (top_p >= 1.0)
+    drawn, is_held = of_first(min(NUM_SORTED, vocab_size))
+    if vocab_size > NUM_SORTED:
+        # The same tokens where the first sufficed: sums of sorted numbers begin alike.
+        drawn = tf.cond(tf.reduce_all(is_held), lambda: drawn, lambda: of_first(vocab_size)[0])
+    return tf.where(is_whole, _of_all(rows, weights, numbers, all_sums), drawn)
 
-        def of_first(num_sorted: int) -> tuple[tf.Tensor, tf.Tensor]:
-            found = tf.math.top_k(weights, k=num_sorted)
-            sums = tf.cumsum(found.values, axis=-1)
-            places = tf.minimum(top_k, num_sorted) - 1
-            of_top_k = tf.gather(sums, places, axis=2, batch_dims=2)
-            limit = tf.where(top_k >= vocab_size, total, of_top_k)
-            drawn = self._of_sorted(found.indices, sums, numbers, limit)
-            is_held = (top_k >= vocab_size) & (sums[..., -1] >= top_p * total)
-            return drawn, is_whole | is_held | (top_k <= num_sorted) | (total == 0.0)
 
-        drawn, is_held = of_first(min(NUM_SORTED, vocab_size))
-        if vocab_size > NUM_SORTED:
-            # The same tokens where the first sufficed: sums of sorted numbers begin alike.
-            drawn = tf.cond(tf.reduce_all(is_held), lambda: drawn, lambda: of_first(vocab_size)[0])
-        return tf.where(is_whole, self._of_all(weights, numbers, all_sums), drawn)
-
-    def _of_sorted(
-        self, ids: tf.Tensor, sums: tf.Tensor, numbers: tf.Tensor, limit: tf.Tensor
-    ) -> tf.Tensor:
-        """Of tokens by falling weight, with the sums of their weights: `limit` is that of top-k."""
-        before = tf.pad(sums[..., :-1], [[0, 0], [0, 0], [1, 0]])
-        top_p = self.rows.top_p[:, tf.newaxis]
-        is_kept = before < (top_p * limit)[..., tf.newaxis]
-        is_kept &= tf.range(sums.shape[-1]) < self.rows.top_k[:, tf.newaxis, tf.newaxis]
-        last = tf.maximum(_count(is_kept) - 1, 0)
-        place = _place(sums, numbers, tf.gather(sums, last, axis=2, batch_dims=2))
-        return tf.gather(ids, place, axis=2, batch_dims=2)
+def _of_sorted(
+    rows: Rows, ids: tf.Tensor, sums: tf.Tensor, numbers: tf.Tensor, limit: tf.Tensor
+) -> tf.Tensor:
+    """Of tokens by falling weight, with the sums of their weights: `limit` is that of top-k."""
+    before = tf.pad(sums[..., :-1], [[0, 0], [0, 0], [1, 0]])
+    top_p = rows.top_p[:, tf.newaxis]
+    is_kept = before < (top_p * limit)[..., tf.newaxis]
+    is_kept &= tf.range(sums.shape[-1]) < rows.top_k[:, tf.newaxis, tf.newaxis]
+    last = tf.maximum(_count(is_kept) - 1, 0)
+    place = _place(sums, numbers, tf.gather(sums, last, axis=2, batch_dims=2))
+    return tf.gather(ids, place, axis=2, batch_dims=2)
 
 
 def _place(sums: tf.Tensor, numbers: tf.Tensor, total: tf.Tensor) -> tf.Tensor:

@@ -13,7 +13,7 @@ from bert_tf.decoding.length_penalty import length_penalties
 from bert_tf.decoding.row_settings import RowSettings, fill_in
 from bert_tf.decoding.rules import Rules
 from bert_tf.decoding.sampling import Sampler
-from bert_tf.decoding.stepwise import StepwiseSearch, likeliest
+from bert_tf.decoding.stepwise import Choose, StepwiseSearch, likeliest
 
 
 def search(
@@ -27,8 +27,7 @@ def search(
     """The answers of each text: graph code, for a `tf.function` that is traced or exported.
 
     A text's answers are the same bits in any batch and at any place of it, as far as the decoder's
-    logits are. A text ends by itself; the loop runs until the last has. Of an empty batch the
-    answers are empty.
+    logits are. A text ends by itself. Of an empty batch the answers are empty.
 
     Args:
         decoder: the model.
@@ -47,8 +46,6 @@ def search(
     filled = fill_in(rows, config=config, batch_size=batch_size)
     common: dict[str, Any] = {
         "decoder": decoder,
-        "memory": memory,
-        "rows": filled,
         "rules": Rules.of(config, tokens),
         "penalties": length_penalties(config.length_penalty, max_length=config.max_length),
         "max_length": config.max_length,
@@ -56,8 +53,8 @@ def search(
     }
     if config.method == "beam" and config.beam_size > 1:
         beam = BeamSearch(beam_size=config.beam_size, ends_early=config.ends_early, **common)
-        return beam.run(cache)
-    choose = likeliest
+        return beam.run(memory, cache, filled)
+    choose: Choose = likeliest
     if config.method == "sample":
-        choose = Sampler.of(config, rows, filled).draw
-    return StepwiseSearch(choose=choose, **common).run(cache)
+        choose = Sampler.of(config, rows).draw
+    return StepwiseSearch(choose=choose, **common).run(memory, cache, filled)

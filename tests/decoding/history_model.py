@@ -20,6 +20,16 @@ TOKENS = SpecialTokens(start_id=START, end_id=END, pad_id=PAD)
 INPUT = 4
 """Numbers of each text."""
 
+ROWS = {
+    "source_lengths": tf.int32,
+    "is_refused": tf.bool,
+    "seed": tf.int64,
+    "temperature": tf.float32,
+    "top_k": tf.int32,
+    "top_p": tf.float32,
+}
+"""Types of a text's own settings."""
+
 
 class HistoryModel:
     """Logits are a sum over all tokens before, of which each has its own weights by its age.
@@ -140,22 +150,31 @@ def _in_steps(values: np.ndarray) -> np.ndarray:
     return (np.round(values * 64) / 64).astype(np.float32)
 
 
-def decode(model: Any, inputs: Any, config: DecodingConfig, **rows: Any) -> DecodedAnswers:
-    """The answers as NumPy arrays, from a graph that is traced for any number of texts."""
+def decode(
+    model: Any, inputs: Any, config: DecodingConfig, *, in_graph: bool = False, **rows: Any
+) -> DecodedAnswers:
+    """The answers as NumPy arrays; from a graph that is traced for any number of texts, or not."""
     names = tuple(sorted(rows))
-    graph = _graph(model, config, names)
-    found = graph(tf.constant(inputs), *(tf.constant(rows[name]) for name in names))
-    return DecodedAnswers(*(value.numpy() for value in found))
+    values = [tf.constant(rows[name], ROWS[name]) for name in names]
+    run = _graph(model, config, names) if in_graph else _run(model, config, names)
+    return DecodedAnswers(*(value.numpy() for value in run(tf.constant(inputs), *values)))
 
 
-@functools.lru_cache(maxsize=64)
-def _graph(model: Any, config: DecodingConfig, names: tuple[str, ...]) -> Any:
-    @tf.function(reduce_retracing=True)
+def _run(model: Any, config: DecodingConfig, names: tuple[str, ...]) -> Any:
     def run(inputs: tf.Tensor, *values: tf.Tensor) -> DecodedAnswers:
         rows = RowSettings(**dict(zip(names, values, strict=True)))
         return search(model, inputs, config=config, tokens=TOKENS, rows=rows)
 
     return run
+
+
+@functools.lru_cache(maxsize=4)
+def _graph(model: Any, config: DecodingConfig, names: tuple[str, ...]) -> Any:
+    signature = [
+        tf.TensorSpec([None, INPUT]),
+        *(tf.TensorSpec([None], ROWS[name]) for name in names),
+    ]
+    return tf.function(_run(model, config, names), input_signature=signature)
 
 
 def found_ids(answers: DecodedAnswers, row: int) -> list[tuple[int, ...]]:

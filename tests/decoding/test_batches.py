@@ -31,10 +31,10 @@ def make_model(**settings):
 def test_a_text_is_answered_the_same_bits_in_every_batch(method):
     config = DecodingConfig(max_length=10, **METHODS[method])
     model, inputs = make_model(), draw_inputs(NUM_TEXTS, seed=11)
-    together = decode(model, inputs, config)
+    together = decode(model, inputs, config, in_graph=True)
     assert len(set(together.lengths[:, 0])) > 1, "texts end at different steps"
     for batch in subsets(NUM_TEXTS):
-        found = decode(model, inputs[batch], config)
+        found = decode(model, inputs[batch], config, in_graph=True)
         for name, value in found._asdict().items():
             expected = getattr(together, name)[batch]
             if name == "ids":  # as wide as the longest answer of the batch
@@ -44,10 +44,34 @@ def test_a_text_is_answered_the_same_bits_in_every_batch(method):
             np.testing.assert_array_equal(value, expected, err_msg=f"{name} of {batch}")
 
 
+@pytest.mark.parametrize("method", ["beam", "sample"])
+def test_texts_that_are_done_are_no_longer_computed(method):
+    """One long text among short ones does not keep the decoder busy with all of them."""
+    numbers: list[int] = []
+
+    class Counting(HistoryModel):
+        def step(self, ids, position, memory, cache):
+            numbers.append(len(ids))
+            assert len(memory["inputs"]) == len(cache["tokens"]) == len(ids)
+            return super().step(ids, position, memory, cache)
+
+    config = DecodingConfig(max_length=10, max_extra_length=0, **METHODS[method])
+    model = Counting(vocab_size=7, max_length=10, seed=11, end_bias=-50.0)
+    inputs = draw_inputs(8, seed=11)
+    lengths = np.array([2, 10, 2, 2, 4, 6, 3, 4])
+    found = decode(model, inputs, config, source_lengths=lengths)
+    np.testing.assert_array_equal(found.lengths[:, 0], lengths)
+    # After 2 steps 5 of 8 are left, after 3 steps 4, after 4 steps 2, after 6 steps 1.
+    assert numbers == [8, 8, 8, 4, 2, 2, 1, 1, 1, 1]
+    for row in range(8):
+        alone = decode(model, inputs[[row]], config, source_lengths=lengths[[row]])
+        assert found_ids(found, row) == found_ids(alone, 0)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_an_empty_batch_has_empty_answers(method):
     config = DecodingConfig(max_length=10, **METHODS[method])
-    found = decode(make_model(), draw_inputs(0, seed=0), config)
+    found = decode(make_model(), draw_inputs(0, seed=0), config, in_graph=True)
     assert found.ids.shape == (0, config.num_answers, 0)
     assert found.scores.shape == (0, config.num_answers)
     assert found.has_failed.shape == (0,)
@@ -161,7 +185,7 @@ def test_an_answer_is_bounded_by_its_own_source(method):
     config = DecodingConfig(
         max_length=10, max_length_factor=1.5, max_extra_length=1, **METHODS[method]
     )
-    lengths = [0, 1, 3, 5, 2**31 - 1]
+    lengths = [0, 1, 3, 5, 2**30]
     found = decode(model, draw_inputs(5, seed=1), config, source_lengths=lengths)
     for row, longest in enumerate([1, 2, 5, 8, 10]):
         assert np.all(found.lengths[row][found.is_found[row]] == longest)

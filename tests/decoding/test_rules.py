@@ -115,7 +115,7 @@ def test_logits_need_a_known_vocabulary():
 
     model = Unknown(vocab_size=4, max_length=4, seed=2)
     with pytest.raises(ValueError, match="vocabulary known"):
-        decode(model, draw_inputs(1, seed=2), DecodingConfig(max_length=4))
+        decode(model, draw_inputs(1, seed=2), DecodingConfig(max_length=4), in_graph=True)
 
 
 def test_a_beam_wider_than_memory_allows_is_refused_before_it_is_made():

@@ -24,7 +24,7 @@ def draw(log_probs, *, num_samples=1, position=0, rows=None, **settings):
     def run(log_probs: tf.Tensor) -> tf.Tensor:
         filled = fill_in(rows, config=config, batch_size=tf.shape(log_probs)[0])
         of_samples = tf.repeat(log_probs[:, tf.newaxis], num_samples, axis=1)
-        return Sampler.of(config, rows, filled).draw(of_samples, tf.constant(position))
+        return Sampler.of(config, rows).draw(of_samples, tf.constant(position), filled)
 
     return run(tf.constant(log_probs, tf.float32)).numpy()
 

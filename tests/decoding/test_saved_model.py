@@ -14,16 +14,7 @@ from bert_tf.decoding.search import search
 from bert_tf.exporting.graph_ops import GraphOps
 from bert_tf.exporting.loading import read_graph
 from bert_tf.exporting.serving_ops import serving_ops
-from tests.decoding.history_model import INPUT, TOKENS, HistoryModel, draw_inputs
-
-ROWS = {
-    "source_lengths": tf.int32,
-    "is_refused": tf.bool,
-    "seed": tf.int64,
-    "temperature": tf.float32,
-    "top_k": tf.int32,
-    "top_p": tf.float32,
-}
+from tests.decoding.history_model import INPUT, ROWS, TOKENS, HistoryModel, draw_inputs
 
 
 def save(folder: Path, config: DecodingConfig, names: tuple[str, ...]) -> tf.Module:
