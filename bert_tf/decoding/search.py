@@ -26,8 +26,8 @@ def search(
 ) -> DecodedAnswers:
     """The answers of each text: graph code, for a `tf.function` that is traced or exported.
 
-    A text's answers are the same bits in any batch and at any place of it, as far as the decoder's
-    logits are. A text ends by itself. Of an empty batch the answers are empty.
+    On a CPU a text's answers are the same bits in any batch and at any place of it, as far as the
+    decoder's logits are. A text ends by itself. Of an empty batch the answers are empty.
 
     Args:
         decoder: the model.

@@ -27,14 +27,28 @@ def make_model(**settings):
     return HistoryModel(vocab_size=7, max_length=10, seed=11, end_bias=1.5, **settings)
 
 
+OF_TEXTS = {
+    "greedy": {"source_lengths": [9, 4, 7, 0, 5]},
+    "sample": {
+        "seed": [5, 2**40, 7, -1, 5],
+        "temperature": [1.0, 0.5, 2.0, 0.0, 1.0],
+        "top_k": [0, 3, 0, 0, 5],
+        "top_p": [1.0, 1.0, 0.8, 0.5, 0.9],
+    },
+}
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_text_is_answered_the_same_bits_in_every_batch(method):
-    config = DecodingConfig(max_length=10, **METHODS[method])
+    of_texts = {name: np.array(values) for name, values in OF_TEXTS.get(method, {}).items()}
+    of_source = {"max_extra_length": 1} if method == "greedy" else {}
+    config = DecodingConfig(max_length=10, **METHODS[method], **of_source)
     model, inputs = make_model(), draw_inputs(NUM_TEXTS, seed=11)
-    together = decode(model, inputs, config, in_graph=True)
+    together = decode(model, inputs, config, in_graph=True, **of_texts)
     assert len(set(together.lengths[:, 0])) > 1, "texts end at different steps"
     for batch in subsets(NUM_TEXTS):
-        found = decode(model, inputs[batch], config, in_graph=True)
+        of_batch = {name: values[batch] for name, values in of_texts.items()}
+        found = decode(model, inputs[batch], config, in_graph=True, **of_batch)
         for name, value in found._asdict().items():
             expected = getattr(together, name)[batch]
             if name == "ids":  # as wide as the longest answer of the batch
