@@ -1,11 +1,15 @@
 """The encoder-decoder: what a position may see, one pass over all, cached steps, its settings."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from bert_tf.config import ModelConfig
+from bert_tf.exporting.serving_ops import serving_ops
 from bert_tf.layers.dropout import dropout_seed
+from bert_tf.layers.tensorflow import fused
 from bert_tf.models.bert import ENCODER_INPUTS
 from bert_tf.models.classifier import BertClassifier
 from bert_tf.models.description import ModelDescription, load_description
@@ -111,6 +115,67 @@ def test_steps_run_in_a_loop_of_the_graph_whose_shapes_are_not_known():
         logits = np.asarray(model({**batch, "decoder_input_ids": again}))[:, -1, 1:]
         again = np.concatenate([again, logits.argmax(-1).astype(np.int32)[:, None] + 1], axis=1)
     np.testing.assert_array_equal(found, again)
+
+
+def test_a_stock_server_can_compute_the_loop():
+    """Its operations are the server's, and none asks for the compiler."""
+    model, batch = make_model(norm_first=True, dtype="mixed_bfloat16"), make_batch()
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2)
+    def two_steps(input_ids, input_mask):
+        memory, cache = model.begin({"input_ids": input_ids, "input_mask": input_mask})
+        ids = tf.zeros_like(input_ids[:, :1])
+        _, cache = model.step(ids, tf.constant(0), memory, cache)
+        return model.step(ids, tf.constant(1), memory, cache)
+
+    concrete = two_steps.get_concrete_function()
+    graph = concrete.graph.as_graph_def()
+    assert not [f for f in graph.library.function if f.attr["_XlaMustCompile"].b]
+    nodes = [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
+    own = {f.signature.name for f in graph.library.function}
+    assert {node.op for node in nodes} - own <= serving_ops()
+    logits, _ = concrete(tf.constant(batch["input_ids"]), tf.constant(batch["input_mask"]))
+    expected = model({**batch, "decoder_input_ids": np.zeros((3, 2), np.int32)})[:, 1]
+    np.testing.assert_allclose(logits[:, 0], expected, atol=0.03 * np.abs(expected).max())
+
+
+def test_steps_over_a_source_whose_padding_is_not_computed_are_the_same():
+    model, batch = make_model(), make_batch()
+    expected = np.asarray(model(batch))[:, 0]
+    model.encoder.skips_padding = True
+    memory, cache = model.begin(batch)
+    logits, _ = model.step(batch["decoder_input_ids"][:, :1], tf.constant(0), memory, cache)
+    np.testing.assert_allclose(logits[:, 0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_dropout_draws_once_after_embeddings_and_once_a_sublayer_and_on_attention_weights(
+    norm_first, monkeypatch
+):
+    """As in section 5.4 of the paper; on the weights where `attention_probs_dropout_prob` asks."""
+    model = make_model(
+        norm_first=norm_first, hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.3
+    )
+    draws, seeds = Counter(), []
+    for name in ("dropout", "drop_add_norm", "attention_weights"):
+        kernel = getattr(fused, name)
+
+        def counting(x, *args, kernel=kernel, rate, **kwargs):
+            draws[tuple(x.shape), round(rate, 4)] += 1
+            seeds.append(tuple(np.asarray(args[-1]).tolist()))
+            return kernel(x, *args, rate=rate, **kwargs)
+
+        monkeypatch.setattr(fused, name, counting)
+    with dropout_seed(tf.constant([1, 2])):
+        model(make_batch(), training=True)
+    assert draws == {
+        ((3, 7, 24), 0.2): 1 + 2 * 2,
+        ((3, 6, 24), 0.2): 1 + 2 * 3,
+        ((3, 3, 7, 7), 0.3): 2,
+        ((3, 3, 6, 6), 0.3): 2,
+        ((3, 3, 6, 7), 0.3): 2,
+    }
+    assert len(set(seeds)) == len(seeds), "every place has a mask of its own"
 
 
 def test_no_tensor_of_a_step_holds_the_memory_once_for_each_hypothesis():
