@@ -161,7 +161,7 @@ class ModelWithEncoder(keras.Model):
         super().__init__(**kwargs)
         if (config.num_decoder_layers > 0) != self._has_decoder:
             raise ValueError(
-                f"model.num_decoder_layers must be {'above 0' if self._has_decoder else '0'} in a "
+                f"model.num_decoder_layers must be {'above 0' if self._has_decoder else '0'} for "
                 f"{type(self).__name__}. Received: {config.num_decoder_layers}. Set "
                 "model.num_decoder_layers, or a model.size that sets it."
             )

@@ -50,6 +50,7 @@ _ROWS = (
     (r"pooler(_\d+)?/", "pooler"),
     (r"(masked_lm|next_sentence|head)(_\d+)?/", "{}"),
     (r"loss(_\d+)?/", "loss"),
+    (r"output(_\d+)?/", "output"),
 )
 _PATTERNS = [(re.compile(r"(?:^|/)" + pattern), row) for pattern, row in _ROWS]
 
@@ -268,8 +269,9 @@ def _innermost(spans: list[Span]) -> Iterator[Span]:
 
 def _order(row: str) -> tuple[int, int, str]:
     """As a batch passes through them."""
-    firsts = ("embeddings", "layer_", "final norm", "pooler", "masked_lm", "next_sentence", "head")
-    names = (*firsts, "loss", "optimizer", REST, NOTHING)
+    layers = ("embeddings", "layer_", "decoder layer_", "final norm")
+    heads = ("pooler", "masked_lm", "next_sentence", "head", "output")
+    names = (*layers, *heads, "loss", "optimizer", REST, NOTHING)
     place = next((i for i, name in enumerate(names) if row.startswith(name)), len(names))
-    layer = re.match(r"layer_(\d+)", row)
+    layer = re.match(r"(?:decoder )?layer_(\d+)", row)
     return place, int(layer[1]) if layer else 0, row
