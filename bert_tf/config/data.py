@@ -151,7 +151,7 @@ class MaskingConfig(Section):
 
     unit: Literal["token", "word", "ngram", "span"] = "token"
     """What is chosen at once: a token, a whole word, 1 to `max_ngram_words` neighbouring words, or
-    1 to `max_span_words`. A word is a piece and the `##` pieces after it."""
+    1 to `max_span_words`. A word is a piece and those after it that go on with it."""
     masked_lm_prob: Rate = 0.15
     max_predictions_per_seq: pydantic.PositiveInt = 20
     mask_share: Share = 0.8

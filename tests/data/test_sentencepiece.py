@@ -5,6 +5,7 @@ import json
 import random
 from pathlib import Path
 
+import keras
 import pytest
 import sentencepiece
 import tensorflow as tf
@@ -14,8 +15,9 @@ from sentencepiece import sentencepiece_model_pb2
 
 from bert_tf.config import TokenizerConfig, VocabularyConfig
 from bert_tf.data.text import offsets
-from bert_tf.data.text.sentencepiece import SPACE, SentencePieceTokenizer
+from bert_tf.data.text.sentencepiece import SentencePieceTokenizer
 from bert_tf.data.text.sentencepiece_learning import learn_model
+from bert_tf.data.text.sentencepiece_model import SPACE
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS, MASK
 from bert_tf.data.text.wordpiece import WordPieceTokenizer
@@ -217,11 +219,12 @@ def test_places_are_the_librarys_own_without_white_space(models, kind):
     found = tokenizer.tokenize_with_offsets(tf.constant(texts))
     num_compared = 0
     for text, starts, ends in zip(texts, found.starts.to_list(), found.ends.to_list(), strict=True):
-        theirs = library.encode(text, out_type="immutable_proto").pieces
+        octets, theirs = text.encode(), library.encode(text, return_type="proto").pieces
         assert len(theirs) == len(starts)
         for piece, start, end in zip(theirs, starts, ends, strict=True):
-            part = text[piece.begin : piece.end]
-            seen = [place for place, c in enumerate(part, piece.begin) if not is_white_space(c)]
+            first = len(octets[: piece.begin].decode())
+            part = octets[piece.begin : piece.end].decode()
+            seen = [place for place, c in enumerate(part, first) if not is_white_space(c)]
             if seen:
                 assert (start, end) == (seen[0], seen[-1] + 1), ascii(text)
                 num_compared += 1
@@ -393,6 +396,10 @@ def test_models_that_the_graph_cannot_follow_are_refused(models, tmp_path: Path)
     ):
         with pytest.raises(ValueError, match=message):
             SentencePieceTokenizer(changed(change))
+    size = sentencepiece_model_pb2.ModelProto.FromString(models["bpe"]).normalizer_spec.ByteSize()
+    for end in [*range(0, len(models["bpe"]) - size, 53), len(models["bpe"]) - size - 2]:
+        with pytest.raises(ValueError, match="a SentencePiece model must be whole"):
+            SentencePieceTokenizer(models["bpe"][:end])
     file = tmp_path / "spm.model"
     file.write_bytes(b"\xff" + models["bpe"][:100])
     with pytest.raises(ValueError, match=r"spm\.model: a SentencePiece model must be whole"):
@@ -441,6 +448,18 @@ def test_a_saved_model_reads_and_writes_with_operations_that_serving_has(models,
         assert set(answers) == set(expected)
         for name, values in expected.items():
             tf.debugging.assert_equal(answers[name], values, message=name)
+
+
+def test_it_outlives_a_cleared_keras_session(models):
+    tokenizers = [SentencePieceTokenizer(models[kind]) for kind in ("unigram", "bpe")]
+    compiled = [tf.function(it.tokenize, autograph=False) for it in tokenizers]
+    texts = tf.constant(["the cat", "나무"])
+    expected = [it.tokenize(texts).to_list() for it in tokenizers]
+    assert [it(texts).to_list() for it in compiled] == expected
+    assert expected[0] != expected[1]
+    keras.utils.clear_session()
+    assert [it.tokenize(texts).to_list() for it in tokenizers] == expected
+    assert [it(texts).to_list() for it in compiled] == expected
 
 
 def test_wordpiece_writes_words_with_spaces_between_them():

@@ -20,8 +20,10 @@ from pipelines.engine.attempts import InterruptedFlowError, StepError
 from pipelines.engine.display import FlowDisplay
 from pipelines.engine.runner import run_flow
 from pipelines.engine.step import Flow, Step
+from pipelines.engine.step_state import result_digest
 from pipelines.flows import FLOWS
 from pipelines.report.flow_report import write_flow_report
+from pipelines.steps.training import TOKENIZER_FILES
 from tests.mlflow_stores import make_database, wait_for
 from tests.pipelines.small_flow import FLOW, SHOUT, shout
 
@@ -407,3 +409,17 @@ def test_work_must_be_found_by_another_process(folder):
     with pytest.raises(TypeError, match="must be a function of a module"):
         run(folder, flow)
     assert SHOUT.work is shout
+
+
+def test_of_two_kinds_of_vocabularies_the_one_that_is_there_counts(tmp_path: Path):
+    step = Step(name="vocabulary", work=shout, result=TOKENIZER_FILES)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(FileNotFoundError, match=r"vocab\.txt"):
+        result_digest(step, tmp_path, "mark")
+    digests = set()
+    for name, content in (("spm.model", "a"), ("spm.model", "b"), ("vocab.txt", "b")):
+        (tmp_path / name).write_text(content)
+        digests.add(result_digest(step, tmp_path, "mark"))
+    assert len(digests) == 3
+    (tmp_path / "spm.model").unlink()
+    assert result_digest(step, tmp_path, "mark") in digests

@@ -14,8 +14,8 @@ stay below the budget, even at 0 where every word is too long.
 - `span`: a run from a random word on, of a geometric number of words; cut at a special token and
   to the words that fit; one that meets an earlier run goes on behind it.
 
-A word is a piece and the `##` pieces after it. A Korean eojeol is one word, but, as in Google's
-code, punctuation in it or after it is not part of it: records do not tell where spaces were.
+A word is a piece and those after it that go on with it. A Korean eojeol is one word, but, as in
+Google's code, punctuation in it or after it is not part of it.
 
 Source: Devlin et al. 2019, section 3.1; google-research/bert, create_pretraining_data.py; n-grams:
 Lan et al. 2020 as in tf-models-official, create_pretraining_data.py; spans: Joshi et al. 2020.
@@ -45,7 +45,7 @@ def mask_tokens(
     """Choose tokens to predict, none of `special_ids`, and replace them: a pure function.
 
     `input_ids`, `input_mask`: int32, (B, T). `seed`: int32 or int64, (2). `is_continuation`: for
-    each id of the vocabulary whether it goes on with a word (`##a`). `first_row`: where the rows
+    each id of the vocabulary whether it goes on with a word. `first_row`: where the rows
     stand in their batch; each gets what the whole batch would give it.
     Result: `input_ids` int32 (B, T); `masked_lm_positions`, ascending, and `masked_lm_ids`, int32
     (B, P); `masked_lm_weights` float32 (B, P). Unused slots are 0 with weight 0.

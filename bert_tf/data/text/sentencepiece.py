@@ -8,8 +8,10 @@ serving know one normaliser.
 The graph has the model's pieces with spaces where the file has "▁". So a "▁" of the text is a
 character like any other, where SentencePiece itself would read it as a space.
 
-`tensorflow_text.SentencepieceTokenizer` holds its model as a resource that a SavedModel makes anew;
-`FastSentencepieceTokenizer` has no places of tokens and no byte fallback.
+`tensorflow_text.SentencepieceTokenizer` is made inside of the functions that call it, so that the
+model is an attribute of a node in their graphs. Made outside it would be a resource of a kernel
+that `keras.utils.clear_session` ends. `FastSentencepieceTokenizer` has no places of tokens and no
+byte fallback.
 
 Source: Kudo and Richardson 2018.
 """
@@ -22,9 +24,6 @@ from typing import Any, Self
 import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
-from google.protobuf.message import DecodeError
-from sentencepiece import sentencepiece_model_pb2
-from tensorflow_text.python.ops.sentencepiece_tokenizer import gen_sentencepiece_tokenizer
 
 from bert_tf.config import TokenizerConfig
 from bert_tf.data.text import offsets, sentences, vocabulary
@@ -35,17 +34,19 @@ from bert_tf.data.text.normalization import (
     with_prefix,
     without_ends,
 )
+from bert_tf.data.text.sentencepiece_model import (
+    SPACE,
+    TEXT_TYPES,
+    Piece,
+    parse_model,
+    spelled_with_spaces,
+    text_of,
+)
 from bert_tf.data.text.tokenizer import SENTENCEPIECE_FILE, Tokenizer, read_settings
 from bert_tf.system.files import write_whole
 from bert_tf.system.lookalikes import path_hint
 
 SETTINGS = ("lower_case", "strip_accents", "unicode_normalization", "lossless")
-SPACE = "▁"
-"""LOWER ONE EIGHTH BLOCK, which stands for a space in a model's pieces."""
-_Model = sentencepiece_model_pb2.ModelProto
-_Piece, _Kind = _Model.SentencePiece, sentencepiece_model_pb2.TrainerSpec
-TEXT_TYPES = (_Piece.NORMAL, _Piece.USER_DEFINED)
-"""Of pieces that are spelled as the text that they stand for."""
 
 
 class SentencePieceTokenizer(Tokenizer):
@@ -72,7 +73,7 @@ class SentencePieceTokenizer(Tokenizer):
         unicode_normalization: str = "NFC",
         lossless: bool = False,
     ) -> None:
-        parsed = _parse(model)
+        parsed = parse_model(model)
         super().__init__([piece.piece for piece in parsed.pieces])
         self._settings = TokenizerConfig.model_validate(
             {
@@ -84,13 +85,13 @@ class SentencePieceTokenizer(Tokenizer):
         )
         self._model = model
         self._types = tuple(piece.type for piece in parsed.pieces)
-        if lossless and self._types.count(_Piece.BYTE) < 256:
+        if lossless and self._types.count(Piece.BYTE) < 256:
             raise ValueError(
                 "tokenizer.lossless needs a vocabulary with byte fallback. Received: one with "
-                f"{self._types.count(_Piece.BYTE)} of 256 bytes. Learn it with "
+                f"{self._types.count(Piece.BYTE)} of 256 bytes. Learn it with "
                 "vocabulary.byte_fallback=true."
             )
-        self._pieces = _lasting(tf_text.SentencepieceTokenizer(_of_graph(parsed)))
+        self._encode, self._decode = _graphs(spelled_with_spaces(parsed))
 
     @classmethod
     def read(cls, file: Path, config: TokenizerConfig) -> Self:
@@ -129,7 +130,8 @@ class SentencePieceTokenizer(Tokenizer):
     def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """See `Tokenizer`."""
         *_, last = self._stages(_readable(texts))
-        return self._pieces.tokenize(without_ends(last.texts))
+        ids, _, _ = self._encode(without_ends(last.texts))
+        return ids
 
     def tokenize_with_offsets(
         self, texts: tf.Tensor, *, with_few_marks: bool = False
@@ -141,7 +143,7 @@ class SentencePieceTokenizer(Tokenizer):
         texts = _readable(texts)
         stages = [offsets.Stage("few marks", offsets.few_marks(texts))] if with_few_marks else []
         stages += self._stages(stages[-1].texts if stages else texts)
-        ids, starts, ends = self._pieces.tokenize_with_offsets(without_ends(stages[-1].texts))
+        ids, starts, ends = self._encode(without_ends(stages[-1].texts))
         # SentencePiece places a character's bytes, but for the last, before the character.
         ends = ends.with_values(tf.maximum(ends.values, starts.values + 1))
         starts, ends = offsets.find_sources(
@@ -160,7 +162,7 @@ class SentencePieceTokenizer(Tokenizer):
 
         An unknown character, which there is without byte fallback alone, is [UNK].
         """
-        texts = self._pieces.detokenize(self._without_special(ids))
+        texts = self._decode(self._without_special(ids))
         return tf.strings.regex_replace(texts, "^ ", "")
 
     def normalize(self, texts: tf.Tensor) -> tf.Tensor:
@@ -176,7 +178,7 @@ class SentencePieceTokenizer(Tokenizer):
 
         Unknown characters and bytes of others than ASCII's go on with a word, too.
         """
-        is_part = np.isin(self._types, (*TEXT_TYPES, _Piece.UNKNOWN, _Piece.BYTE))
+        is_part = np.isin(self._types, (*TEXT_TYPES, Piece.UNKNOWN, Piece.BYTE))
         return is_part & ~_matches(self._texts, rf"(?s)[{WORD_BREAKS}].*")
 
     @cached_property
@@ -192,7 +194,7 @@ class SentencePieceTokenizer(Tokenizer):
     @cached_property
     def _texts(self) -> tuple[str, ...]:
         """What each token stands for; of control tokens and parts of characters nothing."""
-        return tuple(map(_text_of, self._tokens, self._types))
+        return tuple(map(text_of, self._tokens, self._types))
 
     def _normalizing_stages(self, texts: tf.Tensor) -> list[offsets.Stage]:
         """What `normalize` does with texts of `offsets.with_ends`."""
@@ -224,10 +226,28 @@ class SentencePieceTokenizer(Tokenizer):
             normalized = self.normalize(texts)
         is_prefixed &= tf.not_equal(normalized, "")
         prefixed = tf.strings.join([" ", normalized])
-        return self._pieces.tokenize(tf.where(is_prefixed, prefixed, normalized))
+        ids, _, _ = self._encode(tf.where(is_prefixed, prefixed, normalized))
+        return ids
 
     def _write_vocabulary(self, path: Path) -> None:
         write_whole(path, self._model)
+
+
+def _graphs(model: bytes) -> tuple[Any, Any]:
+    """Texts, string (batch), to ids, starts and ends in bytes, ragged; and ids back to texts."""
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
+    def encode(texts: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
+        return tf_text.SentencepieceTokenizer(model).tokenize_with_offsets(texts)
+
+    @tf.function(
+        autograph=False,
+        input_signature=[tf.RaggedTensorSpec([None, None], tf.int32, ragged_rank=1)],
+    )
+    def decode(ids: tf.RaggedTensor) -> tf.Tensor:
+        return tf_text.SentencepieceTokenizer(model).detokenize(ids)
+
+    return encode, decode
 
 
 def _readable(texts: tf.Tensor) -> tf.Tensor:
@@ -237,69 +257,3 @@ def _readable(texts: tf.Tensor) -> tf.Tensor:
 def _matches(tokens: tuple[str, ...], pattern: str) -> np.ndarray:
     with tf.init_scope():  # a table of the vocabulary, also where a graph asks for it first
         return tf.strings.regex_full_match(tf.constant(tokens), pattern).numpy()
-
-
-def _text_of(piece: str, kind: int) -> str:
-    if kind in TEXT_TYPES:
-        return piece.replace(SPACE, " ")
-    octet = int(piece[3:5], 16) if kind == _Piece.BYTE else 0xFF
-    return chr(octet) if octet < 0x80 else ""
-
-
-def _lasting(tokenizer: tf_text.SentencepieceTokenizer) -> tf_text.SentencepieceTokenizer:
-    """The tokenizer, its model kept by a name of its own.
-
-    Otherwise the model belongs to a kernel, which `tf.random.set_seed` throws away with all others
-    that were run eagerly. A SavedModel makes its own.
-    """
-    resource = tokenizer._model_resource
-    digest = hashlib.sha256(resource._model).hexdigest()
-    resource._resource_handle = gen_sentencepiece_tokenizer.sentencepiece_op(
-        model=resource._model, shared_name=f"sentencepiece_{digest}"
-    )
-    return tokenizer
-
-
-def _parse(content: bytes) -> Any:
-    """A model that this package can follow: raises ValueError as the class."""
-    model = _Model()
-    try:
-        model.ParseFromString(content)
-    except DecodeError as error:
-        raise ValueError(
-            f"a SentencePiece model must be whole. Received: {len(content):,} bytes that are none. "
-            "Take the file anew from where it came from."
-        ) from error
-    trainer, normalizer = model.trainer_spec, model.normalizer_spec
-    checks = (
-        ("model_type", trainer.model_type, (_Kind.UNIGRAM, _Kind.BPE)),
-        ("treat_whitespace_as_suffix", trainer.treat_whitespace_as_suffix, (False,)),
-        ("escape_whitespaces", normalizer.escape_whitespaces, (True,)),
-        ("add_dummy_prefix", normalizer.add_dummy_prefix, (True,)),
-        ("rules of its own normaliser, bytes", len(normalizer.precompiled_charsmap), (0,)),
-    )
-    faults = [f"{name}={value}" for name, value, known in checks if value not in known]
-    control = {piece.piece for piece in model.pieces if piece.type not in TEXT_TYPES}
-    faults += [f"no {token}" for token in vocabulary.CONTROL_TOKENS if token not in control]
-    if faults:
-        raise ValueError(
-            "a SentencePiece model must be unigram or BPE, with "
-            f"{' '.join(vocabulary.CONTROL_TOKENS)} and without a normaliser of its own. "
-            f"Received: {'; '.join(faults)}. Learn one with `bert-tf vocab --set "
-            "vocabulary.kind=unigram`: models of other projects are not read."
-        )
-    return model
-
-
-def _of_graph(model: Any) -> bytes:
-    """The model without its own normaliser, spelled with spaces."""
-    served = _Model()
-    served.CopyFrom(model)
-    served.normalizer_spec.add_dummy_prefix = False
-    served.normalizer_spec.remove_extra_whitespaces = False
-    served.normalizer_spec.escape_whitespaces = False
-    served.trainer_spec.unk_surface = vocabulary.UNK
-    for piece in served.pieces:
-        if piece.type in TEXT_TYPES:
-            piece.piece = piece.piece.replace(SPACE, " ")
-    return served.SerializeToString(deterministic=True)

@@ -17,7 +17,7 @@ import tensorflow as tf
 from bert_tf.config import TokenizerConfig, VocabularyConfig
 from bert_tf.data.text import offsets, pieces, sentences, vocabulary
 from bert_tf.data.text.normalization import normalizing_stages, without_ends
-from bert_tf.data.text.sentencepiece import SPACE
+from bert_tf.data.text.sentencepiece_model import SPACE
 
 logger = logging.getLogger(__name__)
 
