@@ -333,6 +333,16 @@ def test_user_and_reserved_tokens_stand_where_they_are_said_to():
     assert "garden" in [tokenizer.vocabulary[i] for i in ids]
 
 
+def test_ids_that_no_text_gives_are_written_as_far_as_they_are_text(models):
+    tokenizer = SentencePieceTokenizer(models["bpe"], **LOSSLESS)
+    (ids,) = tokenizer.tokenize(["나무 the"]).to_list()
+    begin, end, reserved = tokenizer.start_id, tokenizer.end_id, tokenizer.vocabulary.index
+    octet = tokenizer.vocabulary.index("<0xF0>")
+    rows = [[begin, *ids, end, tokenizer.pad_id], [reserved("[unused1]"), *ids], [octet], []]
+    found = tokenizer.detokenize(tf.ragged.constant(rows, tf.int32, row_splits_dtype=tf.int64))
+    assert [text.decode() for text in found.numpy()] == ["나무 the", "나무 the", "\ufffd", ""]
+
+
 def test_without_bytes_rare_characters_are_unknown():
     tokenizer = SentencePieceTokenizer(learn("unigram", byte_fallback=False, size=120))
     ids = tokenizer.tokenize(["the 👩cat"])
@@ -355,6 +365,8 @@ def test_it_is_saved_loaded_and_told_by_its_files(models, tmp_path: Path):
         assert loaded.settings == tokenizer.settings
         assert loaded.vocabulary_sha256 == tokenizer.vocabulary_sha256
         assert loaded.files == ("spm.model", "tokenizer.json")
+    with pytest.raises(ValueError, match=r"max_word_characters must be left at 200"):
+        Tokenizer.load(tmp_path, TokenizerConfig(max_word_characters=100))
     with pytest.raises(ValueError, match=r"lower_case=False, the file has True"):
         Tokenizer.load(tmp_path, TokenizerConfig(lower_case=False))
     (tmp_path / "vocab.txt").write_text("\n".join(CONTROL_TOKENS), encoding="utf-8")

@@ -70,6 +70,7 @@ def _tokenizer_of(config: Config, documents: Iterable[str]) -> Tokenizer:
         tokens = vocabulary.learn_vocabulary(documents, config=section, tokenizer=settings)
         options = {name: getattr(settings, name) for name in wordpiece.SETTINGS}
         return wordpiece.WordPieceTokenizer(tokens, **options)
+    sentencepiece.refuse_limit_of_words(settings)
     model = sentencepiece_learning.learn_model(documents, config=section, tokenizer=settings)
     options = {name: getattr(settings, name) for name in sentencepiece.SETTINGS}
     tokenizer = sentencepiece.SentencePieceTokenizer(model, **options)

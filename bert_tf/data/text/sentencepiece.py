@@ -102,6 +102,7 @@ class SentencePieceTokenizer(Tokenizer):
                 "tokenizer.vocabulary to one, or learn one with `bert-tf vocab`."
                 f"{path_hint(file)}"
             )
+        refuse_limit_of_words(config)
         settings, _ = read_settings(file, config, names=SETTINGS)
         try:
             return cls(file.read_bytes(), **settings)
@@ -160,7 +161,8 @@ class SentencePieceTokenizer(Tokenizer):
     def detokenize(self, ids: tf.RaggedTensor) -> tf.Tensor:
         """The normalised texts of ids, of a lossless tokenizer the very texts.
 
-        An unknown character, which there is without byte fallback alone, is [UNK].
+        An unknown character, which there is without byte fallback alone, is [UNK]; bytes that are
+        no character, which no text gives, are U+FFFD.
         """
         texts = self._decode(self._without_special(ids))
         return tf.strings.regex_replace(texts, "^ ", "")
@@ -231,6 +233,16 @@ class SentencePieceTokenizer(Tokenizer):
 
     def _write_vocabulary(self, path: Path) -> None:
         write_whole(path, self._model)
+
+
+def refuse_limit_of_words(config: TokenizerConfig) -> None:
+    """Raise ValueError where a setting is changed that this kind has not."""
+    default = TokenizerConfig.model_fields["max_word_characters"].default
+    if config.max_word_characters != default:
+        raise ValueError(
+            f"tokenizer.max_word_characters must be left at {default} for SentencePiece, which "
+            f"gives no word up. Received: {config.max_word_characters}. Take it out."
+        )
 
 
 def _graphs(model: bytes) -> tuple[Any, Any]:
