@@ -51,7 +51,8 @@ def table_inputs(role: str, source: Any, table: "Table") -> list[DataInput]:
 
     files = named_files(source)
     if files:
-        of_all = len(table) if len(files) == 1 else None
+        # Also of two files that are side by side each has as many as the table.
+        of_all = len(table) if len(table.origins.sources) == 1 else None
         return [DataInput(role, str(path.absolute()), file_sha256(path), of_all) for path in files]
     name = source if isinstance(source, str) else "memory"
     columns = {column: list(table.columns[column]) for column in table.names}

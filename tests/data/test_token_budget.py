@@ -120,8 +120,8 @@ def test_padding_is_small_and_shapes_are_few() -> None:
     padded = steps[np.searchsorted(steps, real)]
     plan = plan_batches(*padded, batch_tokens=4096, where=str)
     computed = (plan.shapes[:, :, :1] * plan.shapes[:, :, 1:]).sum(axis=(1, 2))
-    assert (1 - real.sum() / computed < 0.07).all()
-    assert len(np.unique(plan.shapes.reshape(-1, 3), axis=0)) < 400
+    assert (1 - real.sum() / computed < 0.08).all()
+    assert len(np.unique(plan.shapes.reshape(-1, 3), axis=0)) < 120
 
 
 def test_evaluation_is_one_pass_the_longest_first() -> None:
@@ -169,10 +169,11 @@ def test_an_example_longer_than_the_budget_is_named() -> None:
 
 
 def test_padded_lengths_are_few_and_end_at_the_limit() -> None:
-    assert padded_lengths(40).tolist() == [*range(2, 33, 2), 36, 40]
+    short = [2, 4, 6, 8, 10, 12, 14, 16]
+    assert padded_lengths(40).tolist() == [*short, 18, 21, 24, 28, 32, 36, 40]
     assert padded_lengths(3).tolist() == [2, 3]
     assert padded_lengths(1).tolist() == [1]
     lengths = padded_lengths(1024)
     assert lengths[-1] == 1024
-    assert len(lengths) == 56
-    assert (np.diff(lengths)[8:] / lengths[8:-1] <= 1 / 8).all()
+    assert len(lengths) == 38
+    assert (np.diff(lengths)[8:] / lengths[8:-1] <= 1 / 6).all()

@@ -33,7 +33,9 @@ ROWS_MULTIPLE = 8
 there are fewer shapes."""
 
 
-NUM_CUTS = 16
+NUM_CUTS = 8
+OCTAVE = (18, 21, 24, 28, 32)
+"""What lengths above 16 are padded to, and twice, four times, … as much."""
 
 
 class BudgetPlan(NamedTuple):
@@ -54,12 +56,12 @@ class BudgetPlan(NamedTuple):
 
 
 def padded_lengths(limit: int) -> np.ndarray:
-    """What lengths are padded to: 2, 4, …, 16, 18, …, 32, 36, …, 64, 72, … and the limit.
+    """What lengths are padded to: 2, 4, …, 16, 18, 21, 24, 28, 32, 36, 42, …, 64, … and the limit.
 
-    From 16 on each is at most an eighth longer than the one before: half of that, on average, is
-    padding.
+    From 16 on each is at most a sixth longer than the one before. More would be less padding, and
+    each shape of a batch is compiled once.
     """
-    steps = [*range(2, 17, 2), *(part << power for power in range(1, 28) for part in range(9, 17))]
+    steps = [*range(2, 17, 2), *(part << power for power in range(27) for part in OCTAVE)]
     return np.array([length for length in steps if length < limit] + [limit], np.int32)
 
 

@@ -184,6 +184,7 @@ def test_provenance_has_the_digests_of_both_files(tmp_path: Path) -> None:
     name = str(tmp_path / "t.{en,de}")
     before = table_inputs("train", name, read(name))
     assert [Path(data.source).name for data in before] == ["t.en", "t.de"]
+    assert [data.num_examples for data in before] == [1, 1]
     write(tmp_path / "t.de", "2\n")
     after = table_inputs("train", name, read(name))
     assert before[0].sha256 == after[0].sha256
