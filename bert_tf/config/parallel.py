@@ -16,9 +16,11 @@ class ParallelConfig(Section):
     source_field: ColumnName = "source"
     target_field: ColumnName = "target"
     """Columns."""
-    made_by: Literal["columns", "spacing"] = "columns"
-    """`spacing`: the source is the target's column without its spaces."""
+    made_by: Literal["columns", "spacing", "text"] = "columns"
+    """`spacing`: the source is the target's column without its spaces. `text`: the target's column
+    alone, whose sources are made by masking some of it."""
     faults: Literal["error", "skip"] = "error"
     """Of rows with nothing to read on a side: stop with file and line, or leave out and count."""
     held_out_share: Share = 0.0
-    """Share of pairs kept for evaluation, chosen by a hash of the source and the seed."""
+    """Share of pairs kept for evaluation, chosen by a hash of the source and the seed, or of the
+    target where there is no source."""

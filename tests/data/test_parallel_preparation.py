@@ -16,11 +16,13 @@ from bert_tf.cli.main import main
 from bert_tf.config import Config, validate_config, write_config
 from bert_tf.data import records
 from bert_tf.data.batches.budgeted import budget_plan, budgeted_batches
+from bert_tf.data.batches.infilling import Infilling
 from bert_tf.data.batches.parallel import (
     EncodedPairs,
     Framing,
     HeldTokens,
     PairLimits,
+    encode_infilling,
     encode_pairs,
 )
 from bert_tf.data.batches.recorded_pairs import RecordedPairs, open_recorded_pairs
@@ -297,6 +299,38 @@ def test_texts_without_spaces_are_sources_of_records(folder: Path, tokenizer: To
     expected = zip(*(tokenizer.tokenize(side).to_list() for side in sides), strict=True)
     found = pairs_of(open_split(folder / "records", tokenizer))
     assert found == [(tuple(source), tuple(target)) for source, target in expected]
+
+
+def test_texts_alone_are_infilled_from_records(folder: Path, tokenizer: Tokenizer) -> None:
+    texts = [f"cat dog house river stone {row % 40}" for row in range(120)]
+    (folder / "t.txt").write_text("\n".join(texts))
+    config = make_config(
+        folder,
+        paths=[str(folder / "t.txt")],
+        table={"layout": "lines"},
+        target_field="text",
+        made_by="text",
+        held_out_share=0.2,
+    )
+    prepare_parallel(config, folder / "records")
+    train, held_out = (
+        open_split(folder / "records", tokenizer, split) for split in ("train", "eval")
+    )
+    assert train.sources.lengths.sum() == 0
+    assert not {target for _, target in pairs_of(train)} & {
+        target for _, target in pairs_of(held_out)
+    }
+    encoded = encode_infilling(
+        train.targets,
+        framing=Framing(tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id),
+        limits=PairLimits(16, 16),
+        infilling=Infilling(tokenizer.mask_id),
+        seed=1,
+        where=train.where,
+    )
+    batch = next(iter(budgeted_batches(encoded, batch_tokens=400, is_training=True, seed=1)))
+    masked = tf.reduce_any(batch["input_ids"] == tokenizer.mask_id, axis=1)
+    assert tf.reduce_all(masked | (batch["weights"] == 0.0))
 
 
 def test_odd_texts_go_through_as_they_are(folder: Path, tokenizer: Tokenizer) -> None:

@@ -1,7 +1,10 @@
 """A table in, pairs of a source and a target out: both columns, or one that both are made from.
 
-source "A dog runs.", target "Ein Hund läuft."  ->  "A dog runs.", "Ein Hund läuft."
-text "개가 뛴다."  ->  "개가뛴다.", "개가 뛴다."
+    columns  "A dog runs.", "Ein Hund läuft."  ->  "A dog runs.", "Ein Hund läuft."
+    spacing  "개가 뛴다."                         ->  "개가뛴다.", "개가 뛴다."
+    text     "개가 뛴다."                         ->  "", "개가 뛴다."
+
+A row with nothing to read on a side is at fault.
 """
 
 import dataclasses
@@ -18,7 +21,7 @@ from bert_tf.data.tables.table import Table
 logger = logging.getLogger(__name__)
 
 FaultPolicy = Literal["error", "skip"]
-MadeBy = Literal["columns", "spacing"]
+MadeBy = Literal["columns", "spacing", "text"]
 
 
 class PairColumns(NamedTuple):
@@ -28,7 +31,8 @@ class PairColumns(NamedTuple):
     target_field: str = "target"
     made_by: MadeBy = "columns"
     """`spacing`: the source is the target without its spaces, which has single ones then (see
-    `spacing.without_spaces`); `source_field` is not looked at."""
+    `spacing.without_spaces`). `text`: there are targets alone and sources are empty, which
+    infilling makes (`data.batches.infilling`). With both `source_field` is not looked at."""
     faults: FaultPolicy = "error"
     """`skip` leaves out, counts and logs rows with nothing to read on a side."""
     keys: tuple[str, str, str] = (
@@ -87,8 +91,7 @@ def iter_pairs(tables: Iterable[Table], columns: PairColumns | None = None) -> I
 
 def _read(table: Table, columns: PairColumns, found: Faults) -> ReadPairs:
     num_before = found.num
-    is_spacing = columns.made_by == "spacing"
-    fields = (columns.target_field,) if is_spacing else columns[:2]
+    fields = columns[:2] if columns.made_by == "columns" else (columns.target_field,)
     if len(set(fields)) < len(fields):
         raise ValueError(
             f"{columns.keys[0]} and {columns.keys[1]} must name two columns. Received: "
@@ -101,7 +104,9 @@ def _read(table: Table, columns: PairColumns, found: Faults) -> ReadPairs:
         texts = _texts(row, cells, fields, found)
         if texts is not None:
             rows.append(row)
-            kept.append(without_spaces(*texts) if is_spacing else texts)
+            if columns.made_by == "spacing":
+                texts = without_spaces(*texts)
+            kept.append(("", *texts)[-2:])
     num_skipped = found.num - num_before
     return ReadPairs(
         table.take(rows) if num_skipped else table,

@@ -184,7 +184,8 @@ def _spool(config: Config, work_dir: Path, *, on_progress: OnProgress | None) ->
     origins: dict[Origin, int] = {}
     num_read = num_skipped = 0
     for pairs in iter_pairs(_tables(section), _columns(section)):
-        keys = map(text_key, pairs.sources)
+        texts = pairs.targets if section.made_by == "text" else pairs.sources
+        keys = map(text_key, texts)
         held_out = are_held_out(keys, share=section.held_out_share, seed=config.seed)
         places = pairs.table.origins
         for row, is_held_out in enumerate(held_out):

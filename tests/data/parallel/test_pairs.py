@@ -121,3 +121,9 @@ def test_pairs_of_many_tables_are_counted_together(caplog: pytest.LogCaptureFixt
     assert [part.sources for part in parts] == [["a"], [], ["b"]]
     assert [part.skipped.num for part in parts] == [1, 1, 0]
     assert "2 pairs left out, of 4:" in caplog.text
+
+
+def test_texts_alone_are_targets() -> None:
+    table = Table.from_columns({"text": [" a  b", "c"]})
+    pairs = read(table, target_field="text", made_by="text")
+    assert (pairs.sources, pairs.targets) == (["", ""], [" a  b", "c"])
