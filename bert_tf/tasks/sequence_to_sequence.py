@@ -15,6 +15,7 @@ from bert_tf.config.section import Share
 from bert_tf.data.parallel.reading import PairColumns, read_pairs
 from bert_tf.data.tables.table import Table
 from bert_tf.data.tables.values import texts_of
+from bert_tf.data.text.sentences import replace_invalid_utf8
 from bert_tf.metrics import generated_texts as scores
 from bert_tf.metrics.metric import Metric
 from bert_tf.metrics.outcomes import Outcomes
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 GENERATED, SCORE = "generated_text", "score"
 N_BEST = ("n_best_texts", "n_best_scores", "n_best_log_probabilities", "n_best_lengths")
 WORDS_A_BIN = 10
+NO_NUMBERS = "The model's scores of tokens must be numbers. Received: others, for this text."
 
 
 class SequenceToSequenceSettings(Section):
@@ -114,6 +116,11 @@ class SequenceToSequence(Task):
             raise ValueError(
                 "finetuning.text_pair_field must be left out: the target is in "
                 f"finetuning.label_field. Received: {section.text_pair_field!r}."
+            )
+        if (section.max_windows or 1) > 1:
+            raise ValueError(
+                "finetuning.max_windows must be 1 or left out: a decoder reads one row. Received: "
+                f"{section.max_windows}. Raise finetuning.max_seq_length for longer texts."
             )
         if self.settings.pairs == "infilling":
             texts = texts_of(table, section.text_field, key="finetuning.text_field")
@@ -289,6 +296,7 @@ class SequenceToSequence(Task):
             SCORE: tf.where(is_found, outputs["scores"], 0.0)[:, 0],
             "has_ended": outputs["has_ended"][:, 0],
             "num_answers": tf.reduce_sum(tf.cast(is_found, tf.int32), axis=1),
+            "status": tf.where(outputs["has_failed"], NO_NUMBERS, "OK"),
         }
 
     def written(
@@ -301,7 +309,7 @@ class SequenceToSequence(Task):
         ragged = tf.RaggedTensor.from_tensor(
             rows, lengths=tf.reshape(tf.cast(answers[lengths], tf.int64), [-1])
         )
-        found = tf.reshape(tokenizer.detokenize(ragged), shape[:2])
+        found = tf.reshape(replace_invalid_utf8(tokenizer.detokenize(ragged)), shape[:2])
         found = tf.ensure_shape(found, answers[lengths].shape)
         return {**answers, texts: found, GENERATED: found[:, 0]}
 

@@ -135,6 +135,49 @@ class Choice:
 
 
 @dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A text that a model may write."""
+
+    text: str
+    score: float
+    """By which candidates are ordered: the log-probability, divided by the length penalty."""
+    log_probability: float
+    """The sum over its tokens."""
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratedText:
+    """What is written from a text."""
+
+    text: str
+    score: float
+    """See `Candidate`."""
+    has_ended: bool
+    """False where it was cut at the longest length."""
+    best: tuple[Candidate, ...]
+    """The best texts, this one first; of a sampling model as they were drawn."""
+
+    @classmethod
+    def from_outputs(cls, outputs: Mapping[str, Any]) -> Self:
+        """Of a row of `serving_default` of a `sequence_to_sequence` model.
+
+        Raises:
+            InvalidArgumentError: the row's `status` says why it has no answer.
+        """
+        status = outputs.get("status", "OK")
+        if status != "OK":
+            raise InvalidArgumentError(status)
+        columns = (outputs[f"n_best_{name}"] for name in ("texts", "scores", "log_probabilities"))
+        best = [Candidate(*row) for row in zip(*columns, strict=True)]
+        return cls(
+            text=outputs["generated_text"],
+            score=outputs["score"],
+            has_ended=outputs["has_ended"],
+            best=tuple(best[: outputs["num_answers"]]),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class MaskFilling:
     """What may stand for the first [MASK] of a text."""
 

@@ -46,6 +46,7 @@ class AsyncClient:
     predict_labels = _awaited(ModelClient.predict_labels)
     label_tokens = _awaited(ModelClient.label_tokens)
     answer_questions = _awaited(ModelClient.answer_questions)
+    generate = _awaited(ModelClient.generate)
     choose = _awaited(ModelClient.choose)
     predict_scores = _awaited(ModelClient.predict_scores)
     fill_mask = _awaited(ModelClient.fill_mask)

@@ -16,6 +16,7 @@ from serving.client.answers import (
     Choice,
     Classification,
     Entity,
+    GeneratedText,
     LabelSet,
     MaskFilling,
     QuestionAnswer,
@@ -163,6 +164,10 @@ class ModelClient(abc.ABC):
         lines = ["\n".join(" ".join(_LINES.split(it)) for it in of_text) for of_text in choices]
         answers = self.predict_texts(texts, text_pairs=lines, input_names=("text", "choices"))
         return [Choice.from_outputs(outputs) for outputs in answers]
+
+    def generate(self, texts: Sequence[str]) -> list[GeneratedText]:
+        """The text that is written from each text, of a model of `sequence_to_sequence`."""
+        return [GeneratedText.from_outputs(outputs) for outputs in self.predict_texts(texts)]
 
     def fill_mask(self, texts: Sequence[str]) -> list[list[MaskFilling]]:
         """The likeliest tokens for the first [MASK] of each text.

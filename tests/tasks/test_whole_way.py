@@ -177,7 +177,7 @@ CASES = {
         metric="bleu",
         least=90.0,
         answers={
-            *("generated_text", "score", "has_ended", "num_answers"),
+            *("generated_text", "score", "has_ended", "num_answers", "status"),
             *("n_best_texts", "n_best_scores", "n_best_log_probabilities", "n_best_lengths"),
         },
         model={"num_decoder_layers": 1, "initializer_range": 0.1},
@@ -319,6 +319,7 @@ def _typed(client: RestClient, case: Case, columns: dict[str, list[str]]) -> Any
         "regression": (client.predict_scores, lambda found: found),
         "token_labels": (client.label_tokens, lambda found: [it.text for it in found]),
         "question_answering": (client.answer_questions, lambda found: found.answer.text),
+        "sequence_to_sequence": (client.generate, lambda found: found.text),
     }
     if case.task["name"] == "multiple_choice":
         choices = [lines.split("\n") for lines in columns["choices"]]
@@ -339,6 +340,8 @@ def _told(answer: Any) -> Any:
         return answer["choice"], answer["choice_text"]
     if "label" in answer:
         return answer["label"]
+    if "generated_text" in answer:
+        return answer["generated_text"]
     if "answer" in answer:
         return answer["answer"]
     if "entity_texts" in answer:
