@@ -12,9 +12,8 @@ import tensorflow as tf
 from bert_tf.config import FinetuningConfig, ModelConfig, Section
 from bert_tf.config.decoding import DecodingConfig
 from bert_tf.config.section import Share
-from bert_tf.data.parallel.reading import PairColumns, read_pairs
+from bert_tf.data.parallel.reading import MadeBy, PairColumns, read_pairs
 from bert_tf.data.tables.table import Table
-from bert_tf.data.tables.values import texts_of
 from bert_tf.data.text.sentences import replace_invalid_utf8
 from bert_tf.metrics import generated_texts as scores
 from bert_tf.metrics.metric import Metric
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
 GENERATED, SCORE = "generated_text", "score"
 N_BEST = ("n_best_texts", "n_best_scores", "n_best_log_probabilities", "n_best_lengths")
+MADE_BY: Mapping[str, MadeBy] = {"columns": "columns", "spacing": "spacing", "infilling": "text"}
 WORDS_A_BIN = 10
 NO_NUMBERS = "The model's scores of tokens must be numbers. Received: others, for this text."
 
@@ -122,16 +122,13 @@ class SequenceToSequence(Task):
                 "finetuning.max_windows must be 1 or left out: a decoder reads one row. Received: "
                 f"{section.max_windows}. Raise finetuning.max_seq_length for longer texts."
             )
-        if self.settings.pairs == "infilling":
-            texts = texts_of(table, section.text_field, key="finetuning.text_field")
-            return Examples(table, {TEXT: texts}, texts)
-        is_spacing = self.settings.pairs == "spacing"
+        has_two = self.settings.pairs == "columns"
         found = read_pairs(
             table,
             PairColumns(
                 source_field=section.text_field,
-                target_field=section.text_field if is_spacing else section.label_field,
-                made_by=self.settings.pairs,
+                target_field=section.label_field if has_two else section.text_field,
+                made_by=MADE_BY[self.settings.pairs],
                 faults=self.settings.faults,
             ),
         )
@@ -154,12 +151,12 @@ class SequenceToSequence(Task):
     def encode(
         self, examples: Examples, description: ModelDescription, *, tokenizer: "Tokenizer"
     ) -> Any:
-        from bert_tf.data.batches import parallel
+        from bert_tf.data.batches import encoded_pairs
         from bert_tf.data.batches.infilling import Infilling
 
         settings = self.settings
         common: dict[str, Any] = {
-            "framing": parallel.Framing(
+            "framing": encoded_pairs.Framing(
                 pad_id=tokenizer.pad_id,
                 start_id=tokenizer.start_id,
                 end_id=tokenizer.end_id,
@@ -167,19 +164,19 @@ class SequenceToSequence(Task):
                 source_suffix=(tokenizer.sep_id,),
                 unk_id=tokenizer.unk_id,
             ),
-            "limits": parallel.PairLimits(
+            "limits": encoded_pairs.PairLimits(
                 description.max_seq_length,
                 settings.max_target_length or description.max_seq_length,
                 settings.long_texts,
             ),
             "where": examples.where,
         }
-        targets = parallel.HeldTokens.of(examples.targets, tokenizer)
+        targets = encoded_pairs.HeldTokens.of(examples.targets, tokenizer)
         if settings.pairs != "infilling":
-            sources = parallel.HeldTokens.of(examples.inputs[TEXT], tokenizer)
-            return parallel.encode_pairs(sources, targets, **common)
+            sources = encoded_pairs.HeldTokens.of(examples.inputs[TEXT], tokenizer)
+            return encoded_pairs.encode_pairs(sources, targets, **common)
         infilling = Infilling(tokenizer.mask_id, settings.infilling_share, settings.infilling_span)
-        return parallel.encode_infilling(
+        return encoded_pairs.encode_infilling(
             targets, infilling=infilling, seed=settings.infilling_seed, **common
         )
 
@@ -192,7 +189,7 @@ class SequenceToSequence(Task):
         num_parts: int = 1,
     ) -> "ExampleBatches":
         """By `batch_tokens`, always grouped by length."""
-        from bert_tf.data.batches.budgeted import BudgetedBatches
+        from bert_tf.data.batches.parallel import BudgetedBatches
 
         return BudgetedBatches(encoded, self.settings.batch_tokens, num_parts)
 

@@ -10,9 +10,7 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.config import TokenizerConfig, VocabularyConfig
-from bert_tf.data.batches.budgeted import budget_plan, budgeted_batches
-from bert_tf.data.batches.infilling import Infilling
-from bert_tf.data.batches.parallel import (
+from bert_tf.data.batches.encoded_pairs import (
     EncodedPairs,
     Framing,
     HeldTokens,
@@ -20,6 +18,8 @@ from bert_tf.data.batches.parallel import (
     encode_infilling,
     encode_pairs,
 )
+from bert_tf.data.batches.infilling import Infilling
+from bert_tf.data.batches.parallel import budget_plan, budgeted_batches
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import learn_vocabulary
 from bert_tf.training.engine.strategy import split_batches

@@ -15,9 +15,7 @@ from click.testing import CliRunner
 from bert_tf.cli.main import main
 from bert_tf.config import Config, validate_config, write_config
 from bert_tf.data import records
-from bert_tf.data.batches.budgeted import budget_plan, budgeted_batches
-from bert_tf.data.batches.infilling import Infilling
-from bert_tf.data.batches.parallel import (
+from bert_tf.data.batches.encoded_pairs import (
     EncodedPairs,
     Framing,
     HeldTokens,
@@ -25,6 +23,8 @@ from bert_tf.data.batches.parallel import (
     encode_infilling,
     encode_pairs,
 )
+from bert_tf.data.batches.infilling import Infilling
+from bert_tf.data.batches.parallel import budget_plan, budgeted_batches
 from bert_tf.data.batches.recorded_pairs import RecordedPairs, open_recorded_pairs
 from bert_tf.data.preparation import local_processes, spool
 from bert_tf.data.preparation.engine import FirstPass

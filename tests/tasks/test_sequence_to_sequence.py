@@ -226,7 +226,7 @@ def test_it_starts_from_an_encoder(tokenizer, tmp_path):
     """Encoder and decoder have the encoder's weights before the first step."""
     encoder_config = ModelConfig(**SHAPE, vocab_size=tokenizer.vocab_size)
     keras.utils.set_random_seed(5)
-    embedder = BertEmbedder(encoder_config, pooling="mean", has_pooler=False)
+    embedder = BertEmbedder(encoder_config, pooling="mean", normalize=False, has_pooler=False)
     embedder.build(dict.fromkeys(("input_ids", "input_mask", "segment_ids"), (None, None)))
     tokenizer.save(tmp_path / "bert")
     described = ModelDescription(

@@ -8,14 +8,14 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.config import OptimizerConfig
-from bert_tf.data.batches.parallel import (
+from bert_tf.data.batches.encoded_pairs import (
     EncodedPairs,
     Framing,
     HeldTokens,
     PairLimits,
-    budgeted_batches,
     encode_pairs,
 )
+from bert_tf.data.batches.parallel import budgeted_batches
 from bert_tf.models.objective import Sums, weighted_cross_entropy
 from bert_tf.training.engine.step import make_train_step
 from bert_tf.training.engine.strategy import make_strategy, split_batches

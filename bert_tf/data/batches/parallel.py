@@ -1,315 +1,102 @@
-"""Pairs of a source and a target in, batches by token budget of what a decoder learns from out.
+"""Encoded pairs of a source and a target in, batches of them by token budget out."""
 
-    source "a b", target "x y"    input_ids          a b </s>
-                                  decoder_input_ids  <s> x y
-                                  labels             x y </s>
-                                  label_weights      1 1 1
-
-Which control tokens these are, `Framing` says. Texts are tokenised once, whatever the number of
-epochs; the sources of `EncodedInfilling` are drawn anew in each.
-"""
-
-import logging
-from collections.abc import Callable, Sequence
+import functools
+import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, Self
+from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from bert_tf.data.batches import token_budget
-from bert_tf.data.batches.infilling import Infilling, infill
-from bert_tf.data.seeds import derive_seed
-from bert_tf.data.text.packing import keep_first
-
-logger = logging.getLogger(__name__)
-
-_NUM_PARTS = 16
-"""In which all pairs are looked at."""
-
-LongTexts = Literal["cut", "error"]
+from bert_tf.data.batches.encoded_pairs import EncodedPairs
 
 
-class TextTokenizer(Protocol):
-    """What is asked of a tokenizer: text never becomes a control token."""
+@dataclass(frozen=True)
+class BudgetedBatches:
+    """The batches of `budgeted_batches`, as `labelled.ExampleBatches` has them."""
 
-    def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        """String (batch) to int32 (batch, (tokens)), without control tokens."""
-        ...
+    encoded: EncodedPairs
+    batch_tokens: int
+    num_parts: int = 1
+    is_filled_up: bool = True
 
-
-class Framing(NamedTuple):
-    """The control tokens of both sides."""
-
-    pad_id: int
-    start_id: int
-    """Before a target."""
-    end_id: int
-    """Behind a target."""
-    source_prefix: tuple[int, ...] = ()
-    source_suffix: tuple[int, ...] = ()
-    unk_id: int | None = None
-    """Of either side, counted in profiles."""
+    @functools.cached_property
+    def _num_batches(self) -> int:
+        return budget_plan(self.encoded, batch_tokens=self.batch_tokens).num_batches
 
     @property
-    def num_of_source(self) -> int:
-        """Control tokens of a source."""
-        return len(self.source_prefix) + len(self.source_suffix)
+    def batch_size(self) -> int:
+        """Pairs of a batch on average."""
+        return max(round(len(self.encoded) / self._num_batches), 1)
 
+    def num_steps(self, num_epochs: float) -> int:
+        return math.ceil(num_epochs * self._num_batches)
 
-class PairLimits(NamedTuple):
-    """The most tokens of each side, control tokens counted, and what becomes of longer texts."""
+    def training(self, *, seed: int, start_step: int, **worker: int) -> tf.data.Dataset:
+        return self._batches(is_training=True, seed=seed, start_step=start_step, **worker)
 
-    max_source_length: int
-    max_target_length: int
-    too_long: LongTexts = "cut"
-    """`cut`: at the end, and the log counts them; a target that was cut has no token of its end.
-    `error`: refuse the first."""
+    def one_pass(self, **worker: int) -> tf.data.Dataset:
+        return self._batches(is_training=False, **worker)
 
-
-class CutTexts(NamedTuple):
-    """How many texts were cut."""
-
-    num_sources: int
-    num_targets: int
-
-
-class Tokens(Protocol):
-    """The token ids of texts, in memory or in files."""
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """int64 (texts,): tokens of each."""
-        ...
-
-    def take(self, rows: tf.Tensor) -> tf.RaggedTensor:
-        """Those of some texts, int32 (B, (tokens)); called in the graph."""
-        ...
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class HeldTokens:
-    """Tokens in memory: 4 bytes a token and 16 a text."""
-
-    ids: tf.RaggedTensor
-    """int32 (texts, (tokens))."""
-    lengths: np.ndarray
-
-    @classmethod
-    def of(cls, texts: Sequence[str], tokenizer: TextTokenizer) -> Self:
-        """All texts tokenised, without control tokens."""
-        ids = tokenizer.tokenize(tf.constant(texts, tf.string))
-        return cls(ids, ids.row_lengths().numpy())
-
-    def take(self, rows: tf.Tensor) -> tf.RaggedTensor:
-        """See `Tokens`."""
-        return tf.gather(self.ids, rows)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class EncodedPairs:
-    """Sources and targets as token ids; memory beside these: about 30 bytes a pair."""
-
-    sources: Tokens
-    targets: Tokens
-    framing: Framing
-    limits: PairLimits
-    where: Callable[[int], str]
-    """The place of a pair, for errors."""
-
-    def __len__(self) -> int:
-        return len(self.targets.lengths)
-
-    @property
-    def rooms(self) -> tuple[int, int]:
-        """Tokens that are read of a source's and of a target's text."""
-        return (
-            self.limits.max_source_length - self.framing.num_of_source,
-            self.limits.max_target_length - 1,
+    def _batches(self, **options: Any) -> tf.data.Dataset:
+        return budgeted_batches(
+            self.encoded, batch_tokens=self.batch_tokens, num_parts=self.num_parts, **options
         )
 
-    @property
-    def cut(self) -> CutTexts:
-        """How many texts have more."""
-        lengths = (self.sources.lengths, self.targets.lengths)
-        return CutTexts(
-            *(int((it > room).sum()) for it, room in zip(lengths, self.rooms, strict=True))
-        )
 
-    def padded_lengths(self) -> tuple[np.ndarray, np.ndarray]:
-        """Tokens of each source and of each target as a batch pads them at least: int32 (pairs,).
-
-        Control tokens are counted.
-        """
-        room, target_room = self.rooms
-        source = np.minimum(self.sources.lengths, room) + self.framing.num_of_source
-        target = np.where(self.targets.lengths > target_room, target_room, self.targets.lengths + 1)
-        sides = ((source, self.limits.max_source_length), (target, self.limits.max_target_length))
-        source, target = (
-            (steps := token_budget.padded_lengths(limit))[np.searchsorted(steps, lengths)]
-            for lengths, limit in sides
-        )
-        return source, target
-
-    def first_tokens(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of each source its tokens, without control tokens, and how many are unknown."""
-        lengths = np.minimum(self.sources.lengths, self.rooms[0])
-        num_unknown = [
-            tf.reduce_sum(tf.cast(ids == self.framing.unk_id, tf.int32), axis=1).numpy()
-            for ids in map(self.sources.take, np.array_split(np.arange(len(self)), _NUM_PARTS))
-        ]
-        return lengths, np.concatenate(num_unknown)
-
-    def sources_of(self, rows: tf.Tensor, epoch: tf.Tensor) -> tf.RaggedTensor:
-        """The sources of some pairs in an epoch, int32 (B, (tokens)); called in the graph."""
-        return _first(self.sources.take(rows), self.rooms[0])
-
-    def features(self, rows: tf.Tensor, epoch: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The model's inputs and what it is to learn of the pairs `rows`; called in the graph.
-
-        `input_ids`, `input_mask` and `segment_ids` (0), int32 (B, source); `decoder_input_ids` and
-        `labels`, int32 (B, target), and `label_weights`, float32 (B, target), 1 where a label is.
-        """
-        framing = self.framing
-        labels = _labels(self.targets.take(rows), self.rooms[1], framing)
-        source = _framed(self.sources_of(rows, epoch), framing.source_prefix, framing.source_suffix)
-        target = keep_first(labels, lengths=labels.row_lengths() - 1)
-        target = _framed(target, (framing.start_id,), ())
-        width = _padded_width(source, self.limits.max_source_length)
-        target_width = _padded_width(labels, self.limits.max_target_length)
-        weights = _dense(tf.ones_like(labels), 0, target_width)
-        input_ids = _dense(source, framing.pad_id, width)
-        return {
-            "input_ids": input_ids,
-            "input_mask": _dense(tf.ones_like(source), 0, width),
-            "segment_ids": tf.zeros_like(input_ids),
-            "decoder_input_ids": _dense(target, framing.pad_id, target_width),
-            "labels": _dense(labels, framing.pad_id, target_width),
-            "label_weights": tf.cast(weights, tf.float32),
-        }
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class EncodedInfilling(EncodedPairs):
-    """Texts as targets, and as sources the same with spans masked: see `infilling`.
-
-    The masks are a function of (seed, epoch, text's number).
-    """
-
-    infilling: Infilling
-    seed: int
-
-    @property
-    def rooms(self) -> tuple[int, int]:
-        room = min(super().rooms)  # of a long text both sides have the same part
-        return room, room
-
-    def sources_of(self, rows: tf.Tensor, epoch: tf.Tensor) -> tf.RaggedTensor:
-        seed = tf.stack([tf.constant(derive_seed(self.seed, "infilling"), tf.int64), epoch])
-        tokens = super().sources_of(rows, epoch)
-        return infill(tokens, examples=rows, seed=seed, infilling=self.infilling)
-
-
-def encode_pairs(
-    sources: Tokens,
-    targets: Tokens,
+def budgeted_batches(
+    encoded: EncodedPairs,
     *,
-    framing: Framing,
-    limits: PairLimits,
-    where: Callable[[int], str],
-) -> EncodedPairs:
-    """Pairs for batches; the log tells how many texts are cut.
+    batch_tokens: int,
+    is_training: bool,
+    seed: int | None = None,
+    start_step: int = 0,
+    num_parts: int = 1,
+    num_workers: int = 1,
+    worker_index: int = 0,
+) -> tf.data.Dataset:
+    """Batches of at most `batch_tokens` padded tokens of the longer side: see `token_budget`.
+
+    Training: endless, every pair once an epoch in an order that is a function of (seed, epoch); the
+    first batch is that of `start_step`. Otherwise one pass, the longest first. A worker gets its
+    rows of every batch, padded to the longest of these.
+
+    Args:
+        num_parts: replicas times micro-batches: copies of weight 0 fill a batch up to a multiple.
+
+    Elements: what `encoded.features` gives, `label_weights` 0 in copies; `weights`, float32 (B), 0
+    of copies; `rows`, int32 (B), which pairs.
 
     Raises:
-        ValueError: a text is too long under `too_long: error`; names its place.
+        ValueError: training has no seed, a pair does not fit in a batch, or the batch cannot be
+            dealt to the workers.
     """
-    return _checked(EncodedPairs(sources, targets, framing, limits, where))
+    plan = budget_plan(encoded, batch_tokens=batch_tokens)
+    if not is_training:
+        batches = token_budget.evaluation_batches(plan)
+    elif seed is None:
+        raise ValueError("training batches need a seed. Received: None. Give seed=….")
+    else:
+        batches = token_budget.training_batches(plan, seed=seed, start_step=start_step)
+    dealt = {"num_parts": num_parts, "num_workers": num_workers, "worker_index": worker_index}
+
+    @tf.autograph.experimental.do_not_convert  # takes longer than all else to build
+    def make_batch(rows: tf.Tensor, epoch: tf.Tensor) -> dict[str, tf.Tensor]:
+        rows, weights = token_budget.deal_rows(rows, **dealt)
+        features = encoded.features(rows, epoch)
+        features["label_weights"] *= weights[:, tf.newaxis]
+        return features | {"weights": weights, "rows": rows}
+
+    batches = batches.map(make_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def encode_infilling(
-    texts: Tokens,
-    *,
-    framing: Framing,
-    limits: PairLimits,
-    infilling: Infilling,
-    seed: int,
-    where: Callable[[int], str],
-) -> EncodedInfilling:
-    """Texts for batches whose sources are the texts with spans masked; see `encode_pairs`.
+def budget_plan(encoded: EncodedPairs, *, batch_tokens: int) -> token_budget.BudgetPlan:
+    """The batches of an epoch of `budgeted_batches`: how many there are, and their shapes.
 
     Raises:
-        ValueError: as of `encode_pairs`, or `infilling` is out of range.
+        ValueError: a pair does not fit in a batch.
     """
-    infilling.check()
-    encoded = EncodedInfilling(texts, texts, framing, limits, where, infilling, seed)
-    _checked(encoded)
-    return encoded
-
-
-def _checked(encoded: EncodedPairs) -> EncodedPairs:
-    """Raise ValueError where limits leave no room, or a text is refused; log what is cut."""
-    limits, rooms = encoded.limits, encoded.rooms
-    if min(rooms) < 1:
-        raise ValueError(
-            "max_source_length and max_target_length must leave room for a token beside the "
-            f"control tokens. Received: {limits.max_source_length} and "
-            f"{limits.max_target_length}, which leave {rooms[0]} and {rooms[1]}. Raise them."
-        )
-    if limits.too_long == "error":
-        _check_short("source", encoded.sources.lengths, rooms[0], encoded.where)
-        _check_short("target", encoded.targets.lengths, rooms[1], encoded.where)
-    cut = encoded.cut
-    if any(cut):
-        numbers = (len(encoded), cut.num_sources, rooms[0], cut.num_targets, rooms[1])
-        logger.warning(
-            "Cut at the end, of %s pairs: %s sources to %s tokens, %s targets to %s.",
-            *(f"{number:,}" for number in numbers),
-        )
-    return encoded
-
-
-def _check_short(what: str, lengths: np.ndarray, room: int, where: Callable[[int], str]) -> None:
-    longer = np.flatnonzero(lengths > room)
-    if len(longer):
-        raise ValueError(
-            f"{where(int(longer[0]))}: a {what} must have {room:,} tokens at most. Received: "
-            f"{lengths[longer[0]]:,}; {len(longer):,} are too long in all, the longest of "
-            f"{lengths.max():,}. Raise the limit, cut the texts, or let them be cut at the end."
-        )
-
-
-def _labels(ids: tf.RaggedTensor, room: int, framing: Framing) -> tf.RaggedTensor:
-    """Targets with their end, but of those that are cut."""
-    lengths = ids.row_lengths()
-    ended = _framed(ids, (), (framing.end_id,))
-    return keep_first(ended, lengths=tf.where(lengths > room, tf.cast(room, tf.int64), lengths + 1))
-
-
-def _first(ids: tf.RaggedTensor, room: int) -> tf.RaggedTensor:
-    return keep_first(ids, lengths=tf.minimum(ids.row_lengths(), room))
-
-
-def _framed(ids: tf.RaggedTensor, prefix: Sequence[int], suffix: Sequence[int]) -> tf.RaggedTensor:
-    """Each row between the same control tokens."""
-    num_rows = ids.nrows()
-    parts = [
-        tf.RaggedTensor.from_uniform_row_length(
-            tf.tile(tf.constant(control, ids.dtype), [num_rows]), len(control), nrows=num_rows
-        )
-        for control in (tuple(prefix), tuple(suffix))
-    ]
-    return tf.concat([parts[0], ids, parts[1]], axis=1)
-
-
-def _padded_width(ids: tf.RaggedTensor, limit: int) -> tf.Tensor:
-    """The least of `padded_lengths` that the longest row has room in."""
-    steps = tf.constant(token_budget.padded_lengths(limit))
-    longest = tf.cast(tf.reduce_max(ids.row_lengths()), tf.int32)
-    return steps[tf.searchsorted(steps, [longest])[0]]
-
-
-def _dense(ids: tf.RaggedTensor, value: int, width: tf.Tensor) -> tf.Tensor:
-    """int32 (rows, width), filled up with `value`."""
-    dense = ids.to_tensor(value, shape=[None, None])
-    padded = tf.pad(dense, [[0, 0], [0, width - tf.shape(dense)[1]]], constant_values=value)
-    return tf.ensure_shape(padded, [None, None])
+    return token_budget.plan_batches(
+        *encoded.padded_lengths(), batch_tokens=batch_tokens, where=encoded.where
+    )
