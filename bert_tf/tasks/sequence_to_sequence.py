@@ -132,7 +132,9 @@ class SequenceToSequence(Task):
                 faults=self.settings.faults,
             ),
         )
-        return Examples(found.table, {TEXT: found.sources}, found.targets)
+        # What is masked of a text is drawn in each epoch: until then it is whole.
+        sources = found.targets if self.settings.pairs == "infilling" else found.sources
+        return Examples(found.table, {TEXT: sources}, found.targets)
 
     def target_counts(self, examples: Examples) -> Mapping[str, int]:
         """How many words targets have, in bins."""
