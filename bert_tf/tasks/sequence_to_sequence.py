@@ -223,7 +223,7 @@ class SequenceToSequence(Task):
         architecture = description.architecture
         longest = max(
             self.settings.max_target_length or description.max_seq_length,
-            self.settings.decoding.max_length,
+            self.decoding(description).max_length,
         )
         if not architecture.num_decoder_layers:
             raise ValueError(
@@ -254,6 +254,14 @@ class SequenceToSequence(Task):
 
     # --- answers
 
+    def decoding(self, description: ModelDescription) -> DecodingConfig:
+        """How texts are written: unless it is set, no longer than the model has positions."""
+        decoding: DecodingConfig = self.settings.decoding
+        if "max_length" in decoding.model_fields_set:
+            return decoding
+        longest = min(decoding.max_length, description.architecture.max_position_embeddings)
+        return decoding.model_copy(update={"max_length": longest})
+
     def predict(
         self,
         model: "keras.Model",
@@ -273,7 +281,7 @@ class SequenceToSequence(Task):
         found = search(
             model,
             {name: inputs[name] for name in ENCODER_INPUTS},
-            config=self.settings.decoding,
+            config=self.decoding(description),
             tokens=SpecialTokens(
                 tokenizer.start_id, tokenizer.end_id, tokenizer.pad_id, tuple(sorted(special))
             ),
@@ -358,7 +366,7 @@ class SequenceToSequence(Task):
     # --- told to people
 
     def card_lines(self, description: ModelDescription) -> Sequence[str]:
-        decoding = self.settings.decoding
+        decoding = self.decoding(description)
         how = (
             f"beam search of {decoding.beam_size}" if decoding.method == "beam" else decoding.method
         )
