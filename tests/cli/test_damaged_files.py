@@ -29,8 +29,9 @@ from bert_tf.data.records.example import SCHEMA_VERSION
 from bert_tf.data.records.manifest import Manifest, Shard, read_manifest, write_manifest
 from bert_tf.data.tables.json_rows import read_json_list
 from bert_tf.data.tables.reading import read_table
-from bert_tf.data.text import tokenizer
+from bert_tf.data.text.tokenizer import read_settings_file
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS, read_vocabulary, write_vocabulary
+from bert_tf.data.text.wordpiece import SETTINGS
 from bert_tf.exporting import model_card, models_config, version_folders
 from bert_tf.models.description import ModelDescription, load_description
 from bert_tf.models.tensors import open_safetensors
@@ -159,7 +160,7 @@ def readers(folder: Path) -> dict[str, Reader]:
         "tokenizer": Reader(
             "tokenizer.json",
             as_json({"lower_case": True, "strip_accents": False, "unicode_normalization": "NFC"}),
-            tokenizer._read_settings,
+            lambda path: read_settings_file(path, names=SETTINGS, optional=SETTINGS[-1:]),
         ),
         "profile": Reader("data_profile.json", profile.as_json().encode(), TextProfile.read),
         "sent": Reader("sent.json", sent, lambda path: read_sent(path.parent)),

@@ -263,14 +263,7 @@ def read_settings(
     path = vocabulary_file.with_name(SETTINGS_FILE)
     if not path.is_file():
         return settings, False
-    written = read_json(path, what="tokenizer settings")
-    if not set(names) - set(optional) <= set(written) <= set(names):
-        raise ValueError(
-            f"{path}: tokenizer settings must be {', '.join(names)}. Received: "
-            f"{sorted(written)}. "
-            "A file of another library must be moved away, and its settings given as tokenizer.*."
-        )
-    validated(TokenizerConfig, written, origin=str(path), what="settings of a tokenizer")
+    written = read_settings_file(path, names=names, optional=optional)
     for name in config.model_fields_set.intersection(written):
         if settings[name] != written[name]:
             raise ValueError(
@@ -279,3 +272,18 @@ def read_settings(
                 f"{written[name]!r}. Leave tokenizer.{name} out of the configuration."
             )
     return settings | written, True
+
+
+def read_settings_file(
+    path: Path, *, names: Sequence[str], optional: Collection[str] = ()
+) -> dict[str, Any]:
+    """What a `tokenizer.json` holds: raises as `read_settings`."""
+    written = read_json(path, what="tokenizer settings")
+    if not set(names) - set(optional) <= set(written) <= set(names):
+        raise ValueError(
+            f"{path}: tokenizer settings must be {', '.join(names)}. Received: "
+            f"{sorted(written)}. "
+            "A file of another library must be moved away, and its settings given as tokenizer.*."
+        )
+    validated(TokenizerConfig, written, origin=str(path), what="settings of a tokenizer")
+    return written
