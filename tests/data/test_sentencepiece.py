@@ -422,6 +422,19 @@ def test_models_that_the_graph_cannot_follow_are_refused(models, tmp_path: Path)
         SentencePieceTokenizer(learn("bpe", byte_fallback=False, size=120), **LOSSLESS)
 
 
+def test_a_damaged_model_is_refused_or_read_and_nothing_else(models):
+    draw = random.Random(0)
+    num_refused = 0
+    for _ in range(60):
+        damaged = bytearray(models["bpe"])
+        damaged[draw.randrange(len(damaged))] = draw.randrange(256)
+        try:
+            SentencePieceTokenizer(bytes(damaged))
+        except ValueError:
+            num_refused += 1
+    assert num_refused > 20
+
+
 def test_settings_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"min_frequency must be left as it is .*kind=bpe"):
         VocabularyConfig(kind="bpe", min_frequency=3)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import sentencepiece
 from google.protobuf.message import DecodeError
 from sentencepiece import sentencepiece_model_pb2
 
@@ -29,17 +30,16 @@ def parse_model(content: bytes) -> Any:
     Raises:
         ValueError: it is damaged, of another kind, or has a normaliser of its own.
     """
-    model, damage = _Model(), None
+    model = _Model()
     try:
         model.ParseFromString(content)
     except DecodeError as error:
-        damage = error
+        raise ValueError(_damaged(content)) from error
     # The specifications are behind the pieces: a file that was cut may do without.
-    if damage or not (model.HasField("trainer_spec") and model.HasField("normalizer_spec")):
-        raise ValueError(
-            f"a SentencePiece model must be whole. Received: {len(content):,} bytes that are none. "
-            "Take the file anew from where it came from."
-        ) from damage
+    is_whole = model.HasField("trainer_spec") and model.HasField("normalizer_spec")
+    # A piece that is no UTF-8 is read as bytes.
+    if not is_whole or any(isinstance(piece.piece, bytes) for piece in model.pieces):
+        raise ValueError(_damaged(content))
     trainer, normalizer = model.trainer_spec, model.normalizer_spec
     checks = (
         ("model_type", trainer.model_type, (_Kind.UNIGRAM, _Kind.BPE)),
@@ -58,7 +58,18 @@ def parse_model(content: bytes) -> Any:
             f"Received: {'; '.join(faults)}. Learn one with `bert-tf vocab --set "
             "vocabulary.kind=unigram`: models of other projects are not read."
         )
+    try:
+        sentencepiece.SentencePieceProcessor(model_proto=content)  # which checks the pieces
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(_damaged(content)) from error
     return model
+
+
+def _damaged(content: bytes) -> str:
+    return (
+        f"a SentencePiece model must be whole. Received: {len(content):,} bytes that are none. "
+        "Take the file anew from where it came from."
+    )
 
 
 def spelled_with_spaces(model: Any) -> bytes:
