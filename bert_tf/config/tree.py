@@ -13,6 +13,7 @@ from bert_tf.config.data import (
     TokenizerConfig,
     VocabularyConfig,
 )
+from bert_tf.config.decoding import DecodingConfig
 from bert_tf.config.flow import FlowConfig
 from bert_tf.config.gate import GateConfig
 from bert_tf.config.keys import unknown_keys
@@ -166,6 +167,8 @@ class ExportConfig(Section):
     the export, and of float32 beside them."""
     max_metric_loss: pydantic.NonNegativeFloat = 0.005
     """How much worse than float32's the task's first metric may be on `evaluation_data`."""
+    decoding: DecodingConfig | None = None
+    """Of a model with a decoder, how it writes texts. Default: as in its evaluation."""
     pad_to_multiple_of: pydantic.PositiveInt = 8
     """The longest text of a batch is padded to such a length: few lengths, few shapes."""
     max_text_bytes: int | None = pydantic.Field(default=None, ge=64)

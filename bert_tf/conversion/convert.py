@@ -82,8 +82,9 @@ def _refuse_own_head(model: Model, *, target: Path) -> None:
     if task is not None and task.head_layout is None:
         raise ValueError(
             f"{target}: a model must have a head that other libraries have. Received: one of "
-            f"{model.description.kind} with weights that are the task's own, such as those of "
-            "finetuning.task.crf. Convert the encoder that it was trained from, or train without."
+            f"{model.description.kind} with weights that are the task's own, such as a decoder, or "
+            "those of finetuning.task.crf. Convert the encoder that it was trained from, or train "
+            "without."
         )
 
 

@@ -47,7 +47,8 @@ class Source:
         what = "a folder with a trained model"
         folder = Path(required(section.model, key="export.model", what=what))
         description = load_description(folder)
-        _check_int8(section)
+        _check_int8(section, description)
+        description = _with_decoding(section, description)
         section = _with_max_seq_length(section, description)
         return cls(config.model_copy(update={"export": section}), folder, description)
 
@@ -112,8 +113,13 @@ class Source:
         return inputs
 
 
-def _check_int8(section: ExportConfig) -> None:
+def _check_int8(section: ExportConfig, description: ModelDescription) -> None:
     is_int8 = section.precision == "int8"
+    if is_int8 and description.architecture.num_decoder_layers:
+        raise ValueError(
+            "export.precision must be float32 or bfloat16 for a model with a decoder. Received: "
+            "int8. Set one of these."
+        )
     if is_int8 and section.calibration_texts is None:
         raise ValueError(
             "export.calibration_texts must be set for export.precision=int8. Received: none. Name "
@@ -124,6 +130,21 @@ def _check_int8(section: ExportConfig) -> None:
             "export.float32_layers must be empty unless export.precision is int8. Received: "
             f"{', '.join(section.float32_layers)} and {section.precision}. Take them out."
         )
+
+
+def _with_decoding(section: ExportConfig, description: ModelDescription) -> ModelDescription:
+    """With `export.decoding` in the settings of the task, where it is set."""
+    if section.decoding is None:
+        return description
+    if not description.architecture.num_decoder_layers:
+        raise ValueError(
+            "export.decoding must be left out for a model without a decoder. Received: one of "
+            f"{description.kind}. Take it out."
+        )
+    settings = dict(description.task_state.get("settings", {}))
+    settings["decoding"] = section.decoding.model_dump(mode="json", exclude_unset=True)
+    state = {**description.task_state, "settings": settings}
+    return description.model_copy(update={"task_state": state})
 
 
 def _with_max_seq_length(section: ExportConfig, description: ModelDescription) -> ExportConfig:

@@ -13,6 +13,7 @@ from bert_tf.config import FinetuningConfig, ModelConfig, validate_config
 from bert_tf.data.tables.reading import read_table
 from bert_tf.data.text.vocabulary import CONTROL_TOKENS
 from bert_tf.data.text.wordpiece import WordPieceTokenizer
+from bert_tf.exporting.source import Source
 from bert_tf.metrics.generated_texts import SPACE_F1, text_outcomes
 from bert_tf.models.bert import BertEncoder
 from bert_tf.models.description import ModelDescription
@@ -22,6 +23,7 @@ from bert_tf.system.signals import TrainingInterruptedError
 from bert_tf.tasks.answers import answers_of
 from bert_tf.tasks.models import load_model
 from bert_tf.tasks.sequence_to_sequence import SequenceToSequence
+from bert_tf.tasks.table import task_of
 from bert_tf.training.stages.finetuning import finetune
 
 WORDS = ["good", "bad", "film", "plot", "long", "short"]
@@ -150,6 +152,26 @@ def test_scores_that_are_no_numbers_are_told(tokenizer):
     assert answers["num_answers"].numpy().tolist() == [0]
     assert answers["generated_text"].numpy().tolist() == [b""]
     assert b"must be numbers" in answers["status"].numpy()[0]
+
+
+def test_an_export_may_write_texts_in_another_way(tokenizer, tmp_path):
+    task = make_task(decoding={"beam_size": 2, "max_length": 8})
+    description = describe(task, tokenizer)
+    model = task.make_model(description, dtype="float32", rematerialize=False)
+    save_model(model, description, tmp_path)
+
+    def source(**export: Any) -> Source:
+        return Source.of(validate_config({"export": {"model": str(tmp_path), **export}}))
+
+    assert task_of(source().description).settings.decoding.beam_size == 2
+    other = task_of(source(decoding={"method": "greedy", "max_length": 5}).description)
+    assert (other.settings.decoding.method, other.settings.decoding.max_length) == ("greedy", 5)
+    with pytest.raises(ValueError, match="must be float32 or bfloat16 for a model with a decoder"):
+        source(precision="int8", calibration_texts="texts.txt")
+    encoder = describe(task, tokenizer, num_decoder_layers=0).model_copy(update={"kind": "encoder"})
+    (tmp_path / "model.json").write_text(encoder.model_copy(update={"pooling": "mean"}).as_json())
+    with pytest.raises(ValueError, match=r"export\.decoding must be left out"):
+        source(decoding={"max_length": 5})
 
 
 def make_config(folder: Path, **finetuning: Any) -> Any:

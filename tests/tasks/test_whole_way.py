@@ -423,6 +423,8 @@ def _run_flow(work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_hugging_face_s_format_holds_the_model(work, tmp_path):
     if ":" in work.case.task["name"]:
         pytest.skip("a head that Hugging Face has not")
+    if work.case.task["name"] == "sequence_to_sequence":
+        pytest.skip("decoders are not converted")
     source = str(work.folder / "model")
     there, back = tmp_path / "there", tmp_path / "back"
     run("convert", "--from", source, "--to", str(there), "--format", "huggingface")
