@@ -14,7 +14,6 @@ from bert_tf.config.decoding import DecodingConfig
 from bert_tf.config.section import Share
 from bert_tf.data.parallel.reading import MadeBy, PairColumns, read_pairs
 from bert_tf.data.tables.table import Table
-from bert_tf.data.text.sentences import replace_invalid_utf8
 from bert_tf.metrics import generated_texts as scores
 from bert_tf.metrics.metric import Metric
 from bert_tf.metrics.outcomes import Outcomes
@@ -23,6 +22,14 @@ from bert_tf.models.objective import Objective
 from bert_tf.tasks.base import Answers, Report, Signature, Task
 from bert_tf.tasks.examples import TEXT, Examples
 from bert_tf.tasks.text_reports import report_texts
+from bert_tf.tasks.written_texts import (
+    GENERATED,
+    N_BEST,
+    SCORE,
+    answers_of_search,
+    search_texts,
+    with_texts,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -30,11 +37,8 @@ if TYPE_CHECKING:
     from bert_tf.data.batches.labelled import ExampleBatches
     from bert_tf.data.text.tokenizer import Tokenizer
 
-GENERATED, SCORE = "generated_text", "score"
-N_BEST = ("n_best_texts", "n_best_scores", "n_best_log_probabilities", "n_best_lengths")
 MADE_BY: Mapping[str, MadeBy] = {"columns": "columns", "spacing": "spacing", "infilling": "text"}
 WORDS_A_BIN = 10
-NO_NUMBERS = "The model's scores of tokens must be numbers. Received: others, for this text."
 
 
 class SequenceToSequenceSettings(Section):
@@ -270,55 +274,18 @@ class SequenceToSequence(Task):
         *,
         tokenizer: "Tokenizer",
     ) -> dict[str, tf.Tensor]:
-        """What the search finds: `token_ids`, int32 (batch, tokens, answers), and the fields of
-        `decoding.answers.DecodedAnswers` beside them, (batch, answers)."""
-        from bert_tf.decoding.decoder import SpecialTokens
-        from bert_tf.decoding.row_settings import RowSettings
-        from bert_tf.decoding.search import search
-        from bert_tf.models.bert import ENCODER_INPUTS
-
-        special = {*tokenizer.special_ids, tokenizer.unk_id} - {tokenizer.end_id}
-        found = search(
-            model,
-            {name: inputs[name] for name in ENCODER_INPUTS},
-            config=self.decoding(description),
-            tokens=SpecialTokens(
-                tokenizer.start_id, tokenizer.end_id, tokenizer.pad_id, tuple(sorted(special))
-            ),
-            rows=RowSettings(source_lengths=tf.reduce_sum(inputs["input_mask"], axis=1)),
-        )._asdict()
-        token_ids = tf.transpose(found.pop("ids"), [0, 2, 1])
-        num_answers = self.settings.decoding.num_answers
-        return {"token_ids": tf.ensure_shape(token_ids, [None, None, num_answers]), **found}
+        """See `written_texts.search_texts`."""
+        return search_texts(model, inputs, decoding=self.decoding(description), tokenizer=tokenizer)
 
     def decode(self, outputs: Any, description: ModelDescription) -> dict[str, tf.Tensor]:
-        """Scores of the answers, best first; `written` puts the texts in the place of token ids."""
-        is_found = outputs["is_found"]
-        texts, n_best_scores, log_probabilities, lengths = N_BEST
-        return {
-            texts: outputs["token_ids"],
-            n_best_scores: tf.where(is_found, outputs["scores"], 0.0),
-            log_probabilities: tf.where(is_found, outputs["log_probs"], 0.0),
-            lengths: outputs["lengths"],
-            SCORE: tf.where(is_found, outputs["scores"], 0.0)[:, 0],
-            "has_ended": outputs["has_ended"][:, 0],
-            "num_answers": tf.reduce_sum(tf.cast(is_found, tf.int32), axis=1),
-            "status": tf.where(outputs["has_failed"], NO_NUMBERS, "OK"),
-        }
+        """See `written_texts.answers_of_search`."""
+        return answers_of_search(outputs)
 
     def written(
         self, answers: dict[str, tf.Tensor], *, tokenizer: "Tokenizer"
     ) -> dict[str, tf.Tensor]:
-        texts, *_, lengths = N_BEST
-        ids = tf.transpose(answers[texts], [0, 2, 1])  # (batch, answers, tokens)
-        shape = tf.shape(ids)
-        rows = tf.reshape(ids, [shape[0] * shape[1], shape[2]])
-        ragged = tf.RaggedTensor.from_tensor(
-            rows, lengths=tf.reshape(tf.cast(answers[lengths], tf.int64), [-1])
-        )
-        found = tf.reshape(replace_invalid_utf8(tokenizer.detokenize(ragged)), shape[:2])
-        found = tf.ensure_shape(found, answers[lengths].shape)
-        return {**answers, texts: found, GENERATED: found[:, 0]}
+        """See `written_texts.with_texts`."""
+        return with_texts(answers, tokenizer=tokenizer)
 
     def outcomes(self, examples: Examples, answers: Answers) -> Outcomes:
         if not set(self.answer_names) <= answers.keys():

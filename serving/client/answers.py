@@ -123,9 +123,7 @@ class Choice:
         Raises:
             InvalidArgumentError: the row's `status` says why it has no answer.
         """
-        status = outputs.get("status", "OK")
-        if status != "OK":
-            raise InvalidArgumentError(status)
+        _check_status(outputs)
         return cls(
             number=outputs["choice"],
             text=outputs["choice_text"],
@@ -164,9 +162,7 @@ class GeneratedText:
         Raises:
             InvalidArgumentError: the row's `status` says why it has no answer.
         """
-        status = outputs.get("status", "OK")
-        if status != "OK":
-            raise InvalidArgumentError(status)
+        _check_status(outputs)
         columns = (outputs[f"n_best_{name}"] for name in ("texts", "scores", "log_probabilities"))
         best = [Candidate(*row) for row in zip(*columns, strict=True)]
         return cls(
@@ -192,8 +188,12 @@ class MaskFilling:
         Raises:
             InvalidArgumentError: the row's `status` says why it has no answer.
         """
-        status = outputs.get("status", "OK")
-        if status != "OK":
-            raise InvalidArgumentError(status)
+        _check_status(outputs)
         pairs = zip(outputs["tokens"], outputs["scores"], strict=True)
         return [cls(token, score) for token, score in pairs]
+
+
+def _check_status(outputs: Mapping[str, Any]) -> None:
+    status = outputs.get("status", "OK")
+    if status != "OK":
+        raise InvalidArgumentError(status)

@@ -8,6 +8,8 @@ from typing import NamedTuple, Self
 
 import tensorflow as tf
 
+from bert_tf.layers.tensorflow.mixing import GOLDEN, mix, to_unit_interval, uint32
+
 PHILOX = 1
 VALUES_PER_COUNT = 4
 
@@ -59,23 +61,11 @@ def example_draws(seed: tf.Tensor, examples: tf.Tensor, *, num: tf.Tensor) -> tf
     asked for. Philox would take a call for each example.
 
     `seed`: int32 or int64 (2); `examples`: int32 (examples), from 0.
-
-    Source of the mixing function: C. Wellons, "Prospecting for Hash Functions" (2018), lowbias32.
     """
     keys = tf.cast(examples, tf.uint32)
     for word in tf.unstack(tf.reshape(tf.bitcast(tf.cast(seed, tf.int64), tf.uint32), [4])):
-        keys = _mix(keys ^ word)
-    places = _mix(tf.cast(tf.range(num), tf.uint32))
-    others = _mix(keys ^ _uint32(0x9E3779B9))  # or place 0, which is mixed to 0, would tell
-    bits = _mix(_mix(places ^ keys[:, tf.newaxis]) ^ others[:, tf.newaxis])
-    return tf.cast(tf.bitwise.right_shift(bits, _uint32(8)), tf.float32) * 2.0**-24
-
-
-def _mix(bits: tf.Tensor) -> tf.Tensor:
-    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
-        bits = (bits ^ tf.bitwise.right_shift(bits, _uint32(shift))) * _uint32(factor)
-    return bits ^ tf.bitwise.right_shift(bits, _uint32(16))
-
-
-def _uint32(value: int) -> tf.Tensor:
-    return tf.constant(value, tf.uint32)
+        keys = mix(keys ^ word)
+    places = mix(tf.cast(tf.range(num), tf.uint32))
+    others = mix(keys ^ uint32(GOLDEN))  # or place 0, which is mixed to 0, would tell
+    bits = mix(mix(places ^ keys[:, tf.newaxis]) ^ others[:, tf.newaxis])
+    return to_unit_interval(bits)
