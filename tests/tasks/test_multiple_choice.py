@@ -217,7 +217,7 @@ def test_replicas_measure_together_what_one_does(tokenizer):
         measured.append(evaluation())
     assert measured[1] == pytest.approx(measured[0], rel=1e-5)
     assert kept[0]["logits"].shape == kept[1]["logits"].shape == (6, 4)
-    answers = answers_of(task, kept[0], description)
+    answers = answers_of(task, kept[0], description, tokenizer=tokenizer)
     outcomes = task.outcomes(examples_of(task), answers)
     assert outcomes.scores.shape == (6, 4)
     assert scores.numbers_of_choices(outcomes).tolist() == [2, 4, 2, 3, 2, 2]
