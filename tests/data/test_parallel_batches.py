@@ -22,6 +22,7 @@ from bert_tf.data.batches.infilling import Infilling
 from bert_tf.data.batches.parallel import budget_plan, budgeted_batches
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.data.text.vocabulary import learn_vocabulary
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 from bert_tf.training.engine.strategy import split_batches
 
 BUDGET = 64
@@ -298,7 +299,7 @@ def test_multi30k_has_little_padding_and_every_pair_once(shared_data: Path) -> N
         .splitlines()
         for side in ("en", "de")
     ]
-    tokenizer = Tokenizer(
+    tokenizer = WordPieceTokenizer(
         learn_vocabulary(
             ["\n".join(side[:4000]) for side in lines],
             config=VocabularyConfig(size=4000),

@@ -80,6 +80,25 @@ def test_marginals_are_those_of_all_sequences_counted_one_by_one(seed: int) -> N
         np.testing.assert_allclose(found[row, :length], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("num_texts", [0, 2])
+def test_texts_of_no_or_one_unit_are_computed_in_a_graph(num_texts: int) -> None:
+    transitions = tf.constant(draw(3)[3])
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, None, NUM_TAGS]), tf.TensorSpec([None], tf.int32)]
+    )
+    def compute(scores: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        tags = tf.zeros(tf.shape(scores)[:2], tf.int32)
+        found = log_likelihood(scores, tags, lengths, transitions)
+        return found, marginals(scores, lengths, transitions)
+
+    likelihoods, found = compute(
+        tf.zeros([num_texts, 1, NUM_TAGS]), tf.constant([0, 1][:num_texts], tf.int32)
+    )
+    assert likelihoods.shape == (num_texts,)
+    np.testing.assert_allclose(tf.reduce_sum(found, axis=2), np.ones((num_texts, 1)), rtol=1e-6)
+
+
 def test_the_likeliest_sequence_is_the_one_that_tensorflow_text_finds() -> None:
     scores, _, lengths, transitions = draw(9)
     found = tf_text.viterbi_constrained_sequence(

@@ -51,7 +51,7 @@ def marginals(scores: tf.Tensor, lengths: tf.Tensor, transitions: tf.Tensor) -> 
 
     Source: the forward-backward algorithm, Rabiner 1989, section III.A.
     """
-    before = _sums_before(scores, lengths, transitions)
+    before = _sums_before(scores, lengths, transitions)[:-1]
     after = _sums_after(scores, lengths, transitions)
     return tf.transpose(tf.nn.softmax(before + after), [1, 0, 2])
 
@@ -63,7 +63,10 @@ def _log_sum(scores: tf.Tensor, lengths: tf.Tensor, transitions: tf.Tensor) -> t
 
 
 def _sums_before(scores: tf.Tensor, lengths: tf.Tensor, transitions: tf.Tensor) -> tf.Tensor:
-    """Over all sequences that end with a unit's tag, (U, B, T); behind a text's units the last."""
+    """Over all sequences that end with a unit's tag, (U + 1, B, T).
+
+    Behind a text's units its last one's: so is the last of all.
+    """
     first = scores[:, 0] + transitions[-1, :-1]
     between = transitions[:-1, :-1]
 
@@ -86,11 +89,14 @@ def _sums_after(scores: tf.Tensor, lengths: tf.Tensor, transitions: tf.Tensor) -
         new = tf.reduce_logsumexp(between + (own + sums)[:, tf.newaxis], axis=2)
         return tf.where(is_unit[:, tf.newaxis], new, sums)
 
-    earlier = tf.scan(step, _later_units(scores, lengths), initializer=last, reverse=True)
-    return tf.concat([earlier, last[tf.newaxis]], axis=0)
+    return tf.scan(step, _later_units(scores, lengths), initializer=last, reverse=True)
 
 
 def _later_units(scores: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """All but the first of each text: scores (U - 1, B, T), and which are units, (U - 1, B)."""
-    is_unit = tf.sequence_mask(lengths, tf.shape(scores)[1])
-    return tf.transpose(scores[:, 1:], [1, 0, 2]), tf.transpose(is_unit[:, 1:])
+    """All but the first of each text, and one that is none: a scan needs one.
+
+    Scores (U, B, T), and which are units, (U, B).
+    """
+    is_unit = tf.sequence_mask(lengths, tf.shape(scores)[1] + 1)
+    scores = tf.pad(scores[:, 1:], [[0, 0], [0, 1], [0, 0]])
+    return tf.transpose(scores, [1, 0, 2]), tf.transpose(is_unit[:, 1:])
