@@ -35,7 +35,7 @@ demo: $(STAMP) ## raw text to a served model, in about 8 minutes; results in run
 	@echo "Running the demo into runs/demo; unchanged steps are reused ..."
 	@$(BIN)/python -m pipelines.demo --output-dir runs/demo
 
-test: $(STAMP) ## the default tests, in 10 to 25 minutes on 2 cores, by their speed
+test: $(STAMP) ## the default tests, in 15 to 30 minutes on 2 cores, by their speed
 	@echo "Running the tests ..."
 	@$(PYTEST)
 
