@@ -1,5 +1,6 @@
 """A small architecture, random weights and inputs; tf-models-official's BERT with our weights."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -95,13 +96,24 @@ def model_garden_pretrainer(weights: dict[str, np.ndarray]) -> Any:
 def model_garden_value(weight: Any, values: dict[str, np.ndarray]) -> np.ndarray:
     """Of our values by name (weights, gradients), the one for a weight of Model Garden's."""
     name = weight.name.removesuffix(":0").removeprefix("bert/")
-    for theirs, ours in _MODEL_GARDEN.items():
+    return value_by_their_name(name, weight.shape, values, names=_MODEL_GARDEN)
+
+
+def value_by_their_name(
+    name: str, shape: Any, values: dict[str, np.ndarray], *, names: Mapping[str, str]
+) -> np.ndarray:
+    """Of our values, the one that another library calls `name`, in the shape that it has there.
+
+    Args:
+        names: parts of their names to parts of ours, replaced in this order.
+    """
+    for theirs, ours in names.items():
         name = name.replace(theirs, ours)
     for index, part in enumerate(("/query/", "/key/", "/value/")):
         if part in name:
             fused = values[name.replace(part, "/query_key_value/")]
-            return np.split(fused, 3, axis=-1)[index].reshape(weight.shape)
-    return values[name].reshape(weight.shape)
+            return np.split(fused, 3, axis=-1)[index].reshape(shape)
+    return values[name].reshape(shape)
 
 
 _MODEL_GARDEN = {

@@ -7,6 +7,7 @@ import numpy as np
 
 from bert_tf.config import ModelConfig
 from bert_tf.layers.embeddings import sinusoids
+from tests.references import value_by_their_name
 
 SHARED_TABLE = "encoder/embeddings/word_embeddings/embeddings"
 
@@ -59,13 +60,7 @@ def model_garden_value(weight: Any, values: dict[str, np.ndarray]) -> np.ndarray
     """Of our values by name (weights, gradients), the one for a weight of Model Garden's."""
     name = weight.name.removesuffix(":0").removeprefix("transformer/")
     name = re.sub(r"(layer_normalization|on_device_embedding)_\d+/", r"\1/", name)
-    for theirs, ours in _MODEL_GARDEN.items():
-        name = name.replace(theirs, ours)
-    for index, part in enumerate(("/query/", "/key/", "/value/")):
-        if part in name:
-            fused = values[name.replace(part, "/query_key_value/")]
-            return np.split(fused, 3, axis=-1)[index].reshape(weight.shape)
-    return values[name].reshape(weight.shape)
+    return value_by_their_name(name, weight.shape, values, names=_MODEL_GARDEN)
 
 
 _MODEL_GARDEN = {

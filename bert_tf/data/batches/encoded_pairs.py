@@ -20,6 +20,7 @@ from bert_tf.data.batches import token_budget
 from bert_tf.data.batches.infilling import Infilling, infill
 from bert_tf.data.seeds import derive_seed
 from bert_tf.data.text.packing import keep_first
+from bert_tf.data.text.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -27,14 +28,6 @@ _NUM_PARTS = 16
 """In which all pairs are looked at."""
 
 LongTexts = Literal["cut", "error"]
-
-
-class TextTokenizer(Protocol):
-    """What is asked of a tokenizer: text never becomes a control token."""
-
-    def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        """String (batch) to int32 (batch, (tokens)), without control tokens."""
-        ...
 
 
 class Framing(NamedTuple):
@@ -95,7 +88,7 @@ class HeldTokens:
     lengths: np.ndarray
 
     @classmethod
-    def of(cls, texts: Sequence[str], tokenizer: TextTokenizer) -> Self:
+    def of(cls, texts: Sequence[str], tokenizer: Tokenizer) -> Self:
         """All texts tokenised, without control tokens."""
         ids = tokenizer.tokenize(tf.constant(texts, tf.string))
         return cls(ids, ids.row_lengths().numpy())
