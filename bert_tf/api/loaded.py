@@ -12,6 +12,7 @@ from bert_tf.models.description import DESCRIPTION_FILE, ModelDescription
 from bert_tf.system.json_files import read_json
 from bert_tf.system.lookalikes import alike_hint
 from bert_tf.tasks.examples import TextFields
+from bert_tf.tasks.row_settings import setting_columns
 from bert_tf.tasks.table import in_order, task_of
 
 if TYPE_CHECKING:
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bert_tf.data.text.tokenizer import Tokenizer
+    from bert_tf.tasks.row_settings import RowSetting
 
 _FIELDS = ("text_field", "text_pair_field")
 """What names the columns of the first and of the second text."""
 _EXAMPLES = "inputs"
 """The one input of signatures that take serialised `tf.Example`s."""
+_DEFAULT = "serving_default"
 _ANY_TEXT = "[MASK]"
 """What every signature of texts answers."""
 
@@ -78,7 +81,8 @@ class LoadedModel:
         *,
         text_field: str | None = None,
         text_pair_field: str | None = None,
-        signature_name: str = "serving_default",
+        signature_name: str = _DEFAULT,
+        settings: Mapping[str, Any] | None = None,
         batch_size: int = 32,
     ) -> "pd.DataFrame":
         """Answers, a row a text under the same index, a column an output.
@@ -91,15 +95,20 @@ class LoadedModel:
                 `text`.
             text_pair_field: of the second texts, likewise; else `text_pair`.
             signature_name: another one of `signatures` that takes texts.
+            settings: of a model that samples what it writes `seed`, `temperature`, `top_k`,
+                `top_p`: a number each, or one a text; others as they were exported.
 
         Raises:
-            ValueError: no such signature, a column is missing, or a row is no text.
+            ValueError: no such signature, a column is missing, a row is no text, or the model has
+                no such setting. A text with a value out of range says so in its `status`.
         """
         import pandas as pd
 
+        if settings and signature_name == _DEFAULT:
+            signature_name = self._signature_with_settings()
         fields = {"text_field": text_field, "text_pair_field": text_pair_field}
         frame = self._as_inputs(texts, signature_name, fields)
-        answers = self._answers(frame, signature_name, batch_size=batch_size)
+        answers = self._answers(frame, signature_name, settings or {}, batch_size=batch_size)
         return pd.DataFrame(answers, index=frame.index)
 
     def embed(
@@ -118,7 +127,7 @@ class LoadedModel:
 
         name = "embed_normalized" if normalize else "embed"
         frame = self._as_inputs(texts, name, {"text_field": text_field})
-        answers = self._answers(frame, name, batch_size=batch_size)
+        answers = self._answers(frame, name, {}, batch_size=batch_size)
         hidden_size = self.description.architecture.hidden_size
         return np.array(answers["embedding"], np.float32).reshape(-1, hidden_size)
 
@@ -131,6 +140,7 @@ class LoadedModel:
                 f"{signature_name!r}.{alike_hint(signature_name, self.signatures)}"
             )
         specs = _inputs_of(self.signatures[signature_name])
+        specs = [spec for spec in specs if spec.name not in self._row_settings]
         names = in_order([spec.name for spec in specs], self.description)
         if names == (_EXAMPLES,) or any(spec.dtype.name != "string" for spec in specs):
             raise ValueError(
@@ -149,15 +159,41 @@ class LoadedModel:
         columns = zip(names, _FIELDS, strict=False)
         return as_frame(texts, fields={name: known.get(field, name) for name, field in columns})
 
+    @property
+    def _row_settings(self) -> "Mapping[str, RowSetting]":
+        """What some signatures take beside the texts."""
+        task = task_of(self.description)
+        return {} if task is None else task.row_settings(self.description)
+
+    def _signature_with_settings(self) -> str:
+        task = task_of(self.description)
+        declared = {} if task is None else task.signatures(self.description)
+        names = [name for name, signature in declared.items() if signature.settings == "taken"]
+        if not names:
+            raise ValueError(
+                "settings are for models that sample what they write (finetuning.task.decoding or "
+                f"export.decoding with method=sample). Received: settings for {self!r}. Leave them "
+                "out."
+            )
+        return names[0]
+
     def _answers(
-        self, frame: "pd.DataFrame", signature_name: str, *, batch_size: int
+        self,
+        frame: "pd.DataFrame",
+        signature_name: str,
+        settings: Mapping[str, Any],
+        *,
+        batch_size: int,
     ) -> dict[str, list[Any]]:
         from bert_tf.exporting.predict import ask_signature
 
         function = self.signatures[signature_name]
-        columns = {str(name): frame[name].tolist() for name in frame.columns}
+        columns: dict[str, Any] = {str(name): frame[name].tolist() for name in frame.columns}
         if frame.empty:  # the columns of an answer, and no row
             columns = {name: [_ANY_TEXT] for name in columns}
+        taken = {spec.name for spec in _inputs_of(function)}
+        known = {name: it for name, it in self._row_settings.items() if name in taken}
+        columns |= setting_columns(settings, known=known, num_rows=max(1, len(frame)))
         answers = ask_signature(function, columns, name=signature_name, batch_size=batch_size)
         return {name: values[: len(frame)] for name, values in answers.items()}
 

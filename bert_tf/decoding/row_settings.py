@@ -23,7 +23,7 @@ class RowSettings:
     seed: tf.Tensor | None = None
     """int32 or int64."""
     temperature: tf.Tensor | None = None
-    """float32, from 0: the likeliest token."""
+    """float32, above 0."""
     top_k: tf.Tensor | None = None
     """int32, from 1; 0: all tokens."""
     top_p: tf.Tensor | None = None
@@ -49,8 +49,8 @@ class RowSettings:
     def _checked(self) -> list[tuple[str, tf.Tensor, str]]:
         checked = []
         if self.temperature is not None:
-            is_right = (self.temperature >= 0.0) & tf.math.is_finite(self.temperature)
-            checked.append(("temperature", is_right, "0 (the likeliest token) or above"))
+            is_right = (self.temperature > 0.0) & tf.math.is_finite(self.temperature)
+            checked.append(("temperature", is_right, "above 0 (top_k=1: the likeliest token)"))
         if self.top_k is not None:
             checked.append(("top_k", self.top_k >= 0, "1 or above, or 0 for all tokens"))
         if self.top_p is not None:

@@ -117,6 +117,7 @@ def make_batches(
             vocab_size=vocab_size(description.architecture),
             num_segments=max(1, description.architecture.type_vocab_size),
             example_names=names,
+            settings={} if task is None else task.row_settings(description),
         )
         alone = (short, long, hostile, middling)
         total = sum(map(num_rows, alone))

@@ -3,12 +3,13 @@
 Whatever stands in them, the answers to rows beside them must be those that these have alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from bert_tf.tasks.examples import TEXT, TEXT_PAIR
+from bert_tf.tasks.row_settings import RowSetting, tried_columns
 
 _LARGEST = np.iinfo(np.int32).max
 
@@ -30,17 +31,20 @@ def hostile_request(
     vocab_size: int,
     num_segments: int,
     example_names: Sequence[str] = (TEXT, TEXT_PAIR),
+    settings: Mapping[str, RowSetting] | None = None,
 ) -> dict[str, np.ndarray]:
     """Arguments of a signature with these inputs, a row for each thing that may be wrong.
 
-    `example_names`: features of the texts in `tf.Example`s, the first text's first.
+    `example_names`: features of the texts in `tf.Example`s, the first text's first; `settings`:
+    what signatures may take beside the texts.
     """
     if "lengths" in names:
         return token_rows(vocab_size=vocab_size, num_segments=num_segments)
     if list(names) == ["inputs"]:
         return {"inputs": np.array(examples(example_names), object)}
-    columns = (TEXTS, TEXTS[::-1])
-    return {name: np.array(column, object) for name, column in zip(names, columns, strict=False)}
+    numbers = tried_columns(names, settings or {}, num_rows=len(TEXTS), with_wrong=True)
+    texts = zip((it for it in names if it not in numbers), (TEXTS, TEXTS[::-1]), strict=False)
+    return {name: np.array(column, object) for name, column in texts} | numbers
 
 
 def token_rows(*, vocab_size: int, num_segments: int) -> dict[str, np.ndarray]:

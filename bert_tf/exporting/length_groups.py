@@ -27,7 +27,8 @@ Function = Callable[[Inputs], Any]
 
 
 def by_length(function: Function) -> Function:
-    """`function` of the encoder's inputs, (batch, length), asked for groups of rows.
+    """`function` of the encoder's inputs, (batch, length), and of numbers of each row, (batch),
+    asked for groups of rows.
 
     Its outputs are tensors in a dict, or one, (batch, …). Those of unknown second dimension have a
     value a token, and get zeros, or empty strings, where a group was narrower.
@@ -35,7 +36,10 @@ def by_length(function: Function) -> Function:
 
     def grouped(inputs: Inputs) -> Any:
         traced = tf.function(function, autograph=False).get_concrete_function(
-            {name: tf.TensorSpec([None, None], it.dtype, name) for name, it in inputs.items()}
+            {
+                name: tf.TensorSpec([None] * it.shape.rank, it.dtype, name)
+                for name, it in inputs.items()
+            }
         )
         lengths = tf.reduce_sum(inputs["input_mask"], axis=1)
         width, num_rows = tf.shape(inputs["input_ids"])[1], tf.size(lengths)
@@ -56,7 +60,10 @@ def by_length(function: Function) -> Function:
             rows = order[start:end]
             longest = tf.reduce_max(tf.concat([[1], tf.gather(lengths, rows)], 0))
             own = tf.minimum(-(-longest // _WIDTH_MULTIPLE) * _WIDTH_MULTIPLE, width)
-            part = {name: tf.gather(it[:, :own], rows) for name, it in inputs.items()}
+            part = {
+                name: tf.gather(it if it.shape.rank == 1 else it[:, :own], rows)
+                for name, it in inputs.items()
+            }
             outputs = [_widened(it, width) for it in tf.nest.flatten(traced(part))]
             return group + 1, tuple(
                 array.write(group, it) for array, it in zip(arrays, outputs, strict=True)

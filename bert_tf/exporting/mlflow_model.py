@@ -11,6 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from bert_tf.models.description import DESCRIPTION_FILE, load_description
+from bert_tf.tasks.row_settings import RowSetting
+from bert_tf.tasks.table import task_of
 from bert_tf.tracking.sender import ensure_experiment
 
 SOURCE_RUN_TAG = "bert_tf.source_run_id"
@@ -111,7 +114,9 @@ def log_model(
 
 
 def make_signature(saved_model_dir: Path) -> Any:
-    """The default signature, as columns, with the text inputs of the others as optional ones.
+    """The default signature, as columns, with what the others take besides as optional ones.
+
+    Of these numbers are parameters, too: one for all rows, by default what the model has.
 
     Raises:
         FileNotFoundError: `saved_model_dir` is no SavedModel.
@@ -134,16 +139,36 @@ def make_signature(saved_model_dir: Path) -> Any:
         for key, tensor in other.inputs.items()
         if key != _EXAMPLES and _is_text(tensor) and key not in default.inputs
     }
+    settings = _row_settings(saved_model_dir)
+    kinds = {
+        name: "long" if it.value.dtype.kind == "i" else "double" for name, it in settings.items()
+    }
     return ModelSignature(
         inputs=Schema(
             [ColSpec(_column_type(tensor), key) for key, tensor in sorted(default.inputs.items())]
             + [ColSpec(_column_type(t), key, required=False) for key, t in sorted(optional.items())]
+            + [ColSpec(kind, key, required=False) for key, kind in kinds.items()]
         ),
         outputs=Schema(
             [ColSpec(_column_type(tensor), key) for key, tensor in sorted(default.outputs.items())]
         ),
-        params=ParamSchema([ParamSpec("signature_name", "string", "serving_default")]),
+        params=ParamSchema(
+            [
+                ParamSpec("signature_name", "string", "serving_default"),
+                *(ParamSpec(key, kind, settings[key].value.item()) for key, kind in kinds.items()),
+            ]
+        ),
     )
+
+
+def _row_settings(saved_model_dir: Path) -> Mapping[str, RowSetting]:
+    """What some signatures take beside texts."""
+    extra = saved_model_dir / "assets.extra"
+    if not (extra / DESCRIPTION_FILE).is_file():
+        return {}
+    description = load_description(extra)
+    task = task_of(description)
+    return {} if task is None else task.row_settings(description)
 
 
 def _read_signatures(saved_model_dir: Path) -> dict[str, Any]:

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from bert_tf.exporting.loading import load_saved_model
-from bert_tf.exporting.signatures import DEFAULT, EXAMPLES
+from bert_tf.exporting.signature_parts import EXAMPLES
+from bert_tf.exporting.signatures import DEFAULT
 from bert_tf.exporting.version_folders import newest_version
 from bert_tf.models.description import DESCRIPTION_FILE, ModelDescription, load_description
 from bert_tf.system.listing import listed
@@ -76,12 +78,14 @@ class TextSignature:
 
 def ask_signature(
     function: Callable[..., Mapping[str, tf.Tensor]],
-    columns: Mapping[str, Sequence[str]],
+    columns: Mapping[str, Any],
     *,
     name: str,
     batch_size: int,
 ) -> dict[str, list[Any]]:
     """The outputs of a signature's function, one value a text.
+
+    `columns`: strings, or an array of numbers, one a text.
 
     Raises:
         ValueError: the signature, whose `name` the message has, fails.
@@ -179,15 +183,18 @@ def _rows(
     return [dict(zip(answers, row, strict=True)) for row in zip(*answers.values(), strict=True)]
 
 
-def text_batches(
-    columns: Mapping[str, Sequence[str]], *, batch_size: int
-) -> Iterator[dict[str, tf.Tensor]]:
+def text_batches(columns: Mapping[str, Any], *, batch_size: int) -> Iterator[dict[str, tf.Tensor]]:
     """A signature's inputs, `batch_size` texts at a time."""
     for start in range(0, len(next(iter(columns.values()))), batch_size):
         yield {
-            name: tf.constant(list(values[start : start + batch_size]))
+            name: tf.constant(_listed(values[start : start + batch_size]))
             for name, values in columns.items()
         }
+
+
+def _listed(values: Sequence[Any]) -> Any:
+    """Arrays as they are, whose type would be lost: TensorFlow makes int32 of a list."""
+    return values if isinstance(values, np.ndarray) else list(values)
 
 
 def _to_text(value: Any) -> Any:

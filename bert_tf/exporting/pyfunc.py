@@ -3,7 +3,8 @@
 In: a DataFrame with a column for each input of the signature (`text`, for pairs `text_pair`), or
 strings alone for the one input. Out: a DataFrame, a row for each row, a column for each output;
 a vector (`probabilities`) is a list in its cell. `params={"signature_name": …}` asks another
-signature than `serving_default`.
+signature than `serving_default`. What that takes beside texts, such as the `seed` of `sample`, is
+a column, too, or one number for all rows in `params`.
 
 MLflow stores this file with the model and runs it where only the model's requirements are
 installed, so it imports nothing of bert_tf.
@@ -39,7 +40,8 @@ class TextModel(mlflow.pyfunc.PythonModel):
         Raises:
             ValueError: no such signature, a column is missing, or a row is empty.
         """
-        name = (params or {}).get("signature_name", "serving_default")
+        params = params or {}
+        name = params.get("signature_name", "serving_default")
         if name not in self._model.signatures:
             raise ValueError(
                 f"signature_name must be one of {', '.join(sorted(self._model.signatures))}. "
@@ -47,7 +49,12 @@ class TextModel(mlflow.pyfunc.PythonModel):
             )
         signature = self._model.signatures[name]
         specs = signature.structured_input_signature[1]
-        frame = _as_frame(model_input, specs=specs)
+        # A setting that is no column is the same for all rows.
+        columns = {
+            key: spec for key, spec in specs.items() if spec.dtype == tf.string or key not in params
+        }
+        frame = _as_frame(model_input, specs=columns)
+        frame = frame.assign(**{key: params[key] for key in specs.keys() - set(frame.columns)})
         inputs = {key: _as_values(frame[key], spec=spec) for key, spec in specs.items()}
         answers = []
         for start in range(0, max(1, len(frame)), _ROWS_PER_CALL):

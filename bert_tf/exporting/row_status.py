@@ -5,7 +5,7 @@ of them. So a signature never fails for what a row holds: it has an output `stat
 sentence about that row alone, and a row that is refused has zeros and empty strings for the rest.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
@@ -38,6 +38,26 @@ def blanked(
         name: tf.where(_like(is_kept, value), value, blank(value))
         for name, value in outputs.items()
     }
+
+
+def refused(
+    outputs: Mapping[str, tf.Tensor], faults: Sequence[tuple[tf.Tensor, tf.Tensor]]
+) -> dict[str, tf.Tensor]:
+    """Outputs that are blank in rows with one of `faults`, which `STATUS` tells there."""
+    status = first_fault(*faults)
+    is_right = tf.equal(status, OK)
+    own = outputs.get(STATUS, OK)
+    return {**blanked(outputs, is_right), STATUS: tf.where(is_right, own, status)}
+
+
+def same_number_of_rows(names: Sequence[str], *inputs: tf.Tensor) -> tf.Operation:
+    """Fails where the first dimensions of inputs differ: what comes after depends on it."""
+    numbers = tf.stack([tf.shape(x)[0] for x in inputs])
+    received = tf.strings.reduce_join(tf.strings.as_string(numbers), separator=", ")
+    return tf.debugging.Assert(
+        tf.reduce_all(numbers == numbers[0]),
+        [f"{', '.join(names)} must have the same number of rows. Received:", received],
+    )
 
 
 def not_a_number(value: tf.Tensor) -> tf.Tensor:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from bert_tf.data.text.windows import PackedWindows
-from bert_tf.exporting.row_status import OK, first_fault
+from bert_tf.exporting.row_status import OK, first_fault, same_number_of_rows
 from bert_tf.exporting.texts import TextWindows
 from bert_tf.layers.tensorflow.windows import join_tokens
 from bert_tf.models.bert import ENCODER_INPUTS
@@ -62,7 +62,7 @@ class TokenRowChecker:
         row at all may come without a column, too: JSON's `[]` has one dimension.
         """
         input_ids, segment_ids = _with_columns(input_ids), _with_columns(segment_ids)
-        with tf.control_dependencies([_same_number_of_rows(input_ids, segment_ids, lengths)]):
+        with tf.control_dependencies([same_number_of_rows(NAMES, input_ids, segment_ids, lengths)]):
             num_columns = tf.minimum(tf.shape(input_ids)[1], tf.shape(segment_ids)[1])
         # A column at least, of which the first fault is looked for, and none that no row can use.
         width = tf.clip_by_value(num_columns, 1, self._max_length)
@@ -130,15 +130,6 @@ def _with_columns(x: tf.Tensor) -> tf.Tensor:
     """
     shape = tf.pad(tf.shape(x), [[0, 1]])[:2]
     return tf.ensure_shape(tf.reshape(x, shape), [None, None])
-
-
-def _same_number_of_rows(*inputs: tf.Tensor) -> tf.Operation:
-    numbers = tf.stack([tf.shape(x)[0] for x in inputs])
-    received = tf.strings.reduce_join(tf.strings.as_string(numbers), separator=", ")
-    return tf.debugging.Assert(
-        tf.reduce_all(numbers == numbers[0]),
-        [f"{', '.join(NAMES)} must have the same number of rows. Received:", received],
-    )
 
 
 def _with_width(x: tf.Tensor, width: tf.Tensor) -> tf.Tensor:

@@ -16,9 +16,11 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from bert_tf.data.corpora.lines import decode_lines
 from bert_tf.exporting.replay import WARMUP_FILE
-from bert_tf.exporting.signatures import EXAMPLES, FILL_MASK
+from bert_tf.exporting.signature_parts import EXAMPLES
+from bert_tf.exporting.signatures import FILL_MASK
 from bert_tf.exporting.texts import TextInputs
 from bert_tf.tasks.examples import TEXT, TEXT_PAIR
+from bert_tf.tasks.row_settings import RowSetting, tried_columns
 
 MAX_TEXTS = 8
 
@@ -88,6 +90,7 @@ def make_requests(
     *,
     methods: Mapping[str, str] | None = None,
     example_names: Sequence[str] = (TEXT, TEXT_PAIR),
+    settings: Mapping[str, RowSetting] | None = None,
 ) -> list[WarmupRequest]:
     """Calls of every signature: a short text, a middling and a long one, and all at once.
 
@@ -96,24 +99,24 @@ def make_requests(
         texts: texts, or pairs; what a signature of pairs lacks is another of the texts.
         methods: of the signatures that are not asked by Predict.
         example_names: features of the texts in `tf.Example`s, the first text's first.
+        settings: what some signatures take beside the texts.
     """
     rows = sorted(as_pairs(texts), key=lambda row: len(row[0]))
     batches = [rows[:1], rows[len(rows) // 2 :][:1], rows[-1:], rows]
-    return [
-        WarmupRequest(
-            name,
-            _arguments(
-                input_names(function),
+    requests = []
+    for name, function in signatures.items():
+        names = input_names(function)
+        for batch in batches:
+            arguments = _arguments(
+                [it for it in names if it not in (settings or {})],
                 text_inputs,
                 batch,
                 prefix=b"[MASK] " if function is signatures.get(FILL_MASK) else b"",
                 example_names=example_names,
-            ),
-            (methods or {}).get(name, "predict"),
-        )
-        for name, function in signatures.items()
-        for batch in batches
-    ]
+            )
+            arguments |= tried_columns(names, settings or {}, num_rows=len(batch))
+            requests.append(WarmupRequest(name, arguments, (methods or {}).get(name, "predict")))
+    return requests
 
 
 def as_pairs(texts: Sequence[tuple[bytes, ...]]) -> list[tuple[bytes, bytes]]:

@@ -28,6 +28,7 @@ from bert_tf.metrics.resampling import bootstrap
 from bert_tf.models.description import ModelDescription
 from bert_tf.system.lookalikes import alike_hint
 from bert_tf.tasks.examples import Examples, TextFields, read_inputs
+from bert_tf.tasks.row_settings import RowSetting
 
 if TYPE_CHECKING:
     import keras
@@ -53,6 +54,9 @@ class Signature:
     """Of TensorFlow Serving."""
     per_token: tuple[str, ...] = ()
     """What it gives for each token, (batch, length, ...): zero at padding, or an empty string."""
+    settings: Literal["none", "taken", "told"] = "none"
+    """Of `Task.row_settings`. `taken`: a number a row beside the texts. `told`: it gives those that
+    the model has, and no answers."""
 
 
 @dataclass(frozen=True)
@@ -389,6 +393,20 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def signatures(self, description: ModelDescription) -> Mapping[str, Signature]:
         """The SavedModel's functions; `serving_default` among them."""
+
+    def row_settings(self, description: ModelDescription) -> Mapping[str, RowSetting]:
+        """What a request may set for each text; not of texts in windows. By default nothing.
+
+        `predict` finds those of signatures that take them among its inputs, (batch).
+        """
+        return {}
+
+    def setting_faults(
+        self, settings: Mapping[str, "tf.Tensor"]
+    ) -> list[tuple["tf.Tensor", "tf.Tensor"]]:
+        """What is wrong with the settings of texts: whether, bool (batch), and a sentence, string
+        (batch). Such a text is refused; `predict` may leave it out."""
+        return []
 
     def in_windows(self, texts: Sequence["tf.Tensor"], inputs: Any) -> Any:
         """Texts as windows (`exporting.texts.TextWindows`), in the served graph.

@@ -14,6 +14,7 @@ from bert_tf.config.decoding import DecodingConfig
 from bert_tf.config.section import Share
 from bert_tf.data.parallel.reading import MadeBy, PairColumns, read_pairs
 from bert_tf.data.tables.table import Table
+from bert_tf.decoding.row_settings import RowSettings
 from bert_tf.metrics import generated_texts as scores
 from bert_tf.metrics.metric import Metric
 from bert_tf.metrics.outcomes import Outcomes
@@ -21,12 +22,14 @@ from bert_tf.models.description import ModelDescription
 from bert_tf.models.objective import Objective
 from bert_tf.tasks.base import Answers, Report, Signature, Task
 from bert_tf.tasks.examples import TEXT, Examples
+from bert_tf.tasks.row_settings import RowSetting
 from bert_tf.tasks.text_reports import report_texts
 from bert_tf.tasks.written_texts import (
     GENERATED,
     N_BEST,
     SCORE,
     answers_of_search,
+    sampled_settings,
     search_texts,
     with_texts,
 )
@@ -320,7 +323,23 @@ class SequenceToSequence(Task):
         return (TEXT,)
 
     def signatures(self, description: ModelDescription) -> Mapping[str, Signature]:
-        return {"serving_default": Signature()}
+        default = {"serving_default": Signature()}
+        if not self.row_settings(description):
+            return default
+        return {
+            **default,
+            "sample": Signature(settings="taken"),
+            "sample_settings": Signature(settings="told"),
+        }
+
+    def row_settings(self, description: ModelDescription) -> Mapping[str, RowSetting]:
+        """Of samples what is drawn; greedy and beam search have nothing of the kind."""
+        return sampled_settings(self.decoding(description))
+
+    def setting_faults(
+        self, settings: Mapping[str, tf.Tensor]
+    ) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        return RowSettings(**settings).faults()
 
     def disagreement(
         self, expected: Mapping[str, Any], received: Mapping[str, Any], *, tolerance: float

@@ -3,9 +3,11 @@
 search_texts -> token ids and scores -> answers_of_search -> with_texts -> texts and scores
 """
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tensorflow as tf
 
 from bert_tf.config import DecodingConfig
@@ -15,6 +17,7 @@ from bert_tf.decoding.decoder import SpecialTokens
 from bert_tf.decoding.row_settings import RowSettings
 from bert_tf.decoding.search import search
 from bert_tf.models.bert import ENCODER_INPUTS
+from bert_tf.tasks.row_settings import RowSetting
 
 if TYPE_CHECKING:
     import keras
@@ -22,6 +25,28 @@ if TYPE_CHECKING:
 GENERATED, SCORE = "generated_text", "score"
 N_BEST = ("n_best_texts", "n_best_scores", "n_best_log_probabilities", "n_best_lengths")
 _NO_NUMBERS = "The model's scores of tokens must be numbers. Received: others, for this text."
+
+
+SAMPLED: Mapping[str, tuple[tuple[Any, ...], tuple[Any, ...]]] = {
+    "seed": ((1, -1, 2**63 - 1), ()),
+    "temperature": ((0.5, 1.0, 1e-8), (0.0, -1.0, math.nan, math.inf)),
+    "top_k": ((0, 1, 3, 200), (-1, -(2**31))),
+    "top_p": ((0.9, 1.0, 0.1), (0.0, 1.5, -0.5, math.nan)),
+}
+"""What a request may set for each of its texts where a search samples: right and wrong values."""
+
+
+def sampled_settings(decoding: DecodingConfig) -> dict[str, RowSetting]:
+    """`SAMPLED` with the values of a configuration; nothing where it does not sample."""
+    if decoding.method != "sample":
+        return {}
+    values: dict[str, np.generic] = {
+        "seed": np.int64(decoding.seed),
+        "temperature": np.float32(decoding.temperature),
+        "top_k": np.int32(decoding.top_k or 0),
+        "top_p": np.float32(decoding.top_p),
+    }
+    return {name: RowSetting(value, *SAMPLED[name]) for name, value in values.items()}
 
 
 def search_texts(
@@ -32,7 +57,11 @@ def search_texts(
     tokenizer: Tokenizer,
 ) -> dict[str, tf.Tensor]:
     """`token_ids`, int32 (batch, tokens, answers), and beside them the other fields of
-    `decoding.answers.DecodedAnswers`, (batch, answers). No answer has an unknown token."""
+    `decoding.answers.DecodedAnswers`, (batch, answers). No answer has an unknown token.
+
+    `inputs`: the encoder's, and what a request sets for each text (`sampled_settings`), if any.
+    """
+    own = {name: inputs[name] for name in SAMPLED if name in inputs}
     special = {*tokenizer.special_ids, tokenizer.unk_id} - {tokenizer.end_id}
     tokens = SpecialTokens(
         tokenizer.start_id, tokenizer.end_id, tokenizer.pad_id, tuple(sorted(special))
@@ -42,7 +71,7 @@ def search_texts(
         {name: inputs[name] for name in ENCODER_INPUTS},
         config=decoding,
         tokens=tokens,
-        rows=RowSettings(source_lengths=tf.reduce_sum(inputs["input_mask"], axis=1)),
+        rows=RowSettings(source_lengths=tf.reduce_sum(inputs["input_mask"], axis=1), **own),
     )._asdict()
     token_ids = tf.transpose(found.pop("ids"), [0, 2, 1])
     return {"token_ids": tf.ensure_shape(token_ids, [None, None, decoding.num_answers]), **found}

@@ -21,6 +21,7 @@ from serving.client.answers import (
     MaskFilling,
     QuestionAnswer,
 )
+from serving.client.sampling import Numbers, sampled_texts
 
 PAIR_NAMES = ("text", "text_pair")
 """What most signatures call a text and its second."""
@@ -165,9 +166,29 @@ class ModelClient(abc.ABC):
         answers = self.predict_texts(texts, text_pairs=lines, input_names=("text", "choices"))
         return [Choice.from_outputs(outputs) for outputs in answers]
 
-    def generate(self, texts: Sequence[str]) -> list[GeneratedText]:
-        """The text that is written from each text, of a model of `sequence_to_sequence`."""
-        return [GeneratedText.from_outputs(outputs) for outputs in self.predict_texts(texts)]
+    def generate(
+        self,
+        texts: Sequence[str],
+        *,
+        seed: Numbers = None,
+        temperature: Numbers = None,
+        top_k: Numbers = None,
+        top_p: Numbers = None,
+    ) -> list[GeneratedText]:
+        """The text that is written from each text, of a model of `sequence_to_sequence`.
+
+        The settings are for models that sample: a number each, or one a text. Where some are given,
+        the others are as exported, for which the model is asked before: give all four to save that.
+
+        Raises `InvalidArgumentError` of a text with a value out of range, and `ServingError` where
+        the model does not sample.
+        """
+        given = {"seed": seed, "temperature": temperature, "top_k": top_k, "top_p": top_p}
+        if texts and any(value is not None for value in given.values()):
+            answers = sampled_texts(self, texts, given)
+        else:
+            answers = self.predict_texts(texts)
+        return [GeneratedText.from_outputs(outputs) for outputs in answers]
 
     def fill_mask(self, texts: Sequence[str]) -> list[list[MaskFilling]]:
         """The likeliest tokens for the first [MASK] of each text.

@@ -137,9 +137,9 @@ def test_a_cold_text_takes_the_likeliest_token(settings):
     expected = np.argmax(log_probs, axis=1)
     cold = draw(log_probs, num_samples=20, temperature=1e-4, **settings)
     np.testing.assert_array_equal(cold, np.repeat(expected[:, np.newaxis], 20, axis=1))
-    rows = {"temperature": np.array([0.0, 1e-30, 1e-45, 0.0, 1e-7], np.float32)}
-    zero = draw(log_probs, num_samples=20, rows=rows, **settings)
-    np.testing.assert_array_equal(zero, cold)
+    rows = {"temperature": np.array([1e-30, 1e-37, 1e-20, 1e-30, 1e-7], np.float32)}
+    colder = draw(log_probs, num_samples=20, rows=rows, **settings)
+    np.testing.assert_array_equal(colder, cold)
 
 
 def test_impossible_tokens_are_not_drawn():
@@ -237,8 +237,10 @@ def test_wrong_settings_of_a_text_are_told_and_refused():
         for row in range(5)
     ]
     assert told[0] == set()
-    assert told[1] == {"temperature must be 0 (the likeliest token) or above. Received: -1.000000."}
-    assert told[2] == {"temperature must be 0 (the likeliest token) or above. Received: nan."}
+    assert told[1] == {
+        "temperature must be above 0 (top_k=1: the likeliest token). Received: -1.000000."
+    }
+    assert told[2] == {"temperature must be above 0 (top_k=1: the likeliest token). Received: nan."}
     assert told[3] == {"top_k must be 1 or above, or 0 for all tokens. Received: -3."}
     assert told[4] == {"top_p must be above 0 and at most 1. Received: 0.000000."}
 
