@@ -108,7 +108,7 @@ class FinetuningConfig(Section):
     eval_path: str | tuple[str, ...] | None = None
     """Tables: files (.csv, .tsv, .jsonl, .json, .parquet, .conll, packed or not), globs, `hub:`
     names; two text files whose lines belong together as one name, `train.{en,de}.gz`: columns
-    `source` and `target`."""
+    `source` and `target`. `train_path` may be a folder of pairs that `bert-tf prepare` wrote."""
     table: TableConfig = TableConfig()
     text_field: ColumnName = "text"
     text_pair_field: ColumnName | None = None

@@ -144,7 +144,7 @@ def changed_inputs(provenance: Mapping[str, Any]) -> list[str]:
 
 
 def _now(stage: str, data: DataInput) -> str:
-    if stage == "pretrain":
+    if stage == "pretrain" or Path(data.source).is_dir():
         return records_input(data.role, data.source).sha256
     return file_sha256(data.source)
 

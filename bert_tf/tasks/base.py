@@ -233,6 +233,27 @@ class Task(abc.ABC):
     ) -> Any:
         """Examples as numbers, as `batches` takes them."""
 
+    def learn_prepared(self, directory: Path) -> dict[str, Any]:
+        """As `learn`, of training examples that `bert-tf prepare` wrote.
+
+        Raises:
+            ValueError: they are not the task's, or it learns from tables alone, as most do.
+        """
+        raise ValueError(
+            f"{directory}: finetuning.train_path must be a table of labelled examples for the task "
+            f"{self.name}. Received: records of `bert-tf prepare`. Name the texts."
+        )
+
+    def encode_prepared(
+        self, directory: Path, description: ModelDescription, *, tokenizer: "Tokenizer"
+    ) -> Any:
+        """As `encode`, of examples that `learn_prepared` took.
+
+        Raises:
+            ValueError: they were made for another tokenizer, or a file is damaged.
+        """
+        raise NotImplementedError(f"{self.name} learns from tables alone.")
+
     def batches(
         self,
         encoded: Any,

@@ -14,20 +14,23 @@ from bert_tf.tasks.examples import Examples
 log = logging.getLogger(__name__)
 
 
-def profile_encoded(encoded: Any, examples: Examples, task: Task) -> TextProfile:
+def profile_encoded(encoded: Any, examples: Examples | None, task: Task) -> TextProfile:
     """The text profile of examples as the model reads them, cut to its length.
 
-    Of more than `MAX_TEXTS` examples every second, third and so on is looked at.
+    Of more than `MAX_TEXTS` examples every second, third and so on is looked at. Without examples,
+    which were encoded before, no target is counted.
     """
-    step = -(-len(examples) // MAX_TEXTS)
+    step = -(-len(encoded if examples is None else examples) // MAX_TEXTS)
     lengths, num_unknown = np.zeros(0, int), np.zeros(0, int)
     if isinstance(encoded, CountsTokens):
         lengths, num_unknown = (numbers[::step] for numbers in encoded.first_tokens())
-    seen = examples if step == 1 else examples.take(range(0, len(examples), step))
+    seen = examples
+    if examples is not None and step > 1:
+        seen = examples.take(range(0, len(examples), step))
     profile = TextProfile.of(
         lengths=lengths,
         num_unknown=int(num_unknown.sum()),
-        label_counts=task.target_counts(seen),
+        label_counts={} if seen is None else task.target_counts(seen),
     )
     if profile.unknown_share > MAX_UNKNOWN_SHARE:
         log.warning(

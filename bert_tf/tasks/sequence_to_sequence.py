@@ -3,16 +3,14 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import pydantic
 import tensorflow as tf
 
 from bert_tf.config import FinetuningConfig, ModelConfig, Section
 from bert_tf.config.decoding import DecodingConfig
-from bert_tf.config.section import Share
-from bert_tf.data.parallel.reading import MadeBy, PairColumns, read_pairs
+from bert_tf.data.parallel.reading import PairColumns, read_pairs
 from bert_tf.data.tables.table import Table
 from bert_tf.decoding.row_settings import RowSettings
 from bert_tf.metrics import generated_texts as scores
@@ -22,6 +20,7 @@ from bert_tf.models.description import ModelDescription
 from bert_tf.models.objective import Objective
 from bert_tf.tasks.base import Answers, Report, Signature, Task
 from bert_tf.tasks.examples import TEXT, Examples
+from bert_tf.tasks.pair_settings import MADE_BY, SequenceToSequenceSettings, encode_sides
 from bert_tf.tasks.row_settings import RowSetting
 from bert_tf.tasks.text_reports import report_texts
 from bert_tf.tasks.written_texts import (
@@ -40,41 +39,7 @@ if TYPE_CHECKING:
     from bert_tf.data.batches.labelled import ExampleBatches
     from bert_tf.data.text.tokenizer import Tokenizer
 
-MADE_BY: Mapping[str, MadeBy] = {"columns": "columns", "spacing": "spacing", "infilling": "text"}
 WORDS_A_BIN = 10
-
-
-class SequenceToSequenceSettings(Section):
-    """Beside `finetuning.task.name`."""
-
-    pairs: Literal["columns", "spacing", "infilling"] = "columns"
-    """What source and target are. `columns`: `finetuning.text_field` (`source`) and `label_field`
-    (`target`), which two files side by side have, too. Of the column `text` alone, `spacing`: each
-    text without its spaces, and with them. `infilling`: each text with spans masked, and whole
-    (BART's first training)."""
-    max_target_length: pydantic.PositiveInt | None = None
-    """Tokens of a target, its end among them. Default: `finetuning.max_seq_length`, which is that
-    of sources."""
-    long_texts: Literal["cut", "error"] = "cut"
-    """What becomes of longer ones: cut at the end and counted, or the first ends the run."""
-    batch_tokens: pydantic.PositiveInt = 4096
-    """Of a batch, in the place of `training.batch_size`: as many pairs as have so many tokens on
-    their longer side, padding counted."""
-    label_smoothing: Share = 0.1
-    """Share of the target that is uniform over the vocabulary (Vaswani et al. 2017)."""
-    decoding: DecodingConfig = DecodingConfig()
-    """How texts are written: in evaluation and in the exported model."""
-    infilling_share: Share = 0.3
-    """Of `infilling`, tokens that are masked (Lewis et al. 2020)."""
-    infilling_span: pydantic.PositiveFloat = 3.0
-    """Of `infilling`, tokens of a span on average."""
-    infilling_seed: int = 0
-    bleu_tokenizer: scores.BleuTokenizer = "13a"
-    """Sacrebleu's: how texts are split into words where BLEU counts them."""
-    bleu_lower_case: bool = False
-    faults: Literal["error", "skip"] = "error"
-    """What becomes of a pair with nothing to read on a side: the run ends, or it is left out and
-    counted."""
 
 
 class SequenceToSequence(Task):
@@ -154,40 +119,42 @@ class SequenceToSequence(Task):
     def learn(self, train: Examples) -> dict[str, Any]:
         return {"task_state": self.state(), "has_pooler": False}
 
+    def learn_prepared(self, directory: Path) -> dict[str, Any]:
+        from bert_tf.data.records.parallel_manifest import read_parallel_manifest
+
+        wanted, found = MADE_BY[self.settings.pairs], read_parallel_manifest(directory).made_by
+        if found != wanted:
+            raise ValueError(
+                f"{directory}: records must be made with parallel.made_by={wanted} for "
+                f"finetuning.task.pairs={self.settings.pairs}. Received: {found}. Prepare them "
+                "again, or change one of the two."
+            )
+        return {"task_state": self.state(), "has_pooler": False}
+
     def check(self, examples: Examples, description: ModelDescription) -> None:
         """Any text will do as a target."""
 
     def encode(
         self, examples: Examples, description: ModelDescription, *, tokenizer: "Tokenizer"
     ) -> Any:
-        from bert_tf.data.batches import encoded_pairs
-        from bert_tf.data.batches.infilling import Infilling
+        from bert_tf.data.batches.encoded_pairs import HeldTokens
 
-        settings = self.settings
-        common: dict[str, Any] = {
-            "framing": encoded_pairs.Framing(
-                pad_id=tokenizer.pad_id,
-                start_id=tokenizer.start_id,
-                end_id=tokenizer.end_id,
-                source_prefix=(tokenizer.cls_id,),
-                source_suffix=(tokenizer.sep_id,),
-                unk_id=tokenizer.unk_id,
-            ),
-            "limits": encoded_pairs.PairLimits(
-                description.max_seq_length,
-                settings.max_target_length or description.max_seq_length,
-                settings.long_texts,
-            ),
-            "where": examples.where,
-        }
-        targets = encoded_pairs.HeldTokens.of(examples.targets, tokenizer)
-        if settings.pairs != "infilling":
-            sources = encoded_pairs.HeldTokens.of(examples.inputs[TEXT], tokenizer)
-            return encoded_pairs.encode_pairs(sources, targets, **common)
-        infilling = Infilling(tokenizer.mask_id, settings.infilling_share, settings.infilling_span)
-        return encoded_pairs.encode_infilling(
-            targets, infilling=infilling, seed=settings.infilling_seed, **common
+        targets = HeldTokens.of(examples.targets, tokenizer)
+        sources = targets
+        if self.settings.pairs != "infilling":
+            sources = HeldTokens.of(examples.inputs[TEXT], tokenizer)
+        return encode_sides(
+            sources, targets, self.settings, description, tokenizer, where=examples.where
         )
+
+    def encode_prepared(
+        self, directory: Path, description: ModelDescription, *, tokenizer: "Tokenizer"
+    ) -> Any:
+        from bert_tf.data.batches.recorded_pairs import open_recorded_pairs
+
+        found = open_recorded_pairs(directory, "train", tokenizer=tokenizer)
+        sides = (found.sources, found.targets)
+        return encode_sides(*sides, self.settings, description, tokenizer, where=found.where)
 
     def batches(
         self,
@@ -353,9 +320,11 @@ class SequenceToSequence(Task):
 
     def card_lines(self, description: ModelDescription) -> Sequence[str]:
         decoding = self.decoding(description)
-        how = (
-            f"beam search of {decoding.beam_size}" if decoding.method == "beam" else decoding.method
-        )
+        how = {
+            "beam": f"beam search of {decoding.beam_size}",
+            "greedy": "greedy search",
+            "sample": "sampling",
+        }[decoding.method]
         return [f"Writes a text of at most {decoding.max_length} tokens, by {how}."]
 
 

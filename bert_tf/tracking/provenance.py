@@ -61,15 +61,17 @@ def table_inputs(role: str, source: Any, table: "Table") -> list[DataInput]:
 
 
 def records_input(role: str, path: str | Path) -> DataInput:
-    """Prepared or static records."""
+    """Prepared records, of a corpus or of pairs, or static ones."""
     from bert_tf.data import records
     from bert_tf.data.batches.google_records import is_static
+    from bert_tf.data.records.parallel_manifest import read_parallel_manifest
 
     source = str(Path(path).absolute())
     if is_static(path):
         # They have no manifest and may be hundreds of gigabytes: names and sizes.
         return DataInput(role, source, _digest(_names_and_sizes(Path(path))))
-    manifest = records.read_manifest(path)
+    kind = read_json(records.manifest_path(path), what="a manifest").get("kind")
+    manifest = read_parallel_manifest(path) if kind == "parallel" else records.read_manifest(path)
     return DataInput(
         role, source, _digest([manifest.model_dump_json()]), manifest.num_examples("train")
     )

@@ -32,6 +32,7 @@ from bert_tf.data.preparation.parallel import prepare_parallel
 from bert_tf.data.preparation.prepare import prepare_records
 from bert_tf.data.records.parallel_manifest import read_parallel_manifest
 from bert_tf.data.text.tokenizer import Tokenizer
+from bert_tf.data.text.wordpiece import WordPieceTokenizer
 from tests.data.conftest import NOUNS, VERBS
 
 NUM_PAIRS = 211
@@ -81,7 +82,7 @@ def pairs_of(found: RecordedPairs) -> list[tuple[tuple[int, ...], tuple[int, ...
 
 
 def open_split(directory: Path, tokenizer: Tokenizer, split: records.Split = "train") -> Any:
-    return open_recorded_pairs(directory, split, vocabulary_sha256=tokenizer.vocabulary_sha256)
+    return open_recorded_pairs(directory, split, tokenizer=tokenizer)
 
 
 def test_the_folder_holds_every_pair_once_with_its_place(
@@ -121,6 +122,21 @@ def test_the_folder_holds_every_pair_once_with_its_place(
     assert 20 < manifest.num_examples("eval") < 65
     num_tokens = sum(shard.num_tokens for shard in manifest.shards)
     assert num_tokens == sum(len(source) + len(target) for source, target in expected)
+
+
+def test_pairs_come_in_the_order_of_the_text_whatever_the_number_of_shards(
+    folder: Path, tokenizer: Tokenizer
+) -> None:
+    told = []
+    for count in (1, 3, 7):
+        config = make_config(folder, held_out_share=0.2, records={"num_shards": count})
+        prepare_parallel(config, folder / f"records_{count}")
+        found = open_split(folder / f"records_{count}", tokenizer)
+        places = [found.where(row) for row in range(len(found.targets.lengths))]
+        numbers = [int(place.rpartition(":")[2]) for place in places]
+        assert numbers == sorted(numbers)
+        told.append(list(zip(places, pairs_of(found), strict=True)))
+    assert told[0] == told[1] == told[2]
 
 
 def test_held_out_pairs_are_chosen_by_their_source_alone(
@@ -257,10 +273,16 @@ def test_records_of_another_kind_or_vocabulary_are_refused(
         prepare_records(corpus_config, folder / "records")
     with pytest.raises(ValueError, match="a manifest of parallel text"):
         open_split(records_dir, tokenizer)
+    other = WordPieceTokenizer([*tokenizer.vocabulary, "another"])
     with pytest.raises(
-        ValueError, match=r"made with the model's vocabulary, SHA-256 0123\. Received"
+        ValueError, match=rf"the model's vocabulary, SHA-256 {other.vocabulary_sha256}\. Received: "
     ):
-        open_recorded_pairs(folder / "records", "train", vocabulary_sha256="0123")
+        open_split(folder / "records", other)
+    lower = WordPieceTokenizer(tokenizer.vocabulary, lower_case=True)
+    with pytest.raises(
+        ValueError, match=r"whose lower_case is True\. Received: False\. .* tokenizer\.lower_case="
+    ):
+        open_split(folder / "records", lower)
     with pytest.raises(
         ValueError, match=r"pairs of the split 'eval'\. .* parallel\.held_out_share"
     ):

@@ -24,8 +24,8 @@ from bert_tf.data.text.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
 
-_NUM_PARTS = 16
-"""In which all pairs are looked at."""
+_PAIRS_AT_ONCE = 1 << 16
+"""Looked at together where all are: they may be more than memory holds."""
 
 LongTexts = Literal["cut", "error"]
 
@@ -145,7 +145,7 @@ class EncodedPairs:
 
     def first_tokens(self) -> tuple[np.ndarray, np.ndarray]:
         """Of each source its tokens, without control tokens, and how many are unknown."""
-        parts = np.array_split(np.arange(len(self)), _NUM_PARTS)
+        parts = np.array_split(np.arange(len(self)), -(-len(self) // _PAIRS_AT_ONCE))
         num_unknown = [
             tf.reduce_sum(tf.cast(ids == self.framing.unk_id, tf.int32), axis=1).numpy()
             for ids in map(self.sources.take, parts)

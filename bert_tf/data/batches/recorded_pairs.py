@@ -18,17 +18,20 @@ from bert_tf.data.records.parallel_manifest import (
     pair_file_paths,
     read_parallel_manifest,
 )
+from bert_tf.data.text.tokenizer import Tokenizer
 
 
 class StoredTokens:
-    """`Tokens` of the texts of one side in files."""
+    """`Tokens` of the texts of one side in files, to which they were dealt in turn."""
 
     def __init__(self, ids: Sequence[np.ndarray], splits: Sequence[np.ndarray]) -> None:
         """`ids`: of each file, int32; `splits`: int64, see `pair_files`."""
         self._ids = ids
-        self._starts = np.concatenate([np.asarray(of_file[:-1]) for of_file in splits])
-        self.lengths = np.concatenate([np.diff(of_file) for of_file in splits])
-        self._first_rows = np.cumsum([0, *(len(of_file) - 1 for of_file in splits)])
+        num_texts = sum(len(of_file) - 1 for of_file in splits)
+        self._starts, self.lengths = np.zeros(num_texts, np.int64), np.zeros(num_texts, np.int64)
+        for file, of_file in enumerate(splits):
+            self._starts[file :: len(ids)] = of_file[:-1]
+            self.lengths[file :: len(ids)] = np.diff(of_file)
 
     def take(self, rows: tf.Tensor) -> tf.RaggedTensor:
         """See `Tokens`."""
@@ -37,17 +40,16 @@ class StoredTokens:
         return tf.RaggedTensor.from_row_lengths(values, lengths, validate=False)
 
     def _read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        files = np.searchsorted(self._first_rows, rows, side="right") - 1
         starts, lengths = self._starts[rows], self.lengths[rows]
         texts = [
             self._ids[file][start : start + length]
-            for file, start, length in zip(files, starts, lengths, strict=True)
+            for file, start, length in zip(rows % len(self._ids), starts, lengths, strict=True)
         ]
         return np.concatenate([np.zeros(0, np.int32), *texts]), lengths
 
 
 class RecordedPairs(NamedTuple):
-    """The pairs of a split."""
+    """The pairs of a split, in the order in which they were read, whatever the number of shards."""
 
     sources: StoredTokens
     targets: StoredTokens
@@ -57,22 +59,17 @@ class RecordedPairs(NamedTuple):
 
 
 def open_recorded_pairs(
-    directory: str | Path, split: records.Split, *, vocabulary_sha256: str
+    directory: str | Path, split: records.Split, *, tokenizer: Tokenizer
 ) -> RecordedPairs:
     """The pairs that `bert-tf prepare` wrote.
 
     Raises:
         FileNotFoundError: there is no such folder, or a file is missing.
         ValueError: a file is not as it was written, there is no pair of the split, or the records
-            were made with another vocabulary.
+            were made with another vocabulary, or other settings of its tokenizer.
     """
     manifest = read_parallel_manifest(directory)
-    if manifest.vocabulary_sha256 != vocabulary_sha256:
-        raise ValueError(
-            f"{directory}: records must be made with the model's vocabulary, SHA-256 "
-            f"{vocabulary_sha256}. Received: {manifest.vocabulary_sha256}. Prepare them again with "
-            "it as tokenizer.vocabulary."
-        )
+    _check_tokenizer(directory, manifest, tokenizer)
     files = [map_pair_file(path) for path in pair_file_paths(directory, split)]
     if not files:
         raise ValueError(
@@ -87,12 +84,28 @@ def open_recorded_pairs(
     )
 
 
-def _places(manifest: ParallelManifest, files: Sequence[PairArrays]) -> Callable[[int], str]:
-    first_rows = np.cumsum([0, *(it.num_pairs for it in files)])
+def _check_tokenizer(
+    directory: str | Path, manifest: ParallelManifest, tokenizer: Tokenizer
+) -> None:
+    if manifest.vocabulary_sha256 != tokenizer.vocabulary_sha256:
+        raise ValueError(
+            f"{directory}: records must be made with the model's vocabulary, SHA-256 "
+            f"{tokenizer.vocabulary_sha256}. Received: {manifest.vocabulary_sha256}. Prepare them "
+            "again with it as tokenizer.vocabulary."
+        )
+    stored = manifest.plan["tokenizer"]
+    for name, wanted in tokenizer.settings.items():
+        if stored.get(name) != wanted:
+            raise ValueError(
+                f"{directory}: records must be made with the model's tokenizer, whose {name} is "
+                f"{wanted}. Received: {stored.get(name)}. Prepare them again with "
+                f"tokenizer.{name}={wanted}."
+            )
 
+
+def _places(manifest: ParallelManifest, files: Sequence[PairArrays]) -> Callable[[int], str]:
     def where(row: int) -> str:
-        file = int(np.searchsorted(first_rows, row, side="right")) - 1
-        place = row - int(first_rows[file])
+        place, file = divmod(row, len(files))
         origin = manifest.origins[int(files[file].origins[place])]
         number = int(files[file].numbers[place])
         return f"{origin.name}:{number}" if origin.has_lines else f"{origin.name}:row {number}"

@@ -31,7 +31,6 @@ from bert_tf.data.records.parallel_manifest import (
     ParallelManifest,
     pair_file_paths,
     read_parallel_manifest,
-    write_parallel_manifest,
 )
 from bert_tf.data.tables.reading import ROWS_AT_ONCE, iter_tables, named_files
 from bert_tf.data.tables.splitting import are_held_out, text_key
@@ -247,7 +246,7 @@ def _finish(
         origins=spooled.origins,
         shards=tuple(shards),
     )
-    write_parallel_manifest(manifest, output_dir)
+    records.write_manifest(manifest, output_dir)
     logger.info(
         "%s training and %s held-out pairs in %d shards.",
         *(f"{manifest.num_examples(split):,}" for split in SPLITS),

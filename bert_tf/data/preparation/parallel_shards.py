@@ -17,7 +17,7 @@ import tensorflow as tf
 from bert_tf.config import TokenizerConfig
 from bert_tf.data import records
 from bert_tf.data.preparation.growing_file import GrowingFile
-from bert_tf.data.preparation.shards import load_tokenizer
+from bert_tf.data.preparation.shards import SpooledTask, load_tokenizer
 from bert_tf.data.preparation.spool import BUFFER_BYTES, SPOOLED_FILE, spool_path
 from bert_tf.data.records.pair_files import PairArrays, write_pair_file
 
@@ -65,18 +65,8 @@ class PairPile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairShardTask:
-    """All that one file of pairs depends on. Small, and sent to the process that does the work."""
-
-    split: records.Split
-    index: int
-    spool_path: Path
-    shard_path: Path
-    tokenizer_dir: Path
-    tokenizer: TokenizerConfig
-    """The settings that `tokenizer_dir` must have."""
-    vocabulary_sha256: str
-    """Of the vocabulary that `tokenizer_dir` must have."""
+class PairShardTask(SpooledTask):
+    """All that one file of pairs depends on."""
 
     def write(self, *, is_growing: bool = False) -> records.Shard:
         """Make the file, in memory before it is written: 4 bytes a token and 32 a pair."""

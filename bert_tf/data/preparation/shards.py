@@ -34,8 +34,8 @@ PAIRS_AT_ONCE = 1 << 14
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShardTask:
-    """All that one shard depends on. Small, and sent to the process that does the work."""
+class SpooledTask:
+    """What every shard depends on. Small, and sent to the process that does the work."""
 
     split: records.Split
     index: int
@@ -46,6 +46,12 @@ class ShardTask:
     """The settings that `tokenizer_dir` must have."""
     vocabulary_sha256: str
     """Of the vocabulary that `tokenizer_dir` must have."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardTask(SpooledTask):
+    """All that one shard of records depends on."""
+
     examples: ExamplesConfig
     paragraphs_are_sentences: bool = False
     compression: str

@@ -12,6 +12,7 @@ from bert_tf.data.records.manifest import (
     Manifest,
     Shard,
     Split,
+    manifest_path,
     read_manifest,
     write_manifest,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "Split",
     "check_shard",
     "damage_named",
+    "manifest_path",
     "parse",
     "read_manifest",
     "serialize",

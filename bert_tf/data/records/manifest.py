@@ -80,7 +80,7 @@ class Manifest(Section):
         return sum(shard.num_tokens for shard in self.shards if shard.split == split)
 
 
-def write_manifest(manifest: Manifest, directory: str | Path) -> Path:
+def write_manifest(manifest: Section, directory: str | Path) -> Path:
     """Write `manifest.json`, whole or not at all. It is written last: with it, records are done."""
     return write_whole(Path(directory) / MANIFEST_FILE, manifest.model_dump_json(indent=2) + "\n")
 
@@ -92,13 +92,7 @@ def read_manifest(directory: str | Path) -> Manifest:
         FileNotFoundError: there is none: never prepared, or interrupted.
         ValueError: it is damaged, or of another schema version.
     """
-    path = Path(directory) / MANIFEST_FILE
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: prepared records must have a manifest. Received: no such file. "
-            "Run `bert-tf prepare` with this output folder; after an interruption it goes on."
-            f"{path_hint(path)}"
-        )
+    path = manifest_path(directory)
     what, to_do = "a manifest as `bert-tf prepare` writes it", "Prepare the records again."
     tree = read_json(path, what=what, to_do=to_do)
     if tree.get("kind") == "parallel":
@@ -113,3 +107,15 @@ def read_manifest(directory: str | Path) -> Manifest:
             "Prepare them again with this version of the package."
         )
     return validated(Manifest, tree, origin=str(path), what=what, to_do=to_do)
+
+
+def manifest_path(directory: str | Path) -> Path:
+    """Its `manifest.json`. Raises FileNotFoundError if there is none."""
+    path = Path(directory) / MANIFEST_FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: prepared records must have a manifest. Received: no such file. "
+            "Run `bert-tf prepare` with this output folder; after an interruption it goes on."
+            f"{path_hint(path)}"
+        )
+    return path

@@ -6,11 +6,9 @@ from typing import Any, Literal
 import pydantic
 
 from bert_tf.config import Section
-from bert_tf.data.records.manifest import MANIFEST_FILE, Shard, Split
+from bert_tf.data.records.manifest import Shard, Split, manifest_path
 from bert_tf.data.records.shard_files import checked_paths
-from bert_tf.system.files import write_whole
 from bert_tf.system.json_files import read_model
-from bert_tf.system.lookalikes import path_hint
 
 
 class Origin(Section):
@@ -32,6 +30,11 @@ class ParallelManifest(Section):
     shards: tuple[Shard, ...]
 
     @property
+    def made_by(self) -> str:
+        """`parallel.made_by`: what sources are."""
+        return str(self.plan["parallel"]["made_by"])
+
+    @property
     def vocabulary_sha256(self) -> str:
         """Of the vocabulary that the ids belong to."""
         return str(self.plan["tokenizer"]["vocabulary_sha256"])
@@ -41,11 +44,6 @@ class ParallelManifest(Section):
         return sum(shard.num_examples for shard in self.shards if shard.split == split)
 
 
-def write_parallel_manifest(manifest: ParallelManifest, directory: str | Path) -> Path:
-    """Write it whole or not at all; it is written last: with it, the records are done."""
-    return write_whole(Path(directory) / MANIFEST_FILE, manifest.model_dump_json(indent=2) + "\n")
-
-
 def read_parallel_manifest(directory: str | Path) -> ParallelManifest:
     """The manifest of a folder of parallel text.
 
@@ -53,15 +51,8 @@ def read_parallel_manifest(directory: str | Path) -> ParallelManifest:
         FileNotFoundError: there is none: never prepared, or interrupted.
         ValueError: it is damaged, or of records of another kind.
     """
-    path = Path(directory) / MANIFEST_FILE
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: prepared records must have a manifest. Received: no such file. "
-            "Run `bert-tf prepare` with this output folder; after an interruption it goes on."
-            f"{path_hint(path)}"
-        )
     return read_model(
-        path,
+        manifest_path(directory),
         ParallelManifest,
         what="a manifest of parallel text as `bert-tf prepare` writes it",
         to_do="Prepare the records again, with parallel.paths.",

@@ -20,6 +20,7 @@ from bert_tf.training.engine.evaluation_pass import Evaluation
 from bert_tf.training.engine.objective import PretrainingObjective
 from bert_tf.training.engine.strategy import make_single_device_strategy
 from bert_tf.training.stages.held_out import HeldOut
+from bert_tf.training.stages.training_data import check_is_table
 
 
 def evaluate_model(
@@ -73,6 +74,7 @@ def _evaluate_task(
     tracking_uri: str | None,
 ) -> dict[str, float]:
     section = config.evaluation
+    check_is_table(data, key="evaluation.data")
     table = read_table(data, config=config.finetuning.table, key="evaluation.data")
     examples = task.read_for(description, table, config.finetuning)
     if section.max_steps is not None:

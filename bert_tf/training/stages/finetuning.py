@@ -1,7 +1,5 @@
 """`bert-tf finetune`: labelled examples and a pretrained encoder in, a model of their task out."""
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -12,23 +10,25 @@ import tensorflow as tf
 from bert_tf.config import Config, FinetuningConfig, ModelConfig, OptimizerConfig, required
 from bert_tf.data.batches.labelled import ExampleBatches
 from bert_tf.data.inspection.text_profile import PROFILE_FILE
-from bert_tf.data.tables.reading import read_table
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.models.bert import with_vocab_size
 from bert_tf.models.description import ModelDescription, load_description, weights_sha256
 from bert_tf.system.files import write_whole
 from bert_tf.tasks.base import Task
 from bert_tf.tasks.examples import Examples
-from bert_tf.tasks.inspection.log import log_counts
-from bert_tf.tasks.profile import profile_encoded
 from bert_tf.tasks.table import open_task
-from bert_tf.tracking.provenance import table_inputs
+from bert_tf.tracking.provenance import HELD_OUT_ROLE, DataInput, table_inputs
 from bert_tf.training.engine.loop import Phase, Progress
 from bert_tf.training.engine.settings import defaults_of
 from bert_tf.training.engine.strategy import make_strategy
 from bert_tf.training.measuring.profiled_steps import ProfiledSteps
 from bert_tf.training.stages.held_out import HeldOut
 from bert_tf.training.stages.stage import Ended, Stage, owning_its_folder, run_stage
+from bert_tf.training.stages.training_data import (
+    TrainingData,
+    open_training_data,
+    read_examples,
+)
 from bert_tf.training.workers.tf_config import ALONE, Worker
 
 # Settings that a run without them had: `settings.json` of older runs lacks them.
@@ -78,20 +78,16 @@ def finetune(
         num_logical_devices=section.training.num_logical_devices, worker=worker
     )
     task = open_task(section)
-    sources = {
-        role: given if given is not None else _path(section, key)
-        for role, given, key in (("train", train, "train_path"), ("eval", held_out, "eval_path"))
-    }
-    examples = {
-        role: task.read(
-            read_table(source, config=section.table, key=f"finetuning.{role}_path"), section
-        )
-        for role, source in sources.items()
-    }
+    training_data = open_training_data(task, _given(train, section, "train_path"), section)
+    source = _given(held_out, section, "eval_path")
+    held_out_examples = read_examples(task, source, section, key="finetuning.eval_path")
+    inputs = table_inputs(HELD_OUT_ROLE, source, held_out_examples.table)
     num_replicas = strategy.num_replicas_in_sync
-    stage = _make_stage(config, task, examples, sources, num_replicas=num_replicas)
+    stage = _make_stage(
+        config, task, training_data, held_out_examples, inputs, num_replicas=num_replicas
+    )
     if worker.is_chief:
-        log_counts(task, examples["train"], examples["eval"])
+        training_data.log(held_out_examples)
     return run_stage(
         stage,
         Path(output_dir),
@@ -104,26 +100,29 @@ def finetune(
     )
 
 
-def _path(section: FinetuningConfig, key: str) -> Any:
-    return required(
-        getattr(section, key), key=f"finetuning.{key}", what="a table of labelled examples"
-    )
+def _given(value: Any, section: FinetuningConfig, name: str) -> Any:
+    """What was given in the place of a path, else the path."""
+    if value is not None:
+        return value
+    what = "a table of labelled examples"
+    return required(getattr(section, name), key=f"finetuning.{name}", what=what)
 
 
 def _make_stage(
     config: Config,
     task: Task,
-    examples: dict[str, Examples],
-    sources: dict[str, Any],
+    train: TrainingData,
+    examples: Examples,
+    held_out_inputs: list[DataInput],
     *,
     num_replicas: int,
 ) -> Stage:
-    section, train_examples = config.finetuning, examples["train"]
-    tokenizer, description = _describe(config, task, train_examples)
-    encoded = task.encode(train_examples, description, tokenizer=tokenizer)
+    section = config.finetuning
+    tokenizer, description = _describe(config, task, train)
+    encoded = train.encode(description, tokenizer=tokenizer)
     held_out = HeldOut(
         task,
-        examples["eval"],
+        examples,
         description,
         tokenizer=tokenizer,
         batch_size=section.training.batch_size,
@@ -143,8 +142,7 @@ def _make_stage(
             task.load_pretrained(model, str(section.pretrained))
 
     def begin(output_dir: Path) -> Iterable[str]:
-        profile = profile_encoded(encoded, train_examples, task)
-        write_whole(output_dir / PROFILE_FILE, profile.as_json())
+        write_whole(output_dir / PROFILE_FILE, train.profile(encoded).as_json())
         return (PROFILE_FILE,)
 
     def end(metrics: dict[str, float], output_dir: Path) -> Ended:
@@ -152,7 +150,7 @@ def _make_stage(
         report = held_out.report(output_dir)
         return Ended(metrics={**metrics, **report.metrics}, description=tuned, files=report.files)
 
-    settings = _settings(config, task, train_examples, description, tokenizer=tokenizer)
+    settings = _settings(config, task, train, description, tokenizer=tokenizer)
     return Stage(
         name="finetune",
         config=_resolved(config, task, description, tokenizer),
@@ -166,11 +164,7 @@ def _make_stage(
         settings=settings | {"num_steps": phase.num_steps},
         implied_settings=_IMPLIED_SETTINGS,
         shared={"finetuning": section.model_dump(mode="json", exclude=_PATHS)},
-        inputs=[
-            data
-            for role, source in sources.items()
-            for data in table_inputs(role, source, examples[role].table)
-        ],
+        inputs=[*train.inputs, *held_out_inputs],
         begin=begin,
         end=end,
         rate=held_out.rate,
@@ -196,7 +190,7 @@ def _phase(config: Config, batches: ExampleBatches, held_out: HeldOut) -> Phase:
 
 
 def _describe(
-    config: Config, task: Task, train_examples: Examples
+    config: Config, task: Task, train: TrainingData
 ) -> tuple[Tokenizer, ModelDescription]:
     section = config.finetuning
     if section.from_scratch and section.pretrained is None:
@@ -235,9 +229,9 @@ def _describe(
         max_windows=section.max_windows or task.default_max_windows,
         window_stride=section.window_stride,
         window_join=section.window_join,
-        has_text_pairs=len(train_examples.inputs) > 1,
+        has_text_pairs=train.has_text_pairs,
         classifier_dropout_prob=section.classifier_dropout_prob,
-        **task.learn(train_examples),
+        **train.learn(),
     )
 
 
@@ -260,14 +254,12 @@ def _resolved(
 def _settings(
     config: Config,
     task: Task,
-    train_examples: Examples,
+    train: TrainingData,
     description: ModelDescription,
     *,
     tokenizer: Tokenizer,
 ) -> dict[str, object]:
     section = config.finetuning
-    texts = [list(texts) for texts in train_examples.inputs.values()]
-    first, second = (*texts, None)[:2]
     return {
         "seed": config.seed,
         "description": description.model_dump(mode="json"),
@@ -276,13 +268,9 @@ def _settings(
         ),
         "vocabulary_sha256": tokenizer.tokens_sha256,
         "tokenizer": tokenizer.settings,
-        "train_data_sha256": _digest([first, second, list(train_examples.targets)]),
+        "train_data_sha256": train.sha256,
         "batch_size": section.training.batch_size,
         "group_by_length": section.group_by_length,
         "optimizer": section.training.optimizer.model_dump(mode="json"),
         "task": task.settings.model_dump(mode="json", exclude_defaults=True),
     }
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()
