@@ -38,9 +38,9 @@ class FlowConfig(Section):
     """Of the text of a continued pretraining, how many documents have been read before: it keeps
     what was learnt from them. Others are drawn each time."""
     labelled_paths: tuple[str, ...] = ()
-    """Files, folders and globs of labelled texts, tables of any kind: all of them are
-    read at every run, and divided by `labelled_held_out_share`. Not with `finetuning.train_path`
-    and `eval_path`."""
+    """Files, folders and globs of labelled texts, tables of any kind, and two text files side by
+    side as one name, `train.{en,de}`: all of them are read at every run, and divided by
+    `labelled_held_out_share`. Not with `finetuning.train_path` and `eval_path`."""
     labelled_held_out_share: Share = 0.2
     """Share of labelled texts that no version is ever trained on, chosen by a hash of the text and
     the seed: what evaluation and gate read."""

@@ -25,7 +25,8 @@ class OptimizerConfig(Section):
     end_learning_rate: Share = 0.0
     """Where the learning rate ends, as a share of `learning_rate`."""
     layer_decay: float = pydantic.Field(default=1.0, gt=0.0, le=1.0)
-    """Each layer below the heads learns at this multiple of the rate of the one above it."""
+    """Each layer below the heads learns at this multiple of the rate of the one above it; in a
+    decoder it is counted from its own top."""
     weight_decay_rate: pydantic.NonNegativeFloat = 0.01
     beta_1: Rate = 0.9
     beta_2: Rate = 0.999

@@ -74,3 +74,12 @@ class SequenceToSequenceObjective:
             label_smoothing=self._label_smoothing,
         )
         return Sums(loss={"target_token": loss}, correct={"target_token": correct})
+
+
+def measured(objective: Objective) -> Objective:
+    """What evaluation measures: what is minimised, without label smoothing of target tokens.
+
+    So the loss is the negative log-likelihood of a token, whatever the model was trained with.
+    """
+    is_smoothed = isinstance(objective, SequenceToSequenceObjective)
+    return SequenceToSequenceObjective() if is_smoothed else objective

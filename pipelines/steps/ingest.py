@@ -34,6 +34,7 @@ from bert_tf.tasks.examples import Examples
 from bert_tf.tasks.table import open_task
 from pipelines.engine.json_files import read_json, write_json
 from pipelines.engine.step import Context
+from pipelines.steps.labelled_tables import labelled_tables, single_names
 
 log = logging.getLogger(__name__)
 
@@ -177,9 +178,7 @@ def labelled_files(config: Config) -> list[Path]:
     Raises:
         FileNotFoundError: a path names nothing.
     """
-    from bert_tf.data.tables.reading import table_files
-
-    return table_files(config.flow.labelled_paths, key="flow.labelled_paths")
+    return [path for table in labelled_tables(config) for path in table.files]
 
 
 def labelled(context: Context) -> None:
@@ -187,17 +186,17 @@ def labelled(context: Context) -> None:
     config, task = context.config, open_task(context.config.finetuning)
     damaged: list[DamagedFile] = []
     records: dict[str, _Record] = {}
-    files = labelled_files(config)
-    for number, path in enumerate(files):
-        context.show("labelled", number, len(files), str(path))
-        with _set_aside(str(path), damaged, config=config):
-            records |= _read_records(path, task, config)
+    named = labelled_tables(config)
+    for number, table in enumerate(named):
+        context.show("labelled", number, len(named), table.name)
+        with _set_aside(table.name, damaged, config=config):
+            records |= _read_records(table.name, task, config)
     _refuse_nothing(records, damaged, "flow.labelled_paths")
     train, held_out = _split(records, config)
     for name, rows in ((TRAIN_FILE, train), (EVAL_FILE, held_out)):
         lines = (json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
         write_whole(context.directory / name, "".join(lines))
-    left_out = tables.count_left_out(config.flow.labelled_paths, key="flow.labelled_paths")
+    left_out = tables.count_left_out(single_names(config), key="flow.labelled_paths")
     summary = {"num_train": len(train), "num_eval": len(held_out), "files_left_out": left_out}
     _write_summary(context.directory / LABELLED_FILE, summary, damaged)
 
@@ -209,7 +208,7 @@ class _Record(NamedTuple):
     """What a split must leave some of for training."""
 
 
-def _read_records(path: Path, task: Task, config: Config) -> dict[str, _Record]:
+def _read_records(path: str, task: Task, config: Config) -> dict[str, _Record]:
     """What counts as the same text -> its record; NFC and NFD of a text are one."""
     section = config.finetuning
     table = read_table(path, config=section.table, key="flow.labelled_paths")

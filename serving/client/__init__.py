@@ -5,9 +5,11 @@ Importing this imports no TensorFlow; only making a `GrpcClient` does.
 
 from serving.client.answers import (
     Answer,
+    Candidate,
     Choice,
     Classification,
     Entity,
+    GeneratedText,
     LabelSet,
     MaskFilling,
     QuestionAnswer,
@@ -20,9 +22,11 @@ from serving.client.rest_client import RestClient
 __all__ = [
     "Answer",
     "AsyncClient",
+    "Candidate",
     "Choice",
     "Classification",
     "Entity",
+    "GeneratedText",
     "GrpcClient",
     "LabelSet",
     "MaskFilling",

@@ -131,6 +131,27 @@ def test_nothing_readable_is_an_error(tmp_path):
         ingest.ingest(context_of(tmp_path, config))
 
 
+def test_two_files_side_by_side_are_labelled_texts(tmp_path):
+    """Beside a table with the same columns; both of their files are looked at for changes."""
+    (tmp_path / "a.en").write_text("a dog\na cat\n")
+    (tmp_path / "a.de").write_text("ein Hund\neine Katze\n")
+    write(tmp_path / "b.tsv", [("a bird", "ein Vogel")], "source\ttarget")
+    names = [str(tmp_path / "?.{en,de}"), str(tmp_path / "b.tsv")]
+    flow = {"labelled_paths": names, "labelled_held_out_share": 0.0, "damaged_files": "error"}
+    config = validate_config({"flow": flow, "finetuning": {"task": "sequence_to_sequence"}})
+    context = context_of(tmp_path, config)
+    ingest.labelled(context)
+    assert read(context)[0] == [
+        {"source": "a dog", "target": "ein Hund"},
+        {"source": "a cat", "target": "eine Katze"},
+        {"source": "a bird", "target": "ein Vogel"},
+    ]
+    assert ingest.labelled_files(config) == [tmp_path / it for it in ("a.en", "a.de", "b.tsv")]
+    (tmp_path / "a.de").unlink()
+    with pytest.raises(FileNotFoundError, match=r"a\.en.*flow\.labelled_paths"):
+        ingest.labelled_files(config)
+
+
 def labels(tmp_path: Path, **flow: object) -> Config:
     folder = tmp_path / "labels"
     folder.mkdir(exist_ok=True)

@@ -145,6 +145,34 @@ def test_the_estimate_grows_with_what_takes_memory():
     assert step_bytes(config, shape._replace(num_rows=16), **options) > 1.5 * usual
 
 
+def test_the_estimate_counts_both_sides_of_a_decoder():
+    config = ModelConfig(
+        num_hidden_layers=6,
+        num_decoder_layers=4,
+        hidden_size=512,
+        num_attention_heads=8,
+        intermediate_size=2048,
+        vocab_size=10_000,
+    )
+    options = {
+        "num_weights": 1_000_000,
+        "bytes_a_number": 4,
+        "rematerialize": False,
+        "is_accumulating": False,
+    }
+    shape = StepShape(num_rows=16, length=32, num_predictions=0, target_length=64)
+    # By hand: 6 encoder layers of 512 tokens; 4 + 2 decoder layers of 1,024, which keep queries,
+    # weights and keys of the source besides; 5 x the logits of all target tokens; the gradients.
+    encoder_layer = 512 * (8 * 512 + 2 * 2048 + 2 * 8 * 32)
+    decoder_layer = 1024 * (12 * 512 + 2 * 2048 + 2 * 8 * (64 + 32)) + 512 * 2 * 512
+    by_hand = 6 * encoder_layer + 6 * decoder_layer + 5 * 1024 * 10_000 + 1_000_000
+    assert step_bytes(config, shape, **options) == 4 * by_hand
+    longer = shape._replace(target_length=128)
+    assert step_bytes(config, longer, **options) > 1.7 * 4 * by_hand
+    rows = {"input_ids": tf.zeros([16, 32]), "decoder_input_ids": tf.zeros([16, 64])}
+    assert dry_step._shape(rows, num_parts=2) == shape._replace(num_rows=8)
+
+
 @pytest.mark.parametrize(
     ("folder", "limit", "usage", "droppable"),
     [

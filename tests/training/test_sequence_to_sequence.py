@@ -10,6 +10,7 @@ from bert_tf.layers.attention import MultiHeadAttention
 from bert_tf.models.flops import training_flops
 from bert_tf.models.objective import SequenceToSequenceObjective
 from bert_tf.models.sequence_to_sequence import EncoderDecoder
+from bert_tf.training.engine.evaluation_pass import Evaluation
 from bert_tf.training.engine.objective import summarize
 from bert_tf.training.engine.step import make_train_step
 from bert_tf.training.engine.strategy import make_strategy, split_batches
@@ -108,6 +109,52 @@ def test_attention_kernels_are_three_matrices_and_vectors_are_not_decayed():
         assert parameter.decays == (len(parameter.variable.shape) == 2), path
 
 
+def test_rates_fall_from_the_top_of_each_side():
+    """An encoder of two layers and a decoder of three, whose tables are one."""
+    model = make_model(num_hidden_layers=2, num_decoder_layers=3, norm_first=True)
+    found = parameters_of(model, config=OptimizerConfig(layer_decay=0.5))
+    factors = {id(parameter.variable): parameter.rate_factor for parameter in found}
+
+    def of(layer: keras.layers.Layer) -> set[float]:
+        return {factors[id(variable)] for variable in layer.trainable_variables}
+
+    assert [of(it) for it in model.encoder.transformer_layers] == [{0.25}, {0.5}]
+    assert [of(it) for it in model.decoder.transformer_layers] == [{0.125}, {0.25}, {0.5}]
+    assert of(model.encoder.embeddings) == {0.125}
+    assert of(model.decoder.embeddings) <= {0.125, 0.0625}
+    assert factors[id(model.decoder.embeddings.word_embeddings.embeddings)] == 0.125
+    assert of(model.decoder.final_layer_norm) == {1.0}
+
+
+def test_evaluation_measures_the_likelihood_whatever_was_minimised():
+    """Beside NumPy's log-softmax; in training the loss keeps its smoothing."""
+    model, batch = make_model(), make_batch()
+    objective = SequenceToSequenceObjective(label_smoothing=0.3)
+    weights = np.asarray(batch["label_weights"])
+    rows = {
+        "rows": np.arange(len(weights), dtype=np.int32),
+        "weights": np.ones(len(weights), np.float32),
+    }
+
+    def batches() -> tf.data.Dataset:
+        whole = {**batch, **rows}
+        return tf.data.Dataset.from_tensors({k: tf.constant(v) for k, v in whole.items()})
+
+    metrics = Evaluation(model, objective, batches, strategy=make_strategy())()
+    logits = np.asarray(model(batch, training=False), np.float64)
+    log_probs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    chosen = np.take_along_axis(log_probs, np.asarray(batch["labels"])[..., np.newaxis], -1)[..., 0]
+    plain = -(chosen * weights).sum() / weights.sum()
+    assert metrics["target_token_loss"] == pytest.approx(plain, rel=1e-5)
+    assert metrics["target_token_perplexity"] == pytest.approx(np.exp(plain), rel=1e-5)
+    tensors = {name: tf.constant(value) for name, value in batch.items()}
+    trained = summarize(
+        objective.sums(model(tensors, training=False), tensors), objective.weights(tensors)
+    )
+    assert trained["target_token_loss"] != pytest.approx(plain, rel=1e-3)
+    assert "target_token_perplexity" not in trained
+
+
 def test_a_steps_work_counts_the_decoder():
     model, batch = make_model(), make_batch()
     amounts = workload(
@@ -116,4 +163,5 @@ def test_a_steps_work_counts_the_decoder():
     sizes = {"num_rows": 3, "length": 7, "num_predictions": 0, "num_sequences": 3}
     expected = training_flops(model.config, **sizes, head_flops=0.0, target_length=6)
     assert float(amounts["num_flops"]) == expected
-    assert float(amounts["num_real_tokens"]) == batch["input_mask"].sum()
+    num_targets = (batch["label_weights"] > 0).sum()
+    assert float(amounts["num_real_tokens"]) == batch["input_mask"].sum() + num_targets

@@ -17,6 +17,7 @@ import keras
 import tensorflow as tf
 
 from bert_tf.config import TrainingConfig
+from bert_tf.models.sequence_to_sequence import DECODER_INPUT
 from bert_tf.training.engine.checked_batches import checked
 from bert_tf.training.engine.strategy import split_batches
 from bert_tf.training.measuring.memory import StepShape, available_bytes, step_bytes
@@ -114,14 +115,17 @@ def memory_faults_named(config: TrainingConfig) -> Iterator[None]:
 def _shape(batch: Mapping[str, tf.Tensor], *, num_parts: int) -> StepShape:
     *rows, length = batch["input_ids"].shape
     num_rows = math.prod(rows)  # of texts in windows all of them, as if each had the most
-    predictions = batch.get("masked_lm_positions")
+    predictions, target = batch.get("masked_lm_positions"), batch.get(DECODER_INPUT)
     return StepShape(
-        num_rows // num_parts, length, 0 if predictions is None else predictions.shape[1]
+        num_rows // num_parts,
+        length,
+        0 if predictions is None else predictions.shape[1],
+        0 if target is None else target.shape[1],
     )
 
 
 def _largest(shapes: list[StepShape]) -> StepShape:
-    return max(shapes, key=lambda shape: shape.num_rows * shape.length)
+    return max(shapes, key=lambda shape: shape.num_tokens)
 
 
 def _need(
@@ -146,7 +150,8 @@ def _need(
 
 def _title(shape: StepShape, config: TrainingConfig) -> str:
     parts = f", {config.accumulation_steps} times," if config.accumulation_steps > 1 else ""
-    return f"A step on {shape.num_rows} x {shape.length} tokens a replica{parts}"
+    target = f" and {shape.num_rows} x {shape.target_length}" if shape.target_length else ""
+    return f"A step on {shape.num_rows} x {shape.length}{target} tokens a replica{parts}"
 
 
 def _advice(
@@ -167,7 +172,10 @@ def _advice(
                 fewer += f": {steps} would take about {_gib(part)}"
                 break
         again += f": about {_gib(need(shape, rematerialize=True))}"
-    parts = [fewer, f"lower training.batch_size (now {config.batch_size})", "shorten the sequences"]
+    smaller = f"lower training.batch_size (now {config.batch_size})"
+    if shape is not None and shape.target_length:
+        smaller = "lower finetuning.task.batch_tokens"
+    parts = [fewer, smaller, "shorten the sequences"]
     if not config.rematerialize:
         parts.append(again)
     sentence = "; ".join([*parts, "or take a smaller model"])

@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from bert_tf.data.batches.labelled import concatenated
 from bert_tf.data.batches.ranges import faults_named
-from bert_tf.models.objective import Objective
+from bert_tf.models.objective import Objective, measured
 from bert_tf.training.engine.checked_batches import checked
-from bert_tf.training.engine.objective import summarize
+from bert_tf.training.engine.objective import perplexities, summarize
 from bert_tf.training.engine.step import make_eval_step
 from bert_tf.training.engine.strategy import split_batches
 
@@ -48,7 +48,7 @@ class Evaluation:
         self._rate = rate
         self._eval_step = make_eval_step(
             model,
-            objective,
+            measured(objective),
             strategy,
             keeps=None
             if rate is None
@@ -71,6 +71,7 @@ class Evaluation:
         if totals is None:
             raise ValueError("Evaluation needs at least one batch. Received: none.")
         metrics = summarize(*totals)
+        metrics |= perplexities(metrics)
         return metrics if self._rate is None else metrics | self._rate(_in_order(kept))
 
 

@@ -1,7 +1,7 @@
 """The objective of pretraining, and the metrics that any objective's sums give."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -53,6 +53,13 @@ def summarize(sums: Sums, weights: Mapping[str, Any]) -> dict[str, float]:
             metrics[f"{term}_loss"] = float(loss) / float(weight)
             if term in sums.correct:
                 metrics[f"{term}_accuracy"] = float(sums.correct[term]) / float(weight)
-    if "masked_lm_loss" in metrics:
-        metrics["masked_lm_perplexity"] = math.exp(min(metrics["masked_lm_loss"], 700.0))
-    return metrics
+    return metrics | perplexities(metrics, terms=("masked_lm",))
+
+
+def perplexities(
+    metrics: Mapping[str, float], *, terms: Sequence[str] = ("masked_lm", "target_token")
+) -> dict[str, float]:
+    """Of those terms that there are; of target tokens in evaluation alone, where the loss is plain:
+    with label smoothing it is none of the model's."""
+    losses = {term: metrics[f"{term}_loss"] for term in terms if f"{term}_loss" in metrics}
+    return {f"{term}_perplexity": math.exp(min(loss, 700.0)) for term, loss in losses.items()}

@@ -30,6 +30,13 @@ class StepShape(NamedTuple):
     length: int
     num_predictions: int
     """Of a row; 0 without a masked-token head."""
+    target_length: int = 0
+    """Of a row; 0 without a decoder. All of its tokens are predicted."""
+
+    @property
+    def num_tokens(self) -> int:
+        """Of both sides, padding included."""
+        return self.num_rows * (self.length + self.target_length)
 
 
 def step_bytes(
@@ -44,27 +51,45 @@ def step_bytes(
     """What a step of one replica holds at its peak at least, besides weights and moments.
 
     Counted: what the layers keep for the backward pass (a token and layer: 8 times the width, twice
-    the intermediate size, twice its attention weights), two layers more for the one at work, the
-    logits and what is made of them, and the gradients. Not counted: what compiling takes and what
-    the allocator holds back. Peaks measured on a CPU in float32 (mini, small, base; 1 to 128 rows
-    of 128 and 512 tokens) were 1.1 to 1.4 times this, 200 to 900 MB more.
+    the intermediate size, twice its attention weights; a decoder's token 4 times the width and
+    twice its weights of the source more, with a key and a value of each token there), two layers
+    more for the one at work, the logits and what is made of them, and the gradients. Not counted:
+    what compiling takes and what the allocator holds back. Peaks of encoders measured on a CPU in
+    float32 (mini, small, base; 1 to 128 rows of 128 and 512 tokens) were 1.1 to 1.4 times this,
+    200 to 900 MB more.
 
     Args:
         bytes_a_number: of the type that layers compute in.
         is_accumulating: gradients are summed over micro-batches.
     """
-    width, heads = config.hidden_size, config.num_attention_heads
-    tokens = shape.num_rows * shape.length
-    of_token = 8 * width + 2 * config.intermediate_size + 2 * heads * shape.length
-    layer = tokens * of_token * bytes_a_number
-    num_layers = config.num_hidden_layers
+    layer = _layer_numbers(config, shape.num_rows, shape.length) * bytes_a_number
+    tokens = config.num_hidden_layers * shape.length
+    kept, largest = config.num_hidden_layers * layer, layer
+    if shape.target_length:
+        decoder_layer = _layer_numbers(config, shape.num_rows, shape.target_length, shape.length)
+        decoder_layer *= bytes_a_number
+        kept += config.num_decoder_layers * decoder_layer
+        largest = max(layer, decoder_layer)
+        tokens += config.num_decoder_layers * shape.target_length
     if rematerialize:
-        kept = num_layers * tokens * width * bytes_a_number + layer
-    else:
-        kept = num_layers * layer
-    logits = 4 * shape.num_rows * shape.num_predictions * (config.vocab_size or 0)
+        kept = shape.num_rows * tokens * config.hidden_size * bytes_a_number + largest
+    vocab_size = (shape.target_length and config.target_vocab_size) or config.vocab_size or 0
+    num_predictions = shape.num_predictions + shape.target_length
+    logits = 4 * shape.num_rows * num_predictions * vocab_size
     gradients = 4 * num_weights * (2 if is_accumulating else 1)
-    return kept + 2 * layer + _COPIES_OF_LOGITS * logits + gradients
+    return kept + 2 * largest + _COPIES_OF_LOGITS * logits + gradients
+
+
+def _layer_numbers(
+    config: ModelConfig, num_rows: int, length: int, memory_length: int | None = None
+) -> int:
+    """What a layer keeps; a decoder's attends to `memory_length` places besides."""
+    width, heads = config.hidden_size, config.num_attention_heads
+    of_token = 8 * width + 2 * config.intermediate_size + 2 * heads * length
+    if memory_length is None:
+        return num_rows * length * of_token
+    of_token += 4 * width + 2 * heads * memory_length
+    return num_rows * (length * of_token + memory_length * 2 * width)
 
 
 def available_bytes(cgroups: Path = CGROUPS) -> int:

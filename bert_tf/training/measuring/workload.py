@@ -14,8 +14,9 @@ def workload(
 ) -> dict[str, tf.Tensor]:
     """Of a replica's batch, float32: they add up over replicas and steps.
 
-    `num_real_tokens`: without padding, of the encoder's input. `num_flops`: see `models.flops`,
-    padding included. Where shapes are known while the graph is made, the second is a constant.
+    `num_real_tokens`: without padding, of the encoder's input, and targets of a decoder.
+    `num_flops`: see `models.flops`, padding included. Where shapes are known while the graph is
+    made, it is a constant.
     """
     *rows, length = _sizes(batch["input_ids"])
     num_rows = rows[0]
@@ -30,8 +31,11 @@ def workload(
         head_flops=head_flops,
         target_length=_sizes(batch[DECODER_INPUT])[1] if DECODER_INPUT in batch else 0,
     )
+    num_real_tokens = tf.cast(tf.reduce_sum(batch["input_mask"]), tf.float32)
+    if DECODER_INPUT in batch:
+        num_real_tokens += tf.reduce_sum(tf.cast(batch["label_weights"] > 0, tf.float32))
     return {
-        "num_real_tokens": tf.cast(tf.reduce_sum(batch["input_mask"]), tf.float32),
+        "num_real_tokens": num_real_tokens,
         "num_flops": tf.cast(flops, tf.float32)
         if tf.is_tensor(flops)
         else tf.constant(float(flops)),

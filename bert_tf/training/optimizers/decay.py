@@ -3,6 +3,7 @@
 import keras
 
 from bert_tf.models.bert import BertEncoder
+from bert_tf.models.decoder import TransformerDecoder
 
 
 def variables_without_decay(model: keras.Model) -> list[keras.Variable]:
@@ -30,7 +31,8 @@ def layer_rate_factors(model: keras.Model, *, layer_decay: float) -> dict[int, f
     """`id` of each trainable variable -> layer_decay ** (how far it is below the heads).
 
     With n Transformer layers the embeddings are n + 1 below the heads, layer i (from 0) is n - i
-    below; pooler, final LayerNorm and heads learn at the full rate.
+    below; pooler, final LayerNorm and heads learn at the full rate. So it is with the layers and
+    embeddings of a decoder, counted from its own top.
 
     Raises:
         ValueError: there is decay, and the model has not one encoder.
@@ -47,8 +49,12 @@ def layer_rate_factors(model: keras.Model, *, layer_decay: float) -> dict[int, f
             "layer_decay needs a model with one BERT encoder. Received: "
             f"{len(encoders)} in {model.name}. Set optimizer.layer_decay=1.0."
         )
-    stages: list[keras.layers.Layer] = [encoders[0].embeddings, *encoders[0].transformer_layers]
-    for depth, stage in enumerate(stages):
-        for variable in stage.trainable_variables:
-            factors[id(variable)] = layer_decay ** (len(stages) - depth)
+    decoders: list[keras.layers.Layer] = [
+        layer for layer in model._flatten_layers() if isinstance(layer, TransformerDecoder)
+    ]
+    for side in [*decoders, *encoders]:  # what both share, such as a table, is the encoder's
+        stages = [side.embeddings, *side.transformer_layers]
+        for depth, stage in enumerate(stages):
+            for variable in stage.trainable_variables:
+                factors[id(variable)] = layer_decay ** (len(stages) - depth)
     return factors
