@@ -145,7 +145,7 @@ class EncodedPairs:
 
     def first_tokens(self) -> tuple[np.ndarray, np.ndarray]:
         """Of each source its tokens, without control tokens, and how many are unknown."""
-        parts = np.array_split(np.arange(len(self)), -(-len(self) // _PAIRS_AT_ONCE))
+        parts = np.array_split(np.arange(len(self)), 1 + len(self) // _PAIRS_AT_ONCE)
         num_unknown = [
             tf.reduce_sum(tf.cast(ids == self.framing.unk_id, tf.int32), axis=1).numpy()
             for ids in map(self.sources.take, parts)
