@@ -152,6 +152,8 @@ class ExportConfig(Section):
     """A folder that `bert-tf pretrain` or `bert-tf finetune` wrote."""
     max_seq_length: int | None = pydantic.Field(default=None, ge=8)
     """Default: the length the model was trained with."""
+    max_windows: pydantic.PositiveInt | None = None
+    """In how many rows of that length a long text is read at most. Default: as in training."""
     top_k: pydantic.PositiveInt = 5
     """Answers of `fill_mask`."""
     precision: Literal["float32", "bfloat16", "int8"] = "float32"

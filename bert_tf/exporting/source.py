@@ -49,6 +49,7 @@ class Source:
         description = load_description(folder)
         _check_int8(section, description)
         description = _with_decoding(section, description)
+        description = _with_max_windows(section, description)
         section = _with_max_seq_length(section, description)
         return cls(config.model_copy(update={"export": section}), folder, description)
 
@@ -145,6 +146,18 @@ def _with_decoding(section: ExportConfig, description: ModelDescription) -> Mode
     settings["decoding"] = section.decoding.model_dump(mode="json", exclude_unset=True)
     state = {**description.task_state, "settings": settings}
     return description.model_copy(update={"task_state": state})
+
+
+def _with_max_windows(section: ExportConfig, description: ModelDescription) -> ModelDescription:
+    """With `export.max_windows`, where it is set: joining windows needs no weights."""
+    if section.max_windows is None:
+        return description
+    if task_of(description) is None or description.architecture.num_decoder_layers:
+        raise ValueError(
+            "export.max_windows must be left out for a model that reads one row of tokens. "
+            f"Received: {section.max_windows} and a model of {description.kind}. Take it out."
+        )
+    return description.model_copy(update={"max_windows": section.max_windows})
 
 
 def _with_max_seq_length(section: ExportConfig, description: ModelDescription) -> ExportConfig:

@@ -251,6 +251,11 @@ def test_a_length_beyond_the_positions_is_refused(classifier, tmp_path):
         export(folder, tmp_path, max_seq_length=64)
 
 
+def test_a_model_that_reads_one_row_has_no_windows(pretrained, tmp_path):
+    with pytest.raises(ValueError, match=r"export.max_windows must be left out.*Received: 3 and a"):
+        export(pretrained[0], tmp_path / "encoder", max_windows=3)
+
+
 def test_classify_and_regress_answer_examples(tmp_path, classifier):
     def examples(*texts):
         return tf.constant(

@@ -23,9 +23,9 @@ SHAPE = {
 }
 
 
-def document(draw: random.Random, *, least_words: int) -> dict[str, Any]:
+def document(draw: random.Random, *, least_words: int, most_words: int = 4 * ROW) -> dict[str, Any]:
     """Words of which one says what the text is, in any place."""
-    words = draw.choices(FILLERS, k=draw.randint(least_words, 4 * ROW))
+    words = draw.choices(FILLERS, k=draw.randint(least_words, most_words))
     place, word = draw.randrange(len(words)), draw.choice(EVIDENCE)
     words[place] = word
     start = sum(len(it) + 1 for it in words[:place])
@@ -100,3 +100,14 @@ def test_evidence_is_found_wherever_it_stands(learnt: Any) -> None:
     assert 100 < is_late.sum() < 280
     assert right[is_late].mean() > 0.95
     assert right[~is_late].mean() > 0.95
+
+
+def test_an_export_reads_longer_documents_than_training_did(learnt: Any, tmp_path: Any) -> None:
+    task, model, _ = learnt
+    draw = random.Random(4)
+    rows = [document(draw, least_words=20 * ROW, most_words=24 * ROW) for _ in range(12)]
+    texts = pd.DataFrame([row for row in rows if row["place"] > 9 * ROW])
+    assert len(texts) > 3
+    exported = bert_tf.load(bert_tf.export(model, output_dir=tmp_path / "served", max_windows=60))
+    assert is_right(task, exported.predict(texts), texts).all()
+    assert not is_right(task, model.predict(texts), texts).all()
