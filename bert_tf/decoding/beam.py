@@ -18,6 +18,7 @@ from bert_tf.decoding.answers import IMPOSSIBLE, DecodedAnswers, make_answers
 from bert_tf.decoding.cache import reordered
 from bert_tf.decoding.decoder import CachedDecoder, SpecialTokens
 from bert_tf.decoding.length_penalty import normalized
+from bert_tf.decoding.log_probabilities import LANES, NextTokens
 from bert_tf.decoding.loop import State, begin, run
 from bert_tf.decoding.row_settings import Rows
 from bert_tf.decoding.rules import Rules
@@ -86,12 +87,12 @@ class BeamSearch:
         tokens, found = self.rules.tokens, state.found
         logits, cache = self.decoder.step(state.newest, state.position, memory, state.cache)
         is_alive = state.is_open[:, tf.newaxis] & (found.log_probs > IMPOSSIBLE)
-        gains, has_failed = self.rules.log_probs(logits, found.ids, is_alive)
-        longer = _best_longer(found.log_probs, gains)
+        scored = self.rules.next_tokens(logits, found.ids, is_alive)
+        longer = _best_longer(found.log_probs, scored)
         position = state.position + 1
         ended = _with_new(found, longer, position, self.penalties, tokens.end_id)
         alive = _alive(found, longer, state.is_open[:, tf.newaxis], tokens)
-        has_failed = found.has_failed | tf.reduce_any(has_failed, axis=1)
+        has_failed = found.has_failed | tf.reduce_any(scored.has_failed, axis=1)
         bound = normalized(alive.log_probs[:, 0], rows.max_lengths, self.penalties)
         is_decided = bound <= (ended.scores[:, -1] if self.ends_early else IMPOSSIBLE)
         is_done = is_decided | has_failed | (position >= rows.max_lengths)
@@ -106,12 +107,42 @@ class BeamSearch:
         )
 
 
-def _best_longer(log_probs: tf.Tensor, gains: tf.Tensor) -> _Longer:
-    """The 2K best of all (B, K * W): each of K can have lost one place to its end token."""
-    beam_size, width = gains.shape[1:]
-    totals = tf.reshape(log_probs[..., tf.newaxis] + gains, [-1, beam_size * width])
-    found = tf.math.top_k(totals, k=2 * beam_size)
-    return _Longer(found.indices // width, found.indices % width, found.values)
+def _best_longer(log_probs: tf.Tensor, scored: NextTokens) -> _Longer:
+    """The 2K best of all (B, K * W): each of K can have lost one place to its end token.
+
+    TensorFlow's `top_k` looks at numbers one by one. So `LANES` neighbours at once are judged by
+    their highest logit: the 2K best of all are in the 2K best of these blocks, of equal ones the
+    first, since a total never falls while its logit rises, rounding included.
+    """
+    beam_size, width = scored.logits.shape[1:]
+    num_blocks, num_best = width // LANES, 2 * beam_size
+    blocks = tf.reshape(scored.logits, [-1, beam_size, num_blocks, LANES])
+    highest = (
+        log_probs[..., tf.newaxis]
+        + scored._replace(logits=tf.reduce_max(blocks, axis=-1)).log_probs()
+    )
+    found = tf.math.top_k(
+        tf.reshape(highest, [-1, beam_size * num_blocks]),
+        k=min(num_best, beam_size * num_blocks),
+    )
+    places = tf.sort(found.indices, axis=-1)  # equal totals keep their order
+    blocks = tf.reshape(blocks, [-1, beam_size * num_blocks, LANES])
+
+    def of_places(values: tf.Tensor) -> tf.Tensor:
+        return tf.gather(values, places // num_blocks, axis=1, batch_dims=1)
+
+    chosen = NextTokens(
+        logits=tf.gather(blocks, places, axis=1, batch_dims=1),
+        highest=of_places(scored.highest),
+        log_sums=of_places(scored.log_sums),
+        is_known=of_places(scored.is_known),
+        has_failed=of_places(scored.has_failed),
+    )
+    totals = of_places(log_probs)[..., tf.newaxis] + chosen.log_probs()
+    best = tf.math.top_k(tf.reshape(totals, [-1, places.shape[1] * LANES]), k=num_best)
+    found_places = tf.gather(places, best.indices // LANES, axis=1, batch_dims=1)
+    tokens = found_places % num_blocks * LANES + best.indices % LANES
+    return _Longer(found_places // num_blocks, tokens, best.values)
 
 
 def _with_new(

@@ -76,7 +76,8 @@ class StepwiseSearch:
     def _step(self, state: State, memory: Any, rows: Rows) -> State:
         tokens, found = self.rules.tokens, state.found
         logits, cache = self.decoder.step(state.newest, state.position, memory, state.cache)
-        log_probs, has_failed = self.rules.log_probs(logits, found.ids, found.is_open)
+        scored = self.rules.next_tokens(logits, found.ids, found.is_open)
+        log_probs, has_failed = scored.log_probs(), scored.has_failed
         chosen = self.choose(log_probs, state.position, rows)
         gain = tf.gather(log_probs, chosen, axis=2, batch_dims=2)
         is_grown = found.is_open & (gain > IMPOSSIBLE)

@@ -5,8 +5,9 @@ import pytest
 import tensorflow as tf
 
 from bert_tf.config import DecodingConfig
-from bert_tf.decoding.beam import BeamSearch
+from bert_tf.decoding.beam import BeamSearch, _best_longer
 from bert_tf.decoding.length_penalty import length_penalties
+from bert_tf.decoding.log_probabilities import NextTokens
 from bert_tf.decoding.row_settings import RowSettings, fill_in
 from bert_tf.decoding.rules import Rules
 from tests.decoding.history_model import (
@@ -171,3 +172,28 @@ def test_a_beam_size_of_one_is_greedy_with_a_penalty_too():
     np.testing.assert_array_equal(greedy.ids, of_beam.ids)
     tokens = greedy.lengths + greedy.has_ended
     np.testing.assert_allclose(of_beam.scores, greedy.log_probs / ((5 + tokens) / 6) ** 0.6, 1e-5)
+
+
+@pytest.mark.parametrize("vocab_size", [3, 16, 40, 1000])
+@pytest.mark.parametrize(
+    "num_values", [2, 7, 10**6], ids=["many equal", "some equal", "all differ"]
+)
+def test_the_best_of_blocks_are_the_best_of_all(num_values, vocab_size):
+    """The same totals, and of equal ones the same hypotheses and tokens, as sorting them all."""
+    numbers = np.random.default_rng(vocab_size)
+    logits = numbers.integers(0, num_values, (6, 4, vocab_size)) * (9.0 / num_values)
+    logits[0, :, ::2] = -np.inf
+    is_alive = np.ones((6, 4), bool)
+    is_alive[1, 1:] = False
+    log_probs = np.where(is_alive, -numbers.integers(0, 3, (6, 4)), -np.inf).astype(np.float32)
+    scored = NextTokens.of(tf.constant(logits, tf.float32), tf.constant(is_alive))
+    found = _best_longer(tf.constant(log_probs), scored)
+
+    totals = log_probs[..., np.newaxis] + scored.log_probs().numpy()
+    width = totals.shape[2]
+    places = np.argsort(-totals.reshape(6, -1), axis=1, kind="stable")[:, :8]
+    np.testing.assert_array_equal(found.parents, places // width)
+    np.testing.assert_array_equal(found.tokens, places % width)
+    np.testing.assert_array_equal(
+        found.log_probs, np.take_along_axis(totals.reshape(6, -1), places, axis=1)
+    )

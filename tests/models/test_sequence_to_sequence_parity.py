@@ -1,4 +1,4 @@
-"""The encoder-decoder against tf-models-official's and PyTorch's, same weights, float32."""
+"""The encoder-decoder against three others with the same weights, float32."""
 
 from typing import Any
 
@@ -7,11 +7,14 @@ import pytest
 import tensorflow as tf
 from official.nlp.tasks import translation
 
+from bert_tf.decoding.decoder import SpecialTokens
 from bert_tf.layers.embeddings import sinusoids
 from bert_tf.models.tensors import weights_by_name
 from tests.models.small_transformer import loss_and_gradients, make_batch, make_model
 from tests.models.transformer_references import (
     SHARED_TABLE,
+    marian_model,
+    marian_value,
     model_garden_transformer,
     model_garden_value,
     torch_transformer,
@@ -103,4 +106,35 @@ def test_logits_loss_and_every_gradient_equal_pytorchs(norm_first):
     for name, parameter in parameters.items():
         np.testing.assert_allclose(
             torch_value(name, gradients), parameter.grad, **TOLERANCE, err_msg=name
+        )
+
+
+def test_logits_loss_and_every_gradient_equal_marians():
+    torch = pytest.importorskip("torch", reason="needs the bench extra")
+    pytest.importorskip("transformers", reason="needs the bench extra")
+    model, batch = make_model(), make_batch()
+    tokens = SpecialTokens(start_id=0, end_id=1, pad_id=0)
+    reference = marian_model(model.config, spread_down(model), tokens=tokens).train()
+    tensors = {name: torch.tensor(value) for name, value in batch.items()}
+    labels = torch.where(tensors["label_weights"] > 0, tensors["labels"].long(), -100)
+    found = reference(
+        input_ids=tensors["input_ids"].long(),
+        attention_mask=tensors["input_mask"].long(),
+        decoder_input_ids=tensors["decoder_input_ids"].long(),
+        labels=labels,
+    )
+    np.testing.assert_allclose(model(batch, training=True), found.logits.detach(), **TOLERANCE)
+    found.loss.backward()
+    loss, gradients = loss_and_gradients(model, batch)
+    np.testing.assert_allclose(loss, found.loss.detach(), atol=1e-5)
+    trained = {name: it for name, it in reference.named_parameters() if it.requires_grad}
+    assert len(trained) == (2 * 16 + 2 * 26) + 1
+    for name, parameter in trained.items():
+        # PyTorch gives no gradient to the row of padding, which here is the start token, too.
+        first = 1 if name == "model.shared.weight" else 0
+        np.testing.assert_allclose(
+            marian_value(name, gradients)[first:],
+            parameter.grad[first:],
+            **TOLERANCE,
+            err_msg=name,
         )
