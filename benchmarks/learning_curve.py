@@ -17,7 +17,7 @@ import functools
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,22 +28,12 @@ import numpy as np
 
 from benchmarks.learners import Learner, Lesson, model_garden_learner, our_learner
 from benchmarks.learning_chart import draw_chart
+from benchmarks.learning_records import learning_config, prepare_learning_records
 from benchmarks.machine import describe_machine
-from bert_tf.config import (
-    Config,
-    CorpusConfig,
-    ModelConfig,
-    OptimizerConfig,
-    VocabularyConfig,
-    validate_config,
-)
+from bert_tf.config import ModelConfig, OptimizerConfig
 from bert_tf.data.batches.masked_batches import baselines, evaluation_batches, training_batches
-from bert_tf.data.corpora.corpus import Document, is_held_out, read_documents
-from bert_tf.data.preparation.prepare import prepare_records
 from bert_tf.data.records import read_manifest
 from bert_tf.data.text.tokenizer import Tokenizer
-from bert_tf.data.text.vocabulary import learn_vocabulary
-from bert_tf.data.text.wordpiece import WordPieceTokenizer
 
 OURS, PEER = "bert_tf", "tf-models-official"
 LEARNERS = {OURS: our_learner, PEER: model_garden_learner}
@@ -90,7 +80,7 @@ def _run(
 
 
 def _lesson(arguments: argparse.Namespace, records: Path, *, seed: int) -> Lesson:
-    masking = _config(arguments, records.parent).masking
+    masking = learning_config(records.parent, length=arguments.length).masking
     options = {"batch_size": arguments.batch_size, "masking": masking, "seed": seed}
     return Lesson(
         architecture=ModelConfig(
@@ -117,41 +107,12 @@ def _lesson(arguments: argparse.Namespace, records: Path, *, seed: int) -> Lesso
 
 def _prepare(arguments: argparse.Namespace, folder: Path) -> Path:
     """Vocabulary and records, held-out documents among them."""
-    config, records = _config(arguments, folder), folder / "records"
-    if not (records / "manifest.json").is_file():
-        documents = list(_documents(Path(arguments.data)))
-        with (folder / "documents.jsonl").open("w", encoding="utf-8") as stream:
-            for document in documents:
-                held_out = is_held_out(
-                    document, share=config.corpus.held_out_share, seed=config.seed
-                )
-                line = json.dumps({"text": document.text}, ensure_ascii=False) + "\n"
-                stream.write(line * (1 if held_out else arguments.repeat))
-        tokens = learn_vocabulary(
-            (document.text for document in documents),
-            config=VocabularyConfig(size=arguments.vocab_size),
-            tokenizer=config.tokenizer,
-        )
-        WordPieceTokenizer(tokens, lower_case=config.tokenizer.lower_case).save(folder)
-        prepare_records(config, records)
-    return records
-
-
-def _documents(data: Path) -> Iterator[Document]:
-    for path, boundary in (("progit", "file"), ("wikitext2_valid.txt", "wikitext")):
-        yield from read_documents(
-            CorpusConfig(paths=(str(data / path),), document_boundary=boundary)
-        )
-
-
-def _config(arguments: argparse.Namespace, folder: Path) -> Config:
-    return validate_config(
-        {
-            "corpus": {"paths": [str(folder / "documents.jsonl")], "held_out_share": 0.1},
-            "tokenizer": {"vocabulary": str(folder), "lower_case": True},
-            "examples": {"max_seq_length": arguments.length},
-            "masking": {"max_predictions_per_seq": max(1, round(0.16 * arguments.length))},
-        }
+    return prepare_learning_records(
+        Path(arguments.data),
+        folder,
+        vocab_size=arguments.vocab_size,
+        length=arguments.length,
+        repeat=arguments.repeat,
     )
 
 
