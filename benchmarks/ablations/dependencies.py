@@ -56,14 +56,16 @@ def longest_chain(layer: Callable[[Any], Any], *, length: int) -> int:
 def layers_to_first(kind: str, *, length: int) -> int:
     """Layers until the gradient of the last position reaches the first."""
     x = tf.random.stateless_normal((1, length, WIDTH), seed=(0, 0))
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch(x)
-        hidden, outputs = x, []
-        for depth in range(length):
-            hidden = _layer(kind, depth)(hidden)
-            outputs.append(tf.reduce_sum(hidden[:, -1]))
-            if float(tf.reduce_max(tf.abs(tape.gradient(outputs[-1], x)[:, 0]))) > 0.0:
-                return depth + 1
+    layers = [_layer(kind, depth) for depth in range(length)]
+    for count in range(1, length + 1):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            hidden = x
+            for layer in layers[:count]:
+                hidden = layer(hidden)
+            last = tf.reduce_sum(hidden[:, -1])
+        if float(tf.reduce_max(tf.abs(tape.gradient(last, x)[:, 0]))) > 0.0:
+            return count
     raise ValueError(f"{kind}: {length} layers must reach the first position. Received: none does.")
 
 

@@ -64,9 +64,9 @@ class Part:
     """Name -> what differs from the settings of the measure."""
     columns: tuple[Column, ...]
     chart: Chart | None = None
-    reference: str | None = None
-    """The variant to which each other one's difference in the first column is told, seed by
-    seed."""
+    reference: str | Mapping[str, str] | None = None
+    """The variant to which the others' difference in the first column is told, seed by seed; or
+    a variant's own."""
     is_seeded: bool = True
 
     def settings(self, variant: str, *, is_quick: bool = False) -> dict[str, Any]:
@@ -74,6 +74,12 @@ class Part:
         _, base = MEASURES[self.measure]
         quick = {name: value for name, value in QUICK.items() if name in base}
         return {**base, **self.variants[variant], **(quick if is_quick else {})}
+
+    def reference_of(self, variant: str) -> str | None:
+        """The variant that another one is compared with."""
+        if isinstance(self.reference, Mapping):
+            return self.reference.get(variant)
+        return None if variant == self.reference else self.reference
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,8 @@ def table_lines(part: Part, found: Found) -> list[str]:
     main = part.columns[0]
     headings = ["", *(column.heading for column in part.columns)]
     if part.reference is not None:
-        headings.insert(2, f"difference from {part.reference}")
+        of = part.reference if isinstance(part.reference, str) else "its own"
+        headings.insert(2, f"difference from {of}")
     if part.is_seeded:
         headings.append("seeds")
     lines = [f"| {' | '.join(headings)} |", "|" + "---|" * len(headings)]
@@ -124,9 +125,9 @@ def table_lines(part: Part, found: Found) -> list[str]:
             means = summary(rows)
             cells = [variant, *(_cell(column, means.get(column.metric)) for column in part.columns)]
             if part.reference is not None:
-                other = differences(rows, found[part.reference], main.metric)
-                is_itself = variant == part.reference
-                cells.insert(2, "" if is_itself else _cell(main, other, sign="+"))
+                reference = part.reference_of(variant)
+                other = differences(rows, found[reference], main.metric) if reference else None
+                cells.insert(2, _cell(main, other, sign="+") if reference else "")
             if part.is_seeded:
                 cells.append(str(len(rows)))
             lines.append(f"| {' | '.join(cells)} |")

@@ -37,10 +37,14 @@ class Row:
         """About how many seconds it takes, of which the time left is made."""
         settings = self.settings
         if "num_steps" not in settings:
-            return 15.0
-        slow = 3.0 if settings.get("attention") == "additive" else 1.0
-        of_decoder = 2 if self.measure == "translation" else 1
-        return 15.0 + 0.03 * settings["num_steps"] * settings["num_layers"] * slow * of_decoder
+            return settings.get("length", 64) / 16
+        is_translation = self.measure == "translation"
+        width = settings["hidden_size"]
+        layers = settings["num_layers"] * 12 * width**2 * (2.3 if is_translation else 1.0)
+        output = settings["vocab_size"] * width * settings.get("selected_share", 1.0)
+        tokens = settings["batch_size"] * settings["length"]
+        slow = 2.0 if settings.get("attention") == "additive" else 1.0
+        return 10.0 + settings["num_steps"] * (0.02 + 6 * tokens * (layers + output) * slow / 1e11)
 
 
 def rows_of(

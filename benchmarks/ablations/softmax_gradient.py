@@ -16,8 +16,9 @@ def measure(
 ) -> dict[str, float]:
     """Of queries and keys whose components are independent, of mean 0 and variance 1.
 
-    `gradient`: the norm of d weights / d scores, a mean over queries: what every gradient that
-    comes back through the softmax is multiplied with. `largest_weight`: a mean, too.
+    `gradient`: the norm of d weights / d scores, with which every gradient that comes back through
+    the softmax is multiplied: the median over the queries; `gradient_mean`, which a few queries
+    with two keys of like score hold up; `largest_weight`: a mean, too.
 
     Source: Vaswani et al. 2017, section 3.2.1 and its footnote 4.
     """
@@ -26,13 +27,15 @@ def measure(
     queries = rng.standard_normal((NUM_QUERIES, size))
     keys = rng.standard_normal((NUM_KEYS, size))
     scores = queries @ keys.T  # (queries, keys)
-    weights = softmax(scores / math.sqrt(size) if settings["is_scaled"] else scores)
+    if settings["is_scaled"]:
+        scores /= math.sqrt(size)
+    weights = softmax(scores)
+    norms = jacobian_norms(weights)
     return {
-        "gradient": float(jacobian_norms(weights).mean()),
+        "gradient": float(np.median(norms)),
+        "gradient_mean": float(norms.mean()),
         "largest_weight": float(weights.max(axis=-1).mean()),
-        "score_deviation": float(
-            (scores / (math.sqrt(size) if settings["is_scaled"] else 1)).std()
-        ),
+        "score_deviation": float(scores.std()),
     }
 
 

@@ -35,7 +35,7 @@ BASE: dict[str, Any] = {
     "warmup_share": 0.1,
     "num_steps": 700,
     "batch_size": 64,
-    "length": 32,
+    "length": 24,
     "vocab_size": 2000,
 }
 SIDES = ("en", "de")
