@@ -25,16 +25,17 @@ def measure(
     Source: Vaswani et al. 2017, table 1; van den Oord et al. 2016 (dilated convolutions).
     """
     kind, length = settings["kind"], settings["length"]
-    if kind == "LSTM":
-        layer = keras.layers.LSTM(WIDTH, return_sequences=True, unroll=True)
-    elif kind == "dot product":
-        layer = make_layer(kind, width=WIDTH, num_heads=NUM_HEADS)
-    else:
-        layer = _convolution(dilation=1)
     return {
-        "chain": float(longest_chain(layer, length=length)),
+        "chain": float(longest_chain(unrolled_layer(kind), length=length)),
         "layers": float(layers_to_first(kind, length=length)),
     }
+
+
+def unrolled_layer(kind: str) -> keras.layers.Layer:
+    """A layer whose graph has each operation as often as it is computed."""
+    if kind == "LSTM":
+        return keras.layers.LSTM(WIDTH, return_sequences=True, unroll=True)
+    return _layer(kind, 0)
 
 
 def longest_chain(layer: Callable[[Any], Any], *, length: int) -> int:

@@ -100,8 +100,8 @@ SCALING = Experiment(
                 for size in SIZES
             },
             (
-                Column("gradient", "norm of d weights / d scores, median"),
-                Column("gradient_mean", "mean"),
+                Column("gradient", "norm of d weights / d scores, median", "{:.4f}"),
+                Column("gradient_mean", "mean", "{:.4f}"),
                 Column("largest_weight", "largest weight, mean"),
                 Column("score_deviation", "deviation of scores", "{:.1f}"),
             ),

@@ -106,8 +106,28 @@ def _page(head: Mapping[str, Any], found: Sequence[tuple[Experiment, Part, Found
         if experiment is not before:
             lines += [f"## {experiment.name}", "", experiment.claim, f"({experiment.sources})", ""]
             before = experiment
-        lines += [f"### {part.title}", "", *table_lines(part, rows), ""]
+        lines += [f"### {part.title}", ""]
+        if any(rows.values()):
+            lines += [*table_lines(part, rows), "", _budget(part, rows), ""]
+        else:
+            lines += ["Not measured yet.", ""]
     return "\n".join(lines)
+
+
+def _budget(part: Part, found: Found) -> str:
+    """What was spent: the settings that no variant changes, the time, the work beside it."""
+    rows = [row for of_variant in found.values() for row in of_variant]
+    shared = [
+        f"{name} {value}"
+        for name, value in rows[0]["settings"].items()
+        if all(row["settings"][name] == value for row in rows)
+    ]
+    minutes = sum(row["seconds"] for row in rows) / 60
+    load = max(row["load_before"] for row in rows)
+    return (
+        f"{', '.join(shared) or 'No setting is shared'}. {len(rows)} rows, {minutes:.1f} minutes; "
+        f"the machine's load before a row at most {load:.1f}."
+    )
 
 
 def table_lines(part: Part, found: Found) -> list[str]:
