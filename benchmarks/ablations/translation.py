@@ -44,7 +44,7 @@ SIDES = ("en", "de")
 def measure(
     settings: Mapping[str, Any], *, seed: int, data: Path, folder: Path
 ) -> dict[str, float]:
-    """Metrics of `training.train` on the validation part; longer sentences are cut."""
+    """Metrics of `training.train` on the validation part; pairs that are longer are left out."""
     files = data / "multi30k"
     tokenizer = _tokenizer(files, folder, settings)
     pairs, held_out = (_encode(files, part, tokenizer, settings) for part in ("train", "val"))
@@ -54,7 +54,7 @@ def measure(
         SequenceToSequenceObjective(),
         term="target_token",
         train_batches=lambda: _training_batches(pairs, batch_size=batch_size, seed=seed),
-        eval_batches=lambda: _batches(held_out, np.arange(len(held_out)), batch_size=batch_size),
+        eval_batches=lambda: _batches(held_out, _fitting(held_out), batch_size=batch_size),
         settings=settings,
         seed=seed,
     )
@@ -124,8 +124,14 @@ def _read(files: Path, part: str, side: str) -> list[str]:
 
 def _training_batches(pairs: EncodedPairs, *, batch_size: int, seed: int) -> tf.data.Dataset:
     """Endless: the pairs in an order of the seed, over and over."""
-    order = np.random.default_rng(derive_seed(seed, "pairs")).permutation(len(pairs))
+    order = np.random.default_rng(derive_seed(seed, "pairs")).permutation(_fitting(pairs))
     return _batches(pairs, order, batch_size=batch_size).repeat()
+
+
+def _fitting(pairs: EncodedPairs) -> np.ndarray:
+    """The numbers of the pairs of which nothing is cut."""
+    room, target_room = pairs.rooms
+    return np.flatnonzero((pairs.sources.lengths <= room) & (pairs.targets.lengths <= target_room))
 
 
 def _batches(pairs: EncodedPairs, order: np.ndarray, *, batch_size: int) -> tf.data.Dataset:
