@@ -114,6 +114,7 @@ class EmbeddingsWithoutPositions(BertEmbeddings):
 def change_attention(encoder: BertEncoder, kind: str) -> None:
     """Give each layer of an unbuilt encoder attention of this kind (see `ATTENTION`)."""
     for layer in encoder.transformer_layers:
+        _forget(layer, layer.attention)
         layer.attention = ATTENTION[kind](
             layer.hidden_size,
             num_heads=encoder.config.num_attention_heads,
@@ -125,22 +126,31 @@ def change_attention(encoder: BertEncoder, kind: str) -> None:
 
 def take_residuals_away(encoder: BertEncoder) -> None:
     """Of an unbuilt encoder."""
+    before = list(encoder.transformer_layers)
+    _forget(encoder, *before)
     encoder.transformer_layers = [
         TransformerLayerWithoutResidual(name=layer.name, **layer_settings(encoder.config))
-        for layer in encoder.transformer_layers
+        for layer in before
     ]
 
 
 def take_positions_away(stack: BertEncoder | TransformerDecoder) -> None:
     """Of an unbuilt encoder or decoder; its table of tokens stays."""
-    settings = embeddings_settings(stack.config)
+    before = stack.embeddings
+    _forget(stack, before)
     stack.embeddings = EmbeddingsWithoutPositions(
         vocab_size=vocab_size(stack.config),
-        type_vocab_size=stack.embeddings.type_vocab_size,
-        word_embeddings=stack.embeddings.word_embeddings,
+        type_vocab_size=before.type_vocab_size,
+        word_embeddings=before.word_embeddings,
         name="embeddings",
-        **settings,
+        **embeddings_settings(stack.config),
     )
+
+
+def _forget(owner: keras.layers.Layer, *layers: keras.layers.Layer) -> None:
+    """Keras keeps a layer that is replaced among its owner's, unbuilt; an optimizer finds it."""
+    for layer in layers:
+        owner._tracker.untrack(layer)
 
 
 def set_initial_weights(model: keras.Model, *, seed: int) -> None:
