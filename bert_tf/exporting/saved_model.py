@@ -24,7 +24,7 @@ from bert_tf.exporting.signatures import ServingModel
 from bert_tf.exporting.source import Source
 from bert_tf.exporting.version_folders import publish
 from bert_tf.exporting.warmup import TEXTS, WarmupRequest, make_requests, read_texts, write_requests
-from bert_tf.models.description import DESCRIPTION_FILE, ModelDescription
+from bert_tf.models.description import DESCRIPTION_FILE, ModelDescription, load_description
 from bert_tf.system.files import hidden_folder
 from bert_tf.system.output_folder import check_folder, owned_folder
 from bert_tf.tasks.table import task_of
@@ -108,7 +108,7 @@ def _write_extra(source: Source, layers: Sequence[QuantizedLayer], directory: Pa
     for name in COPIED:
         if (source.folder / name).is_file():
             shutil.copyfile(source.folder / name, extra / name)
-    if source.section.decoding is not None:  # what is served is not what was trained
+    if source.description != load_description(source.folder):  # not served as it was trained
         text = source.description.as_json()
         (extra / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
     if (source.folder / CONFIG_FILE).is_file():

@@ -109,5 +109,6 @@ def test_an_export_reads_longer_documents_than_training_did(learnt: Any, tmp_pat
     texts = pd.DataFrame([row for row in rows if row["place"] > 9 * ROW])
     assert len(texts) > 3
     exported = bert_tf.load(bert_tf.export(model, output_dir=tmp_path / "served", max_windows=60))
+    assert exported.description.max_windows == 60  # what its card and its users are told
     assert is_right(task, exported.predict(texts), texts).all()
     assert not is_right(task, model.predict(texts), texts).all()
