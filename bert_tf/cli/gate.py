@@ -45,7 +45,7 @@ def gate(
         sources = texts_of(table, source_field, key="--source-field") if source_field else None
         judgement = judge(
             **chosen,
-            examples=task.read(table, config.finetuning),
+            examples=task.read_held_out(table, config.finetuning),
             task=task,
             sources=sources,
             config=config.gate,

@@ -1,5 +1,6 @@
 """`bert-tf convert`: a checkpoint of any known format in, one of any format out."""
 
+import dataclasses
 import glob
 import os
 from pathlib import Path
@@ -20,7 +21,7 @@ from bert_tf.system.output_folder import owned_folder
 from bert_tf.tasks.models import load_model
 from bert_tf.tasks.table import task_of
 
-OWN = "bert-tf"
+OWN, ENCODER = "bert-tf", "encoder"
 FORMATS: dict[str, ModuleType] = {
     "huggingface": huggingface,
     "google": google,
@@ -70,11 +71,21 @@ def convert_checkpoint(
         else:
             _refuse_own_head(model, target=target)
             _refuse_sentencepiece(model, target=target, target_format=target_format)
-            FORMATS[target_format].write_checkpoint(model, temporary, target=target)
+            FORMATS[target_format].write_checkpoint(_without_task(model), temporary, target=target)
         target.parent.mkdir(parents=True, exist_ok=True)
         _refuse_existing(target)  # made by another process meanwhile
         temporary.rename(target)
     return model
+
+
+def _without_task(model: Model) -> Model:
+    """Of a task without a head the encoder alone, which has all of its weights."""
+    task = task_of(model.description)
+    if task is None or task.head_layout != ENCODER:
+        return model
+    plain = {"kind": ENCODER, "task_state": {}}
+    description = model.description.model_copy(update=plain)
+    return dataclasses.replace(model, description=description)
 
 
 def _refuse_own_head(model: Model, *, target: Path) -> None:

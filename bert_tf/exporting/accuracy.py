@@ -41,7 +41,7 @@ def read_evaluation(config: Config, description: ModelDescription) -> tuple[Task
 def measure(model: ServingModel, task: Task, examples: Examples) -> dict[str, float]:
     """The task's metrics of a model's answers to texts."""
     function = model.answers[DEFAULT]
-    batches = text_batches(examples.inputs, batch_size=_BATCH_SIZE)
+    batches = text_batches(task.asked(examples), batch_size=_BATCH_SIZE)
     return task.measure(task.outcomes(examples, gathered(task, (function(**b) for b in batches))))
 
 

@@ -26,7 +26,7 @@ from bert_tf.exporting.task_signatures import of_task
 from bert_tf.exporting.texts import TextInputs
 from bert_tf.layers.served_form import served_form
 from bert_tf.models.description import ModelDescription
-from bert_tf.models.embedder import normalized, pool_tokens
+from bert_tf.models.embedder import BertEmbedder, normalized, pool_tokens
 from bert_tf.tasks.examples import TEXT, TEXT_PAIR
 from bert_tf.tasks.table import task_of
 
@@ -94,7 +94,7 @@ def _of_every_kind(parts: Parts) -> Signatures:
 
 def _embedding(parts: Parts, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
     """(batch, hidden), float32: as the model pools, else the pooler's output, else the mean."""
-    if parts.description.kind == "encoder":
+    if isinstance(parts.model, BertEmbedder):
         return parts.model(inputs, training=False)["embedding"]
     has_pooler = parts.description.has_pooler
     encoded = parts.model.encoder(inputs, training=False, reads_tokens=not has_pooler)

@@ -68,6 +68,8 @@ class _Makers:
 
     def _of_texts(self, signature: Signature, *columns: tf.Tensor) -> dict[str, tf.Tensor]:
         texts, numbers = columns[: len(self._names)], columns[len(self._names) :]
+        if signature.prefix:
+            texts = (tf.strings.join([signature.prefix, texts[0]]), *texts[1:])
         text_inputs = self._parts.text_inputs
         names = [*self._names, *self._settings] if numbers else []
         with tf.control_dependencies([same_number_of_rows(names, *columns)] if numbers else []):

@@ -52,8 +52,9 @@ def predict(saved_model_dir: str | Path, examples: Examples, task: Task) -> Pred
     """
     directory = newest_version(saved_model_dir)
     model = load_saved_model(directory)
-    function = _default_signature(directory, model, examples, task)
-    batches = text_batches(examples.inputs, batch_size=_BATCH_SIZE)
+    asked = task.asked(examples)
+    function = _default_signature(directory, model, asked, task)
+    batches = text_batches(asked, batch_size=_BATCH_SIZE)
     answers = gathered(task, (function(**batch) for batch in batches))
     try:
         outcomes = task.outcomes(examples, answers)
@@ -66,14 +67,16 @@ def predict(saved_model_dir: str | Path, examples: Examples, task: Task) -> Pred
         profile=TextProfile.of(
             lengths=lengths, num_unknown=num_unknown, label_counts=task.target_counts(examples)
         ),
-        latency_ms=_latency_ms(function, examples.inputs),
+        latency_ms=_latency_ms(function, asked),
         size_bytes=folder_bytes(directory),
     )
 
 
-def _default_signature(directory: Path, model: Any, examples: Examples, task: Task) -> Any:
+def _default_signature(
+    directory: Path, model: Any, asked: Mapping[str, Sequence[str]], task: Task
+) -> Any:
     function = model.signatures[DEFAULT]
-    wanted = set(examples.inputs)
+    wanted = set(asked)
     taken = set(function.structured_input_signature[1])
     if taken != wanted or not task.is_answer(function.structured_outputs):
         raise ValueError(

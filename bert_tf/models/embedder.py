@@ -1,11 +1,12 @@
 """BERT as an embedder: one vector a text."""
 
-from typing import Any
+from typing import Any, Self
 
 from keras import ops
 
 from bert_tf.config import ModelConfig
-from bert_tf.models.bert import ModelWithEncoder
+from bert_tf.models.bert import ENCODER_INPUTS, ModelWithEncoder
+from bert_tf.models.description import ModelDescription
 
 POOLINGS = ("pooler", "cls", "mean", "mean_sqrt_len", "max")
 
@@ -16,7 +17,8 @@ class BertEmbedder(ModelWithEncoder):
     Inputs: the encoder's (see `BertEncoder`).
     Output: the encoder's dict and `embedding` (batch, hidden), float32: by `pooling` the pooler's
     output, the first token's vector, or over the tokens that are no padding the mean, the sum by
-    the square root of their number, or the maximum; with `normalize` of length 1.
+    the square root of their number, or the maximum; with `normalize` of length 1. Of inputs (batch,
+    texts, length) `embedding` alone, (batch, texts, hidden).
 
     Source: Reimers and Gurevych 2019, section 3.
     """
@@ -39,10 +41,35 @@ class BertEmbedder(ModelWithEncoder):
         self.pooling = pooling
         self.normalize = normalize
 
+    @classmethod
+    def from_description(
+        cls, description: ModelDescription, *, dtype: str, rematerialize: bool
+    ) -> Self:
+        """The described model with random weights, all of them created."""
+        model = cls(
+            description.architecture,
+            pooling=description.pooling,
+            normalize=description.normalize_embeddings,
+            has_pooler=description.has_pooler,
+            rematerialize=rematerialize,
+            dtype=dtype,
+        )
+        model.build(dict.fromkeys(ENCODER_INPUTS, (None, None)))
+        return model
+
     def build(self, inputs_shape):
         self.encoder.build(inputs_shape)
 
     def call(self, inputs, training=False):
+        if len(inputs["input_ids"].shape) == 2:
+            return self.of_rows(inputs, training=training)
+        _, num_texts, length = ops.shape(inputs["input_ids"])
+        rows = {name: ops.reshape(inputs[name], (-1, length)) for name in ENCODER_INPUTS}
+        embedding = self.of_rows(rows, training=training)["embedding"]
+        return {"embedding": ops.reshape(embedding, (-1, num_texts, self.config.hidden_size))}
+
+    def of_rows(self, inputs, training=False):
+        """Of inputs (rows, length): (rows, ...), as of `call`."""
         encoded = self.encoder(inputs, training=training)
         if self.pooling == "pooler":
             embedding = ops.cast(encoded["pooled_output"], "float32")

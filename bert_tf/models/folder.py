@@ -71,12 +71,7 @@ def build_model(
         )
         inputs["masked_lm_positions"] = (None, None)
     elif description.kind == "encoder":
-        model = BertEmbedder(
-            architecture,
-            pooling=description.pooling,
-            normalize=description.normalize_embeddings,
-            **common,
-        )
+        return BertEmbedder.from_description(description, dtype=dtype, rematerialize=rematerialize)
     elif description.kind == SEQUENCE_TO_SEQUENCE:
         model = EncoderDecoder(architecture, **common)
     elif description.kind in HEADED:

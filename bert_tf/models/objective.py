@@ -7,7 +7,7 @@ whatever the batch is split into.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import tensorflow as tf
 
@@ -63,6 +63,11 @@ class SequenceToSequenceObjective:
     def __init__(self, *, label_smoothing: float = 0.0) -> None:
         self._label_smoothing = label_smoothing
 
+    @property
+    def measured(self) -> "SequenceToSequenceObjective":
+        """Without smoothing: the negative log-likelihood, whatever the model was trained with."""
+        return SequenceToSequenceObjective()
+
     def weights(self, batch: Batch) -> dict[str, tf.Tensor]:
         return {"target_token": tf.reduce_sum(batch["label_weights"])}
 
@@ -76,10 +81,16 @@ class SequenceToSequenceObjective:
         return Sums(loss={"target_token": loss}, correct={"target_token": correct})
 
 
-def measured(objective: Objective) -> Objective:
-    """What evaluation measures: what is minimised, without label smoothing of target tokens.
+@runtime_checkable
+class MeasuredOtherwise(Protocol):
+    """An objective that evaluation does not measure as it is minimised."""
 
-    So the loss is the negative log-likelihood of a token, whatever the model was trained with.
-    """
-    is_smoothed = isinstance(objective, SequenceToSequenceObjective)
-    return SequenceToSequenceObjective() if is_smoothed else objective
+    @property
+    def measured(self) -> Objective:
+        """What evaluation measures in its place."""
+        ...
+
+
+def measured(objective: Objective) -> Objective:
+    """What evaluation measures: what is minimised, unless the objective says otherwise."""
+    return objective.measured if isinstance(objective, MeasuredOtherwise) else objective

@@ -54,6 +54,8 @@ class Signature:
     """Of TensorFlow Serving."""
     per_token: tuple[str, ...] = ()
     """What it gives for each token, (batch, length, ...): zero at padding, or an empty string."""
+    prefix: str = ""
+    """Put before each first text."""
     settings: Literal["none", "taken", "told"] = "none"
     """Of `Task.row_settings`. `taken`: a number a row beside the texts. `told`: it gives those that
     the model has, and no answers."""
@@ -114,8 +116,8 @@ class Task(abc.ABC):
     is_always_windowed: ClassVar[bool] = False
     """Whether its model is given windows of texts even if each has one."""
     head_layout: str | None = None
-    """The kind in `models.folder.HEADED` whose weights' names the task's model has; such a model
-    can be converted. None: the task's model is all its own."""
+    """The kind in `models.folder.HEADED` whose weights' names the task's model has, or `encoder` of
+    one without a head; such a model can be converted. None: the task's model is all its own."""
     foreign_head: ClassVar[ForeignHead | None] = None
 
     def __init__(self, settings: Section | None = None, *, name: str | None = None) -> None:
@@ -153,6 +155,10 @@ class Task(abc.ABC):
             ValueError: the place of what is wrong.
         """
 
+    def read_held_out(self, table: Table, section: FinetuningConfig) -> Examples:
+        """As `read`, of a table to evaluate on, where that may have another form."""
+        return self.read(table, section)
+
     def with_default_fields(self, section: FinetuningConfig) -> FinetuningConfig:
         """The section with the task's own columns where it names none."""
         missing = self.default_fields.keys() - section.model_fields_set
@@ -171,12 +177,13 @@ class Task(abc.ABC):
     def read_for(
         self, description: ModelDescription, table: Table, section: FinetuningConfig
     ) -> Examples:
-        """The examples in a table for a model that is there.
+        """The examples to evaluate on in a table, for a model that is there.
 
         Raises:
-            ValueError: as of `read`, or there are pairs for a model of single texts, or reverse.
+            ValueError: as of `read_held_out`, or there are pairs for a model of single texts, or
+                reverse.
         """
-        examples = self.read(table, section)
+        examples = self.read_held_out(table, section)
         wanted = self.input_names(description)
         if tuple(examples.inputs) != wanted:
             raise ValueError(
@@ -185,6 +192,10 @@ class Task(abc.ABC):
                 f"model that takes {', '.join(wanted)}."
             )
         return examples
+
+    def asked(self, examples: Examples) -> Mapping[str, Sequence[str]]:
+        """What a model is asked about examples, under `input_names`: by default a row for each."""
+        return examples.inputs
 
     def strata(self, examples: Examples) -> Sequence[Sequence[Any]] | None:
         """Of each example what a split must leave some of for training, such as its class."""
@@ -209,6 +220,13 @@ class Task(abc.ABC):
         return self.is_always_windowed or description.max_windows > 1
 
     # --- the model
+
+    def inherited(self, stored: ModelDescription | None) -> dict[str, Any]:
+        """What a description has of that of the model which the training starts from, or of none.
+
+        Beside the architecture, such as `pooling`.
+        """
+        return {}
 
     @abc.abstractmethod
     def learn(self, train: Examples) -> dict[str, Any]:
@@ -342,7 +360,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def outcomes(self, examples: Examples, answers: Answers) -> Outcomes:
-        """Targets beside predictions.
+        """Targets beside predictions; `answers` are to examples, or to the rows of `asked`.
 
         Raises:
             ValueError: the answers are not of this task's, or a target is none of the model's.

@@ -1,6 +1,5 @@
 """Regression: a number for each text, or pair of texts, such as how alike two sentences are."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -10,7 +9,7 @@ import pydantic
 import tensorflow as tf
 
 from bert_tf.config import FinetuningConfig, Section
-from bert_tf.data.inspection.text_profile import Moved, compare_values
+from bert_tf.data.inspection.text_profile import Moved
 from bert_tf.data.tables.table import Table
 from bert_tf.data.tables.values import numbers_of
 from bert_tf.metrics import regression as scores
@@ -24,10 +23,10 @@ from bert_tf.system.files import write_whole
 from bert_tf.system.pictures import try_to_draw
 from bert_tf.tasks.base import Answers, Report, Signature
 from bert_tf.tasks.examples import Examples
+from bert_tf.tasks.score_counts import compare_score_counts, score_counts
 from bert_tf.tasks.texts import TextTask, sequence_head
 
 PICTURE_FILE, TABLE_FILE = "scatter.png", "regression.md"
-_NUM_BINS = 20
 _THIRDS = ("lowest third of targets", "middle third of targets", "highest third of targets")
 
 
@@ -89,19 +88,11 @@ class Regression(TextTask):
         return [float(value) for value in values]
 
     def target_counts(self, examples: Examples) -> Mapping[str, int]:
-        """Texts a bin: of many different scores those of equal width, named by their middles."""
-        values = np.asarray(examples.targets, float)
-        if len(np.unique(values)) > _NUM_BINS:
-            counts, edges = np.histogram(values, bins=_NUM_BINS, range=self.settings.range)
-            middles = (edges[:-1] + edges[1:]) / 2
-            pairs = zip(middles, counts, strict=True)
-            return {f"{middle:.4g}": int(count) for middle, count in pairs if count}
-        return {f"{value:g}": count for value, count in sorted(Counter(values.tolist()).items())}
+        """Texts a score, or a bin of scores."""
+        return score_counts(examples.targets, span=self.settings.range)
 
     def compare_targets(self, before: Mapping[str, int], now: Mapping[str, int]) -> Moved:
-        """Kolmogorov-Smirnov on the scores, as far as the bins tell them."""
-        numbers = [{float(name): count for name, count in of.items()} for of in (before, now)]
-        return compare_values(*numbers, decimals=2)
+        return compare_score_counts(before, now)
 
     def learn(self, train: Examples) -> dict[str, Any]:
         values = np.asarray(train.targets, float)

@@ -20,6 +20,7 @@ from bert_tf.tasks.examples import TEXT, TEXT_PAIR
 
 TASKS = {
     "classification": "bert_tf.tasks.classification:Classification",
+    "embedding": "bert_tf.tasks.embedding:Embedding",
     "multi_label": "bert_tf.tasks.multi_label:MultiLabel",
     "multiple_choice": "bert_tf.tasks.multiple_choice:MultipleChoice",
     "question_answering": "bert_tf.tasks.question_answering:QuestionAnswering",
@@ -44,11 +45,13 @@ def open_task(section: FinetuningConfig) -> Task:
 def task_of(description: ModelDescription, section: FinetuningConfig | None = None) -> Task | None:
     """The task that a model was fine-tuned for; None of one that is no task's.
 
-    It has the settings that it was trained with; those that `section` gives for it win.
+    It has the settings that it was trained with; those that `section` gives for it win. A model
+    without a head is of the task that `section` names, where that needs none.
     """
     name = description.kind
     if name not in task_names() and ":" not in name:
-        return None
+        is_asked = section is not None and find_task(section.task.name).head_layout == name
+        return open_task(section) if section is not None and is_asked else None
     settings = dict(description.task_state.get("settings", {}))
     if section is not None and section.task.name == name:
         settings |= section.task.options

@@ -247,7 +247,7 @@ def held_out_examples(context: Context, task: Task) -> Examples:
         table = read_table(section.eval_path, config=section.table, key="finetuning.eval_path")
     else:
         table = read_table(folder / EVAL_FILE, key="flow.labelled_paths")
-    return task.read(table, section)
+    return task.read_held_out(table, section)
 
 
 # --- both

@@ -12,10 +12,13 @@ import keras
 import tensorflow as tf
 
 from bert_tf.layers.dropout import dropout_seed
+from bert_tf.models.contrastive import WholeBatchObjective
 from bert_tf.models.objective import Objective, Sums
 from bert_tf.training.engine.gradients import before_widening, global_norm
 from bert_tf.training.engine.loss_scale import LossScale
+from bert_tf.training.engine.micro_batches import MicroBatches
 from bert_tf.training.engine.objective import total_loss
+from bert_tf.training.engine.whole_batch import whole_batch_gradients, whole_batch_sums
 from bert_tf.training.optimizers import Optimizer
 
 
@@ -45,16 +48,12 @@ def make_train_step(
     finite), `is_overflow` (skipped, but a lower scale may mend it) and, with one, `loss_scale`.
     """
     is_summed = num_parts > 1 or strategy.num_replicas_in_sync > 1
-    part_of_step = _make_part_of_step(model, objective, loss_scale, is_summed=is_summed)
+    compute = _make_gradients(model, objective, loss_scale, is_summed=is_summed)
 
     def replica_step(batch: Any, step: tf.Tensor, is_dry: tf.Tensor) -> tuple[Sums, Any, Any]:
         weights, extras = _reduce((objective.weights(batch), measure(batch) if measure else {}))
-        step_seed = _step_seed(seed, step)
-        if num_parts == 1:
-            gradients, sums = part_of_step(batch, weights, step_seed)
-        else:
-            gradients, sums = _accumulate(part_of_step, batch, weights, step_seed, num_parts)
-        gradients, sums = _reduce((gradients, sums))
+        parts = MicroBatches(batch, num_parts=num_parts, seed=_step_seed(seed, step))
+        gradients, sums = _reduce(compute(parts, weights))
         is_overflow = tf.constant(False)
         scale = tf.constant(1.0)
         if loss_scale is not None:
@@ -111,7 +110,10 @@ def make_eval_step(
 
     def replica_step(batch: Any) -> Any:
         outputs = model(batch, training=False)
-        sums = objective.sums(outputs, batch)
+        if isinstance(objective, WholeBatchObjective):
+            sums = whole_batch_sums(objective, objective.representations(outputs), batch)
+        else:
+            sums = objective.sums(outputs, batch)
         kept = {}
         if keeps is not None:
             own = {"rows": batch["rows"], "weights": batch["weights"]}
@@ -147,26 +149,21 @@ def _gathered_tensor(strategy: tf.distribute.Strategy, value: Any) -> tf.Tensor:
     return strategy.gather(value, axis=0)
 
 
-def _make_part_of_step(
+def _make_gradients(
     model: keras.Model,
     objective: Objective,
     loss_scale: LossScale | None,
     *,
     is_summed: bool,
-) -> Callable[[Any, Any, tf.Tensor], tuple[list[tf.Tensor], Sums]]:
+) -> Callable[[MicroBatches, Any], tuple[list[tf.Tensor], Sums]]:
+    """Gradients (dense, times the loss scale) and sums of a replica's rows, given all weights.
+
+    Gradients to be summed are float32, others as they were computed.
+    """
     variables = model.trainable_variables
 
-    def part_of_step(batch: Any, weights: Any, seed: tf.Tensor) -> tuple[list[tf.Tensor], Sums]:
-        """Gradients (dense, times the loss scale) and sums of one micro-batch.
-
-        Gradients to be summed are float32, others as they were computed.
-        """
-        with dropout_seed(seed), tf.GradientTape() as tape:
-            sums = objective.sums(model(batch, training=True), batch)
-            loss = total_loss(sums.loss, weights)
-            if loss_scale is not None:
-                loss *= loss_scale.scale
-        gradients = tape.gradient(loss, [variable.value for variable in variables])
+    def gradients_of(tape: tf.GradientTape, target: tf.Tensor, *by: tf.Tensor) -> list[tf.Tensor]:
+        gradients = tape.gradient(target, [it.value for it in variables], *by)
         dense = [
             tf.zeros(variable.shape) if gradient is None else tf.convert_to_tensor(gradient)
             for gradient, variable in zip(gradients, variables, strict=True)
@@ -174,37 +171,38 @@ def _make_part_of_step(
         found = dense if is_summed else [before_widening(gradient) for gradient in dense]
         for gradient, variable in zip(found, variables, strict=True):
             gradient.set_shape(variable.shape)  # that of a slice of a table is not known
-        return found, sums
+        return found
 
-    return part_of_step
+    if isinstance(objective, WholeBatchObjective):
+        whole = objective
 
+        def represent(batch: Any, seed: tf.Tensor) -> tf.Tensor:
+            with dropout_seed(seed):
+                return whole.representations(model(batch, training=True))
 
-def _accumulate(
-    part_of_step: Callable[..., Any], batch: Any, weights: Any, seed: tf.Tensor, num_parts: int
-) -> Any:
-    """Sums of `part_of_step` over micro-batches, one after another: memory for one at a time."""
-    parts = tf.nest.map_structure(
-        lambda x: tf.reshape(x, tf.concat([[num_parts, -1], tf.shape(x)[1:]], 0)), batch
-    )
+        def of_whole(parts: MicroBatches, weights: Any) -> tuple[list[tf.Tensor], Sums]:
+            scale = 1.0 if loss_scale is None else loss_scale.scale.read_value()
+            return whole_batch_gradients(
+                represent, whole, parts, weights=weights, scale=scale, gradients_of=gradients_of
+            )
 
-    def compute(index: tf.Tensor) -> Any:
-        part = {
-            name: tf.ensure_shape(value[index], [None, *batch[name].shape[1:]])
-            for name, value in parts.items()
-        }
-        return part_of_step(part, weights, tf.random.experimental.stateless_fold_in(seed, index))
+        return of_whole
 
-    totals = compute(tf.constant(0))
-    _, totals = tf.while_loop(
-        lambda index, _: index < num_parts,
-        lambda index, totals: (
-            index + 1,
-            tf.nest.map_structure(tf.add, totals, compute(index)),
-        ),
-        (tf.constant(1), totals),
-        parallel_iterations=1,
-    )
-    return totals
+    def of_rows(batch: Any, seed: tf.Tensor, weights: Any) -> tuple[list[tf.Tensor], Sums]:
+        with dropout_seed(seed), tf.GradientTape() as tape:
+            sums = objective.sums(model(batch, training=True), batch)
+            loss = total_loss(sums.loss, weights)
+            if loss_scale is not None:
+                loss *= loss_scale.scale
+        return gradients_of(tape, loss), sums
+
+    def of_parts(parts: MicroBatches, weights: Any) -> tuple[list[tf.Tensor], Sums]:
+        found: tuple[list[tf.Tensor], Sums] = parts.sum(
+            lambda index: of_rows(parts.rows(index), parts.seed(index), weights)
+        )
+        return found
+
+    return of_parts
 
 
 def _step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:

@@ -80,7 +80,9 @@ def finetune(
     task = open_task(section)
     training_data = open_training_data(task, _given(train, section, "train_path"), section)
     source = _given(held_out, section, "eval_path")
-    held_out_examples = read_examples(task, source, section, key="finetuning.eval_path")
+    held_out_examples = read_examples(
+        task.read_held_out, source, section, key="finetuning.eval_path"
+    )
     inputs = table_inputs(HELD_OUT_ROLE, source, held_out_examples.table)
     num_replicas = strategy.num_replicas_in_sync
     stage = _make_stage(
@@ -200,6 +202,7 @@ def _describe(
             what="a folder with vocab.txt or spm.model",
         )
         tokenizer = Tokenizer.load(vocabulary, config.tokenizer)
+        inherited = task.inherited(None)
         architecture = with_vocab_size(config.model, tokenizer.vocab_size)
     else:
         folder = required(
@@ -207,9 +210,10 @@ def _describe(
             key="finetuning.pretrained",
             what="a folder that `bert-tf pretrain` or `bert-tf convert` wrote",
         )
-        stored = load_description(folder).architecture
+        stored = load_description(folder)
         tokenizer = Tokenizer.load(folder)
-        architecture = task.architecture(config.model, stored)
+        architecture = task.architecture(config.model, stored.architecture)
+        inherited = task.inherited(stored)
     if section.max_seq_length > architecture.max_position_embeddings:
         raise ValueError(
             "finetuning.max_seq_length must be at most the model's max_position_embeddings. "
@@ -231,7 +235,7 @@ def _describe(
         window_join=section.window_join,
         has_text_pairs=train.has_text_pairs,
         classifier_dropout_prob=section.classifier_dropout_prob,
-        **train.learn(),
+        **inherited | train.learn(),
     )
 
 

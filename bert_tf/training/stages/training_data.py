@@ -4,6 +4,7 @@ import abc
 import hashlib
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from bert_tf.config import FinetuningConfig
 from bert_tf.data import records
 from bert_tf.data.inspection.text_profile import TextProfile
 from bert_tf.data.tables.reading import read_table
+from bert_tf.data.tables.table import Table
 from bert_tf.data.text.tokenizer import Tokenizer
 from bert_tf.models.description import ModelDescription
 from bert_tf.tasks.base import Task
@@ -73,14 +75,20 @@ def is_prepared(source: Any) -> bool:
     return isinstance(source, str | Path) and (Path(source) / records.MANIFEST_FILE).is_file()
 
 
-def read_examples(task: Task, source: Any, section: FinetuningConfig, *, key: str) -> Examples:
-    """The examples of a table.
+def read_examples(
+    read: Callable[[Table, FinetuningConfig], Examples],
+    source: Any,
+    section: FinetuningConfig,
+    *,
+    key: str,
+) -> Examples:
+    """The examples of a table, by `Task.read` or `Task.read_held_out`.
 
     Raises:
         ValueError: the place of what is wrong, or they are records.
     """
     check_is_table(source, key=key)
-    return task.read(read_table(source, config=section.table, key=key), section)
+    return read(read_table(source, config=section.table, key=key), section)
 
 
 def check_is_table(source: Any, *, key: str) -> None:
@@ -96,12 +104,12 @@ def check_is_table(source: Any, *, key: str) -> None:
 class _Table(TrainingData):
     def __init__(self, task: Task, source: Any, section: FinetuningConfig) -> None:
         self._task = task
-        self._examples = read_examples(task, source, section, key=KEY)
+        self._examples = read_examples(task.read, source, section, key=KEY)
         self.has_text_pairs = len(self._examples.inputs) > 1
         self.inputs = table_inputs(ROLE, source, self._examples.table)
         texts = [list(texts) for texts in self._examples.inputs.values()]
-        first, second = (*texts, None)[:2]
-        content = json.dumps([first, second, list(self._examples.targets)], ensure_ascii=False)
+        columns = [*texts, *[None] * (2 - len(texts))]  # a missing second text counts as one
+        content = json.dumps([*columns, list(self._examples.targets)], ensure_ascii=False)
         self.sha256 = hashlib.sha256(content.encode()).hexdigest()
 
     def learn(self) -> dict[str, Any]:
