@@ -4,14 +4,12 @@ import contextlib
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from bert_tf.cli.stage import shown_progress
-
-if TYPE_CHECKING:
-    from bert_tf.config import TableConfig
+from bert_tf.cli.table_options import given, table_config, table_options
 
 
 @click.command()
@@ -27,19 +25,7 @@ if TYPE_CHECKING:
 @click.option("--output", type=click.Path(), help="Of a table: .csv, .jsonl or .parquet.")
 @click.option("--text-field", help="Column of the texts. Default: as the model was trained.")
 @click.option("--text-pair-field", help="Column of the second texts. Default: likewise.")
-@click.option("--encoding", help="Of a .csv, .tsv or .json table, such as cp949. Default: utf-8.")
-@click.option(
-    "--quoting",
-    type=click.Choice(["auto", "csv", "none"]),
-    help="Whether quotes protect cells of a .csv or .tsv. Default: auto.",
-)
-@click.option(
-    "--header/--no-header",
-    "has_header",
-    default=None,
-    help="Whether a .csv or .tsv begins with the columns' names; else they are 1, 2, … "
-    "Default: it does, and names that look like a record are refused; --header takes them.",
-)
+@table_options
 @click.option("--batch-size", default=32, show_default=True, type=click.IntRange(1))
 @click.argument("texts", nargs=-1)
 def predict(
@@ -63,7 +49,7 @@ def predict(
     """
     if texts and source:
         raise click.UsageError("Give texts or --file, not both.")
-    settings = {name: value for name, value in table_settings.items() if value is not None}
+    settings = given(table_settings)
     is_table = source is not None and _is_table(source)
     if not is_table and (output or text_field or text_pair_field or settings):
         raise click.UsageError(
@@ -106,7 +92,7 @@ def _show_table(
     from bert_tf.data.tables.writing import json_lines
     from bert_tf.exporting.predict_table import TablePredictor
 
-    config = _table_config(settings)
+    config = table_config(settings)
     for columns in TablePredictor(model, **fields).answer(source, config=config):
         for line in json_lines(columns):
             click.echo(line)
@@ -121,23 +107,10 @@ def _write_table(
 ) -> None:
     from bert_tf.exporting.predict_table import predict_table
 
-    config = _table_config(settings)
+    config = table_config(settings)
     with shown_progress() as show:
         path = predict_table(model, source, output, config=config, on_progress=show, **fields)
     click.echo(str(path))
-
-
-def _table_config(settings: dict[str, Any]) -> "TableConfig":
-    import pydantic
-
-    from bert_tf.config import TableConfig
-
-    if settings.get("has_header"):
-        settings = settings | {"check_header": False}  # who says so has looked
-    try:
-        return TableConfig(**settings)
-    except pydantic.ValidationError as error:
-        raise click.UsageError("; ".join(fault["msg"] for fault in error.errors())) from error
 
 
 def _read_lines(path: str | None) -> list[str]:

@@ -59,7 +59,6 @@ def predict_table(
             the model takes single texts (or reverse), or an output that others write or began.
     """
     output_kind(Path(output), key="--output")
-    config = config or TableConfig()
     predictor = TablePredictor(
         saved_model_dir,
         text_field=text_field,
@@ -67,12 +66,24 @@ def predict_table(
         signature_name=signature_name,
         batch_size=batch_size,
     )
+    return write_answers(
+        predictor, source, output, config=config or TableConfig(), on_progress=on_progress
+    )
+
+
+def write_answers(
+    predictor: "TablePredictor",
+    source: Any,
+    output: str | Path,
+    *,
+    config: TableConfig,
+    on_progress: OnProgress | None,
+) -> Path:
+    """See `predict_table`."""
     files = _files_of(source)
     settings = {
         "model": _file_state(predictor.signature.directory / SAVED_MODEL_FILE),
-        "signature": signature_name,
-        "batch_size": batch_size,
-        "fields": predictor.named_fields,
+        **predictor.settings,
         "table": config.model_dump(),
         "files": [_file_state(file) for file in files],
     }
@@ -89,12 +100,16 @@ def predict_table(
             if on_progress is not None:
                 seconds = max(time.monotonic() - began_at, 1e-9)
                 rate = f"{(writer.num_rows - num_before) / seconds:,.1f} rows/s"
-                on_progress("predict", writer.num_rows, num_rows, rate)
+                on_progress(predictor.stage, writer.num_rows, num_rows, rate)
         return writer.finish()
 
 
 class TablePredictor:
     """A SavedModel's signature and the columns that it is asked with. See `predict_table`."""
+
+    rows_at_once = ROWS_AT_ONCE
+    stage = "predict"
+    """In its progress."""
 
     def __init__(
         self,
@@ -130,6 +145,15 @@ class TablePredictor:
         )
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """JSON values that the answers to a row are a function of, beside the model."""
+        return {
+            "signature": self.signature.name,
+            "batch_size": self.batch_size,
+            "fields": self.named_fields,
+        }
+
+    @property
     def named_fields(self) -> list[str]:
         """The columns that are named: of the first text, then of the second."""
         fields = (self.fields.text_field, self.fields.text_pair_field)
@@ -155,11 +179,15 @@ class TablePredictor:
         for table in self._tables(source, config=config):
             row += len(table)
             if row > start_row:
-                answers = self.signature.answer(self._texts(table), batch_size=self.batch_size)
+                answers = self._answers(self._texts(table))
                 yield {**table.columns, **_without_clashes(answers, table)}
 
+    def _answers(self, texts: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+        """Columns of the answers to some rows."""
+        return self.signature.answer(texts, batch_size=self.batch_size)
+
     def _tables(self, source: Any, *, config: TableConfig) -> Iterator[Table]:
-        num_batches = max(1, ROWS_AT_ONCE // self.batch_size)
+        num_batches = max(1, self.rows_at_once // self.batch_size)
         return iter_tables(
             source, config=config, key=SOURCE_KEY, batch_rows=num_batches * self.batch_size
         )
@@ -171,7 +199,7 @@ class TablePredictor:
         return task.read_inputs(table, description, fields=self.fields)
 
 
-def _without_clashes(answers: dict[str, list[Any]], table: Table) -> dict[str, list[Any]]:
+def _without_clashes(answers: dict[str, Any], table: Table) -> dict[str, Any]:
     """Answers under names that the table has not: its `label` is not the model's."""
     names = {name: CLASH_PREFIX + name if name in table.columns else name for name in answers}
     for name, new in names.items():

@@ -1,6 +1,7 @@
 """`bert-tf pretrain` and `finetune` on several workers, as real processes on loopback."""
 
 import json
+import random
 import signal
 import subprocess
 import time
@@ -16,6 +17,7 @@ from bert_tf.config import validate_config, write_config
 from bert_tf.training.engine.checkpoints import checkpoint_steps
 from bert_tf.training.stages.pretraining import pretrain
 from tests.training.cluster_runs import make_tree, wait_for_step
+from tests.training.letters import WORDS
 from tests.training.worker_processes import finish, start_workers
 
 
@@ -85,6 +87,30 @@ def test_finetuning_on_two_workers_is_that_on_one(cluster_data: Path, tmp_path: 
     expected = finetune(validate_config(tree), tmp_path / "one")
     metrics = json.loads((tmp_path / "two" / "metrics.json").read_text())
     assert metrics == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.flows
+def test_negatives_of_two_workers_are_those_of_one(cluster_data: Path, tmp_path: Path) -> None:
+    """Each worker's pairs are candidates of the other's."""
+    from bert_tf.training.stages.finetuning import finetune
+
+    draw = random.Random(0)
+    rows = [[" ".join(draw.choices(WORDS, k=5)) for _ in range(2)] for _ in range(32)]
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("\n".join(["text\tother", *map("\t".join, rows)]) + "\n", encoding="utf-8")
+    tree = make_tree(cluster_data)
+    tree["finetuning"] |= {
+        "task": {"name": "embedding", "is_symmetric": True},
+        "train_path": str(pairs),
+        "eval_path": str(pairs),
+        "text_pair_field": "other",
+    }
+    chief, other = finish(start(cluster_data, tmp_path / "two", tree, "finetune"))
+    assert (chief[0], other[0]) == (0, 0), chief[2] + other[2]
+    expected = finetune(validate_config(tree), tmp_path / "one")
+    metrics = json.loads((tmp_path / "two" / "metrics.json").read_text())
+    assert metrics == pytest.approx(expected, rel=1e-4)
+    assert expected["embedding_loss"] > 0.1
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ class ParquetParts:
         arrays = {}
         for name, values in columns.items():
             try:
-                arrays[name] = pyarrow.array(values)
+                arrays[name] = _as_arrow(values)
             except (pyarrow.ArrowException, OverflowError) as error:
                 raise self._several_types(f"column {name!r}: {error}") from error
         table = pyarrow.table(arrays)
@@ -95,3 +95,13 @@ class ParquetParts:
             f"{self._output}: a column of .parquet must hold values of one type. Received: "
             f"{received}. Write to .jsonl, which takes any."
         )
+
+
+def _as_arrow(values: Any) -> Any:
+    """A column: of an array (rows, width) lists of that width, of its own type."""
+    import pyarrow
+
+    if getattr(values, "ndim", 1) == 2:
+        flat = pyarrow.array(values.reshape(-1))
+        return pyarrow.FixedSizeListArray.from_arrays(flat, values.shape[1])
+    return pyarrow.array(values)

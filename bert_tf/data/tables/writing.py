@@ -109,6 +109,8 @@ class TableWriter:
     def append(self, columns: Mapping[str, Sequence[Any]]) -> None:
         """Write rows, for good when it returns.
 
+        A column is a sequence, or an array (rows, width): lists of that width.
+
         Raises:
             ValueError: the columns are not those of the rows before, or hold what the kind of
                 file cannot.
@@ -142,6 +144,7 @@ class TableWriter:
         return self.path
 
     def _append_text(self, columns: Mapping[str, Sequence[Any]], *, is_first: bool) -> None:
+        columns = {name: getattr(it, "tolist", lambda it=it: it)() for name, it in columns.items()}
         if self._kind == ".csv":
             text = csv_text(columns, with_header=is_first)
         else:

@@ -89,9 +89,27 @@ def _of_all_replicas(
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:
         return structure
-    flat = [context.all_gather(value, axis=0) for value in tf.nest.flatten(structure)]
+    own = tf.nest.flatten(structure)
+    # One at a time: workers reduce together what is of one type.
+    summed = [context.all_reduce(tf.distribute.ReduceOp.SUM, _at_own_place(it)) for it in own]
+    flat = [tf.cast(values, it.dtype) for values, it in zip(summed, own, strict=True)]
     gathered: tuple[tf.Tensor, dict[str, tf.Tensor]] = tf.nest.pack_sequence_as(structure, flat)
     return gathered
+
+
+def _at_own_place(value: tf.Tensor) -> tf.Tensor:
+    """A replica's rows among zeros, whose sum over replicas has the rows of all.
+
+    `ReplicaContext.all_gather` would do, but fails on several workers in a graph ("destinations can
+    not be empty"). Whole numbers travel as float64, which has them exactly: they lie in the host's
+    memory, and are not reduced beside others.
+    """
+    value = tf.cast(value, tf.float64) if value.dtype.is_integer else value
+    context = tf.distribute.get_replica_context()
+    index, num_rows = context.replica_id_in_sync_group, tf.shape(value)[0]
+    around = [index * num_rows, (context.num_replicas_in_sync - 1 - index) * num_rows]
+    placed = tf.pad(value, tf.stack([tf.stack(around), *[[0, 0]] * (value.shape.rank - 1)]))
+    return tf.ensure_shape(placed, [None, *value.shape[1:]])
 
 
 def _counted_once(sums: Sums) -> Sums:
