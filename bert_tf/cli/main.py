@@ -16,10 +16,10 @@ from bert_tf.cli import gate, lineage  # noqa: F401  (they add to `registry`)
 from bert_tf.cli.benchmark import benchmark
 from bert_tf.cli.embed import embed
 from bert_tf.cli.inspect import inspect
-from bert_tf.cli.mine import mine_negatives
 from bert_tf.cli.predict import predict
 from bert_tf.cli.process import CheckedCommand, set_up_process, tracking_uri
 from bert_tf.cli.registry import registry
+from bert_tf.cli.retrieval import evaluate_retrieval, mine_negatives
 from bert_tf.cli.serving import serving
 from bert_tf.cli.stage import print_metrics, shown_progress, stage
 from bert_tf.cli.training import finetune, pretrain, worker_or_exit
@@ -226,7 +226,7 @@ def send_tracking(output_dir: str) -> None:
 
 for _command in (
     *(vocab, prepare, pretrain, finetune, evaluate, export, inspect),
-    *(predict, embed, mine_negatives, benchmark, registry, serving),
+    *(predict, embed, mine_negatives, evaluate_retrieval, benchmark, registry, serving),
 ):
     main.add_command(_command)
 

@@ -19,11 +19,10 @@ from bert_tf.data.tables.reading import iter_tables, read_table
 from bert_tf.data.tables.splitting import text_key
 from bert_tf.data.tables.table import Table
 from bert_tf.data.tables.values import texts_of
-from bert_tf.data.tables.writing import TableWriter, json_lines, output_kind
-from bert_tf.exporting.embed_table import embed_table
+from bert_tf.data.tables.writing import TableWriter, output_kind
 from bert_tf.exporting.predict_table import OnProgress
+from bert_tf.retrieval.embedding import embedded_texts
 from bert_tf.retrieval.search import nearest, stored_vectors
-from bert_tf.system.files import file_sha256, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +97,7 @@ def mine_negatives(
     asked = _unique(queries)
 
     def embedded(name: str, texts: Sequence[str]) -> Path:
-        return _embedded(
+        return embedded_texts(
             saved_model_dir,
             texts,
             folder / f"{name}.parquet",
@@ -141,41 +140,6 @@ def _unique(texts: Iterable[str]) -> dict[str, str]:
         if key := text_key(text):
             found.setdefault(key, text)
     return found
-
-
-def _embedded(
-    saved_model_dir: str | Path,
-    texts: Sequence[str],
-    output: Path,
-    *,
-    signature_name: str,
-    on_progress: OnProgress | None,
-) -> Path:
-    """The embeddings of texts, those that are there already as far as they are of these texts."""
-    source = output.with_suffix(".jsonl")
-    wanted = source.with_suffix(".new.jsonl")
-    _write_texts(texts, wanted)
-    if source.is_file() and file_sha256(source) == file_sha256(wanted):
-        wanted.unlink()  # the file's time is what a run that goes on knows it by
-        if output.is_file():
-            return output
-    else:
-        output.unlink(missing_ok=True)
-        wanted.replace(source)
-        shutil.rmtree(output.with_name(f".{output.name}.partial"), ignore_errors=True)
-    return embed_table(
-        saved_model_dir,
-        str(source),
-        output,
-        text_field=TEXT,
-        signature_name=signature_name,
-        normalize=True,
-        on_progress=on_progress,
-    )
-
-
-def _write_texts(texts: Sequence[str], path: Path) -> None:
-    write_whole(path, "".join(f"{line}\n" for line in json_lines({TEXT: texts})))
 
 
 def _negatives(

@@ -24,6 +24,7 @@ COMMANDS = {
     "pretrain": "a pretraining",
     "finetune": "a fine-tuning",
     "evaluate": "an evaluation",
+    "evaluate-retrieval": "an evaluation of a search",
     "benchmark": "a benchmark's runs and table",
     "export": "exported versions",
     "convert": "a converted model",

@@ -1,5 +1,6 @@
 """Exact search beside a sort of everything; which passages become negatives."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import tensorflow as tf
 from click.testing import CliRunner
 
 from bert_tf.cli.main import main
+from bert_tf.retrieval.evaluation import read_retrieval_set
 from bert_tf.retrieval.mining import MiningRules, mine_negatives
 from bert_tf.retrieval.search import nearest
 
@@ -118,7 +120,7 @@ def test_fewer_candidates_than_asked_and_none(model, tmp_path):
 
 
 def test_a_run_that_ended_after_embedding_does_not_embed_again(model, tmp_path, monkeypatch):
-    from bert_tf.retrieval import mining
+    from bert_tf.retrieval import embedding, mining
 
     def fail(*_args, **_options):
         raise KeyboardInterrupt
@@ -129,9 +131,9 @@ def test_a_run_that_ended_after_embedding_does_not_embed_again(model, tmp_path, 
             mine(model, tmp_path)
     assert (tmp_path / ".out.jsonl.mining" / "passage.parquet").is_file()
     embedded = []
-    plain = mining.embed_table
+    plain = embedding.embed_table
     monkeypatch.setattr(
-        mining,
+        embedding,
         "embed_table",
         lambda *args, **options: embedded.append(args) or plain(*args, **options),
     )
@@ -151,3 +153,51 @@ def test_the_command_says_where_its_output_is(model, tmp_path):
     assert result.exit_code == 0, result.output
     assert result.stdout.strip() == str(out)
     assert pd.read_csv(out)["negative_1"].tolist()[0] == at(100)
+
+
+@pytest.fixture
+def beir(tmp_path) -> Path:
+    """Queries, a corpus and judgements as BEIR has them."""
+    folder = tmp_path / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    corpus = pd.DataFrame({"_id": ["1", "2", "3"], "title": "", "text": [at(0), at(40), at(90)]})
+    corpus.to_json(folder / "corpus.jsonl", orient="records", lines=True)
+    queries = pd.DataFrame({"_id": ["a", "b", "c"], "text": [at(10), at(80), at(0)]})
+    queries.to_json(folder / "queries.jsonl", orient="records", lines=True)
+    lines = ["query-id\tcorpus-id\tscore", "a\t1\t1", "b\t2\t1", "c\t3\t0"]
+    (folder / "qrels" / "test.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+def test_a_search_is_measured_on_the_queries_that_have_an_answer(model, beir, tmp_path):
+    arguments = ["--model", str(model), "--data", str(beir), "--output-dir", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, ["evaluate-retrieval", *arguments])
+    assert result.exit_code == 0, result.output
+    metrics = json.loads(result.stdout)
+    assert metrics["mrr_at_10"] == pytest.approx((1 + 1 / 2) / 2)
+    assert metrics["ndcg_at_10"] == pytest.approx((1 + 1 / np.log2(3)) / 2, abs=1e-6)
+    assert metrics["map_low"] <= metrics["map"] <= metrics["map_high"]
+    assert "nDCG of the first 10" in (tmp_path / "out" / "retrieval.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("d\t1\t1", "judgement must be of a query that is there. Received: 'd'"),
+        ("a\t9\t1", "judgement must be of a document that is there. Received: '9'"),
+        ("a\t2\tgood", "needs a finite number in 'score'"),
+    ],
+)
+def test_a_judgement_at_fault_is_named(beir, line, said):
+    with (beir / "qrels" / "test.tsv").open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+    with pytest.raises(ValueError, match=f"test.tsv:5.*{said}"):
+        read_retrieval_set(beir)
+
+
+def test_sets_at_fault_are_told(beir):
+    with pytest.raises(FileNotFoundError, match=r"must hold dev\.jsonl"):
+        read_retrieval_set(beir, split="dev")
+    (beir / "corpus.jsonl").write_text(2 * '{"_id": "1", "text": "x"}\n', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"ids must differ\. Received: '1' once more"):
+        read_retrieval_set(beir)

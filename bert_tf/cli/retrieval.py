@@ -1,10 +1,10 @@
-"""`bert-tf mine-negatives`: pairs and a corpus in, the pairs with hard negatives out."""
+"""`bert-tf mine-negatives` and `evaluate-retrieval`: what an export's embeddings find."""
 
 from typing import Any
 
 import click
 
-from bert_tf.cli.stage import shown_progress
+from bert_tf.cli.stage import print_metrics, shown_progress
 from bert_tf.cli.table_options import table_config, table_options
 
 
@@ -96,3 +96,35 @@ def mine_negatives(
             on_progress=show,
         )
     click.echo(str(path))
+
+
+@click.command("evaluate-retrieval")
+@click.option("--model", required=True, type=click.Path(), help="SavedModel, or BASE/NAME.")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(),
+    help="A folder as BEIR has it: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv.",
+)
+@click.option("--split", default="test", show_default=True)
+@click.option("--output-dir", required=True, type=click.Path())
+@click.option(
+    "--prefixes",
+    "has_prefixes",
+    is_flag=True,
+    help="Put the model's query_prefix and passage_prefix before the texts.",
+)
+def evaluate_retrieval(
+    model: str, data: str, split: str, output_dir: str, has_prefixes: bool
+) -> None:
+    """Measure an exact search: nDCG and MRR of the first 10, MAP, recall, with intervals.
+
+    Embeddings that are in the output folder already are not made again.
+    """
+    from bert_tf.retrieval.evaluation import evaluate_retrieval as evaluate
+
+    with shown_progress() as show:
+        metrics = evaluate(
+            model, data, output_dir, split=split, has_prefixes=has_prefixes, on_progress=show
+        )
+    print_metrics(metrics)
