@@ -39,6 +39,7 @@ from bert_tf.system.json_files import read_json
 from bert_tf.system.listing import listed
 from bert_tf.tasks.table import find_task, task_names, task_of
 from bert_tf.tasks.tag_set import scheme_of
+from bert_tf.tasks.texts import SEQUENCE_CLASSIFIER
 
 logger = logging.getLogger(__name__)
 
@@ -390,6 +391,7 @@ def _task_of_class(config: Mapping[str, Any]) -> str | None:
         if (task := find_task(name)).head_layout == "classification"
         and (head := task.foreign_head) is not None
         and head.problem_type is None
+        and head.architecture != SEQUENCE_CLASSIFIER
     }
     given = config.get("architectures") or ()
     return next((known[name] for name in given if name in known), None)

@@ -14,17 +14,14 @@ from bert_tf.data.tables.table import Table
 from bert_tf.metrics import embeddings as scores
 from bert_tf.metrics.metric import Metric
 from bert_tf.metrics.outcomes import Outcomes
-from bert_tf.metrics.pictures import draw_label_bars, draw_scatter
 from bert_tf.metrics.regression import PEARSON, SPEARMAN
-from bert_tf.metrics.tables import markdown_table
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.objective import Objective
-from bert_tf.system.files import write_whole
-from bert_tf.system.pictures import try_to_draw
 from bert_tf.tasks.base import Answers, Report, Signature, Task
-from bert_tf.tasks.embedding_rows import TextColumns, read_embeddings, read_groups
+from bert_tf.tasks.embedding_rows import TextColumns, check_scores, read_embeddings, read_groups
 from bert_tf.tasks.embedding_settings import OF_SCORES, OF_SINGLE_TEXTS, EmbeddingSettings
 from bert_tf.tasks.examples import TEXT, TEXT_PAIR, Examples
+from bert_tf.tasks.rank_reports import report_ranks, report_scores
 from bert_tf.tasks.score_counts import compare_score_counts, score_counts
 
 if TYPE_CHECKING:
@@ -33,7 +30,6 @@ if TYPE_CHECKING:
     from bert_tf.data.text.tokenizer import Tokenizer
 
 EMBEDDING, NEGATIVE, TEACHER = "embedding", "negative", "teacher"
-PICTURE_FILE, TABLE_FILE = "embeddings.png", "embeddings.md"
 TEACHER_KEY = "finetuning.task.teacher_field"
 _HELD_OUT_KEYS = tuple(
     f"finetuning.task.held_out.{name}" for name in ("text_field", "text_pair_field", "label_field")
@@ -107,21 +103,9 @@ class Embedding(Task):
         found = read_groups(table, columns, faults=self.settings.faults)
         names = (TEXT, TEXT_PAIR, *(f"{NEGATIVE}_{it + 1}" for it in range(len(columns.negatives))))
         inputs = dict(zip(names, found.columns, strict=False))
-        if found.scores is not None:
-            self._check_scores(found.table, found.scores)
+        if self.settings.loss == "cosine":
+            check_scores(found.table, found.scores or [], span=self.settings.score_range)
         return Examples(found.table, inputs, found.scores or [None] * len(found.table))
-
-    def _check_scores(self, table: Table, values: Sequence[float]) -> None:
-        if self.settings.loss != "cosine":
-            return
-        least, greatest = self.settings.score_range
-        outside = [row for row, value in enumerate(values) if not least <= value <= greatest]
-        if outside:
-            raise ValueError(
-                f"{table.where(outside[0])}: a score must be from {least:g} to {greatest:g} "
-                f"(finetuning.task.score_range). Received: {values[outside[0]]:g}; in all "
-                f"{len(outside)} outside. Repair them, or widen the range."
-            )
 
     def read_for(
         self, description: ModelDescription, table: Table, section: FinetuningConfig
@@ -295,27 +279,8 @@ class Embedding(Task):
 
     def report(self, outcomes: Outcomes, directory: Path) -> Report:
         """Cosines over scores, or the ranks of right passages, as a picture and a table."""
-        path, title = directory / PICTURE_FILE, f"{len(outcomes):,} pairs"
-        tables = [
-            markdown_table(
-                [
-                    {"metric": metric.title, "value": float(metric.score(outcomes, None))}
-                    for metric in self.metrics
-                ]
-            )
-        ]
-        if self.settings.is_scored_held_out:
-            given = outcomes.targets, outcomes.predictions
-            is_drawn = try_to_draw(draw_scatter, *given, path, title=title)
-        else:
-            rows = scores.rank_rows(outcomes)
-            tables.append(markdown_table(rows))
-            rated = ("share", "share of queries")
-            is_drawn = try_to_draw(
-                draw_label_bars, rows, path, title=title, counted="queries", rated=rated
-            )
-        write_whole(directory / TABLE_FILE, "\n\n".join(tables) + "\n")
-        return Report(files=(*([PICTURE_FILE] if is_drawn else []), TABLE_FILE))
+        report = report_scores if self.settings.is_scored_held_out else report_ranks
+        return report(outcomes, directory, metrics=self.metrics)
 
     # --- served
 

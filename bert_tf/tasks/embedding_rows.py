@@ -88,6 +88,18 @@ def read_groups(
     )
 
 
+def check_scores(table: Table, values: Sequence[float], *, span: tuple[float, float]) -> None:
+    """Raise ValueError, with the place of the first, of scores outside of `score_range`."""
+    least, greatest = span
+    outside = [row for row, value in enumerate(values) if not least <= value <= greatest]
+    if outside:
+        raise ValueError(
+            f"{table.where(outside[0])}: a score must be from {least:g} to {greatest:g} "
+            f"(finetuning.task.score_range). Received: {values[outside[0]]:g}; in all "
+            f"{len(outside)} outside. Repair them, or widen the range."
+        )
+
+
 def read_embeddings(table: Table, field: str, *, key: str) -> list[tuple[float, ...]]:
     """Vectors of a table's rows, of one length: lists of numbers, or these as JSON.
 

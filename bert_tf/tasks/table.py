@@ -24,6 +24,7 @@ TASKS = {
     "multi_label": "bert_tf.tasks.multi_label:MultiLabel",
     "multiple_choice": "bert_tf.tasks.multiple_choice:MultipleChoice",
     "question_answering": "bert_tf.tasks.question_answering:QuestionAnswering",
+    "reranker": "bert_tf.tasks.reranker:Reranker",
     "regression": "bert_tf.tasks.regression:Regression",
     "sequence_to_sequence": "bert_tf.tasks.sequence_to_sequence:SequenceToSequence",
     "token_labels": "bert_tf.tasks.token_labels:TokenLabels",

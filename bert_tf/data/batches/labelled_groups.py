@@ -7,6 +7,7 @@
 `text_ids` [[0, 1, -1], [2, 3, 4]]. A text is tokenised once, however many examples have it.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -44,28 +45,68 @@ class EncodedGroups:
 
     def features(self, rows: tf.Tensor) -> dict[str, tf.Tensor]:
         """See `Encoded`: the encoder's inputs, int32 (B, texts, length), `text_ids` and targets."""
-        pad_id = self.tokenizer.pad_id
-        members = tf.gather(self.members, rows)
+        features = self._packed(tf.gather(self.members, rows), rows=rows)
+        features["text_ids"] = tf.gather(self.text_ids, rows)
+        return features | {name: tf.gather(values, rows) for name, values in self.targets.items()}
+
+    def _packed(self, *members: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The encoder's inputs of texts, or of pairs: `members` (B, columns), one or two."""
         packed = packing.pack(
-            tf.gather(self.tokens, tf.reshape(members, [-1])),
+            *(tf.gather(self.tokens, tf.reshape(it, [-1])) for it in members),
             max_seq_length=self.max_seq_length,
             **self.tokenizer.frame,
         )
         length = tf.reduce_max(tf.gather(self.lengths, rows))
-        padded = packing.pad_to(packed, length, pad_id=pad_id)
-        num_texts = self.members.shape[1]
-        features = {
-            name: tf.ensure_shape(tf.reshape(it, [-1, num_texts, length]), [None, num_texts, None])
+        padded = packing.pad_to(packed, length, pad_id=self.tokenizer.pad_id)
+        shape = [-1, members[0].shape[1], length]
+        return {
+            name: tf.ensure_shape(tf.reshape(it, shape), [None, shape[1], None])
             for name, it in padded.items()
         }
-        features["text_ids"] = tf.gather(self.text_ids, rows)
-        return features | {name: tf.gather(values, rows) for name, values in self.targets.items()}
 
     def first_tokens(self) -> tuple[np.ndarray, np.ndarray]:
         """Of each first text: its tokens, and how many are [UNK]."""
         first = tf.gather(self.tokens, self.members[:, 0])
         unknown = tf.cast(first == self.tokenizer.unk_id, tf.int32)
         return first.row_lengths().numpy(), tf.reduce_sum(unknown, axis=1).numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedPairs(EncodedGroups):
+    """A first text with each of the others, a row a pair."""
+
+    def features(self, rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `Encoded`: the encoder's inputs, int32 (B, pairs, length), `has_passage`, int32 (B,
+        pairs), 0 where an example has no such text, and targets."""
+        members = tf.gather(self.members, rows)
+        num_pairs = self.members.shape[1] - 1
+        firsts = tf.repeat(members[:, :1], num_pairs, axis=1)
+        features = self._packed(firsts, members[:, 1:], rows=rows)
+        features["has_passage"] = tf.cast(tf.gather(self.text_ids, rows)[:, 1:] >= 0, tf.int32)
+        return features | {name: tf.gather(values, rows) for name, values in self.targets.items()}
+
+
+def encode_pairs(
+    columns: Sequence[Sequence[str | None]],
+    *,
+    targets: Mapping[str, np.ndarray],
+    tokenizer: Tokenizer,
+    max_seq_length: int,
+) -> EncodedPairs:
+    """As `encode_groups`, of pairs that are cut to fit together, the longer text first."""
+    groups = encode_groups(
+        columns,
+        prefixes=[""] * len(columns),
+        targets=targets,
+        tokenizer=tokenizer,
+        max_seq_length=max_seq_length,
+    )
+    num_tokens = groups.tokens.row_lengths().numpy()[groups.members.numpy()]
+    longest = num_tokens[:, 0] + num_tokens[:, 1:].max(axis=1) + NUM_SPECIAL_TOKENS + 1
+    steps = np.asarray(length_groups.batch_lengths(max_seq_length), np.int32)
+    lengths = steps[np.searchsorted(steps, np.minimum(longest, max_seq_length))]
+    fields = {it.name: getattr(groups, it.name) for it in dataclasses.fields(groups)}
+    return EncodedPairs(**fields | {"lengths": lengths})
 
 
 def encode_groups(
