@@ -76,7 +76,8 @@ def _ask(context: Context, url: str, number: int) -> int:
 
     flow, task = context.config.flow, open_task(context.config.finetuning)
     examples = held_out_examples(context, task)
-    asked = {name: texts[: flow.num_smoke_texts] for name, texts in examples.inputs.items()}
+    texts_of = task.asked(examples)
+    asked = {name: texts[: flow.num_smoke_texts] for name, texts in texts_of.items()}
     rows = [dict(zip(asked, row, strict=True)) for row in zip(*asked.values(), strict=True)]
     expected = predict_inputs(newest_version(context.folder("export")), asked)
     with RestClient(url, model_name=flow.model_name, version=number) as client:

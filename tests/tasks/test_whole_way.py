@@ -402,7 +402,7 @@ def test_a_version_is_registered_with_its_card_judged_and_a_worse_one_refused(
     assert "A BERT for" in card
 
 
-FLOWS = ("token_labels", "question_answering", "outside")
+FLOWS = ("token_labels", "question_answering", "reranker", "outside")
 """Tasks of texts and classes go through the flows of tests/pipelines, too."""
 
 
