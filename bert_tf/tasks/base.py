@@ -197,6 +197,11 @@ class Task(abc.ABC):
         """What a model is asked about examples, under `input_names`: by default a row for each."""
         return examples.inputs
 
+    def parts_of_rows(self, examples: Examples) -> list[list[list[str]]]:
+        """Of each part of a row, of each example the texts that stand there, in a row of their own
+        each: a text alone, the choices of one. Lengths are those of the longest."""
+        return [[[text] for text in texts] for texts in examples.inputs.values()]
+
     def strata(self, examples: Examples) -> Sequence[Sequence[Any]] | None:
         """Of each example what a split must leave some of for training, such as its class."""
         return None

@@ -112,6 +112,9 @@ class Embedding(Task):
     ) -> Examples:
         return self.read_held_out(table, section)
 
+    def parts_of_rows(self, examples: Examples) -> list[list[list[str]]]:
+        return [[list(texts) for texts in zip(*examples.inputs.values(), strict=True)]]
+
     def target_counts(self, examples: Examples) -> Mapping[str, int]:
         """Scores in bins; of unscored examples their number."""
         if self.target_numbers(examples) is None:

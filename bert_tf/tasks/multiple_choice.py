@@ -144,6 +144,10 @@ class MultipleChoice(Task):
             settings.max_choices,
         )
 
+    def parts_of_rows(self, examples: Examples) -> list[list[list[str]]]:
+        texts, choices = super().parts_of_rows(examples)
+        return [texts, [lines.split("\n") for (lines,) in choices]]
+
     def target_counts(self, examples: Examples) -> Mapping[str, int]:
         """How often each place is that of the right choice."""
         return {str(place): count for place, count in sorted(Counter(examples.targets).items())}

@@ -116,6 +116,10 @@ class Reranker(Task):
     ) -> Examples:
         return self.read_held_out(table, section)
 
+    def parts_of_rows(self, examples: Examples) -> list[list[list[str]]]:
+        queries, *passages = examples.inputs.values()
+        return [[[query] for query in queries], [list(it) for it in zip(*passages, strict=True)]]
+
     def target_counts(self, examples: Examples) -> Mapping[str, int]:
         """Scores in bins; of unscored examples their number."""
         if self.target_numbers(examples) is None:

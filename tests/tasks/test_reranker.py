@@ -129,6 +129,17 @@ def test_scores_of_single_passages_are_learnt_as_shares(tokenizer):
     assert not sums.correct
 
 
+def test_a_row_is_as_long_as_the_query_and_its_longest_passage():
+    from bert_tf.tasks.embedding import Embedding
+
+    examples = read(make_task(), ROWS)
+    queries, passages = make_task().parts_of_rows(examples)
+    assert queries[0] == ["w1 w2"]
+    assert passages[0] == ["w5", "w7 w8", "w2"]
+    (texts,) = Embedding().parts_of_rows(examples)
+    assert texts[2] == ["w4", "w6", "w1", "w3"]
+
+
 def test_ranks_are_among_a_querys_own_passages():
     task = make_task()
     examples = read(task, ROWS)

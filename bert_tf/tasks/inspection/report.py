@@ -133,7 +133,7 @@ def inspect_examples(
     counts = {name: count_examples(task, of, keys=keys[name]) for name, of in examples.items()}
     lengths = {
         name: _measure(
-            _parts_of(task, of),
+            task.parts_of_rows(of),
             tokenizer=tokenizer,
             stage=f"{name} texts",
             on_progress=on_progress,
@@ -173,15 +173,6 @@ class _Lengths(NamedTuple):
     of_examples: np.ndarray
     num_tokens: int | None = None
     num_unknown: int | None = None
-
-
-def _parts_of(task: Task, examples: Examples) -> list[list[list[str]]]:
-    """Of each input its texts' parts, the longest of which stands in a row with the other inputs:
-    the choices of a text, or the whole text."""
-    columns = [[[text] for text in texts] for texts in examples.inputs.values()]
-    if task.max_choices is not None:
-        columns[-1] = [text.split("\n") for (text,) in columns[-1]]
-    return columns
 
 
 def _measure(
