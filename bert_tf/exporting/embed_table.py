@@ -53,9 +53,10 @@ def embed_table(
         text_field=text_field,
         signature_name=signature_name,
         batch_size=batch_size,
+        normalize=normalize,
+        dimensions=dimensions,
+        number_type=number_type,
     )
-    predictor.normalize, predictor.dimensions = normalize, dimensions
-    predictor.number_type = number_type
     return write_answers(
         predictor, source, output, config=config or TableConfig(), on_progress=on_progress
     )
@@ -81,14 +82,27 @@ def as_numbers(vectors: np.ndarray, number_type: NumberType) -> np.ndarray:
 class _Embedder(TablePredictor):
     rows_at_once = 4096
     stage = "embed"
-    normalize: bool
-    dimensions: int | None
-    number_type: NumberType
+
+    def __init__(
+        self,
+        saved_model_dir: str | Path,
+        *,
+        normalize: bool,
+        dimensions: int | None,
+        number_type: NumberType,
+        **options: Any,
+    ) -> None:
+        super().__init__(saved_model_dir, **options)
+        self._normalize, self._dimensions = normalize, dimensions
+        self._number_type: NumberType = number_type
 
     @property
     def settings(self) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in ("normalize", "dimensions", "number_type")}
-        return super().settings | own
+        return super().settings | {
+            "normalize": self._normalize,
+            "dimensions": self._dimensions,
+            "number_type": self._number_type,
+        }
 
     def _answers(self, texts: Mapping[str, Sequence[str]]) -> dict[str, Any]:
         (only, values), *_ = texts.items()
@@ -103,16 +117,16 @@ class _Embedder(TablePredictor):
             )
         vectors = np.empty((len(order), len(answers[EMBEDDING][0])), np.float32)
         vectors[order] = answers[EMBEDDING]
-        return {EMBEDDING: as_numbers(self._cut(vectors), self.number_type)}
+        return {EMBEDDING: as_numbers(self._cut(vectors), self._number_type)}
 
     def _cut(self, vectors: np.ndarray) -> np.ndarray:
-        if self.dimensions is not None and self.dimensions > vectors.shape[1]:
+        if self._dimensions is not None and self._dimensions > vectors.shape[1]:
             raise ValueError(
                 f"dimensions must be at most the embedding's, {vectors.shape[1]}. Received: "
-                f"{self.dimensions}. Lower it."
+                f"{self._dimensions}. Lower it."
             )
-        vectors = vectors[:, : self.dimensions]
-        if self.normalize or self.dimensions is not None:
+        vectors = vectors[:, : self._dimensions]
+        if self._normalize or self._dimensions is not None:
             lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
             vectors = vectors / np.maximum(lengths, 1e-12)
         return vectors

@@ -82,10 +82,10 @@ def write_answers(
     """See `predict_table`."""
     files = _files_of(source)
     settings = {
-        "model": _file_state(predictor.signature.directory / SAVED_MODEL_FILE),
+        "model": file_state(predictor.signature.directory / SAVED_MODEL_FILE),
         **predictor.settings,
         "table": config.model_dump(),
-        "files": [_file_state(file) for file in files],
+        "files": [file_state(file) for file in files],
     }
     is_hub = not files and isinstance(source, str) and source.startswith(PREFIX)
     num_rows = (
@@ -219,7 +219,7 @@ def _files_of(source: Any) -> list[Path]:
     return named_files(source, key=SOURCE_KEY)
 
 
-def _file_state(path: Path) -> list[Any]:
+def file_state(path: Path) -> list[Any]:
     """What tells a file from another, or from itself after a change."""
     status = path.stat()
     return [str(path.resolve()), status.st_size, status.st_mtime_ns]

@@ -1,13 +1,16 @@
 """Texts in, the file of their embeddings out, which a run that was killed goes on with."""
 
+import hashlib
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from bert_tf.data.tables.writing import json_lines
 from bert_tf.exporting.embed_table import embed_table
-from bert_tf.exporting.predict_table import OnProgress
-from bert_tf.system.files import file_sha256, write_whole
+from bert_tf.exporting.predict_table import OnProgress, file_state
+from bert_tf.exporting.version_folders import SAVED_MODEL_FILE, newest_version
+from bert_tf.system.files import write_whole
 
 TEXT = "text"
 
@@ -20,21 +23,25 @@ def embedded_texts(
     signature_name: str,
     on_progress: OnProgress | None,
 ) -> Path:
-    """Write the embeddings of texts, of length 1; what is there of these texts is not made again.
+    """Write the embeddings of texts, of length 1, as a .parquet.
 
-    The texts stand beside the output, by which a run that goes on knows them.
+    What is there of these texts and this model is not made again: both are noted beside it.
     """
-    source = output.with_suffix(".jsonl")
-    wanted = source.with_suffix(".new.jsonl")
-    _write_texts(texts, wanted)
-    if source.is_file() and file_sha256(source) == file_sha256(wanted):
-        wanted.unlink()  # the file's time is what a run that goes on knows it by
-        if output.is_file():
-            return output
-    else:
+    source, note = output.with_suffix(".jsonl"), output.with_suffix(".json")
+    lines = "".join(f"{line}\n" for line in json_lines({TEXT: texts}))
+    model = newest_version(saved_model_dir) / SAVED_MODEL_FILE
+    made_of = {
+        "texts_sha256": hashlib.sha256(lines.encode()).hexdigest(),
+        "model": file_state(model),
+        "signature": signature_name,
+    }
+    if not note.is_file() or json.loads(note.read_text("utf-8")) != made_of:
         output.unlink(missing_ok=True)
-        wanted.replace(source)
         shutil.rmtree(output.with_name(f".{output.name}.partial"), ignore_errors=True)
+        write_whole(source, lines)
+        write_whole(note, json.dumps(made_of))
+    if output.is_file():
+        return output
     return embed_table(
         saved_model_dir,
         str(source),
@@ -44,7 +51,3 @@ def embedded_texts(
         normalize=True,
         on_progress=on_progress,
     )
-
-
-def _write_texts(texts: Sequence[str], path: Path) -> None:
-    write_whole(path, "".join(f"{line}\n" for line in json_lines({TEXT: texts})))

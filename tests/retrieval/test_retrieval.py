@@ -10,7 +10,7 @@ import tensorflow as tf
 from click.testing import CliRunner
 
 from bert_tf.cli.main import main
-from bert_tf.retrieval.evaluation import read_retrieval_set
+from bert_tf.retrieval.evaluation import evaluate_retrieval, read_retrieval_set
 from bert_tf.retrieval.mining import MiningRules, mine_negatives
 from bert_tf.retrieval.search import nearest
 
@@ -43,15 +43,19 @@ def test_vectors_at_fault_are_told():
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A text is numbers with commas: its embedding."""
+    return save_numbers(tmp_path_factory.mktemp("model") / "numbers")
 
+
+def save_numbers(path: Path, *, mirrored: bool = False) -> Path:
     class Numbers(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
         def embed(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
             parts = tf.strings.split(text, ",").to_tensor("0", shape=[None, 2])
-            return {"embedding": tf.strings.to_number(parts)}
+            numbers = tf.strings.to_number(parts)
+            # A passage on the right is as one on the left.
+            return {"embedding": tf.abs(numbers) if mirrored else numbers}
 
     module = Numbers()
-    path = tmp_path_factory.mktemp("model") / "numbers"
     tf.saved_model.save(
         module, str(path), signatures={"serving_default": module.embed, "embed": module.embed}
     )
@@ -178,6 +182,16 @@ def test_a_search_is_measured_on_the_queries_that_have_an_answer(model, beir, tm
     assert metrics["ndcg_at_10"] == pytest.approx((1 + 1 / np.log2(3)) / 2, abs=1e-6)
     assert metrics["map_low"] <= metrics["map"] <= metrics["map_high"]
     assert "nDCG of the first 10" in (tmp_path / "out" / "retrieval.md").read_text()
+
+
+def test_embeddings_of_another_model_are_not_taken_for_its_own(model, beir, tmp_path):
+    corpus = pd.DataFrame({"_id": ["1", "2", "3"], "title": "", "text": [at(180), at(40), at(90)]})
+    corpus.to_json(beir / "corpus.jsonl", orient="records", lines=True)
+    other = save_numbers(tmp_path / "mirrored", mirrored=True)
+    found = [
+        evaluate_retrieval(it, beir, tmp_path / "out")["mrr_at_10"] for it in (model, other, model)
+    ]
+    assert found == pytest.approx([(1 / 3 + 1 / 2) / 2, (1 + 1 / 2) / 2, (1 / 3 + 1 / 2) / 2])
 
 
 @pytest.mark.parametrize(
