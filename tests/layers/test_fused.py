@@ -150,9 +150,14 @@ def test_masks_drop_the_asked_share_independently_of_place_and_seed() -> None:
             assert stats.binomtest(both, size, 0.01).pvalue > 1e-4
 
 
-def test_cross_entropy_and_first_argmax() -> None:
-    logits = np.round(draw(4, 6, 9) * 2)  # rounded: with equal ones
-    labels = tf.constant(np.random.default_rng(1).integers(0, 9, (4, 6)), tf.int32)
+@pytest.mark.parametrize("num_classes", [9, 256, 1003])
+def test_cross_entropy_and_first_argmax(num_classes: int) -> None:
+    logits = np.round(draw(4, 6, num_classes) * 2)  # rounded: with equal ones
+    logits[0, 0] = 1.0  # all of them
+    labels = np.random.default_rng(1).integers(0, num_classes, (4, 6))
+    labels[1] = np.argmax(logits[1], axis=-1)
+    labels[2] = num_classes - 1 - np.argmax(logits[2, :, ::-1], axis=-1)  # the last of equal ones
+    labels = tf.constant(labels, tf.int32)
     weights = tf.constant(draw(4, 6, seed=2))
     results = []
     for function in (

@@ -3,6 +3,8 @@
 No target distribution is ever laid out: of a large vocabulary it would be as large as the logits.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -41,18 +43,49 @@ def cross_entropy(
 
     Source: Szegedy et al. 2016, section 7.
     """
-    highest = tf.reduce_max(logits, axis=-1, keepdims=True)
-    classes = tf.range(tf.shape(logits)[-1])
-    is_label = tf.equal(classes, labels[..., tf.newaxis])
+    num_classes = logits.shape[-1] or tf.shape(logits)[-1]
+    highest = _over_classes(logits, lambda x, _: x, tf.maximum, tf.reduce_max)[..., tf.newaxis]
+    total = _over_classes(logits, lambda x, _: tf.exp(x - highest), tf.add, tf.reduce_sum)
     # Of equal scores the first counts.
-    is_better = tf.equal(logits, highest) & (classes < labels[..., tf.newaxis])
-    logarithm = highest + tf.math.log(
-        tf.reduce_sum(tf.exp(logits - highest), axis=-1, keepdims=True)
+    first = _over_classes(
+        logits,
+        lambda x, classes: tf.where(tf.equal(x, highest), classes, num_classes),
+        tf.minimum,
+        tf.reduce_min,
     )
-    of_label = tf.reduce_sum(tf.where(is_label, logits, 0.0), axis=-1)
-    is_highest = tf.reduce_any(is_label & tf.equal(logits, highest), axis=-1)
-    is_correct = is_highest & ~tf.reduce_any(is_better, axis=-1)
+    logarithm = highest + tf.math.log(total)[..., tf.newaxis]
+    of_label = tf.gather(logits, labels, batch_dims=labels.shape.rank)
     if label_smoothing:
-        mean = tf.reduce_mean(logits, axis=-1)
+        mean = _over_classes(logits, lambda x, _: x, tf.add, tf.reduce_sum)
+        mean /= tf.cast(num_classes, tf.float32)
         of_label = (1.0 - label_smoothing) * of_label + label_smoothing * mean
+    is_correct = tf.equal(first, labels)
     return (logarithm[..., 0] - of_label, tf.cast(is_correct, tf.float32)), (logarithm,)
+
+
+_NUM_PARTS = 16
+_LEAST_A_PART = 16
+
+
+def _over_classes(
+    logits: tf.Tensor,
+    compute: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    join: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    reduce: Callable[..., tf.Tensor],
+) -> tf.Tensor:
+    """What `compute` makes of each logit and its class, reduced over classes: (…).
+
+    Of parts side by side first, number by number, which is vectorised; a reduction of a row is not.
+    Four of them over 10,000 classes take a quarter of the time so.
+    """
+    num_classes = logits.shape[-1]
+    if num_classes is None or num_classes < _NUM_PARTS * _LEAST_A_PART:
+        return reduce(compute(logits, tf.range(tf.shape(logits)[-1])), axis=-1)
+    width = num_classes // _NUM_PARTS
+    starts = range(0, _NUM_PARTS * width, width)
+    parts = [compute(logits[..., it : it + width], tf.range(it, it + width)) for it in starts]
+    found = reduce(functools.reduce(join, parts), axis=-1)
+    if (rest := _NUM_PARTS * width) < num_classes:
+        of_rest = compute(logits[..., rest:], tf.range(rest, num_classes))
+        found = join(found, reduce(of_rest, axis=-1))
+    return found
