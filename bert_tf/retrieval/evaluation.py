@@ -25,7 +25,7 @@ from bert_tf.metrics.resampling import bootstrap
 from bert_tf.metrics.retrieval import ranking_outcomes, retrieval_metrics
 from bert_tf.metrics.tables import markdown_table
 from bert_tf.retrieval.embedding import embedded_texts
-from bert_tf.retrieval.search import nearest, stored_vectors
+from bert_tf.retrieval.search import nearest_stored, stored_vectors
 from bert_tf.system.files import write_whole
 from bert_tf.system.output_folder import owned_folder
 
@@ -111,10 +111,11 @@ def evaluate_retrieval(
             )
             for name, texts in (("query", data.queries), ("passage", data.corpus))
         }
-        numbers, _ = nearest(
+        numbers, _ = nearest_stored(
             np.concatenate(list(stored_vectors(vectors["query"]))),
-            stored_vectors(vectors["passage"]),
+            vectors["passage"],
             num_nearest=NUM_NEAREST,
+            on_progress=on_progress,
         )
         documents = list(data.corpus)
         outcomes = ranking_outcomes(

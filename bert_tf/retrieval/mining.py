@@ -22,12 +22,12 @@ from bert_tf.data.tables.values import texts_of
 from bert_tf.data.tables.writing import TableWriter, output_kind
 from bert_tf.exporting.predict_table import OnProgress
 from bert_tf.retrieval.embedding import embedded_texts
-from bert_tf.retrieval.search import nearest, stored_vectors
+from bert_tf.retrieval.search import nearest_stored, stored_vectors
 
 log = logging.getLogger(__name__)
 
 TEXT = "text"
-QUERIES_AT_ONCE, CORPUS_ROWS_AT_ONCE = 1024, 8192
+CORPUS_ROWS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +162,7 @@ def _negatives(
             right[query] |= {number_of[it] for it in (answer, query) if it in number_of}
     vectors = np.concatenate(list(stored_vectors(of_queries)))
     most_right = max(map(len, right.values()))
-    numbers, cosines = _search(
+    numbers, cosines = nearest_stored(
         vectors, of_passages, num_nearest=rules.last_rank + most_right, on_progress=on_progress
     )
     of_pairs = _cosines_of_pairs(
@@ -188,19 +188,6 @@ def _negatives(
         )
         for query, own in zip(queries, of_pairs, strict=True)
     ]
-
-
-def _search(
-    vectors: np.ndarray, of_passages: Path, *, num_nearest: int, on_progress: OnProgress | None
-) -> tuple[np.ndarray, np.ndarray]:
-    parts = []
-    for start in range(0, len(vectors), QUERIES_AT_ONCE):
-        part = vectors[start : start + QUERIES_AT_ONCE]
-        parts.append(nearest(part, stored_vectors(of_passages), num_nearest=num_nearest))
-        if on_progress is not None:
-            on_progress("search", start + len(part), len(vectors), "")
-    numbers, cosines = (np.concatenate(it) for it in zip(*parts, strict=True))
-    return numbers, cosines
 
 
 def _cosines_of_pairs(

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from bert_tf.exporting.embed_table import EMBEDDING
+from bert_tf.exporting.predict_table import OnProgress
 
-BLOCK_ROWS = 8192
+BLOCK_ROWS, QUERIES_AT_ONCE = 8192, 1024
 
 
 def nearest(
@@ -75,6 +76,24 @@ def of_length_1(vectors: np.ndarray, *, what: str) -> np.ndarray:
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     scaled: np.ndarray = vectors / np.maximum(lengths, 1e-12)
     return scaled
+
+
+def nearest_stored(
+    queries: np.ndarray,
+    path: str | Path,
+    *,
+    num_nearest: int,
+    on_progress: OnProgress | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """`nearest` of the passages of a .parquet, for some queries at a time; reports as `search`."""
+    parts = []
+    for start in range(0, len(queries), QUERIES_AT_ONCE):
+        part = queries[start : start + QUERIES_AT_ONCE]
+        parts.append(nearest(part, stored_vectors(path), num_nearest=num_nearest))
+        if on_progress is not None:
+            on_progress("search", start + len(part), len(queries), "")
+    numbers, cosines = (np.concatenate(it) for it in zip(*parts, strict=True))
+    return numbers, cosines
 
 
 def stored_vectors(path: str | Path, *, block_rows: int = BLOCK_ROWS) -> Iterator[np.ndarray]:
