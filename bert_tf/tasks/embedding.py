@@ -1,42 +1,39 @@
 """Embedding: a vector a text, so that texts which belong together are near each other."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
-from bert_tf.config import FinetuningConfig, Section
+from bert_tf.config import FinetuningConfig
 from bert_tf.data.inspection.text_profile import Moved
 from bert_tf.data.tables.splitting import text_key
 from bert_tf.data.tables.table import Table
 from bert_tf.metrics import embeddings as scores
-from bert_tf.metrics.metric import Metric
 from bert_tf.metrics.outcomes import Outcomes
-from bert_tf.metrics.regression import PEARSON, SPEARMAN
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.objective import Objective
-from bert_tf.tasks.base import Answers, Report, Signature, Task
-from bert_tf.tasks.embedding_rows import TextColumns, check_scores, read_embeddings, read_groups
+from bert_tf.tasks.base import Answers, Signature
+from bert_tf.tasks.embedding_rows import TextColumns, read_embeddings
 from bert_tf.tasks.embedding_settings import OF_SCORES, OF_SINGLE_TEXTS, EmbeddingSettings
-from bert_tf.tasks.examples import TEXT, TEXT_PAIR, Examples
-from bert_tf.tasks.rank_reports import report_ranks, report_scores
-from bert_tf.tasks.score_counts import compare_score_counts, score_counts
+from bert_tf.tasks.examples import TEXT, Examples
+from bert_tf.tasks.ranking import RankingTask
+from bert_tf.tasks.score_counts import compare_score_counts
 
 if TYPE_CHECKING:
     import keras
 
     from bert_tf.data.text.tokenizer import Tokenizer
 
-EMBEDDING, NEGATIVE, TEACHER = "embedding", "negative", "teacher"
+EMBEDDING, TEACHER = "embedding", "teacher"
 TEACHER_KEY = "finetuning.task.teacher_field"
 _HELD_OUT_KEYS = tuple(
     f"finetuning.task.held_out.{name}" for name in ("text_field", "text_pair_field", "label_field")
 )
 
 
-class Embedding(Task):
+class Embedding(RankingTask):
     """Vectors of texts, trained on pairs, triplets, scored pairs or single texts.
 
     An example has several texts, each a row of the model's. Its targets are numbers where pairs are
@@ -47,18 +44,14 @@ class Embedding(Task):
 
     name = "embedding"
     Settings = EmbeddingSettings
-    metrics: tuple[Metric, ...] = (SPEARMAN, PEARSON)
-    slice_metric = SPEARMAN
+    rank_metrics = (scores.NDCG, scores.MRR, scores.recall_at(1), scores.recall_at(scores.CUT))
     answer_names = (EMBEDDING,)
-    has_class_names = False
     head_layout = "encoder"
 
-    def __init__(self, settings: Section | None = None, *, name: str | None = None) -> None:
-        super().__init__(settings, name=name)
-        if not self.settings.is_scored_held_out:
-            cuts = (scores.recall_at(1), scores.recall_at(scores.CUT))
-            self.metrics = (scores.NDCG, scores.MRR, *cuts)
-            self.slice_metric = scores.MRR  # type: ignore[misc]  # of these settings
+    @property
+    def is_scored(self) -> bool:
+        is_scored: bool = self.settings.is_scored_held_out
+        return is_scored
 
     # --- examples
 
@@ -100,26 +93,11 @@ class Embedding(Task):
         return self._read(table, columns)
 
     def _read(self, table: Table, columns: TextColumns) -> Examples:
-        found = read_groups(table, columns, faults=self.settings.faults)
-        names = (TEXT, TEXT_PAIR, *(f"{NEGATIVE}_{it + 1}" for it in range(len(columns.negatives))))
-        inputs = dict(zip(names, found.columns, strict=False))
-        if self.settings.loss == "cosine":
-            check_scores(found.table, found.scores or [], span=self.settings.score_range)
-        return Examples(found.table, inputs, found.scores or [None] * len(found.table))
-
-    def read_for(
-        self, description: ModelDescription, table: Table, section: FinetuningConfig
-    ) -> Examples:
-        return self.read_held_out(table, section)
+        span = self.settings.score_range if self.settings.loss == "cosine" else None
+        return self.read_columns(table, columns, span=span)
 
     def parts_of_rows(self, examples: Examples) -> list[list[list[str]]]:
         return [[list(texts) for texts in zip(*examples.inputs.values(), strict=True)]]
-
-    def target_counts(self, examples: Examples) -> Mapping[str, int]:
-        """Scores in bins; of unscored examples their number."""
-        if self.target_numbers(examples) is None:
-            return {"examples": len(examples)}
-        return score_counts(examples.targets)
 
     def compare_targets(self, before: Mapping[str, int], now: Mapping[str, int]) -> Moved:
         is_scored = "examples" not in {*before, *now}
@@ -277,13 +255,6 @@ class Embedding(Task):
                 "learning rate, or from an earlier checkpoint."
             )
         return vectors
-
-    # --- how good they are
-
-    def report(self, outcomes: Outcomes, directory: Path) -> Report:
-        """Cosines over scores, or the ranks of right passages, as a picture and a table."""
-        report = report_scores if self.settings.is_scored_held_out else report_ranks
-        return report(outcomes, directory, metrics=self.metrics)
 
     # --- served
 

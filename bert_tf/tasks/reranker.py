@@ -1,7 +1,6 @@
 """Reranking: how well a passage answers a query, read together."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -12,18 +11,15 @@ from bert_tf.config import FinetuningConfig, Section
 from bert_tf.config.section import ColumnName
 from bert_tf.data.tables.table import Table
 from bert_tf.metrics import embeddings as ranks
-from bert_tf.metrics.metric import Metric
 from bert_tf.metrics.outcomes import Outcomes
-from bert_tf.metrics.regression import PEARSON, SPEARMAN
 from bert_tf.models.description import ModelDescription
 from bert_tf.models.flops import classifier_flops
 from bert_tf.models.objective import Objective
 from bert_tf.models.reranker import RerankingLoss
-from bert_tf.tasks.base import Answers, Report, Signature, Task
-from bert_tf.tasks.embedding_rows import TextColumns, check_scores, read_groups
+from bert_tf.tasks.base import Answers, Signature
+from bert_tf.tasks.embedding_rows import TextColumns
 from bert_tf.tasks.examples import TEXT, TEXT_PAIR, Examples
-from bert_tf.tasks.rank_reports import report_ranks, report_scores
-from bert_tf.tasks.score_counts import score_counts
+from bert_tf.tasks.ranking import RankingTask
 from bert_tf.tasks.texts import sequence_head
 
 if TYPE_CHECKING:
@@ -31,7 +27,7 @@ if TYPE_CHECKING:
 
     from bert_tf.data.text.tokenizer import Tokenizer
 
-SCORE, NEGATIVE = "score", "negative"
+SCORE = "score"
 
 
 class RerankerSettings(Section):
@@ -66,7 +62,7 @@ class RerankerSettings(Section):
         return self
 
 
-class Reranker(Task):
+class Reranker(RankingTask):
     """A score for a query and a passage, by a head on both as a pair.
 
     An example is a query with its right passage and wrong ones, or with one passage and a score.
@@ -76,19 +72,19 @@ class Reranker(Task):
 
     name = "reranker"
     Settings = RerankerSettings
-    metrics: tuple[Metric, ...] = (SPEARMAN, PEARSON)
-    slice_metric = SPEARMAN
+    rank_metrics = (ranks.NDCG, ranks.MRR, ranks.recall_at(1))
     answer_names = (SCORE,)
-    has_class_names = False
     head_layout = "classification"
     foreign_head = sequence_head(None)
 
-    def __init__(self, settings: Section | None = None, *, name: str | None = None) -> None:
-        super().__init__(settings, name=name)
-        self.is_scored = not self.settings.negative_fields
-        if not self.is_scored:
-            self.metrics = (ranks.NDCG, ranks.MRR, ranks.recall_at(1))
-            self.slice_metric = ranks.MRR  # type: ignore[misc]  # of these settings
+    @property
+    def is_scored(self) -> bool:
+        return not self.settings.negative_fields
+
+    @property
+    def score_span(self) -> tuple[float, float]:
+        span: tuple[float, float] = self.settings.score_range
+        return span
 
     # --- examples
 
@@ -105,26 +101,11 @@ class Reranker(Task):
             self.settings.negative_fields,
             section.label_field if self.is_scored else None,
         )
-        found = read_groups(table, columns, faults=self.settings.faults)
-        check_scores(found.table, found.scores or [], span=self.settings.score_range)
-        names = (TEXT, TEXT_PAIR, *(f"{NEGATIVE}_{it + 1}" for it in range(len(columns.negatives))))
-        inputs = dict(zip(names, found.columns, strict=True))
-        return Examples(found.table, inputs, found.scores or [None] * len(found.table))
-
-    def read_for(
-        self, description: ModelDescription, table: Table, section: FinetuningConfig
-    ) -> Examples:
-        return self.read_held_out(table, section)
+        return self.read_columns(table, columns, span=self.score_span)
 
     def parts_of_rows(self, examples: Examples) -> list[list[list[str]]]:
         queries, *passages = examples.inputs.values()
         return [[[query] for query in queries], [list(it) for it in zip(*passages, strict=True)]]
-
-    def target_counts(self, examples: Examples) -> Mapping[str, int]:
-        """Scores in bins; of unscored examples their number."""
-        if self.target_numbers(examples) is None:
-            return {"examples": len(examples)}
-        return score_counts(examples.targets, span=self.settings.score_range)
 
     def learn(self, train: Examples) -> dict[str, Any]:
         return {"task_state": self.state()}
@@ -214,13 +195,6 @@ class Reranker(Task):
         is_before = is_there & (found >= found[:, :1])  # of equals the right one is the last
         places = is_before.sum(axis=1)
         return Outcomes(targets=np.ones_like(places), predictions=places)
-
-    # --- how good they are
-
-    def report(self, outcomes: Outcomes, directory: Path) -> Report:
-        """Answers over scores, or the ranks of right passages, as a picture and a table."""
-        report = report_scores if self.is_scored else report_ranks
-        return report(outcomes, directory, metrics=self.metrics)
 
     # --- served
 
